@@ -1,0 +1,3 @@
+//! Sign in with Hugging Face, in front of any web app.
+
+pub mod clock;
