@@ -1,0 +1,200 @@
+//! What holds for every page, checked on every page.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::*;
+
+/// Every page, each value in it made by `text`, each address by `url`; the
+/// argument of both is what an ordinary value would be.
+fn every_page(text: impl Fn(&str) -> String, url: impl Fn(&str) -> String) -> Vec<(&'static str, Page)> {
+    let host = &text("app.example.com");
+    let start = &url("/oauth2/start?rd=%2Freports%2F42");
+    let retry = &url("/reports/42?tab=2");
+    let public_url = &url("https://app.example.com");
+    let reasons = [
+        text("It is open to the organisation acme, from the role admin up."),
+        text("It is open to ada."),
+        text("It is open to verified email addresses at example.org."),
+    ];
+    let organisation = &text("acme");
+    let how = |start_url| HowToGrant {
+        organisation,
+        start_url,
+        settings_url: "https://huggingface.co/settings/connected-applications",
+    };
+    let refuse = |how_to_grant| {
+        refused(&Refused {
+            host,
+            username: &text("jörg-the-newcomer"),
+            reasons: &reasons,
+            how_to_grant,
+            somebody_else_url: start,
+        })
+    };
+    let onward = Onward { url: &url("https://www.example.com/bye"), name: &text("www.example.com") };
+    let failed = SignInFailed {
+        title: &text("Hugging Face sent an answer we do not trust"),
+        cause: &text("The signature of its answer is not one of its keys'."),
+        advice: &text("Try again. If it happens again, tell the people who run this app."),
+        start_url: start,
+    };
+    vec![
+        ("sign_in", sign_in(host, start, &text("openid profile email read-memberships"))),
+        ("framed", framed(host, start)),
+        ("form_not_sent", form_not_sent(host, start)),
+        ("sign_in_failed", sign_in_failed(&failed)),
+        ("sign_in_not_begun_here", sign_in_not_begun_here(public_url, start)),
+        ("cancelled", cancelled(host, start)),
+        ("loop_explained", loop_explained(public_url, start)),
+        ("signed_out", signed_out(host, start, None)),
+        ("signed_out_onward", signed_out(host, start, Some(&onward))),
+        ("confirm_sign_out", confirm_sign_out(host, &url("/oauth2/sign_out?rd=%2F"), retry)),
+        ("refused", refuse(None)),
+        ("refused_grant", refuse(Some(how(Some(start))))),
+        ("refused_grant_by_hand", refuse(Some(how(None)))),
+        ("provider_unavailable", provider_unavailable(&text("It took longer than 10 seconds."), retry)),
+        ("upstream_down", upstream_down(host, true, retry)),
+        ("upstream_slow", upstream_slow(host, false, retry)),
+        (
+            "bad_request",
+            bad_request(&text("Different servers would read this path differently: /a/..;/admin.")),
+        ),
+        ("too_large", too_large(&text("10 MiB"))),
+        ("internal", internal()),
+        ("not_found", not_found()),
+    ]
+}
+
+/// Every page with the values of an ordinary day.
+fn ordinary() -> Vec<(&'static str, Page)> {
+    every_page(str::to_owned, str::to_owned)
+}
+
+/// The inside of every tag of `html`.
+fn tags(html: &str) -> impl Iterator<Item = &str> {
+    html.split('<').filter_map(|rest| rest.split_once('>')).map(|(tag, _)| tag)
+}
+
+#[test]
+fn the_policy_admits_the_style_as_it_is() {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, STYLE.as_bytes());
+    let hash = format!("sha256-{}", STANDARD.encode(digest));
+    assert_eq!(
+        style_hash!(),
+        hash,
+        "style.css has changed: the left value in style_hash! becomes the right one"
+    );
+    for (name, page) in ordinary() {
+        assert!(page.html.contains(&format!("<style>{STYLE}</style>")), "{name}");
+        assert!(page.csp.contains(&format!("style-src '{hash}'")), "{name}");
+    }
+}
+
+#[test]
+fn only_the_framed_page_may_be_framed() {
+    for (name, page) in ordinary() {
+        let ancestors = if name == "framed" { "frame-ancestors *" } else { "frame-ancestors 'none'" };
+        assert!(page.csp.ends_with(ancestors), "{name}: {}", page.csp);
+    }
+}
+
+#[test]
+fn hostile_values_stay_text() {
+    const HOSTILE: &str = "\"'><script>alert(1)</script>&<img src=x onerror=y>\0\u{1b}";
+    for (name, page) in every_page(|value| format!("{value}{HOSTILE}"), |value| format!("{value}\"'><b>&c")) {
+        let own = page.html.replace(STYLE, "");
+        for markup in ["<script", "<img", "<b>", "\0", "\u{1b}", "&c"] {
+            assert!(!own.contains(markup), "{name}: {markup:?} in {own}");
+        }
+        // What an attribute could be left by: quotes come in pairs in every tag.
+        for tag in tags(&own) {
+            assert_eq!(tag.matches('"').count() % 2, 0, "{name}: <{tag}>");
+        }
+    }
+}
+
+#[test]
+fn an_address_that_is_none_leads_to_the_app() {
+    for url in [
+        "javascript:alert(1)",
+        "JAVASCRIPT:alert(1)",
+        "data:text/html,x",
+        "//evil.example",
+        "/\\evil.example",
+        "/\t/evil.example",
+        "evil.example",
+        "",
+    ] {
+        assert_eq!(address(url), "/", "{url:?}");
+    }
+    for url in ["/", "/a?b=c#d", "https://app.example.com/", "http://127.0.0.1:4180/"] {
+        assert_eq!(address(url), url);
+    }
+    for (name, page) in every_page(str::to_owned, |_| "javascript:alert(1)".to_owned()) {
+        assert!(!page.html.contains("=\"javascript:"), "{name}");
+    }
+}
+
+#[test]
+fn pages_run_and_load_nothing() {
+    for (name, Page { html, .. }) in ordinary() {
+        for word in ["<script", "<iframe", "<img", "<object", "javascript:", "url(", "@import"] {
+            assert!(!html.contains(word), "{name}: {word}");
+        }
+        for tag in tags(&html) {
+            for attribute in [" on", " src=", " style=", " srcset="] {
+                assert!(!tag.contains(attribute), "{name}: <{tag}>");
+            }
+            assert!(!tag.starts_with("link ") || tag.contains(" href=\"data:"), "{name}: <{tag}>");
+        }
+    }
+}
+
+#[test]
+fn pages_are_small_and_whole() {
+    for (name, Page { html, .. }) in ordinary() {
+        assert!(html.len() < 8 * 1024, "{name}: {} bytes", html.len());
+        for once in
+            ["<!doctype html>", "<html lang=\"en\">", "<h1>", "<main>", "</main>", "<footer>", "</html>"]
+        {
+            assert_eq!(html.matches(once).count(), 1, "{name}: {once}");
+        }
+        for meta in ["viewport", "color-scheme", "robots"] {
+            assert!(html.contains(&format!("<meta name=\"{meta}\"")), "{name}: {meta}");
+        }
+        assert!(!html.contains("{}"), "{name}: a place without a value");
+    }
+}
+
+#[test]
+fn a_new_tab_does_not_reach_back() {
+    for (name, Page { html, .. }) in ordinary() {
+        let tabs = html.matches("target=\"_blank\"").count();
+        assert_eq!(tabs, html.matches("target=\"_blank\" rel=\"noopener\"").count(), "{name}");
+        assert_eq!(tabs, usize::from(["framed", "form_not_sent"].contains(&name)), "{name}");
+    }
+}
+
+#[test]
+#[ignore = "writes every page to target/pages for looking at: cargo test -- --ignored render_pages"]
+fn render_pages() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/pages");
+    std::fs::create_dir_all(&folder).unwrap();
+    let long =
+        |value: &str| format!("{value}-{}", "a-very-long-name-without-a-break".replace('-', "").repeat(3));
+    let pages = ordinary().into_iter().map(|(name, page)| (name.to_owned(), page));
+    let long = every_page(long, str::to_owned).into_iter().map(|(name, page)| (format!("{name}.long"), page));
+    let other = every_page(|value| format!("מרחב שלום {value}"), str::to_owned)
+        .into_iter()
+        .map(|(name, page)| (format!("{name}.rtl"), page));
+    for (name, page) in pages.chain(long).chain(other) {
+        // The policy goes along, so that what it would block is missing here too.
+        let policy = page.csp.split("; frame-ancestors").next().unwrap();
+        let meta = format!(
+            "<meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">\n<meta name=\"viewport\"",
+        );
+        let html = page.html.replacen("<meta name=\"viewport\"", &meta, 1);
+        std::fs::write(folder.join(name).with_added_extension("html"), html).unwrap();
+    }
+}
