@@ -1,0 +1,178 @@
+//! The app's one page, filled in.
+
+use std::fmt::{self, Display, Write as _};
+
+use axum::http::{HeaderMap, Method, Uri};
+use percent_encoding::percent_decode_str;
+use serde_json::{Map, Value};
+
+use super::assertion::Verdict;
+
+/// The page, with a `{{name}}` wherever something goes in.
+const TEMPLATE: &str = include_str!("index.html");
+
+/// The page for one request.
+pub(super) fn render(method: &Method, uri: &Uri, headers: &HeaderMap, verdict: &Verdict) -> String {
+    let name = told(headers, "x-forwarded-preferred-username");
+    fill(TEMPLATE, |place| match place {
+        "name" => Text(name.as_deref().unwrap_or("stranger")).to_string(),
+        "initial" => {
+            let initial = name.iter().flat_map(|name| name.chars()).next().unwrap_or('?');
+            Text(&initial.to_uppercase().to_string()).to_string()
+        }
+        "who" => who(headers),
+        "door" => door(headers).to_owned(),
+        "request" => Text(&format!("{method} {uri}")).to_string(),
+        "note" => note(uri.path()).to_owned(),
+        "verdict" => verdict_html(verdict),
+        "headers" => header_rows(headers),
+        _ => String::new(),
+    })
+}
+
+/// What the gate said under `name`, as people read it: a value beyond ASCII
+/// comes as an ext-value (RFC 8187, section 3.2).
+pub(super) fn told(headers: &HeaderMap, name: &str) -> Option<String> {
+    let value = String::from_utf8_lossy(headers.get(name)?.as_bytes()).into_owned();
+    Some(readable(&value).unwrap_or(value))
+}
+
+/// The text of an ext-value, if `value` is one.
+fn readable(value: &str) -> Option<String> {
+    let encoded = value.strip_prefix("UTF-8''")?;
+    percent_decode_str(encoded).decode_utf8().ok().map(std::borrow::Cow::into_owned)
+}
+
+/// The person in a few chips.
+fn who(headers: &HeaderMap) -> String {
+    let mut html = String::new();
+    for (label, name) in [("id", "x-forwarded-user"), ("email", "x-forwarded-email")] {
+        if let Some(value) = told(headers, name) {
+            _ = write!(html, "<li><small>{label}</small> <bdi>{}</bdi></li>", Text(&value));
+        }
+    }
+    let groups = told(headers, "x-forwarded-groups").unwrap_or_default();
+    for group in groups.split(',').map(str::trim).filter(|group| !group.is_empty()) {
+        _ = write!(html, "<li class=\"group\"><small>group</small> <bdi>{}</bdi></li>", Text(group));
+    }
+    if html.is_empty() {
+        html.push_str("<li>The gate says nothing about who you are.</li>");
+    }
+    html
+}
+
+/// The way out, or in.
+fn door(headers: &HeaderMap) -> &'static str {
+    if headers.contains_key("x-forwarded-user") {
+        return "<a class=\"main\" href=\"/oauth2/sign_out\">Sign out</a>";
+    }
+    "<a class=\"main\" href=\"/oauth2/sign_in?rd=/\">Sign in</a>"
+}
+
+/// What is special about the routes the demo's configuration names.
+fn note(path: &str) -> &'static str {
+    match path.split('/').nth(1) {
+        Some("admin") => "The gate lets only admins of acme come here.",
+        Some("public") => "This route is public: the gate asks nobody to sign in.",
+        _ => "Signed in, any path leads here: deep links survive the sign-in.",
+    }
+}
+
+/// The assertion: believed, not believed, or not there.
+fn verdict_html(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Verified(claims) => {
+            format!("<p class=\"mark good\">✓ verified</p><dl>{}</dl>", claim_rows(claims))
+        }
+        Verdict::Wrong(why) => format!("<p class=\"mark bad\">✗ not verified</p><p>{}</p>", Text(why)),
+        Verdict::Absent => {
+            "<p class=\"mark\">none</p><p>No assertion came: nobody is signed in.</p>".to_owned()
+        }
+    }
+}
+
+/// One row for each claim; the page's script puts times into words.
+fn claim_rows(claims: &Map<String, Value>) -> String {
+    let mut html = String::new();
+    for (name, value) in claims {
+        let is_time = ["iat", "nbf", "exp"].contains(&name.as_str());
+        let class = if is_time { " class=\"time\"" } else { "" };
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        _ = write!(html, "<dt>{}</dt><dd{class}><bdi>{}</bdi></dd>", Text(name), Text(&value));
+    }
+    html
+}
+
+/// Every header, the gate's first.
+fn header_rows(headers: &HeaderMap) -> String {
+    let mut rows = Vec::new();
+    for (name, value) in headers {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        let (rank, source) = source(name.as_str(), &value);
+        let class = if rank == BROWSER { "" } else { " class=\"gate\"" };
+        let (name, text) = (Text(name.as_str()), Text(&value));
+        let mut row = format!("<tr{class}><th scope=\"row\">{name}</th><td><code>{text}</code>");
+        if let Some(text) = readable(&value) {
+            _ = write!(row, " <small>reads <bdi>{}</bdi></small>", Text(&text));
+        }
+        _ = write!(row, "</td><td>{source}</td></tr>");
+        rows.push((rank, row));
+    }
+    rows.sort_by_key(|(rank, _)| *rank);
+    rows.into_iter().map(|(_, row)| row).collect()
+}
+
+/// The place in the table of what the gate has no hand in.
+const BROWSER: u8 = 9;
+
+/// A header's place in the table, and who put it there. The gate strips its
+/// own names from what browsers send, so whatever has one of them is its own.
+fn source(name: &str, value: &str) -> (u8, &'static str) {
+    match name {
+        "x-forwarded-user"
+        | "x-forwarded-preferred-username"
+        | "x-forwarded-email"
+        | "x-forwarded-groups" => (0, "gate: who you are"),
+        "x-forwarded-access-token" => (1, "gate: a token of yours"),
+        "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host" => (3, "gate: the way here"),
+        "cookie" if value.contains("huggate=") => {
+            (4, "browser; in place of its session, the gate’s assertion")
+        }
+        name if name.starts_with("x-huggate-") => (2, "gate: who you are, signed"),
+        _ => (BROWSER, "browser"),
+    }
+}
+
+/// Puts a value at each `{{name}}`, in one pass: what a value says is never
+/// taken for a place.
+fn fill(template: &str, value: impl Fn(&str) -> String) -> String {
+    let mut html = String::with_capacity(template.len() * 2);
+    let mut rest = template;
+    while let Some((before, (name, after))) =
+        rest.split_once("{{").and_then(|(before, after)| Some((before, after.split_once("}}")?)))
+    {
+        html.push_str(before);
+        html.push_str(&value(name));
+        rest = after;
+    }
+    html + rest
+}
+
+/// Text on its way into HTML.
+struct Text<'a>(&'a str);
+
+impl Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for character in self.0.chars() {
+            match character {
+                '&' => f.write_str("&amp;")?,
+                '<' => f.write_str("&lt;")?,
+                '>' => f.write_str("&gt;")?,
+                '"' => f.write_str("&quot;")?,
+                '\'' => f.write_str("&#39;")?,
+                plain => f.write_char(plain)?,
+            }
+        }
+        Ok(())
+    }
+}
