@@ -1,0 +1,227 @@
+//! The signed assertion: who is asking, in a form the app can verify.
+//!
+//! A JWT (RFC 7519) signed with ES256 (RFC 7518, section 3.4). Its key is derived
+//! from the session secret, so that replicas agree without talking; the public
+//! keys are served as a JWK set (RFC 7517).
+
+use aws_lc_rs::agreement::{ECDH_P256, PrivateKey};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::header::HeaderName;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde::Serialize;
+
+use super::user::User;
+use crate::clock::UnixTime;
+use crate::keys::{Keyring, random, sha256};
+
+/// How long an assertion is valid, in seconds.
+pub(crate) const LIFETIME: u64 = 5 * 60;
+/// How old an assertion may be and still be sent, in seconds. What is left of
+/// its life is for the app's clock and for requests that take their time.
+pub(crate) const REUSE: u64 = 4 * 60;
+
+/// Whether and where the app gets the assertion.
+#[derive(Debug, Clone)]
+pub struct AssertionSettings {
+    /// The headers that carry it.
+    pub headers: Vec<HeaderName>,
+    /// Whether it is sent at all, as headers and as the session cookie.
+    pub enabled: bool,
+}
+
+impl Default for AssertionSettings {
+    fn default() -> Self {
+        Self { headers: vec![HeaderName::from_static("x-huggate-assertion")], enabled: true }
+    }
+}
+
+/// Signs assertions and publishes the keys that verify them.
+pub(crate) struct Assertions {
+    issuer: String,
+    header: Header,
+    key: EncodingKey,
+    jwks: String,
+}
+
+/// What an assertion says.
+#[derive(Debug, Serialize)]
+struct Claims<'a> {
+    iss: &'a str,
+    aud: &'a str,
+    sub: &'a str,
+    preferred_username: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email: Option<&'a str>,
+    groups: &'a [String],
+    /// There were more groups than apps can take; absent otherwise.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    groups_truncated: bool,
+    auth_method: &'static str,
+    sid: &'a str,
+    iat: UnixTime,
+    nbf: UnixTime,
+    exp: UnixTime,
+    jti: String,
+}
+
+/// A key could not be made from a secret.
+#[derive(Debug, thiserror::Error)]
+#[error("no assertion key can be derived from the session secret")]
+pub(crate) struct NoKey;
+
+impl Assertions {
+    /// `issuer` is the public URL. Signs with the first secret's key, publishes all.
+    pub(crate) fn new(issuer: &str, keyring: &Keyring) -> Result<Self, NoKey> {
+        let mut signing = None;
+        let mut published = Vec::new();
+        for index in 0.. {
+            let Some(pair) = derive_pair(keyring, index)? else { break };
+            let (jwk, kid) = public_jwk(&pair).ok_or(NoKey)?;
+            published.push(jwk);
+            signing.get_or_insert((pair, kid));
+        }
+        let (pair, kid) = signing.ok_or(NoKey)?;
+        let pkcs8 = pair.to_pkcs8v1().map_err(|_| NoKey)?;
+        let mut header = Header::new(Algorithm::ES256);
+        header.kid = Some(kid);
+        Ok(Self {
+            issuer: issuer.to_owned(),
+            header,
+            key: EncodingKey::from_ec_der(pkcs8.as_ref()),
+            jwks: format!(r#"{{"keys":[{}]}}"#, published.join(",")),
+        })
+    }
+
+    /// The JWK set, as JSON.
+    pub(crate) fn jwks(&self) -> &str {
+        &self.jwks
+    }
+
+    /// Signs who `user` is, for the app at `audience`, from `now` for 5 minutes.
+    pub(crate) fn mint(&self, user: &User, sid: &str, audience: &str, now: UnixTime) -> Option<String> {
+        let claims = Claims {
+            iss: &self.issuer,
+            aud: audience,
+            sub: user.id(),
+            preferred_username: user.username(),
+            name: user.name(),
+            email: user.email(),
+            groups: user.groups(),
+            groups_truncated: user.person().orgs_cut,
+            auth_method: user.auth_method().as_str(),
+            sid,
+            iat: now,
+            nbf: now,
+            exp: now + LIFETIME,
+            jti: URL_SAFE_NO_PAD.encode(random::<16>()),
+        };
+        match jsonwebtoken::encode(&self.header, &claims, &self.key) {
+            Ok(token) => Some(token),
+            Err(error) => {
+                tracing::error!(%error, "the assertion could not be signed; the app gets none");
+                None
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Assertions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Assertions").field("kid", &self.header.kid).finish_non_exhaustive()
+    }
+}
+
+/// The key pair of the secret at `index`; `None` past the last.
+fn derive_pair(keyring: &Keyring, index: usize) -> Result<Option<EcdsaKeyPair>, NoKey> {
+    for attempt in 0..=u8::MAX {
+        let Some(seed) = keyring.assertion_seed(index, attempt) else { return Ok(None) };
+        // A seed that is zero or past the group's order is no key: the next one.
+        let Ok(private) = PrivateKey::from_private_key(&ECDH_P256, seed.as_slice()) else { continue };
+        let public = private.compute_public_key().map_err(|_| NoKey)?;
+        return EcdsaKeyPair::from_private_key_and_public_key(
+            &ECDSA_P256_SHA256_FIXED_SIGNING,
+            seed.as_slice(),
+            public.as_ref(),
+        )
+        .map(Some)
+        .map_err(|_| NoKey);
+    }
+    Err(NoKey)
+}
+
+/// The public half as a JWK, and its RFC 7638 thumbprint.
+fn public_jwk(pair: &EcdsaKeyPair) -> Option<(String, String)> {
+    // SEC 1, section 2.3.3: 0x04 ‖ x ‖ y
+    let (x, y) = pair.public_key().as_ref().strip_prefix(&[4])?.split_at_checked(32)?;
+    let (x, y) = (URL_SAFE_NO_PAD.encode(x), URL_SAFE_NO_PAD.encode(y));
+    // RFC 7638, section 3.2: the required members alone, in this order, no spaces.
+    let thumbprint = sha256(format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#).as_bytes());
+    let kid = URL_SAFE_NO_PAD.encode(thumbprint);
+    let jwk = format!(
+        r#"{{"kty":"EC","crv":"P-256","x":"{x}","y":"{y}","kid":"{kid}","alg":"ES256","use":"sig"}}"#
+    );
+    Some((jwk, kid))
+}
+
+/// Makes `jsonwebtoken` use this crate's cryptography whatever features another
+/// crate of the program turned on; without it the choice may be ambiguous, and
+/// the first use would panic.
+pub(crate) fn choose_cryptography() {
+    // An error says that the choice was made before: the same one, or the embedder's.
+    let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::AuthMethod;
+    use crate::identity::user::tests::person;
+    use crate::keys::Secret;
+    use jsonwebtoken::jwk::{JwkSet, ThumbprintHash};
+    use jsonwebtoken::{DecodingKey, Validation};
+
+    fn keyring(bytes: &[u8]) -> Keyring {
+        let secrets: Vec<_> =
+            bytes.iter().map(|byte| Secret::parse(&format!("{byte:02x}").repeat(32)).unwrap()).collect();
+        Keyring::new(&secrets)
+    }
+
+    #[test]
+    fn the_published_keys_verify_what_was_signed_after_and_before_a_rotation() {
+        choose_cryptography();
+        let user = User::new(person(&[("acme", "admin")]), AuthMethod::Session);
+        let before = Assertions::new("https://app.example.com", &keyring(&[1])).unwrap();
+        let after = Assertions::new("https://app.example.com", &keyring(&[2, 1])).unwrap();
+        let keys: JwkSet = serde_json::from_str(after.jwks()).unwrap();
+        assert_eq!(keys.keys.len(), 2);
+        for assertions in [&before, &after] {
+            let token = assertions.mint(&user, "sid", "https://app.example.com", 1_790_000_000).unwrap();
+            let kid = jsonwebtoken::decode_header(&token).unwrap().kid.unwrap();
+            let jwk = keys.find(&kid).unwrap();
+            assert_eq!(jwk.thumbprint(ThumbprintHash::SHA256).unwrap(), kid);
+            let mut validation = Validation::new(Algorithm::ES256);
+            validation.validate_exp = false;
+            validation.set_audience(&["https://app.example.com"]);
+            validation.set_issuer(&["https://app.example.com"]);
+            let claims: serde_json::Value =
+                jsonwebtoken::decode(&token, &DecodingKey::from_jwk(jwk).unwrap(), &validation)
+                    .unwrap()
+                    .claims;
+            assert_eq!(claims["groups"], serde_json::json!(["acme", "acme:admin"]));
+            assert_eq!(claims["exp"], 1_790_000_300);
+            assert_eq!(claims["auth_method"], "session");
+        }
+    }
+
+    #[test]
+    fn replicas_agree_on_the_key() {
+        choose_cryptography();
+        let one = Assertions::new("https://a.example", &keyring(&[9])).unwrap();
+        let two = Assertions::new("https://a.example", &keyring(&[9])).unwrap();
+        assert_eq!(one.jwks(), two.jwks());
+    }
+}

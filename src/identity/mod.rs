@@ -1,0 +1,15 @@
+//! Who somebody is: the person, their organisations, their roles.
+//!
+//! Everything here is read from the provider's answer once, bounded and
+//! checked ([`Person`] cannot hold a line break or a forged group), and then
+//! only looked at.
+
+pub(crate) mod assertion;
+pub(crate) mod headers;
+mod org;
+mod user;
+
+pub use assertion::AssertionSettings;
+pub use headers::{Claim, HeaderSettings};
+pub use org::{Org, ResourceGroup, Role, Standing};
+pub use user::{AuthMethod, Email, Person, User};
