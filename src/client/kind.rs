@@ -1,0 +1,157 @@
+//! How a client asks: as somebody who opens a page, or as a program.
+
+use http::header::{ACCEPT, HeaderMap, HeaderName, ORIGIN, REFERER, UPGRADE};
+use http::{Method, request::Parts};
+
+use super::PublicUrl;
+
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
+const PURPOSE: HeaderName = HeaderName::from_static("purpose");
+const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
+
+/// What kind of answer a request can use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A page opened in a tab: can be sent to the provider.
+    Navigation,
+    /// A page opened in a frame: the provider refuses to be framed.
+    Framed,
+    /// A form sent by a page: a redirect would lose what is in it.
+    Form,
+    /// Everything else: fetch, XHR, API clients, WebSockets, prefetches.
+    Program,
+}
+
+impl Kind {
+    /// Fetch Metadata says it (`Sec-Fetch-*`); without it, `GET` and an `Accept`
+    /// that names HTML.
+    pub(crate) fn of(parts: &Parts) -> Self {
+        let headers = &parts.headers;
+        if wants_websocket(headers) || is_prefetch(headers) {
+            return Self::Program;
+        }
+        let reads = matches!(parts.method, Method::GET | Method::HEAD);
+        let Some(mode) = headers.get(SEC_FETCH_MODE) else {
+            let page =
+                parts.method == Method::GET && wants_html(headers) && !headers.contains_key(X_REQUESTED_WITH);
+            return if page { Self::Navigation } else { Self::Program };
+        };
+        if mode != "navigate" {
+            return Self::Program;
+        }
+        let framed = headers.get(SEC_FETCH_DEST).is_some_and(|dest| {
+            ["iframe", "frame", "embed", "object", "fencedframe"].iter().any(|frame| dest == frame)
+        });
+        match (framed, reads) {
+            (true, _) => Self::Framed,
+            (false, true) => Self::Navigation,
+            (false, false) => Self::Form,
+        }
+    }
+}
+
+/// Whether the client takes HTML as it takes a page, by name.
+pub(crate) fn wants_html(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(ACCEPT)
+        .iter()
+        .any(|accept| memchr::memmem::find(accept.as_bytes(), b"text/html").is_some())
+}
+
+/// A request to become a WebSocket (RFC 6455, section 4.1).
+pub(crate) fn wants_websocket(headers: &HeaderMap) -> bool {
+    headers.get(UPGRADE).is_some_and(|upgrade| {
+        upgrade
+            .to_str()
+            .is_ok_and(|upgrade| upgrade.split(',').any(|name| name.trim().eq_ignore_ascii_case("websocket")))
+    })
+}
+
+/// A page that the browser loads in case somebody opens it.
+pub(crate) fn is_prefetch(headers: &HeaderMap) -> bool {
+    [SEC_PURPOSE, PURPOSE].iter().any(|name| {
+        headers.get(name).is_some_and(|purpose| {
+            let purpose = purpose.as_bytes();
+            memchr::memmem::find(purpose, b"prefetch").is_some()
+                || memchr::memmem::find(purpose, b"prerender").is_some()
+        })
+    })
+}
+
+/// Whether another site caused this request. Fetch Metadata says so; without it
+/// `Origin` or `Referer` may. A request without any of them was typed, or comes
+/// from a program, and is nobody else's doing.
+pub(crate) fn is_cross_site(headers: &HeaderMap, public_url: &PublicUrl, host: &str) -> bool {
+    if let Some(site) = headers.get(SEC_FETCH_SITE) {
+        return site != "same-origin" && site != "none";
+    }
+    let own = |origin: &str| origin == public_url.as_str() || origin == public_url.sibling(host);
+    if let Some(origin) = headers.get(ORIGIN) {
+        return !origin.to_str().is_ok_and(own);
+    }
+    headers.get(REFERER).is_some_and(|referer| {
+        let origin =
+            referer.to_str().ok().and_then(|text| url::Url::parse(text).ok()).map(|url| url.origin());
+        !origin.is_some_and(|origin| own(&origin.ascii_serialization()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(method: &str, headers: &[(&str, &str)]) -> Kind {
+        let mut request = http::Request::builder().method(method);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Kind::of(&request.body(()).unwrap().into_parts().0)
+    }
+
+    #[test]
+    fn only_what_can_use_a_page_is_a_navigation() {
+        let html = ("accept", "text/html,application/xhtml+xml");
+        let navigate = ("sec-fetch-mode", "navigate");
+        for (method, headers, expected) in [
+            ("GET", vec![html], Kind::Navigation),
+            ("GET", vec![("accept", "*/*")], Kind::Program),
+            ("GET", vec![], Kind::Program),
+            ("POST", vec![html], Kind::Program),
+            ("GET", vec![html, ("x-requested-with", "XMLHttpRequest")], Kind::Program),
+            ("GET", vec![html, ("sec-fetch-mode", "cors")], Kind::Program),
+            ("GET", vec![html, ("sec-fetch-mode", "no-cors")], Kind::Program),
+            ("GET", vec![navigate, ("sec-fetch-dest", "document")], Kind::Navigation),
+            ("GET", vec![navigate, ("sec-fetch-dest", "iframe")], Kind::Framed),
+            ("GET", vec![navigate, ("sec-fetch-dest", "embed")], Kind::Framed),
+            ("POST", vec![navigate, ("sec-fetch-dest", "document")], Kind::Form),
+            ("GET", vec![html, navigate, ("sec-purpose", "prefetch;prerender")], Kind::Program),
+            ("GET", vec![html, ("purpose", "prefetch")], Kind::Program),
+            ("GET", vec![html, ("upgrade", "WebSocket")], Kind::Program),
+        ] {
+            assert_eq!(kind(method, &headers), expected, "{method} {headers:?}");
+        }
+    }
+
+    #[test]
+    fn another_sites_doing_is_told_from_our_own() {
+        let public_url = PublicUrl::parse("https://app.example.com").unwrap();
+        for (name, value, cross) in [
+            ("sec-fetch-site", "cross-site", true),
+            ("sec-fetch-site", "same-site", true),
+            ("sec-fetch-site", "same-origin", false),
+            ("sec-fetch-site", "none", false),
+            ("origin", "https://app.example.com", false),
+            ("origin", "null", true),
+            ("origin", "https://app.example.com.evil.example", true),
+            ("referer", "https://app.example.com/page", false),
+            ("referer", "https://evil.example/", true),
+            ("accept", "*/*", false),
+        ] {
+            let headers = HeaderMap::from_iter([(HeaderName::from_static(name), value.parse().unwrap())]);
+            assert_eq!(is_cross_site(&headers, &public_url, "app.example.com"), cross, "{name}: {value}");
+        }
+    }
+}
