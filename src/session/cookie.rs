@@ -1,0 +1,433 @@
+//! Our cookies: names, attributes, chunks; and finding them in a request.
+//!
+//! One function sets and removes (RFC 6265, section 4.1): a removal carries the
+//! very attributes of the cookie it removes, since a browser ignores one that
+//! lacks the `Secure` of a `__Host-` cookie.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use cookie::time::Duration;
+use cookie::{Cookie, SameSite};
+use http::header::{COOKIE, HeaderMap, HeaderValue};
+
+/// How long one cookie's value may be. Browsers refuse more than 4096 bytes for
+/// name, value and attributes together.
+const CHUNK: usize = 3800;
+/// How many cookies a session may be spread over: 19 kB of sealed text.
+const MAX_CHUNKS: usize = 5;
+/// How many pairs of a `Cookie` header are looked at. Browsers keep fewer than
+/// 200 for a site.
+const MAX_PAIRS: usize = 512;
+
+/// When a browser sends our cookies with requests that other sites cause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum SameSitePolicy {
+    /// With top-level navigations only, which the return from the provider is.
+    #[default]
+    Lax,
+    /// Always: for an app inside a frame of another site, as in a Space. Adds
+    /// `Secure` and `Partitioned`.
+    None,
+}
+
+/// Names and attributes of the gate's cookies.
+#[derive(Debug, Clone)]
+pub(crate) struct Cookies {
+    session: String,
+    pending: String,
+    attempts: String,
+    secure: bool,
+    same_site: SameSitePolicy,
+}
+
+/// Which of our cookies a name is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ours {
+    /// The session, or its first chunk.
+    Session,
+    /// A further chunk of the session, of whatever number.
+    Chunk,
+    /// A sign-in under way.
+    Pending,
+    /// How many sign-ins in a row came to nothing.
+    Attempts,
+}
+
+impl Cookies {
+    /// `https`: whether the public URL is; then the names start with `__Host-`,
+    /// which keeps other hosts of the domain from planting one.
+    pub(crate) fn new(name: &str, https: bool, same_site: SameSitePolicy) -> Self {
+        let session = if https { format!("__Host-{name}") } else { name.to_owned() };
+        Self {
+            pending: format!("{session}-pending-"),
+            attempts: format!("{session}-attempts"),
+            session,
+            secure: https || same_site == SameSitePolicy::None,
+            same_site,
+        }
+    }
+
+    pub(crate) fn session_name(&self) -> &str {
+        &self.session
+    }
+
+    pub(crate) fn attempts_name(&self) -> &str {
+        &self.attempts
+    }
+
+    /// The name of the cookie of one sign-in attempt.
+    pub(crate) fn pending_name(&self, attempt: &str) -> String {
+        format!("{}{attempt}", self.pending)
+    }
+
+    /// The attempt that a cookie of this name belongs to.
+    pub(crate) fn pending_attempt<'a>(&self, name: &'a str) -> Option<&'a str> {
+        name.strip_prefix(self.pending.as_str())
+    }
+
+    /// `Set-Cookie` for `value`; with `None` the removal of the same cookie.
+    pub(crate) fn set(&self, name: &str, value: Option<&str>, max_age: u64) -> Option<HeaderValue> {
+        let seconds = if value.is_some() { i64::try_from(max_age).unwrap_or(i64::MAX) } else { 0 };
+        let same_site = match self.same_site {
+            SameSitePolicy::Lax => SameSite::Lax,
+            SameSitePolicy::None => SameSite::None,
+        };
+        let mut cookie = Cookie::build((name, value.unwrap_or("")))
+            .path("/")
+            .http_only(true)
+            .secure(self.secure)
+            .same_site(same_site)
+            .max_age(Duration::seconds(seconds));
+        if self.same_site == SameSitePolicy::None {
+            cookie = cookie.partitioned(true);
+        }
+        let mut header = HeaderValue::try_from(cookie.build().to_string()).ok()?;
+        header.set_sensitive(true);
+        Some(header)
+    }
+
+    /// `Set-Cookie` lines for a sealed session, and the removal of chunks that
+    /// `request` still has of a longer one. Empty if the text is too long.
+    pub(crate) fn set_session(&self, sealed: &str, max_age: u64, request: &HeaderMap) -> Vec<HeaderValue> {
+        let chunks: Vec<&str> = chunks(sealed).collect();
+        if chunks.len() > MAX_CHUNKS {
+            tracing::error!(bytes = sealed.len(), "a session is too large for cookies");
+            return Vec::new();
+        }
+        let mut lines = Vec::with_capacity(chunks.len());
+        for (index, chunk) in chunks.iter().enumerate() {
+            let line = match index {
+                0 if chunks.len() == 1 => self.set(&self.session, Some(chunk), max_age),
+                0 => self.set(&self.session, Some(&format!("{}.{chunk}", chunks.len())), max_age),
+                _ => self.set(&self.chunk_name(index), Some(chunk), max_age),
+            };
+            lines.extend(line);
+        }
+        lines.extend(self.remove_chunks(request, chunks.len()));
+        lines
+    }
+
+    /// Removal of the session and of every chunk that `request` has.
+    pub(crate) fn remove_session(&self, request: &HeaderMap) -> Vec<HeaderValue> {
+        let mut lines: Vec<_> = self.set(&self.session, None, 0).into_iter().collect();
+        lines.extend(self.remove_chunks(request, 1));
+        lines
+    }
+
+    fn remove_chunks(&self, request: &HeaderMap, from: usize) -> Vec<HeaderValue> {
+        let stale = (from.max(1)..MAX_CHUNKS).map(|index| self.chunk_name(index));
+        stale
+            .filter(|name| self.find(request, name).is_some())
+            .filter_map(|name| self.set(&name, None, 0))
+            .collect()
+    }
+
+    fn chunk_name(&self, index: usize) -> String {
+        format!("{}-{index}", self.session)
+    }
+
+    /// The sealed session in `headers`, put together if it came in chunks.
+    pub(crate) fn session<'a>(&self, headers: &'a HeaderMap) -> Option<Cow<'a, str>> {
+        let first = self.find(headers, &self.session)?;
+        let Some((count, start)) = first.split_once('.') else { return Some(Cow::Borrowed(first)) };
+        let count: usize = count.parse().ok().filter(|count| (2..=MAX_CHUNKS).contains(count))?;
+        let mut sealed = start.to_owned();
+        for index in 1..count {
+            sealed.push_str(self.find(headers, &self.chunk_name(index))?);
+        }
+        Some(Cow::Owned(sealed))
+    }
+
+    /// The value of the first cookie called `name`.
+    pub(crate) fn find<'a>(&self, headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+        headers
+            .get_all(COOKIE)
+            .iter()
+            .flat_map(|header| pairs(header.as_bytes()))
+            .find(|pair| pair.name == name.as_bytes())
+            .and_then(|pair| std::str::from_utf8(pair.value).ok())
+    }
+
+    /// Every cookie of a sign-in under way, as name and value.
+    pub(crate) fn pending<'a>(&'a self, headers: &'a HeaderMap) -> impl Iterator<Item = (&'a str, &'a str)> {
+        headers.get_all(COOKIE).iter().flat_map(|header| pairs(header.as_bytes())).filter_map(|pair| {
+            let name = std::str::from_utf8(pair.name).ok()?;
+            self.pending_attempt(name)?;
+            Some((name, std::str::from_utf8(pair.value).ok()?))
+        })
+    }
+
+    /// Which of our cookies `name` is; `None` for the app's.
+    pub(crate) fn classify(&self, name: &[u8]) -> Option<Ours> {
+        let rest = name.strip_prefix(self.session.as_bytes())?;
+        match rest {
+            b"" => Some(Ours::Session),
+            b"-attempts" => Some(Ours::Attempts),
+            _ if rest.starts_with(b"-pending-") => Some(Ours::Pending),
+            [b'-', digits @ ..] if digits.iter().all(u8::is_ascii_digit) => Some(Ours::Chunk),
+            _ => None,
+        }
+    }
+
+    /// Whether a `Set-Cookie` line of the app names one of our cookies.
+    pub(crate) fn claims(&self, set_cookie: &HeaderValue) -> bool {
+        let line = set_cookie.as_bytes();
+        let name = line.split(|byte| matches!(byte, b'=' | b';')).next().unwrap_or_default();
+        self.classify(name.trim_ascii()).is_some()
+    }
+
+    /// Takes our cookies out of the request and puts `replacement`, if there is
+    /// one, where the session was. All others stay as they are, in order.
+    pub(crate) fn rewrite(&self, headers: &mut HeaderMap, replacement: Option<&str>) {
+        let Some(first) = headers.get(COOKIE) else { return };
+        if headers.get_all(COOKIE).iter().nth(1).is_none() {
+            match self.rewritten(first.as_bytes(), replacement) {
+                Rewritten::AsItWas => {}
+                Rewritten::Nothing => drop(headers.remove(COOKIE)),
+                Rewritten::Line(line) => drop(headers.insert(COOKIE, line)),
+            }
+            return;
+        }
+        let lines: Vec<HeaderValue> = headers.get_all(COOKIE).iter().cloned().collect();
+        headers.remove(COOKIE);
+        for line in lines {
+            match self.rewritten(line.as_bytes(), replacement) {
+                Rewritten::AsItWas => drop(headers.append(COOKIE, line)),
+                Rewritten::Nothing => {}
+                Rewritten::Line(line) => drop(headers.append(COOKIE, line)),
+            }
+        }
+    }
+
+    fn rewritten(&self, line: &[u8], replacement: Option<&str>) -> Rewritten {
+        // The usual line of a request without our cookies has none of our name.
+        if memchr::memmem::find(line, self.session.as_bytes()).is_none() {
+            return Rewritten::AsItWas;
+        }
+        let mut out = Vec::with_capacity(line.len() + replacement.map_or(0, str::len));
+        let mut ours = false;
+        for pair in pairs(line) {
+            match (self.classify(pair.name), replacement) {
+                (None, _) => push(&mut out, line.get(pair.span).unwrap_or_default()),
+                (Some(Ours::Session), Some(value)) => {
+                    ours = true;
+                    push(&mut out, self.session.as_bytes());
+                    out.push(b'=');
+                    out.extend_from_slice(value.as_bytes());
+                }
+                (Some(_), _) => ours = true,
+            }
+        }
+        if !ours {
+            return Rewritten::AsItWas;
+        }
+        if out.is_empty() {
+            return Rewritten::Nothing;
+        }
+        HeaderValue::from_maybe_shared(bytes::Bytes::from(out)).map_or(Rewritten::Nothing, |mut line| {
+            line.set_sensitive(true);
+            Rewritten::Line(line)
+        })
+    }
+}
+
+/// What became of a `Cookie` line.
+enum Rewritten {
+    AsItWas,
+    Nothing,
+    Line(HeaderValue),
+}
+
+fn push(out: &mut Vec<u8>, pair: &[u8]) {
+    if !out.is_empty() {
+        out.extend_from_slice(b"; ");
+    }
+    out.extend_from_slice(pair);
+}
+
+/// The pieces of a sealed text, each short enough for one cookie.
+fn chunks(sealed: &str) -> impl Iterator<Item = &str> {
+    // Sealed text is base64url, so every byte is a character of its own.
+    sealed.as_bytes().chunks(CHUNK).filter_map(|chunk| std::str::from_utf8(chunk).ok())
+}
+
+/// One `name=value` of a `Cookie` line, and where it stands.
+struct Pair<'a> {
+    name: &'a [u8],
+    value: &'a [u8],
+    span: Range<usize>,
+}
+
+/// The pairs of a `Cookie` line (RFC 6265, section 4.2.1), read leniently: what
+/// has no `=` is a name without a value, as browsers send it. What lies past
+/// the bound is not read, and so does not travel.
+fn pairs(line: &[u8]) -> impl Iterator<Item = Pair<'_>> {
+    let mut rest = 0..line.len();
+    std::iter::from_fn(move || {
+        loop {
+            let tail = line.get(rest.clone()).filter(|tail| !tail.is_empty())?;
+            let end = rest.start + memchr::memchr(b';', tail).unwrap_or(tail.len());
+            let span = trim(line, rest.start..end);
+            rest.start = (end + 1).min(rest.end);
+            if span.is_empty() {
+                continue;
+            }
+            let pair = line.get(span.clone())?;
+            let (name, value) = match memchr::memchr(b'=', pair) {
+                Some(equals) => (pair.get(..equals)?, pair.get(equals + 1..)?),
+                None => (pair, [].as_slice()),
+            };
+            return Some(Pair { name: name.trim_ascii(), value: unquoted(value.trim_ascii()), span });
+        }
+    })
+    .take(MAX_PAIRS)
+}
+
+fn trim(line: &[u8], mut span: Range<usize>) -> Range<usize> {
+    while line.get(span.start).is_some_and(u8::is_ascii_whitespace) && span.start < span.end {
+        span.start += 1;
+    }
+    while span.end > span.start && line.get(span.end - 1).is_some_and(u8::is_ascii_whitespace) {
+        span.end -= 1;
+    }
+    span
+}
+
+fn unquoted(value: &[u8]) -> &[u8] {
+    value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cookies() -> Cookies {
+        Cookies::new("huggate", false, SameSitePolicy::Lax)
+    }
+
+    fn request(lines: &[&str]) -> HeaderMap {
+        lines.iter().map(|line| (COOKIE, HeaderValue::from_str(line).unwrap())).collect()
+    }
+
+    /// What a browser would send back after these lines.
+    fn answer(lines: &[HeaderValue]) -> HeaderMap {
+        let pairs: Vec<_> =
+            lines.iter().map(|line| line.to_str().unwrap().split(';').next().unwrap()).collect();
+        request(&[&pairs.join("; ")])
+    }
+
+    #[test]
+    fn removal_has_the_attributes_of_the_cookie_it_removes() {
+        for (https, same_site, attributes) in [
+            (true, SameSitePolicy::Lax, "; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age="),
+            (true, SameSitePolicy::None, "; HttpOnly; SameSite=None; Secure; Path=/; Max-Age="),
+            (false, SameSitePolicy::Lax, "; HttpOnly; SameSite=Lax; Path=/; Max-Age="),
+        ] {
+            let cookies = Cookies::new("huggate", https, same_site);
+            let name = cookies.session_name().to_owned();
+            assert_eq!(name.starts_with("__Host-"), https);
+            let set = cookies.set(&name, Some("x"), 60).unwrap();
+            let removed = cookies.set(&name, None, 60).unwrap();
+            let (set, removed) = (set.to_str().unwrap(), removed.to_str().unwrap());
+            assert_eq!(set.replace("=x;", "=;").replace("Max-Age=60", "Max-Age=0"), removed);
+            assert!(set.contains("HttpOnly"), "{set}");
+            assert_eq!(set.contains("Partitioned"), same_site == SameSitePolicy::None);
+            for attribute in attributes.split("; ") {
+                assert!(set.contains(attribute), "{set} lacks {attribute}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_session_is_spread_over_chunks_and_put_together_again() {
+        let cookies = cookies();
+        for length in [1, CHUNK, CHUNK + 1, CHUNK * MAX_CHUNKS] {
+            let sealed = "a".repeat(length - 1) + "z";
+            let lines = cookies.set_session(&sealed, 60, &HeaderMap::new());
+            assert_eq!(lines.len(), length.div_ceil(CHUNK));
+            assert!(lines.iter().all(|line| line.len() < 4096));
+            assert_eq!(cookies.session(&answer(&lines)).unwrap(), sealed);
+        }
+        assert!(cookies.set_session(&"a".repeat(CHUNK * MAX_CHUNKS + 1), 60, &HeaderMap::new()).is_empty());
+    }
+
+    #[test]
+    fn a_shorter_session_removes_the_chunks_of_a_longer_one() {
+        let cookies = cookies();
+        let long = answer(&cookies.set_session(&"a".repeat(CHUNK * 3), 60, &HeaderMap::new()));
+        let lines = cookies.set_session("short", 60, &long);
+        let texts: Vec<_> = lines.iter().map(|line| line.to_str().unwrap()).collect();
+        assert_eq!(texts.len(), 3);
+        assert!(texts[1].starts_with("huggate-1=;") && texts[1].contains("Max-Age=0"), "{texts:?}");
+        assert_eq!(cookies.remove_session(&long).len(), 3);
+    }
+
+    #[test]
+    fn hostile_cookie_lines_are_read_in_bounded_work() {
+        let cookies = cookies();
+        for line in
+            ["", ";", "; ;;;=", "=", "huggate", "huggate=99999999.x", "huggate=3.x; huggate-1=y", "=;=;=;"]
+        {
+            assert!(cookies.session(&request(&[line])).is_none_or(|found| found.is_empty()), "{line:?}");
+        }
+        let many = "a=b; ".repeat(10_000) + "huggate=late";
+        assert!(cookies.session(&request(&[&many])).is_none());
+    }
+
+    #[test]
+    fn our_cookies_never_travel_and_others_stay_in_order() {
+        let cookies = cookies();
+        let line = "a=1; huggate=2.sealed; theme=dark; huggate-1=more; huggate-99999999=x; \
+                    huggate-pending-ab=s; huggate-attempts=1; huggate_x=app; huggate-theme=app; b=\"2\"";
+        let mut headers = request(&[line]);
+        cookies.rewrite(&mut headers, Some("jwt"));
+        assert_eq!(
+            headers.get(COOKIE).unwrap(),
+            "a=1; huggate=jwt; theme=dark; huggate_x=app; huggate-theme=app; b=\"2\""
+        );
+        cookies.rewrite(&mut headers, None);
+        assert_eq!(
+            headers.get(COOKIE).unwrap(),
+            "a=1; theme=dark; huggate_x=app; huggate-theme=app; b=\"2\""
+        );
+        let mut alone = request(&["huggate=sealed", "x=1"]);
+        cookies.rewrite(&mut alone, None);
+        assert_eq!(alone.get_all(COOKIE).iter().collect::<Vec<_>>(), ["x=1"]);
+    }
+
+    #[test]
+    fn an_app_cannot_set_our_cookies() {
+        let cookies = cookies();
+        for (line, ours) in [
+            ("huggate=x; Path=/", true),
+            (" huggate =x", true),
+            ("huggate-1=x", true),
+            ("huggate-theme=x", false),
+            ("session=huggate", false),
+        ] {
+            assert_eq!(cookies.claims(&HeaderValue::from_str(line).unwrap()), ours, "{line}");
+        }
+    }
+}

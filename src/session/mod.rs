@@ -1,0 +1,350 @@
+//! Sessions: begun at a sign-in, opened with every request, renewed, ended.
+
+mod cookie;
+mod live;
+mod opened;
+mod store;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::header::{HeaderMap, HeaderValue};
+use serde::{Deserialize, Serialize};
+
+use crate::clock::{Clock, UnixTime};
+use crate::identity::{AuthMethod, HeaderSettings, Person, User};
+use crate::keys::{Hidden, Keyring, Purpose, Secret, equal, random, sha256};
+
+pub(crate) use cookie::Cookies;
+pub use cookie::SameSitePolicy;
+pub(crate) use live::Live;
+use live::Register;
+pub(crate) use opened::Opened;
+pub use store::StoreSettings;
+pub(crate) use store::{Store, StoreDown};
+
+/// How many opened sessions are kept ready. One takes about 4 kB.
+const OPENED: usize = 8_192;
+/// How many characters of a sealed text tell it from all others: version, key id
+/// and nonce are 17 bytes, and 24 characters of base64 hold 18.
+const HANDLE: usize = 24;
+/// The format of a sealed session; another one reads as signed out.
+const FORMAT: u8 = 1;
+
+/// How sessions are kept.
+#[derive(Debug, Clone)]
+pub struct SessionSettings {
+    /// The first seals, all open.
+    pub secrets: Vec<Secret>,
+    /// The cookie's name, without the `__Host-` that https adds.
+    pub cookie_name: String,
+    /// When browsers send the cookie with requests that other sites cause.
+    pub same_site: SameSitePolicy,
+    /// A session ends when it was not used for so long.
+    pub idle_timeout: Duration,
+    /// A session ends so long after the sign-in, used or not.
+    pub max_age: Duration,
+    /// Where sessions are kept.
+    pub store: StoreSettings,
+}
+
+impl SessionSettings {
+    /// The defaults, with `secret`.
+    #[must_use]
+    pub fn new(secret: Secret) -> Self {
+        Self {
+            secrets: vec![secret],
+            cookie_name: "huggate".to_owned(),
+            same_site: SameSitePolicy::Lax,
+            idle_timeout: Duration::from_secs(12 * 3600),
+            max_age: Duration::from_secs(7 * 24 * 3600),
+            store: StoreSettings::Cookie,
+        }
+    }
+}
+
+/// Names a session; new at each sign-in.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct SessionId([u8; 16]);
+
+impl From<[u8; 16]> for SessionId {
+    fn from(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Debug for SessionId {
+    /// With a ticket's id alone nobody gets in, but it has no place in a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionId(..)")
+    }
+}
+
+/// A session, as it is sealed or stored.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Session {
+    pub(crate) id: SessionId,
+    pub(crate) person: Person,
+    pub(crate) began: UnixTime,
+    pub(crate) seen: UnixTime,
+    /// Kept only if something uses it.
+    pub(crate) access_token: Option<Hidden>,
+}
+
+/// What is inside a session cookie.
+#[derive(Serialize, Deserialize)]
+enum Sealed {
+    /// The session itself.
+    Whole(Session),
+    /// The id of one in a server-side store.
+    Ticket(SessionId),
+}
+
+/// What a request's cookies say.
+#[derive(Debug, Clone)]
+pub(crate) enum Found {
+    /// No session, or nothing that opens: nobody.
+    Nobody,
+    /// A session in force.
+    Session(Arc<Opened>),
+    /// The store cannot be asked; the cookie may be good.
+    Unknown(StoreDown),
+}
+
+/// Begins, opens, renews and ends sessions.
+pub(crate) struct Sessions {
+    keyring: Arc<Keyring>,
+    cookies: Cookies,
+    headers: HeaderSettings,
+    audiences: usize,
+    idle: u64,
+    max_age: u64,
+    store: Option<Store>,
+    register: Register,
+    opened: quick_cache::sync::Cache<[u8; HANDLE], Arc<Opened>>,
+    fingerprint: [u8; 32],
+    clock: Clock,
+}
+
+impl Sessions {
+    /// `audiences`: how many apps an assertion can be meant for.
+    pub(crate) fn new(
+        settings: &SessionSettings,
+        keyring: Arc<Keyring>,
+        cookies: Cookies,
+        headers: HeaderSettings,
+        audiences: usize,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            fingerprint: keyring.fingerprint_key(),
+            keyring,
+            cookies,
+            headers,
+            audiences,
+            idle: settings.idle_timeout.as_secs(),
+            max_age: settings.max_age.as_secs(),
+            store: match settings.store {
+                StoreSettings::Cookie => None,
+                StoreSettings::Memory => Some(Store::Memory(store::Memory::default())),
+            },
+            register: Register::default(),
+            opened: quick_cache::sync::Cache::new(OPENED),
+            clock,
+        }
+    }
+
+    /// The names and attributes of our cookies.
+    pub(crate) fn cookies(&self) -> &Cookies {
+        &self.cookies
+    }
+
+    /// Begins a session for `person` and returns the cookie lines. The session
+    /// that the request came with, if any, ends: its id must not live on under a
+    /// new trust (session fixation).
+    ///
+    /// # Errors
+    /// [`StoreDown`] if a server-side store cannot take it.
+    pub(crate) async fn begin(
+        &self,
+        person: Person,
+        access_token: Hidden,
+        request: &HeaderMap,
+    ) -> Result<Vec<HeaderValue>, StoreDown> {
+        if let Found::Session(old) = self.open(request).await {
+            self.end_id(old.id(), old.session.began).await?;
+        }
+        let now = self.clock.now();
+        let session = Session {
+            id: SessionId(random()),
+            person,
+            began: now,
+            seen: now,
+            access_token: self.headers.access_token.then_some(access_token),
+        };
+        let sealed = match &self.store {
+            Some(store) => {
+                store.save(&session, now + self.max_age, now).await?;
+                self.seal(&Sealed::Ticket(session.id))
+            }
+            None => self.seal(&Sealed::Whole(session)),
+        };
+        Ok(self.cookies.set_session(&sealed, self.max_age, request))
+    }
+
+    /// The session of a request. Opening one that was opened before neither
+    /// waits nor decrypts.
+    pub(crate) async fn open(&self, request: &HeaderMap) -> Found {
+        let Some(sealed) = self.cookies.session(request) else { return Found::Nobody };
+        let now = self.clock.now();
+        if let Some(found) = self.cached(&sealed, now) {
+            return found;
+        }
+        let Some((inside, current)) = self.unseal(&sealed) else { return Found::Nobody };
+        let session = match (inside, &self.store) {
+            (Sealed::Whole(session), None) => session,
+            (Sealed::Ticket(id), Some(store)) => match store.load(id, now).await {
+                Ok(Some(session)) => session,
+                Ok(None) => return Found::Nobody,
+                Err(down) => return Found::Unknown(down),
+            },
+            // Sealed before the store was changed: signed out.
+            (Sealed::Whole(_), Some(_)) | (Sealed::Ticket(_), None) => return Found::Nobody,
+        };
+        if !self.in_force(session.began, session.seen, now) {
+            return Found::Nobody;
+        }
+        let Some(live) = self.register.enter(session.id, now) else { return Found::Nobody };
+        let opened = Arc::new(self.prepare(&sealed, current, session, live));
+        if let Some(handle) = handle(&sealed) {
+            self.opened.insert(handle, Arc::clone(&opened));
+        }
+        Found::Session(opened)
+    }
+
+    /// The answer, if this very cookie was opened before.
+    fn cached(&self, sealed: &str, now: UnixTime) -> Option<Found> {
+        let opened = self.opened.get(&handle(sealed)?)?;
+        if !equal(opened.sealed.as_bytes(), sealed.as_bytes()) {
+            return None;
+        }
+        if opened.live.has_ended() || !self.in_force(opened.session.began, opened.seen(), now) {
+            return Some(Found::Nobody);
+        }
+        if let Some(store) = &self.store
+            && now > opened.seen()
+        {
+            opened.seen.store(now, Ordering::Relaxed);
+            store.touch(opened.id(), now);
+        }
+        Some(Found::Session(opened))
+    }
+
+    /// Whether a session is within both its limits. One from the future, sealed
+    /// by a machine whose clock is ahead, counts as begun now.
+    fn in_force(&self, began: UnixTime, seen: UnixTime, now: UnixTime) -> bool {
+        now.saturating_sub(began) < self.max_age && now.saturating_sub(seen) < self.idle
+    }
+
+    /// Cookie lines that replace the session's, if there is reason to: a tenth of
+    /// the idle time has passed, or an old secret sealed it. Requests that come
+    /// side by side get the same lines.
+    pub(crate) fn renewal(&self, opened: &Opened, request: &HeaderMap) -> Option<Arc<Vec<HeaderValue>>> {
+        let now = self.clock.now();
+        let stale = self.store.is_none() && now.saturating_sub(opened.session.seen) > self.idle / 10;
+        if (!stale && opened.current) || opened.live.has_ended() {
+            return None;
+        }
+        if let Some(lines) = &*opened.renewed.load() {
+            return Some(Arc::clone(lines));
+        }
+        let session = Session { seen: now, ..opened.session.clone() };
+        let remaining = self.max_age.saturating_sub(now.saturating_sub(session.began));
+        let sealed = self.seal(&match self.store {
+            Some(_) => Sealed::Ticket(session.id),
+            None => Sealed::Whole(session),
+        });
+        let lines = Arc::new(self.cookies.set_session(&sealed, remaining, request));
+        opened.renewed.store(Some(Arc::clone(&lines)));
+        Some(lines)
+    }
+
+    /// Ends the session of a request and returns the lines that remove its
+    /// cookies; they come even if there was no session to end.
+    ///
+    /// # Errors
+    /// [`StoreDown`] if a server-side store still has it.
+    pub(crate) async fn end(&self, request: &HeaderMap) -> Result<Vec<HeaderValue>, StoreDown> {
+        match self.open(request).await {
+            Found::Session(opened) => self.end_id(opened.id(), opened.session.began).await?,
+            Found::Nobody => {}
+            Found::Unknown(down) => return Err(down),
+        }
+        Ok(self.cookies.remove_session(request))
+    }
+
+    async fn end_id(&self, id: SessionId, began: UnixTime) -> Result<(), StoreDown> {
+        self.register.end(id, began.saturating_add(self.max_age), self.clock.now());
+        match &self.store {
+            Some(store) => store.remove(id).await,
+            None => Ok(()),
+        }
+    }
+
+    fn prepare(&self, sealed: &str, current: bool, session: Session, live: Arc<Live>) -> Opened {
+        let user = User::new(session.person.clone(), AuthMethod::Session);
+        let token = session.access_token.as_ref().map_or("", Hidden::expose);
+        Opened {
+            sealed: sealed.into(),
+            current,
+            headers: self.headers.render(&user, token),
+            user,
+            sid: self.fingerprint(session.id),
+            seen: AtomicU64::new(session.seen),
+            live,
+            assertions: (0..self.audiences).map(|_| ArcSwapOption::empty()).collect(),
+            renewed: ArcSwapOption::empty(),
+            session,
+        }
+    }
+
+    /// What stands for a session outside: nobody can go from it to the id.
+    fn fingerprint(&self, id: SessionId) -> String {
+        let mut input = [0; 48];
+        let (key, rest) = input.split_at_mut(32);
+        key.copy_from_slice(&self.fingerprint);
+        rest.copy_from_slice(&id.0);
+        URL_SAFE_NO_PAD.encode(sha256(&input).get(..16).unwrap_or_default())
+    }
+
+    fn seal(&self, inside: &Sealed) -> String {
+        let plain =
+            postcard::to_extend(inside, vec![FORMAT]).expect("writing plain data to memory does not fail");
+        self.keyring.seal(Purpose::Session, self.cookies.session_name(), random(), &plain)
+    }
+
+    fn unseal(&self, sealed: &str) -> Option<(Sealed, bool)> {
+        let unsealed = self.keyring.open(Purpose::Session, self.cookies.session_name(), sealed)?;
+        let (&FORMAT, plain) = unsealed.plain.split_first()? else { return None };
+        Some((postcard::from_bytes(plain).ok()?, unsealed.current))
+    }
+}
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sessions").field("store", &self.store).finish_non_exhaustive()
+    }
+}
+
+/// The start of a sealed text, under which it is kept.
+fn handle(sealed: &str) -> Option<[u8; HANDLE]> {
+    sealed.as_bytes().first_chunk().copied()
+}
+
+#[cfg(test)]
+mod tests;

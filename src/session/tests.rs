@@ -1,0 +1,167 @@
+use super::*;
+use crate::identity::{Org, Role, Standing};
+use http::header::{COOKIE, SET_COOKIE};
+
+const NOW: UnixTime = 1_790_000_000;
+
+fn secret(byte: u8) -> Secret {
+    Secret::parse(&format!("{byte:02x}").repeat(32)).unwrap()
+}
+
+fn sessions(settings: &SessionSettings, clock: &Clock) -> Sessions {
+    let cookies = Cookies::new(&settings.cookie_name, true, settings.same_site);
+    let keyring = Arc::new(Keyring::new(&settings.secrets));
+    Sessions::new(settings, keyring, cookies, HeaderSettings::default(), 1, clock.clone())
+}
+
+fn ada() -> Person {
+    Person {
+        sub: "62f264b9f3c90f4b65140001".into(),
+        username: "ada".into(),
+        name: None,
+        email: None,
+        picture: None,
+        pro: false,
+        orgs: vec![Org {
+            id: "65a000000000000000000001".into(),
+            slug: "acme".into(),
+            standing: Standing::Member(Role::Admin),
+            resource_groups: Vec::new(),
+        }],
+        orgs_known: true,
+        orgs_cut: false,
+    }
+}
+
+/// The request a browser sends after it was answered with `lines`.
+fn request(lines: &[HeaderValue]) -> HeaderMap {
+    let pairs: Vec<_> = lines.iter().map(|line| line.to_str().unwrap().split(';').next().unwrap()).collect();
+    HeaderMap::from_iter([(COOKIE, HeaderValue::from_str(&pairs.join("; ")).unwrap())])
+}
+
+async fn begin(sessions: &Sessions) -> HeaderMap {
+    request(&sessions.begin(ada(), Hidden::new("hf_oauth_x"), &HeaderMap::new()).await.unwrap())
+}
+
+async fn is_open(sessions: &Sessions, request: &HeaderMap) -> bool {
+    matches!(sessions.open(request).await, Found::Session(_))
+}
+
+fn each_store() -> [SessionSettings; 2] {
+    [StoreSettings::Cookie, StoreSettings::Memory]
+        .map(|store| SessionSettings { store, ..SessionSettings::new(secret(1)) })
+}
+
+#[tokio::test]
+async fn a_session_opens_until_it_is_ended_and_a_kept_cookie_is_refused_after() {
+    for settings in each_store() {
+        let sessions = sessions(&settings, &Clock::manual(NOW));
+        let request = begin(&sessions).await;
+        let Found::Session(opened) = sessions.open(&request).await else { panic!("no session") };
+        assert_eq!(opened.user().username(), "ada");
+        let lines = sessions.end(&request).await.unwrap();
+        assert!(lines[0].to_str().unwrap().starts_with("__Host-huggate=; "));
+        assert!(!is_open(&sessions, &request).await);
+        assert!(opened.live().has_ended());
+    }
+}
+
+#[tokio::test]
+async fn a_session_ends_when_idle_and_at_its_greatest_age() {
+    for settings in each_store() {
+        let clock = Clock::manual(NOW);
+        let sessions = sessions(&settings, &clock);
+        let idle = begin(&sessions).await;
+        clock.advance(settings.idle_timeout - Duration::from_secs(1));
+        assert!(is_open(&sessions, &idle).await);
+        clock.advance(settings.idle_timeout);
+        assert!(!is_open(&sessions, &idle).await);
+
+        // Used all the time, and renewed when told to: it ends all the same.
+        let mut used = begin(&sessions).await;
+        let mut hours = 0;
+        while let Found::Session(opened) = sessions.open(&used).await {
+            if let Some(lines) = sessions.renewal(&opened, &used) {
+                used = request(&lines);
+            }
+            clock.advance(Duration::from_secs(3600));
+            hours += 1;
+            assert!(hours <= 7 * 24, "it outlived its greatest age");
+        }
+        assert_eq!(hours, 7 * 24);
+    }
+}
+
+#[tokio::test]
+async fn a_session_is_sealed_anew_only_when_there_is_reason_to() {
+    let clock = Clock::manual(NOW);
+    let settings = SessionSettings::new(secret(1));
+    let sessions = sessions(&settings, &clock);
+    let request = begin(&sessions).await;
+    let Found::Session(opened) = sessions.open(&request).await else { panic!("no session") };
+    assert!(sessions.renewal(&opened, &request).is_none());
+    clock.advance(settings.idle_timeout / 10 + Duration::from_secs(1));
+    let first = sessions.renewal(&opened, &request).unwrap();
+    let second = sessions.renewal(&opened, &request).unwrap();
+    assert_eq!(first, second, "requests side by side get the same cookie");
+}
+
+#[tokio::test]
+async fn a_rotated_secret_opens_and_reseals() {
+    for settings in each_store() {
+        let clock = Clock::manual(NOW);
+        let request = begin(&sessions(&settings, &clock)).await;
+        if settings.store == StoreSettings::Memory {
+            continue;
+        }
+        let rotated = SessionSettings { secrets: vec![secret(2), secret(1)], ..settings };
+        let sessions = sessions(&rotated, &clock);
+        let Found::Session(opened) = sessions.open(&request).await else { panic!("no session") };
+        let renewed = super::tests::request(&sessions.renewal(&opened, &request).unwrap());
+        let only_new = SessionSettings { secrets: vec![secret(2)], ..rotated };
+        let sessions = super::tests::sessions(&only_new, &clock);
+        assert!(is_open(&sessions, &renewed).await);
+        assert!(!is_open(&sessions, &request).await);
+    }
+}
+
+#[tokio::test]
+async fn each_sign_in_has_a_new_id_and_ends_the_session_before() {
+    for settings in each_store() {
+        let sessions = sessions(&settings, &Clock::manual(NOW));
+        let planted = begin(&sessions).await;
+        let lines = sessions.begin(ada(), Hidden::new("x"), &planted).await.unwrap();
+        assert!(is_open(&sessions, &request(&lines)).await);
+        assert!(!is_open(&sessions, &planted).await, "the planted session lives on");
+    }
+}
+
+#[tokio::test]
+async fn garbage_is_nobody() {
+    let sessions = sessions(&SessionSettings::new(secret(1)), &Clock::manual(NOW));
+    let good = begin(&sessions).await;
+    let sealed = good.get(COOKIE).unwrap().to_str().unwrap().to_owned();
+    for line in [
+        "__Host-huggate=".to_owned(),
+        "__Host-huggate=x".to_owned(),
+        sealed.replace("__Host-huggate", "huggate"),
+        sealed[..sealed.len() - 2].to_owned(),
+        format!("{sealed}A"),
+        sealed.replace("__Host-huggate=", "__Host-huggate=2."),
+        "__Host-huggate=eyJhbGciOiJFUzI1NiJ9.e30.c2ln".to_owned(),
+    ] {
+        let request = HeaderMap::from_iter([(COOKIE, HeaderValue::from_str(&line).unwrap())]);
+        assert!(!is_open(&sessions, &request).await, "{line}");
+    }
+    assert!(is_open(&sessions, &good).await);
+}
+
+#[tokio::test]
+async fn nothing_of_a_session_is_printed() {
+    let sessions = sessions(&SessionSettings::new(secret(1)), &Clock::manual(NOW));
+    let lines = sessions.begin(ada(), Hidden::new("hf_oauth_secret"), &HeaderMap::new()).await.unwrap();
+    let Found::Session(opened) = sessions.open(&request(&lines)).await else { panic!("no session") };
+    let response = http::Response::builder().header(SET_COOKIE, &lines[0]).body(()).unwrap();
+    let printed = format!("{:?} {response:?}", opened.session);
+    assert!(!printed.contains("hf_oauth_secret") && printed.contains("Sensitive"), "{printed}");
+}
