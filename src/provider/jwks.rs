@@ -1,0 +1,131 @@
+//! The provider's keys (RFC 7517), kept and asked for again when needed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use http::HeaderMap;
+use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, JwkSet, PublicKeyUse};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::discovery::Metadata;
+use super::http_client::{FetchError, HttpClient};
+use super::id_token::IdTokenError;
+
+/// How long keys are used before they are asked for again.
+const FRESH: Duration = Duration::from_secs(3600);
+/// The least time between two questions, whatever tokens claim: a stream of
+/// unknown key ids must not become a stream of questions.
+const REFETCH: Duration = Duration::from_secs(10);
+/// How many keys are looked at.
+const MAX_KEYS: usize = 32;
+
+/// Keys that can verify an ID token; symmetric ones never get in.
+#[derive(Debug)]
+pub(super) struct Keys {
+    keys: Vec<Jwk>,
+    at: Instant,
+}
+
+impl Keys {
+    /// The keys to try for a token: the one it names, or all if it names none
+    /// (the provider's ID tokens may lack a `kid`).
+    pub(super) fn candidates<'a>(&'a self, kid: Option<&'a str>) -> impl Iterator<Item = &'a Jwk> {
+        self.keys.iter().filter(move |key| kid.is_none() || key.common.key_id.as_deref() == kid)
+    }
+
+    fn knows(&self, kid: Option<&str>) -> bool {
+        self.candidates(kid).next().is_some()
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Cache {
+    keys: ArcSwapOption<Keys>,
+    /// When was asked last, whatever came of it.
+    asked: Mutex<Option<Instant>>,
+}
+
+impl Cache {
+    /// Keys for a token with this `kid`: the kept ones, or after one question.
+    pub(super) async fn for_token(
+        &self,
+        http: &HttpClient,
+        metadata: &Metadata,
+        kid: Option<&str>,
+    ) -> Result<Arc<Keys>, IdTokenError> {
+        if let Some(keys) = self.usable(kid) {
+            return Ok(keys);
+        }
+        let mut asked = self.asked.lock().await;
+        if let Some(keys) = self.usable(kid) {
+            return Ok(keys);
+        }
+        if asked.is_some_and(|at| at.elapsed() < REFETCH) {
+            // Old keys that know the token are better than none.
+            return match self.keys.load_full() {
+                Some(keys) if keys.knows(kid) => Ok(keys),
+                Some(_) => Err(IdTokenError::UnknownKey),
+                None => Err(IdTokenError::NoKeys),
+            };
+        }
+        *asked = Some(Instant::now());
+        match fetch(http, metadata).await {
+            Ok(keys) => {
+                let keys = Arc::new(keys);
+                self.keys.store(Some(Arc::clone(&keys)));
+                if keys.knows(kid) { Ok(keys) } else { Err(IdTokenError::UnknownKey) }
+            }
+            Err(error) => match self.keys.load_full() {
+                Some(keys) if keys.knows(kid) => Ok(keys),
+                Some(_) | None => Err(error.into()),
+            },
+        }
+    }
+
+    fn usable(&self, kid: Option<&str>) -> Option<Arc<Keys>> {
+        self.keys.load_full().filter(|keys| keys.at.elapsed() < FRESH && keys.knows(kid))
+    }
+}
+
+async fn fetch(http: &HttpClient, metadata: &Metadata) -> Result<Keys, FetchError> {
+    let set: JwkSet = http.get(&metadata.jwks_uri, HeaderMap::new()).await?.ok()?.json()?;
+    let keys = set.keys.into_iter().take(MAX_KEYS).filter(is_for_signatures).collect();
+    Ok(Keys { keys, at: Instant::now() })
+}
+
+/// `kty: oct` would turn a public document into an HMAC secret, and a key for
+/// encryption must not verify anything (RFC 7517, section 4.2).
+fn is_for_signatures(key: &Jwk) -> bool {
+    let asymmetric = matches!(
+        key.algorithm,
+        AlgorithmParameters::RSA(_)
+            | AlgorithmParameters::EllipticCurve(_)
+            | AlgorithmParameters::OctetKeyPair(_)
+    );
+    let for_signatures = matches!(key.common.public_key_use, None | Some(PublicKeyUse::Signature));
+    asymmetric && for_signatures
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn symmetric_and_encryption_keys_are_not_taken() {
+        let set: JwkSet = serde_json::from_str(
+            r#"{"keys":[
+                {"kty":"oct","k":"c2VjcmV0"},
+                {"kty":"RSA","use":"enc","n":"AQAB","e":"AQAB"},
+                {"kty":"RSA","use":"sig","n":"AQAB","e":"AQAB","kid":"good"},
+                {"kty":"RSA","n":"AQAB","e":"AQAB"},
+                {"kty":"made-up"}
+            ]}"#,
+        )
+        .unwrap();
+        let taken: Vec<_> = set.keys.iter().filter(|key| is_for_signatures(key)).collect();
+        assert_eq!(taken.len(), 2);
+        assert_eq!(taken[0].common.key_id.as_deref(), Some("good"));
+    }
+}

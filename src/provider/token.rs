@@ -1,0 +1,133 @@
+//! The token request: RFC 6749, section 4.1.3, with PKCE (RFC 7636, section 4.5).
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
+use serde::Deserialize;
+use url::form_urlencoded;
+
+use super::discovery::Metadata;
+use super::http_client::{FetchError, HttpClient};
+use super::{CodeGrant, ProviderSettings};
+use crate::keys::Hidden;
+
+/// The longest token that is taken, in bytes.
+const MAX_TOKEN: usize = 16 * 1024;
+
+/// What an exchange gave.
+pub(super) struct Tokens {
+    pub(super) access_token: Hidden,
+    pub(super) id_token: Hidden,
+}
+
+#[derive(Deserialize)]
+struct TokenResponse {
+    access_token: Hidden,
+    token_type: String,
+    id_token: Option<Hidden>,
+}
+
+/// RFC 6749, section 5.2.
+#[derive(Deserialize)]
+struct ErrorResponse {
+    error: String,
+    #[serde(default)]
+    error_description: String,
+}
+
+/// Why the code was not exchanged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum TokenError {
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// The provider's own error code and words, cut to a length.
+    #[error("the provider refused the code: {error} {description}")]
+    Refused { error: String, description: String },
+    #[error("the provider gave no ID token; the openid scope must be among the app's scopes")]
+    NoIdToken,
+    #[error("the provider gave a token of a type other than bearer")]
+    TokenType,
+    #[error("the provider gave a token that is empty or too long")]
+    Unusable,
+}
+
+/// Exchanges the code for tokens.
+pub(super) async fn exchange(
+    http: &HttpClient,
+    metadata: &Metadata,
+    settings: &ProviderSettings,
+    grant: &CodeGrant<'_>,
+) -> Result<Tokens, TokenError> {
+    let mut form = vec![
+        ("grant_type", "authorization_code"),
+        ("code", grant.code),
+        ("redirect_uri", grant.redirect_uri),
+        ("code_verifier", grant.code_verifier),
+    ];
+    let mut headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
+    match &settings.client_secret {
+        // Section 2.3.1: basic is what every server must know. Post only where the
+        // provider announces that and not basic.
+        Some(secret) if metadata.basic || !metadata.post => {
+            headers.insert(AUTHORIZATION, basic(&settings.client_id, secret));
+        }
+        Some(secret) => {
+            form.push(("client_id", &settings.client_id));
+            form.push(("client_secret", secret.expose()));
+        }
+        None => form.push(("client_id", &settings.client_id)),
+    }
+    let answer = http.post(&metadata.token_endpoint, headers, &form).await?;
+    if answer.status.is_client_error() && answer.status != http::StatusCode::TOO_MANY_REQUESTS {
+        // Without the error document the status has to do.
+        return Err(match answer.json::<ErrorResponse>() {
+            Ok(refused) => TokenError::Refused {
+                error: cut(&refused.error, 64),
+                description: cut(&refused.error_description, 300),
+            },
+            Err(_) => FetchError::Status { endpoint: answer.endpoint, status: answer.status }.into(),
+        });
+    }
+    let response: TokenResponse = answer.ok()?.json()?;
+    // Section 5.1: the type is case-insensitive, and the provider's is lower case.
+    if !response.token_type.eq_ignore_ascii_case("bearer") {
+        return Err(TokenError::TokenType);
+    }
+    let id_token = response.id_token.ok_or(TokenError::NoIdToken)?;
+    for token in [&response.access_token, &id_token] {
+        let text = token.expose();
+        if text.is_empty() || text.len() > MAX_TOKEN || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(TokenError::Unusable);
+        }
+    }
+    Ok(Tokens { access_token: response.access_token, id_token })
+}
+
+/// RFC 6749, section 2.3.1: id and secret are form-encoded before they are joined.
+fn basic(client_id: &str, secret: &Hidden) -> HeaderValue {
+    let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    let credentials = STANDARD.encode(format!("{}:{}", encode(client_id), encode(secret.expose())));
+    let mut value =
+        HeaderValue::try_from(format!("Basic {credentials}")).expect("base64 is a valid field value");
+    value.set_sensitive(true);
+    value
+}
+
+/// A stranger's words, cut to `limit` characters.
+fn cut(text: &str, limit: usize) -> String {
+    text.chars().filter(|character| !character.is_control()).take(limit).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn basic_credentials_are_form_encoded_first() {
+        let value = basic("id:with colon", &Hidden::new("s%cret+"));
+        let text = value.to_str().unwrap().strip_prefix("Basic ").unwrap().to_owned();
+        let decoded = String::from_utf8(STANDARD.decode(text).unwrap()).unwrap();
+        assert_eq!(decoded, "id%3Awith+colon:s%25cret%2B");
+        assert!(value.is_sensitive());
+    }
+}

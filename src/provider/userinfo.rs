@@ -1,0 +1,245 @@
+//! Userinfo: OpenID Connect Core 1.0, section 5.3. Organisations are only here;
+//! the ID token never has them.
+
+use http::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
+use serde::Deserialize;
+
+use super::discovery::Metadata;
+use super::http_client::{FetchError, HttpClient};
+use crate::identity::{Email, Org, Person, ResourceGroup, Role, Standing};
+use crate::keys::{Hidden, equal};
+
+/// How many organisations are looked at.
+const MAX_ORGS: usize = 2_000;
+/// How many resource groups of one organisation are looked at.
+const MAX_GROUPS: usize = 500;
+/// The longest identifier (id, username, slug, role) that is taken, in bytes.
+const MAX_IDENTIFIER: usize = 128;
+/// A display name is cut to so many characters.
+const MAX_NAME: usize = 200;
+/// RFC 5321, section 4.5.3.1.3, and the angle brackets.
+const MAX_EMAIL: usize = 254;
+
+/// Unknown members are passed over: the provider adds some now and then.
+#[derive(Deserialize)]
+struct Document {
+    sub: String,
+    name: Option<String>,
+    preferred_username: Option<String>,
+    email: Option<String>,
+    #[serde(default)]
+    email_verified: Option<bool>,
+    picture: Option<String>,
+    #[serde(default, rename = "isPro")]
+    is_pro: Option<bool>,
+    orgs: Option<Vec<OrgDocument>>,
+}
+
+#[derive(Deserialize)]
+struct OrgDocument {
+    sub: String,
+    preferred_username: Option<String>,
+    /// Only if the person granted the app access to the organisation.
+    #[serde(rename = "roleInOrg")]
+    role_in_org: Option<String>,
+    #[serde(rename = "securityRestrictions")]
+    security_restrictions: Option<Vec<serde_json::Value>>,
+    #[serde(rename = "pendingSSO")]
+    pending_sso: Option<bool>,
+    #[serde(rename = "missingMFA")]
+    missing_mfa: Option<bool>,
+    #[serde(rename = "resourceGroups")]
+    resource_groups: Option<Vec<GroupDocument>>,
+}
+
+#[derive(Deserialize)]
+struct GroupDocument {
+    sub: String,
+    name: Option<String>,
+    role: Option<String>,
+}
+
+/// Why the provider's word on a person cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum UserinfoError {
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    #[error("userinfo speaks of somebody else than the ID token")]
+    Subject,
+    #[error("userinfo has a {0} that is empty, too long, or holds control characters")]
+    Unusable(&'static str),
+}
+
+/// Asks who the access token speaks for. `subject` is the ID token's.
+pub(super) async fn ask(
+    http: &HttpClient,
+    metadata: &Metadata,
+    access_token: &Hidden,
+    subject: &str,
+) -> Result<Person, UserinfoError> {
+    let mut bearer = HeaderValue::try_from(format!("Bearer {}", access_token.expose()))
+        .map_err(|_| UserinfoError::Unusable("token"))?;
+    bearer.set_sensitive(true);
+    let headers = HeaderMap::from_iter([
+        (ACCEPT, HeaderValue::from_static("application/json")),
+        (AUTHORIZATION, bearer),
+    ]);
+    let document: Document = http.get(&metadata.userinfo_endpoint, headers).await?.ok()?.json()?;
+    // Section 5.3.2: they must match exactly, or the answer must not be used.
+    if !equal(document.sub.as_bytes(), subject.as_bytes()) {
+        return Err(UserinfoError::Subject);
+    }
+    read(document)
+}
+
+/// From the wire to a [`Person`].
+fn read(document: Document) -> Result<Person, UserinfoError> {
+    let sub = identifier(document.sub).ok_or(UserinfoError::Unusable("sub"))?;
+    let username = match document.preferred_username {
+        Some(name) => identifier(name).ok_or(UserinfoError::Unusable("preferred_username"))?,
+        // Without the profile scope there is only the id.
+        None => sub.clone(),
+    };
+    let orgs_known = document.orgs.is_some();
+    Ok(Person {
+        sub,
+        username,
+        name: document.name.and_then(display_name),
+        email: document.email.and_then(|address| email(address, document.email_verified)),
+        picture: document
+            .picture
+            .filter(|url| url.starts_with("https://") && url.len() <= 2048)
+            .map(Into::into),
+        pro: document.is_pro.unwrap_or(false),
+        orgs: document.orgs.unwrap_or_default().into_iter().take(MAX_ORGS).filter_map(org).collect(),
+        orgs_known,
+        orgs_cut: false,
+    })
+}
+
+/// An organisation; one without an id or a slug is none.
+fn org(document: OrgDocument) -> Option<Org> {
+    let restricted = document.security_restrictions.is_some_and(|list| !list.is_empty())
+        || document.pending_sso == Some(true)
+        || document.missing_mfa == Some(true);
+    let standing = match document.role_in_org {
+        _ if restricted => Standing::Restricted,
+        None => Standing::NotGranted,
+        Some(role) => Standing::Member(Role::parse(&identifier(role)?)),
+    };
+    Some(Org {
+        id: identifier(document.sub)?,
+        slug: identifier(document.preferred_username?)?,
+        standing,
+        resource_groups: document
+            .resource_groups
+            .unwrap_or_default()
+            .into_iter()
+            .take(MAX_GROUPS)
+            .filter_map(|group| {
+                Some(ResourceGroup {
+                    id: identifier(group.sub)?,
+                    name: identifier(group.name?)?,
+                    role: Role::parse(&identifier(group.role?)?),
+                })
+            })
+            .collect(),
+    })
+}
+
+fn identifier(text: String) -> Option<Box<str>> {
+    let sound = !text.is_empty() && text.len() <= MAX_IDENTIFIER && !text.chars().any(char::is_control);
+    sound.then(|| text.into())
+}
+
+fn display_name(text: String) -> Option<Box<str>> {
+    let name: String = text.chars().filter(|character| !character.is_control()).take(MAX_NAME).collect();
+    let name = name.trim();
+    (!name.is_empty()).then(|| name.into())
+}
+
+/// One `@`, something on both sides, nothing that could split a header.
+fn email(address: String, verified: Option<bool>) -> Option<Email> {
+    let (local, domain) = address.split_once('@')?;
+    let sound = !local.is_empty()
+        && !domain.is_empty()
+        && !domain.contains('@')
+        && address.len() <= MAX_EMAIL
+        && !address.chars().any(|character| character.is_control() || character.is_whitespace());
+    sound.then(|| Email { address: address.into(), verified: verified == Some(true) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn person(json: &str) -> Result<Person, UserinfoError> {
+        read(serde_json::from_str(json).unwrap())
+    }
+
+    #[test]
+    fn every_shape_of_an_organisation_is_read_and_restrictions_fail_closed() {
+        let ada = person(
+            r#"{"sub":"u","preferred_username":"ada","isPro":true,"future":{"x":1},"orgs":[
+              {"sub":"1","preferred_username":"granted","name":"G","roleInOrg":"admin"},
+              {"sub":"2","preferred_username":"bare","name":"B"},
+              {"sub":"3","preferred_username":"sso","roleInOrg":"read","securityRestrictions":["sso"]},
+              {"sub":"4","preferred_username":"unheard-of","roleInOrg":"read","securityRestrictions":[{"new":1}]},
+              {"sub":"5","preferred_username":"pending","roleInOrg":"read","pendingSSO":true},
+              {"sub":"6","preferred_username":"mfa","roleInOrg":"read","missingMFA":true},
+              {"sub":"7","preferred_username":"clear","roleInOrg":"read","securityRestrictions":[],"pendingSSO":false,"missingMFA":false},
+              {"sub":"8","preferred_username":"custom","roleInOrg":"ml-ops","isEnterprise":"plus"},
+              {"sub":"9","preferred_username":"groups","roleInOrg":"no_access","resourceGroups":[{"sub":"g","name":"gpu","role":"read"},{"sub":"h"}]},
+              {"sub":"10"}
+            ]}"#,
+        )
+        .unwrap();
+        let counts: Vec<_> =
+            ada.orgs.iter().map(|org| (&*org.slug, org.role().map(Role::to_string))).collect();
+        assert_eq!(
+            counts,
+            [
+                ("granted", Some("admin".to_owned())),
+                ("bare", None),
+                ("sso", None),
+                ("unheard-of", None),
+                ("pending", None),
+                ("mfa", None),
+                ("clear", Some("read".to_owned())),
+                ("custom", Some("ml-ops".to_owned())),
+                ("groups", None),
+            ]
+        );
+        assert_eq!(ada.orgs[1].standing, Standing::NotGranted);
+        assert_eq!(ada.orgs[8].resource_groups.len(), 1);
+        assert!(ada.orgs_known && !person(r#"{"sub":"u"}"#).unwrap().orgs_known);
+    }
+
+    #[test]
+    fn an_address_has_one_at_and_is_verified_only_if_the_provider_says_true() {
+        for (json, verified) in [
+            (r#"{"sub":"u","email":"a@b.c","email_verified":true}"#, Some(true)),
+            (r#"{"sub":"u","email":"a@b.c","email_verified":false}"#, Some(false)),
+            (r#"{"sub":"u","email":"a@b.c"}"#, Some(false)),
+            (r#"{"sub":"u","email":"a@evil.com@b.c","email_verified":true}"#, None),
+            (r#"{"sub":"u","email":"a\r\n@b.c","email_verified":true}"#, None),
+            (r#"{"sub":"u","email":"@b.c","email_verified":true}"#, None),
+        ] {
+            assert_eq!(person(json).unwrap().email.map(|email| email.verified), verified, "{json}");
+        }
+    }
+
+    #[test]
+    fn an_unusable_identifier_is_refused_and_a_long_name_is_cut() {
+        for json in [
+            r#"{"sub":""}"#.to_owned(),
+            r#"{"sub":"u\r\nX-Forwarded-User: root"}"#.to_owned(),
+            format!(r#"{{"sub":"{}"}}"#, "u".repeat(129)),
+            r#"{"sub":"u","preferred_username":"a\u0000"}"#.to_owned(),
+        ] {
+            assert!(matches!(person(&json), Err(UserinfoError::Unusable(_))), "{json}");
+        }
+        let long = person(&format!(r#"{{"sub":"u","name":"{}"}}"#, "é".repeat(10_000))).unwrap();
+        assert_eq!(long.name.unwrap().chars().count(), MAX_NAME);
+    }
+}
