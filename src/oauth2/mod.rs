@@ -1,0 +1,411 @@
+//! Our own endpoints, under the prefix: sign-in, sign-out, who am I, keys.
+//!
+//! The names are oauth2-proxy's, so that its recipes for other proxies keep
+//! working.
+
+pub(crate) mod answer;
+mod callback;
+mod pending;
+mod return_to;
+mod sign_out;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, HeaderValue};
+use http::request::Parts;
+use http::{Method, Response, StatusCode};
+use serde_json::json;
+
+use crate::client::{Client, Kind, PublicUrl, wants_html};
+use crate::clock::Clock;
+use crate::identity::Person;
+use crate::keys::Keyring;
+use crate::pages;
+use crate::provider::{AuthorizeRequest, DiscoveryError, Provider, Reachable};
+use crate::session::{Found, Sessions};
+
+use pending::Pendings;
+pub(crate) use return_to::ReturnTo;
+pub use return_to::{ReturnHostError, ReturnHosts};
+
+/// How long it is remembered that a sign-in succeeded, in seconds, to notice
+/// that the browser came back without the session.
+const ATTEMPTS_LIFETIME: u64 = 60;
+/// How many sign-ins in a row may come to nothing.
+const MAX_ATTEMPTS: u32 = 2;
+
+/// One of our endpoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    Start,
+    Callback,
+    SignIn,
+    SignOut,
+    Userinfo,
+    Jwks,
+    Healthz,
+    Readyz,
+}
+
+impl Endpoint {
+    /// The endpoint at this name below the prefix.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "start" => Self::Start,
+            "callback" => Self::Callback,
+            "sign_in" => Self::SignIn,
+            "sign_out" => Self::SignOut,
+            "userinfo" => Self::Userinfo,
+            "jwks.json" => Self::Jwks,
+            "healthz" => Self::Healthz,
+            "readyz" => Self::Readyz,
+            _ => return None,
+        })
+    }
+
+    fn takes(self, method: &Method) -> bool {
+        matches!(*method, Method::GET | Method::HEAD) || (self == Self::SignOut && *method == Method::POST)
+    }
+}
+
+/// A request, and what is known of its sender.
+#[derive(Clone, Copy)]
+pub(crate) struct Ask<'a> {
+    pub(crate) parts: &'a Parts,
+    pub(crate) client: &'a Client,
+    pub(crate) kind: Kind,
+}
+
+impl Ask<'_> {
+    /// Path and query, as they were sent.
+    fn target(&self) -> &str {
+        self.parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str)
+    }
+
+    /// Whether to answer with a page rather than with JSON.
+    pub(crate) fn wants_page(&self) -> bool {
+        self.kind != Kind::Program || wants_html(&self.parts.headers)
+    }
+
+    /// A parameter of the query; the first, if there are several.
+    fn parameter(&self, name: &str) -> Option<Cow<'_, str>> {
+        let query = self.parts.uri.query()?;
+        url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value)
+    }
+}
+
+/// What the endpoints stand on.
+pub(crate) struct OAuth2 {
+    pub(crate) public_url: PublicUrl,
+    /// `/oauth2`
+    pub(crate) prefix: String,
+    pub(crate) scope: String,
+    pub(crate) return_hosts: ReturnHosts,
+    /// Hosts besides the public URL's that lead here; a sign-in that begins at
+    /// one comes back to it, since its cookies go nowhere else.
+    pub(crate) hosts: Vec<String>,
+    pub(crate) provider: Provider,
+    pub(crate) sessions: Sessions,
+    pub(crate) pendings: Pendings,
+    pub(crate) jwks: Bytes,
+    /// Drops from a person what neither rules nor headers need.
+    pub(crate) retain: Box<dyn Fn(&mut Person) + Send + Sync>,
+    pub(crate) draining: AtomicBool,
+    pub(crate) clock: Clock,
+}
+
+impl OAuth2 {
+    pub(crate) fn pendings(keyring: Arc<Keyring>, sessions: &Sessions) -> Pendings {
+        Pendings::new(keyring, sessions.cookies().clone())
+    }
+
+    /// The endpoint of a path, if it is below the prefix: `Some(None)` is a path
+    /// of ours that leads nowhere.
+    pub(crate) fn endpoint(&self, path: &str) -> Option<Option<Endpoint>> {
+        let rest = path.strip_prefix(&*self.prefix)?;
+        match rest.strip_prefix('/') {
+            Some(name) => Some(Endpoint::named(name)),
+            None => rest.is_empty().then_some(None),
+        }
+    }
+
+    /// Answers one of our endpoints.
+    pub(crate) async fn answer(&self, endpoint: Option<Endpoint>, ask: Ask<'_>) -> Response<Bytes> {
+        let Some(endpoint) = endpoint else { return self.not_found(ask) };
+        if !endpoint.takes(&ask.parts.method) {
+            let mut response = answer::text(StatusCode::METHOD_NOT_ALLOWED, "this address takes GET\n");
+            let allow = if endpoint == Endpoint::SignOut { "GET, HEAD, POST" } else { "GET, HEAD" };
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
+            return response;
+        }
+        match endpoint {
+            Endpoint::Start => self.start(ask).await,
+            Endpoint::Callback => self.callback(ask).await,
+            Endpoint::SignIn => {
+                let start = self.start_url(&self.return_to(ask), None);
+                answer::page(StatusCode::OK, pages::sign_in(&ask.client.host, &start, &self.scope))
+            }
+            Endpoint::SignOut => self.sign_out(ask).await,
+            Endpoint::Userinfo => self.userinfo(ask).await,
+            Endpoint::Jwks => self.keys(),
+            Endpoint::Healthz => answer::text(StatusCode::OK, "ok\n"),
+            Endpoint::Readyz => self.readyz(),
+        }
+    }
+
+    /// `start`: begins a sign-in, unless the request could not use one.
+    async fn start(&self, ask: Ask<'_>) -> Response<Bytes> {
+        let return_to = self.return_to(ask);
+        let mentions_fetch = ask.parts.headers.contains_key("sec-fetch-mode");
+        match ask.kind {
+            Kind::Framed => self.framed(ask, &return_to),
+            // Without Fetch Metadata a plain client that follows links is served.
+            Kind::Program if mentions_fetch || crate::client::is_prefetch(&ask.parts.headers) => {
+                self.sign_in_needed(ask)
+            }
+            Kind::Navigation | Kind::Form | Kind::Program => {
+                let org = ask.parameter("org");
+                match self.begin(ask, &return_to, org.as_deref()).await {
+                    Ok(response) => response,
+                    Err(error) => self.provider_unavailable(ask, &error),
+                }
+            }
+        }
+    }
+
+    /// Sends the browser to the provider, with a new attempt's cookie. `org` is
+    /// one more organisation to ask for.
+    pub(crate) async fn begin(
+        &self,
+        ask: Ask<'_>,
+        return_to: &ReturnTo,
+        org: Option<&str>,
+    ) -> Result<Response<Bytes>, DiscoveryError> {
+        let metadata = self.provider.metadata().await?;
+        let redirect_uri = self.redirect_uri(ask.client);
+        let (pending, cookies) =
+            self.pendings.begin(return_to, &redirect_uri, &ask.parts.headers, self.clock.now());
+        let url = self.provider.authorize_url(
+            &metadata,
+            &AuthorizeRequest {
+                redirect_uri: &pending.redirect_uri,
+                state: &pending.state,
+                nonce: &pending.nonce,
+                code_challenge: &pending.code_challenge(),
+                // An organisation's id is hex; nothing else goes along.
+                org: org
+                    .filter(|org| org.len() <= 64 && org.bytes().all(|byte| byte.is_ascii_alphanumeric())),
+            },
+        );
+        tracing::debug!(host = %ask.client.host, "sign-in begins");
+        Ok(answer::with_cookies(answer::redirect(url.as_str()), cookies))
+    }
+
+    /// For nobody at a page of the app: to the provider and back, unless that was
+    /// tried and did not help.
+    pub(crate) async fn begin_here(&self, ask: Ask<'_>) -> Result<Response<Bytes>, DiscoveryError> {
+        let cookies = self.sessions.cookies();
+        if self.attempts(ask) >= MAX_ATTEMPTS {
+            tracing::warn!(host = %ask.client.host, "a browser signed in twice and does not send the session cookie");
+            let start = self.start_url(&self.here(ask), None);
+            let page = pages::loop_explained(self.public_url.as_str(), &start);
+            let forget = cookies.set(cookies.attempts_name(), None, 0);
+            return Ok(answer::with_cookies(answer::page(StatusCode::BAD_REQUEST, page), forget));
+        }
+        self.begin(ask, &self.here(ask), None).await
+    }
+
+    /// How many sign-ins in a row succeeded just now, as far as this browser says.
+    fn attempts(&self, ask: Ask<'_>) -> u32 {
+        let cookies = self.sessions.cookies();
+        cookies
+            .find(&ask.parts.headers, cookies.attempts_name())
+            .and_then(|count| count.parse().ok())
+            .unwrap_or(0)
+    }
+
+    /// `userinfo`: who am I, without a token in it.
+    async fn userinfo(&self, ask: Ask<'_>) -> Response<Bytes> {
+        match self.sessions.open(&ask.parts.headers).await {
+            Found::Session(opened) => {
+                let user = opened.user();
+                answer::json(
+                    StatusCode::OK,
+                    &json!({
+                        "sub": user.id(),
+                        "preferred_username": user.username(),
+                        "name": user.name(),
+                        "email": user.email(),
+                        "picture": user.picture(),
+                        "groups": user.groups(),
+                        "groups_truncated": user.person().orgs_cut,
+                        "auth_method": user.auth_method().as_str(),
+                    }),
+                )
+            }
+            Found::Nobody => self.sign_in_needed(ask),
+            Found::Unknown(down) => self.store_unavailable(ask, down),
+        }
+    }
+
+    /// 401 for a program: what is wrong, and where a person can sign in.
+    pub(crate) fn sign_in_needed(&self, ask: Ask<'_>) -> Response<Bytes> {
+        // A fetch belongs to the page it was made from; that is where to return.
+        let referer = ask.parts.headers.get(http::header::REFERER).and_then(|referer| referer.to_str().ok());
+        let return_to = referer.map_or_else(ReturnTo::root, |url| {
+            ReturnTo::parse(url, &self.public_url, &self.prefix, &ReturnHosts::default())
+        });
+        let sign_in_url = format!(
+            "{}{}/sign_in?{}",
+            self.public_url.as_str(),
+            self.prefix,
+            url::form_urlencoded::Serializer::new(String::new())
+                .append_pair("rd", return_to.as_str())
+                .finish()
+        );
+        let mut response = answer::json(
+            StatusCode::UNAUTHORIZED,
+            &json!({
+                "error": "login_required",
+                "error_description": "Nobody is signed in. Open sign_in_url in a browser to sign in with Hugging Face.",
+                "sign_in_url": sign_in_url,
+            }),
+        );
+        // RFC 9110, section 15.5.2, asks for a challenge; this one opens no dialog.
+        let challenge = HeaderValue::from_static("Bearer realm=\"huggate\"");
+        response.headers_mut().insert(http::header::WWW_AUTHENTICATE, challenge);
+        response
+    }
+
+    /// 401 in a frame: a page whose button opens a tab.
+    pub(crate) fn framed(&self, ask: Ask<'_>, return_to: &ReturnTo) -> Response<Bytes> {
+        let page = pages::framed(&ask.client.host, &self.start_url(return_to, None));
+        challenged(answer::page(StatusCode::UNAUTHORIZED, page))
+    }
+
+    /// 401 for a form: nothing was sent, and can be sent again after signing in.
+    pub(crate) fn form_not_sent(&self, ask: Ask<'_>) -> Response<Bytes> {
+        let page = pages::form_not_sent(&ask.client.host, &self.start_url(&ReturnTo::root(), None));
+        challenged(answer::page(StatusCode::UNAUTHORIZED, page))
+    }
+
+    /// 503: the provider cannot be asked now.
+    pub(crate) fn provider_unavailable(&self, ask: Ask<'_>, error: &DiscoveryError) -> Response<Bytes> {
+        let status =
+            if error.is_passing() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::BAD_GATEWAY };
+        let mut response = if ask.wants_page() {
+            let cause = format!("What went wrong: {error}.");
+            let retry = if self.endpoint(ask.parts.uri.path()).is_some() { "/" } else { ask.target() };
+            answer::page(status, pages::provider_unavailable(&cause, retry))
+        } else {
+            answer::json(
+                status,
+                &json!({"error": "temporarily_unavailable", "error_description": format!("Hugging Face cannot be asked: {error}.")}),
+            )
+        };
+        response.headers_mut().insert(http::header::RETRY_AFTER, HeaderValue::from_static("5"));
+        response
+    }
+
+    /// 503: the session may be good, but the store cannot tell. The cookie stays.
+    pub(crate) fn store_unavailable(&self, ask: Ask<'_>, down: crate::session::StoreDown) -> Response<Bytes> {
+        tracing::error!(error = %down, "a session could not be looked up");
+        let mut response = if ask.wants_page() {
+            answer::page(StatusCode::SERVICE_UNAVAILABLE, pages::internal())
+        } else {
+            answer::json(
+                StatusCode::SERVICE_UNAVAILABLE,
+                &json!({"error": "temporarily_unavailable", "error_description": "The session store does not answer. Nobody is signed out by this; try again."}),
+            )
+        };
+        response.headers_mut().insert(http::header::RETRY_AFTER, HeaderValue::from_static("5"));
+        response
+    }
+
+    fn not_found(&self, ask: Ask<'_>) -> Response<Bytes> {
+        if ask.wants_page() {
+            return answer::page(StatusCode::NOT_FOUND, pages::not_found());
+        }
+        let description = format!("There is no endpoint of this name below {}.", self.prefix);
+        answer::json(StatusCode::NOT_FOUND, &json!({"error": "not_found", "error_description": description}))
+    }
+
+    /// The keys that verify the assertion: the one answer that may be cached.
+    fn keys(&self) -> Response<Bytes> {
+        let mut response = answer::text(StatusCode::OK, "");
+        *response.body_mut() = self.jwks.clone();
+        let headers = response.headers_mut();
+        headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
+        response
+    }
+
+    /// Ready until the drain begins. The provider's state is told and does not
+    /// count: those who are signed in are served without it.
+    fn readyz(&self) -> Response<Bytes> {
+        let ready = !self.draining.load(Ordering::Relaxed);
+        let provider = match self.provider.reachable() {
+            Reachable::Yes => "reachable",
+            Reachable::No => "unreachable",
+            Reachable::NotAskedYet => "not asked yet",
+        };
+        let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        answer::json(status, &json!({"ready": ready, "provider": provider}))
+    }
+
+    /// Where `rd` says to end.
+    fn return_to(&self, ask: Ask<'_>) -> ReturnTo {
+        ask.parameter("rd").map_or_else(ReturnTo::root, |rd| {
+            ReturnTo::parse(&rd, &self.public_url, &self.prefix, &self.return_hosts)
+        })
+    }
+
+    /// The address of the request itself, to return to.
+    pub(crate) fn here(&self, ask: Ask<'_>) -> ReturnTo {
+        ReturnTo::parse(ask.target(), &self.public_url, &self.prefix, &ReturnHosts::default())
+    }
+
+    /// A path of ours that begins a sign-in.
+    pub(crate) fn start_url(&self, return_to: &ReturnTo, org: Option<&str>) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.append_pair("rd", return_to.as_str());
+        if let Some(org) = org {
+            query.append_pair("org", org);
+        }
+        format!("{}/start?{}", self.prefix, query.finish())
+    }
+
+    /// A path of ours that ends the session.
+    pub(crate) fn sign_out_url(&self, return_to: &ReturnTo) -> String {
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("rd", return_to.as_str())
+            .finish();
+        format!("{}/sign_out?{query}", self.prefix)
+    }
+
+    /// The callback at the host that the sign-in began at, if that is one of ours.
+    fn redirect_uri(&self, client: &Client) -> String {
+        let host = self.hosts.iter().find(|host| **host == client.host);
+        let origin = host.map(|host| self.public_url.sibling(host));
+        format!("{}{}/callback", origin.as_deref().unwrap_or(self.public_url.as_str()), self.prefix)
+    }
+}
+
+impl fmt::Debug for OAuth2 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OAuth2")
+            .field("public_url", &self.public_url)
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
+    }
+}
+
+fn challenged(mut response: Response<Bytes>) -> Response<Bytes> {
+    let challenge = HeaderValue::from_static("Bearer realm=\"huggate\"");
+    response.headers_mut().insert(http::header::WWW_AUTHENTICATE, challenge);
+    response
+}

@@ -1,0 +1,234 @@
+//! Sign-ins under way: one sealed cookie for each attempt.
+//!
+//! The `state` that travels through the provider is of no use without the cookie
+//! in the browser that began, and the cookie is of no use twice.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::header::{HeaderMap, HeaderValue};
+use serde::{Deserialize, Serialize};
+
+use super::return_to::ReturnTo;
+use crate::clock::UnixTime;
+use crate::keys::{Keyring, Purpose, equal, random, sha256};
+use crate::session::Cookies;
+
+/// How long a sign-in may take, in seconds.
+pub(crate) const LIFETIME: u64 = 10 * 60;
+/// How many sign-ins a browser may have under way; the oldest gives way.
+const MAX_PENDING: usize = 5;
+/// How many of a request's cookies are looked at for that.
+const MAX_LOOKED_AT: usize = 32;
+/// How many used states are remembered.
+const MAX_USED: usize = 65_536;
+
+/// What must be known when the browser comes back.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Pending {
+    pub(crate) state: String,
+    pub(crate) nonce: String,
+    /// RFC 7636, section 4.1
+    pub(crate) code_verifier: String,
+    pub(crate) redirect_uri: String,
+    pub(crate) return_to: String,
+    began: UnixTime,
+}
+
+/// Begins attempts and finds them again.
+pub(crate) struct Pendings {
+    keyring: Arc<Keyring>,
+    cookies: Cookies,
+    used: Mutex<HashMap<[u8; 32], UnixTime>>,
+}
+
+impl Pending {
+    /// RFC 7636, section 4.2: S256.
+    pub(crate) fn code_challenge(&self) -> String {
+        URL_SAFE_NO_PAD.encode(sha256(self.code_verifier.as_bytes()))
+    }
+}
+
+impl Pendings {
+    pub(crate) fn new(keyring: Arc<Keyring>, cookies: Cookies) -> Self {
+        Self { keyring, cookies, used: Mutex::default() }
+    }
+
+    /// A new attempt, and the cookie lines that keep it: its own, and the removal
+    /// of what is too old, too much, or not ours to open.
+    pub(crate) fn begin(
+        &self,
+        return_to: &ReturnTo,
+        redirect_uri: &str,
+        request: &HeaderMap,
+        now: UnixTime,
+    ) -> (Pending, Vec<HeaderValue>) {
+        let attempt = URL_SAFE_NO_PAD.encode(random::<9>());
+        let pending = Pending {
+            state: format!("{attempt}.{}", URL_SAFE_NO_PAD.encode(random::<24>())),
+            nonce: URL_SAFE_NO_PAD.encode(random::<24>()),
+            code_verifier: URL_SAFE_NO_PAD.encode(random::<32>()),
+            redirect_uri: redirect_uri.to_owned(),
+            return_to: return_to.as_str().to_owned(),
+            began: now,
+        };
+        let name = self.cookies.pending_name(&attempt);
+        let plain = postcard::to_allocvec(&pending).expect("writing plain data to memory does not fail");
+        let sealed = self.keyring.seal(Purpose::Pending, &name, random(), &plain);
+        let mut lines: Vec<_> = self.cookies.set(&name, Some(&sealed), LIFETIME).into_iter().collect();
+        lines.extend(self.surplus(request, now));
+        (pending, lines)
+    }
+
+    /// Removal of all but the newest four of the attempts that `request` has.
+    fn surplus(&self, request: &HeaderMap, now: UnixTime) -> Vec<HeaderValue> {
+        let mut known: Vec<(&str, UnixTime)> = self
+            .cookies
+            .pending(request)
+            .take(MAX_LOOKED_AT)
+            .map(|(name, sealed)| (name, self.unseal(name, sealed, now).map_or(0, |pending| pending.began)))
+            .collect();
+        known.sort_by_key(|(_, began)| std::cmp::Reverse(*began));
+        let fresh = known.iter().filter(|(_, began)| *began > 0).count().min(MAX_PENDING - 1);
+        known.iter().skip(fresh).filter_map(|(name, _)| self.cookies.set(name, None, 0)).collect()
+    }
+
+    /// The attempt that `state` belongs to, if this browser began it, not long
+    /// ago, and it was not finished before. It counts as finished from now on.
+    pub(crate) fn take(&self, state: &str, request: &HeaderMap, now: UnixTime) -> Taken {
+        let Some((name, pending)) = self.find(state, request, now) else { return Taken::Unknown };
+        let removal = self.cookies.set(&name, None, 0);
+        if !self.use_up(&pending.state, now) {
+            return Taken::UsedBefore { return_to: pending.return_to, removal };
+        }
+        Taken::Yes { pending, removal }
+    }
+
+    fn find(&self, state: &str, request: &HeaderMap, now: UnixTime) -> Option<(String, Pending)> {
+        let (attempt, _) = state.split_once('.')?;
+        // An attempt becomes part of a cookie's name.
+        let sound = attempt.len() == 12
+            && attempt.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+        if !sound {
+            return None;
+        }
+        let name = self.cookies.pending_name(attempt);
+        let sealed = self.cookies.find(request, &name)?;
+        let pending = self.unseal(&name, sealed, now)?;
+        equal(pending.state.as_bytes(), state.as_bytes()).then_some((name, pending))
+    }
+
+    fn unseal(&self, name: &str, sealed: &str, now: UnixTime) -> Option<Pending> {
+        let unsealed = self.keyring.open(Purpose::Pending, name, sealed)?;
+        let pending: Pending = postcard::from_bytes(&unsealed.plain).ok()?;
+        (now.saturating_sub(pending.began) <= LIFETIME).then_some(pending)
+    }
+
+    /// Remembers a state as used; `false` if it was before.
+    fn use_up(&self, state: &str, now: UnixTime) -> bool {
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        if used.len() >= MAX_USED {
+            used.retain(|_, until| *until >= now);
+        }
+        if used.len() >= MAX_USED {
+            // More sign-ins in ten minutes than are remembered: the oldest are the
+            // likeliest to have expired by themselves.
+            let mut times: Vec<UnixTime> = used.values().copied().collect();
+            times.sort_unstable();
+            let middle = times.get(times.len() / 2).copied().unwrap_or(now);
+            used.retain(|_, until| *until > middle);
+        }
+        used.insert(sha256(state.as_bytes()), now + LIFETIME).is_none()
+    }
+}
+
+impl std::fmt::Debug for Pendings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Pendings(..)")
+    }
+}
+
+/// What became of a `state`.
+pub(crate) enum Taken {
+    /// It is this browser's, and is used up now.
+    Yes { pending: Pending, removal: Option<HeaderValue> },
+    /// It is this browser's, and was used up before.
+    UsedBefore { return_to: String, removal: Option<HeaderValue> },
+    /// Not begun in this browser, too old, or garbage.
+    Unknown,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::Secret;
+    use crate::session::SameSitePolicy;
+    use http::header::COOKIE;
+
+    const NOW: UnixTime = 1_790_000_000;
+
+    fn pendings() -> Pendings {
+        let keyring = Keyring::new(&[Secret::parse(&"ab".repeat(32)).unwrap()]);
+        Pendings::new(Arc::new(keyring), Cookies::new("huggate", false, SameSitePolicy::Lax))
+    }
+
+    fn pair(line: &HeaderValue) -> String {
+        line.to_str().unwrap().split(';').next().unwrap().to_owned()
+    }
+
+    fn request(pairs: &[String]) -> HeaderMap {
+        HeaderMap::from_iter([(COOKIE, HeaderValue::from_str(&pairs.join("; ")).unwrap())])
+    }
+
+    fn begin(pendings: &Pendings, request: &HeaderMap, now: UnixTime) -> (Pending, Vec<HeaderValue>) {
+        pendings.begin(&ReturnTo::root(), "https://a.example/oauth2/callback", request, now)
+    }
+
+    #[test]
+    fn a_state_is_taken_once_by_the_browser_that_began_and_in_time() {
+        let pendings = pendings();
+        let (pending, lines) = begin(&pendings, &HeaderMap::new(), NOW);
+        let mine = request(&[pair(&lines[0])]);
+        let is_known = |state: &str, request: &HeaderMap, now| {
+            !matches!(pendings.take(state, request, now), Taken::Unknown)
+        };
+        assert!(!is_known(&pending.state, &HeaderMap::new(), NOW), "another browser");
+        assert!(!is_known(&format!("{}x", pending.state), &mine, NOW), "a state that only looks like it");
+        assert!(!is_known(&pending.state, &mine, NOW + LIFETIME + 1), "too late");
+        assert!(matches!(pendings.take(&pending.state, &mine, NOW), Taken::Yes { .. }));
+        assert!(matches!(pendings.take(&pending.state, &mine, NOW), Taken::UsedBefore { .. }));
+    }
+
+    #[test]
+    fn at_most_five_are_under_way_and_the_oldest_gives_way() {
+        let pendings = pendings();
+        let mut jar: Vec<String> = vec!["huggate-pending-garbage=x".to_owned()];
+        let mut states = Vec::new();
+        for n in 0..8 {
+            let (pending, lines) = begin(&pendings, &request(&jar), NOW + n);
+            states.push(pending.state);
+            jar.push(pair(&lines[0]));
+            for removal in &lines[1..] {
+                let name = pair(removal);
+                jar.retain(|kept| !kept.starts_with(&name));
+            }
+            assert!(jar.len() <= MAX_PENDING, "{jar:?}");
+        }
+        let jar = request(&jar);
+        for (n, state) in states.iter().enumerate() {
+            let kept = matches!(pendings.take(state, &jar, NOW + 8), Taken::Yes { .. });
+            assert_eq!(kept, n >= 3, "attempt {n}");
+        }
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let pendings = pendings();
+        for n in 0..MAX_USED + 10 {
+            assert!(pendings.use_up(&n.to_string(), NOW + n as u64 / 1000));
+        }
+        assert!(pendings.used.lock().unwrap().len() <= MAX_USED);
+    }
+}

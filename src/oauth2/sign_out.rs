@@ -1,0 +1,47 @@
+//! Sign-out: ours alone, since the provider has no endpoint for it.
+
+use bytes::Bytes;
+use http::header::{HeaderName, HeaderValue};
+use http::{Response, StatusCode};
+
+use super::{Ask, OAuth2, answer};
+use crate::client::is_cross_site;
+use crate::pages::{self, Onward};
+use crate::session::Found;
+
+const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
+
+impl OAuth2 {
+    /// Ends the session and says so. If another site caused the request, asks
+    /// first: an image elsewhere must not sign anybody out.
+    pub(super) async fn sign_out(&self, ask: Ask<'_>) -> Response<Bytes> {
+        let return_to = self.return_to(ask);
+        let headers = &ask.parts.headers;
+        if is_cross_site(headers, &self.public_url, &ask.client.host) {
+            let page = pages::confirm_sign_out(&ask.client.host, &self.sign_out_url(&return_to), "/");
+            return answer::page(StatusCode::OK, page);
+        }
+        let user = match self.sessions.open(headers).await {
+            Found::Session(opened) => Some(opened.user().username().to_owned()),
+            Found::Nobody | Found::Unknown(_) => None,
+        };
+        let mut lines = match self.sessions.end(headers).await {
+            Ok(lines) => lines,
+            Err(down) => return self.store_unavailable(ask, down),
+        };
+        if let Some(user) = user {
+            tracing::info!(target: "huggate::audit", event = "sign_out", %user, client = ?ask.client.ip, "signed out");
+        }
+        let cookies = self.sessions.cookies();
+        lines.extend(cookies.set(cookies.attempts_name(), None, 0));
+        let onward = Onward { url: return_to.as_str(), name: return_to.name() };
+        let onward = (return_to.as_str() != "/").then_some(&onward);
+        let start = self.start_url(&super::ReturnTo::root(), None);
+        let page = pages::signed_out(&ask.client.host, &start, onward);
+        let mut response = answer::with_cookies(answer::page(StatusCode::OK, page), lines);
+        // What the browser kept of the app is not for whoever sits there next: the
+        // back button must show nothing.
+        response.headers_mut().insert(CLEAR_SITE_DATA, HeaderValue::from_static("\"cache\""));
+        response
+    }
+}
