@@ -1,0 +1,69 @@
+//! The gate as a Tower layer: all the Tower plumbing there is.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::{Gate, GateBody};
+
+/// Puts the gate around a service.
+#[derive(Debug, Clone)]
+pub struct GateLayer {
+    gate: Gate,
+}
+
+/// A service behind the gate: it sees only requests that may enter.
+#[derive(Debug, Clone)]
+pub struct GateService<S> {
+    gate: Gate,
+    inner: S,
+}
+
+impl Gate {
+    /// A layer that puts this gate around a service: an axum `Router`, a hyper
+    /// service, anything that takes `http::Request`s.
+    ///
+    /// In axum, put it around the whole router (`Router::layer`, last), so that it
+    /// also stands before routes that do not exist.
+    #[must_use]
+    pub fn layer(&self) -> GateLayer {
+        GateLayer { gate: self.clone() }
+    }
+}
+
+impl<S> Layer<S> for GateLayer {
+    type Service = GateService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        GateService { gate: self.gate.clone(), inner }
+    }
+}
+
+impl<S, ReqB, ResB> Service<Request<ReqB>> for GateService<S>
+where
+    S: Service<Request<ReqB>, Response = Response<ResB>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    ReqB: Send + 'static,
+    ResB: Body<Data = Bytes> + Send + 'static,
+{
+    type Response = Response<GateBody<ResB>>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<ReqB>) -> Self::Future {
+        // The service that was made ready is the one to call; its clone waits.
+        let waiting = self.inner.clone();
+        let mut ready = std::mem::replace(&mut self.inner, waiting);
+        let gate = self.gate.clone();
+        Box::pin(async move { gate.handle(request, |request| ready.call(request)).await })
+    }
+}

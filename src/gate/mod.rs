@@ -1,0 +1,376 @@
+//! Decide: one of our own endpoints, pass on to the app, or refuse.
+
+mod authenticate;
+mod body;
+mod builder;
+mod layer;
+mod path;
+mod policy;
+mod refusal;
+mod route;
+mod rule;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, ORIGIN, SET_COOKIE};
+use http::request::Parts;
+use http::{Request, Response};
+use http_body::Body;
+
+pub use body::GateBody;
+pub use builder::{BuildError, GateBuilder, GateSettings, default_scope};
+pub use layer::{GateLayer, GateService};
+pub use policy::{Access, Grant};
+pub use refusal::{Forbidden, Refusal};
+pub use route::{PathPattern, PatternError, Route, RouteAccess};
+pub use rule::Rule;
+
+use crate::client::{Client, Kind, TrustedProxies, wants_websocket};
+use crate::clock::Clock;
+use crate::identity::assertion::Assertions;
+use crate::identity::headers::Spellings;
+use crate::oauth2::{Ask, Endpoint, OAuth2};
+use authenticate::authenticate;
+use path::{Readings, readings};
+use policy::{No, Policy};
+use route::Asked;
+
+/// Headers by which some frameworks let a client change the method after the
+/// fact. A rule for a method would be worth nothing with them.
+const METHOD_OVERRIDES: [HeaderName; 3] = [
+    HeaderName::from_static("x-http-method-override"),
+    HeaderName::from_static("x-http-method"),
+    HeaderName::from_static("x-method-override"),
+];
+
+/// Signs people in and decides who may enter; cheap to clone.
+///
+/// ```no_run
+/// use huggate::{Gate, Rule};
+///
+/// # async fn build() -> Result<(), Box<dyn std::error::Error>> {
+/// let gate = Gate::builder()
+///     .public_url("https://app.example.com")
+///     .client("the client id", "the client secret")
+///     .secret(std::fs::read_to_string("session-secret")?)
+///     .allow(Rule::org("acme"))
+///     .build()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Gate {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    oauth2: OAuth2,
+    policy: Policy,
+    spellings: Spellings,
+    trusted_proxies: TrustedProxies,
+    assertions: Assertions,
+    assertion_headers: Vec<HeaderName>,
+    assertion_enabled: bool,
+    /// Origins that are this app: the public URL's first, then the routes' hosts.
+    origins: Vec<String>,
+    /// Whether some route asks for a method.
+    methods_matter: bool,
+    clock: Clock,
+}
+
+/// What is to become of a request.
+enum Decision {
+    /// One of our endpoints, or nothing at an address of ours.
+    Ours(Option<Endpoint>),
+    /// The app's.
+    Pass(Grant),
+}
+
+impl Gate {
+    /// Starts building a gate.
+    #[must_use]
+    pub fn builder() -> GateBuilder {
+        GateBuilder::default()
+    }
+
+    /// Answers `request` or lets `inner` do it. This is the whole of the gate;
+    /// the Tower layer is plumbing around it.
+    ///
+    /// What goes in: a request, whose extensions may hold a [`Peer`](crate::Peer).
+    /// What `inner` gets: the same request without any identity that the client
+    /// claimed, with the identity headers, the assertion, and [`User`](crate::User),
+    /// [`Client`] and [`Grant`] in its extensions.
+    ///
+    /// # Errors
+    /// Those of `inner`; refusals are responses, with a [`Refusal`] in their
+    /// extensions.
+    pub async fn handle<ReqB, ResB, E, Fut>(
+        &self,
+        request: Request<ReqB>,
+        inner: impl FnOnce(Request<ReqB>) -> Fut,
+    ) -> Result<Response<GateBody<ResB>>, E>
+    where
+        ResB: Body<Data = Bytes>,
+        Fut: Future<Output = Result<Response<ResB>, E>>,
+    {
+        let gate = &self.inner;
+        let (mut parts, body) = request.into_parts();
+        // Strip first, whatever comes of the request.
+        gate.spellings.strip(&mut parts.headers);
+        let client = match Client::of(&parts, &gate.trusted_proxies) {
+            Ok(client) => client,
+            Err(_) => {
+                let nobody = Client { ip: None, host: String::new(), https: false, trusted: false };
+                let ask = Ask { parts: &parts, client: &nobody, kind: Kind::of(&parts) };
+                return Ok(gate.refuse(Refusal::NoHost, ask).await.map(GateBody::own));
+            }
+        };
+        let kind = Kind::of(&parts);
+        let grant = match gate.decide(&parts, &client).await {
+            Ok(Decision::Pass(grant)) => grant,
+            Ok(Decision::Ours(endpoint)) => {
+                let ask = Ask { parts: &parts, client: &client, kind };
+                return Ok(gate.oauth2.answer(endpoint, ask).await.map(GateBody::own));
+            }
+            Err(refusal) => {
+                let ask = Ask { parts: &parts, client: &client, kind };
+                return Ok(gate.refuse(refusal, ask).await.map(GateBody::own));
+            }
+        };
+        let renewed = gate.renewal(&grant, &parts.headers);
+        gate.introduce(&mut parts, client, &grant);
+        let response = inner(Request::from_parts(parts, body)).await?;
+        Ok(gate.finish(response, &grant, renewed.as_deref().map(Vec::as_slice)))
+    }
+
+    /// Asks the provider for its metadata.
+    ///
+    /// # Errors
+    /// A sentence that says why it cannot be used, and whether that may pass.
+    pub async fn discover(&self) -> Result<(), (String, bool)> {
+        self.inner
+            .oauth2
+            .provider
+            .metadata()
+            .await
+            .map(drop)
+            .map_err(|error| (error.to_string(), error.is_passing()))
+    }
+
+    /// Makes `readyz` say no from now on: the drain has begun.
+    pub fn drain(&self) {
+        self.inner.oauth2.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// The routes, in order.
+    #[must_use]
+    pub fn routes(&self) -> &[Route] {
+        self.inner.policy.routes.list()
+    }
+}
+
+impl Inner {
+    /// What is to become of a request: one step a line.
+    async fn decide(&self, parts: &Parts, client: &Client) -> Result<Decision, Refusal> {
+        let path = path_of(parts)?;
+        if let Some(endpoint) = self.oauth2.endpoint(path) {
+            return Ok(Decision::Ours(endpoint));
+        }
+        let route = self.route(path, Asked { host: &client.host, method: &parts.method })?;
+        self.check_origin(&parts.headers)?;
+        let caller = authenticate(&self.oauth2.sessions, &parts.headers).await?;
+        match self.policy.authorize(route, caller) {
+            Ok(grant) => Ok(Decision::Pass(grant)),
+            Err(No::Nobody) => Err(Refusal::SignIn),
+            Err(No::Denied(denied)) => Err(Refusal::Forbidden(Forbidden(denied))),
+        }
+    }
+
+    /// The route of a path, if every reading of it is decided alike.
+    fn route(&self, path: &str, asked: Asked<'_>) -> Result<Option<usize>, Refusal> {
+        let route = self.policy.routes.find(asked, path.as_bytes());
+        let several = match readings(path) {
+            Ok(Readings::Plain) => return Ok(route),
+            Ok(Readings::Several(several)) => several,
+            Err(path::Unreadable) => return Err(Refusal::AmbiguousPath),
+        };
+        for reading in several {
+            // Our endpoints are plain; what only some server would take for one of
+            // them is nobody's.
+            let ours = std::str::from_utf8(&reading).is_ok_and(|path| self.oauth2.endpoint(path).is_some());
+            if ours || !self.policy.alike(route, self.policy.routes.find(asked, &reading)) {
+                return Err(Refusal::AmbiguousPath);
+            }
+        }
+        Ok(route)
+    }
+
+    /// A WebSocket handshake carries cookies across sites, and no other check of
+    /// the browser's stops it (RFC 6455, section 10.2). Programs send no `Origin`.
+    fn check_origin(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        if !wants_websocket(headers) {
+            return Ok(());
+        }
+        let known = |origin: &HeaderValue| self.origins.iter().any(|own| origin == own.as_str());
+        if headers.get_all(ORIGIN).iter().all(known) { Ok(()) } else { Err(Refusal::CrossOrigin) }
+    }
+
+    /// Tells the app who is asking: the browser's sealed cookie out, headers, the
+    /// assertion and the person in. Hop-by-hop headers go first, so that a
+    /// client's `Connection` cannot name what is written here.
+    fn introduce(&self, parts: &mut Parts, client: Client, grant: &Grant) {
+        let cookies = self.oauth2.sessions.cookies();
+        drop_connection_options(&mut parts.headers);
+        if self.methods_matter {
+            for name in METHOD_OVERRIDES {
+                parts.headers.remove(name);
+            }
+        }
+        let Some(opened) = grant.opened() else {
+            cookies.rewrite(&mut parts.headers, None);
+            parts.extensions.insert(client);
+            parts.extensions.insert(grant.clone());
+            return;
+        };
+        for (name, value) in opened.headers() {
+            parts.headers.insert(name.clone(), value.clone());
+        }
+        let assertion = if self.assertion_enabled {
+            let audience = self.audience(&client);
+            opened.assertion(&self.assertions, &self.origins, audience, self.clock.now())
+        } else {
+            None
+        };
+        if let Some(assertion) = &assertion {
+            for name in &self.assertion_headers {
+                parts.headers.insert(name.clone(), assertion.value.clone());
+            }
+        }
+        cookies.rewrite(&mut parts.headers, assertion.as_ref().map(|assertion| assertion.token.as_str()));
+        parts.extensions.insert(opened.user().clone());
+        parts.extensions.insert(client);
+        parts.extensions.insert(grant.clone());
+    }
+
+    /// Which app an assertion is for: the host of a route, or the public URL's.
+    fn audience(&self, client: &Client) -> usize {
+        let host = self.oauth2.hosts.iter().position(|host| *host == client.host);
+        host.map_or(0, |index| index + 1)
+    }
+
+    /// New cookie lines for the session, if it is time for them.
+    fn renewal(&self, grant: &Grant, request: &HeaderMap) -> Option<Arc<Vec<HeaderValue>>> {
+        self.oauth2.sessions.renewal(grant.opened()?, request)
+    }
+
+    /// The app's response on its way back.
+    fn finish<B: Body<Data = Bytes>>(
+        &self,
+        response: Response<B>,
+        grant: &Grant,
+        renewed: Option<&[HeaderValue]>,
+    ) -> Response<GateBody<B>> {
+        let (mut parts, body) = response.into_parts();
+        self.guard_cookies(&mut parts.headers);
+        if let Some(lines) = renewed {
+            renew(&mut parts.headers, lines);
+        }
+        let body = match grant.opened() {
+            Some(opened) if is_event_stream(&parts.headers) => {
+                let live = Arc::clone(opened.live());
+                GateBody::inner_until(body, Box::pin(async move { live.ended().await }))
+            }
+            _ => GateBody::inner(body),
+        };
+        Response::from_parts(parts, body)
+    }
+
+    /// The app cannot set or remove our cookies.
+    fn guard_cookies(&self, headers: &mut HeaderMap) {
+        let cookies = self.oauth2.sessions.cookies();
+        if !headers.get_all(SET_COOKIE).iter().any(|line| cookies.claims(line)) {
+            return;
+        }
+        let lines: Vec<HeaderValue> =
+            headers.get_all(SET_COOKIE).iter().filter(|line| !cookies.claims(line)).cloned().collect();
+        headers.remove(SET_COOKIE);
+        for line in lines {
+            headers.append(SET_COOKIE, line);
+        }
+    }
+}
+
+/// Adds the session's new cookie to a response that no cache shares: one that
+/// stored it would hand the session to everybody (RFC 9111, section 7.3). The
+/// next response will do for a public one.
+fn renew(headers: &mut HeaderMap, lines: &[HeaderValue]) {
+    let shared = headers.get_all(CACHE_CONTROL).iter().any(|control| {
+        let control = control.as_bytes().to_ascii_lowercase();
+        ["public", "s-maxage"].iter().any(|word| memchr::memmem::find(&control, word.as_bytes()).is_some())
+    });
+    if shared {
+        return;
+    }
+    for line in lines {
+        headers.append(SET_COOKIE, line.clone());
+    }
+    if !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private"));
+    }
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
+}
+
+/// The path of a request, if its target is one (RFC 9112, section 3.2).
+fn path_of(parts: &Parts) -> Result<&str, Refusal> {
+    let path = parts.uri.path();
+    // `*` of OPTIONS, or the authority of CONNECT.
+    if path.starts_with('/') { Ok(path) } else { Err(Refusal::NoPath) }
+}
+
+/// Removes what the client's `Connection` names, but for the option that keeps
+/// an upgrade an upgrade (RFC 9110, section 7.6.1). It names headers of the
+/// client's own connection, and ours are not among them yet.
+fn drop_connection_options(headers: &mut HeaderMap) {
+    use http::header::CONNECTION;
+    let Some(connection) = headers.get(CONNECTION) else { return };
+    if matches!(connection.as_bytes(), b"keep-alive" | b"close" | b"Upgrade" | b"upgrade")
+        && headers.get_all(CONNECTION).iter().nth(1).is_none()
+    {
+        return;
+    }
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(','))
+        .filter_map(|option| HeaderName::from_bytes(option.trim().as_bytes()).ok())
+        .filter(|name| {
+            !matches!(
+                name.as_str(),
+                "close"
+                    | "keep-alive"
+                    | "upgrade"
+                    | "cookie"
+                    | "host"
+                    | "content-length"
+                    | "transfer-encoding"
+            )
+        })
+        .collect();
+    for name in named {
+        headers.remove(name);
+    }
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gate").field("oauth2", &self.inner.oauth2).finish_non_exhaustive()
+    }
+}

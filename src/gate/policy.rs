@@ -1,0 +1,200 @@
+//! May they: allow and deny against whoever calls.
+//!
+//! A [`Grant`] is made here and nowhere else. Whatever forwards a request asks
+//! for one, so a forgotten check does not compile.
+
+use std::sync::Arc;
+
+use super::authenticate::Caller;
+use super::route::{Route, RouteAccess, Routes};
+use super::rule::{Holds, Rule};
+use crate::identity::{Person, Standing, User};
+use crate::session::Opened;
+
+/// Who may enter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Access {
+    /// Every Hugging Face account. It must be said: nothing defaults to it.
+    Anyone,
+    /// Whoever one of these rules means; nobody, if there is none.
+    Rules(Vec<Rule>),
+}
+
+/// Permission for one request to go on to the app.
+///
+/// Only the policy makes one. The proxy's upstream takes it as an argument; a
+/// service behind the layer finds it in the request's extensions.
+#[derive(Debug, Clone)]
+pub struct Grant {
+    opened: Option<Arc<Opened>>,
+    route: Option<usize>,
+}
+
+/// Why a caller may not enter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum No {
+    /// Nobody is signed in, and the place is not public.
+    Nobody,
+    /// Somebody is, and it is not their place.
+    Denied(Denied),
+}
+
+/// A refusal that says what would have helped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Denied {
+    pub(crate) username: String,
+    /// Who may enter, one sentence each; or why this account may not.
+    pub(crate) reasons: Vec<String>,
+    /// An organisation that a rule asks for, and that the person did not grant
+    /// to the app: slug, and its id if it is known.
+    pub(crate) not_granted: Option<(String, Option<String>)>,
+}
+
+/// The rules of the whole gate.
+#[derive(Debug)]
+pub(super) struct Policy {
+    pub(super) access: Access,
+    pub(super) deny: Vec<Rule>,
+    pub(super) routes: Routes,
+}
+
+impl Grant {
+    /// Who is signed in; nobody may be, on a public route.
+    #[must_use]
+    pub fn user(&self) -> Option<&User> {
+        self.opened.as_ref().map(|opened| opened.user())
+    }
+
+    /// Which route the request is for, as its place in the list; `None` is none
+    /// of them.
+    #[must_use]
+    pub fn route(&self) -> Option<usize> {
+        self.route
+    }
+
+    /// Waits until the session that this permission rests on is ended here; for
+    /// ever on a public route. An open tunnel is closed then.
+    pub async fn ended(&self) {
+        match &self.opened {
+            Some(opened) => opened.live().ended().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    pub(crate) fn opened(&self) -> Option<&Arc<Opened>> {
+        self.opened.as_ref()
+    }
+}
+
+impl Policy {
+    /// Whether `caller` may enter `route`. Deny wins, everywhere.
+    pub(super) fn authorize(&self, route: Option<usize>, caller: Caller) -> Result<Grant, No> {
+        let rules = route.and_then(|index| self.routes.get(index));
+        let opened = match caller {
+            Caller::Nobody if rules.is_some_and(|route| route.access == RouteAccess::Public) => {
+                return Ok(Grant { opened: None, route });
+            }
+            Caller::Nobody => return Err(No::Nobody),
+            Caller::Session(opened) => opened,
+        };
+        let person = opened.user().person();
+        if let Some(denied) = self.denial(rules, person) {
+            return Err(No::Denied(denied));
+        }
+        let access = match rules.map(|route| &route.access) {
+            Some(RouteAccess::Public) => return Ok(Grant { opened: Some(opened), route }),
+            Some(RouteAccess::Own(access)) => access,
+            Some(RouteAccess::Inherited) | None => &self.access,
+        };
+        match access {
+            Access::Anyone => Ok(Grant { opened: Some(opened), route }),
+            Access::Rules(allow) if allow.iter().any(|rule| rule.holds(person) == Holds::Yes) => {
+                Ok(Grant { opened: Some(opened), route })
+            }
+            Access::Rules(allow) => Err(No::Denied(explain(allow, person))),
+        }
+    }
+
+    /// The first `deny` that holds, or that cannot be ruled out.
+    fn denial(&self, route: Option<&Route>, person: &Person) -> Option<Denied> {
+        let own = route.map_or([].as_slice(), |route| route.deny.as_slice());
+        let rule = self.deny.iter().chain(own).find(|rule| rule.holds(person) != Holds::No)?;
+        let reason = match rule.holds(person) {
+            Holds::Unknown => {
+                format!("This place is closed to {rule}, and whether that is you cannot be told.")
+            }
+            Holds::Yes | Holds::No => format!("This place is closed to {rule}."),
+        };
+        Some(Denied { username: person.username.to_string(), reasons: vec![reason], not_granted: None })
+    }
+
+    /// Whether two routes (or none) decide alike and lead to the same place.
+    pub(super) fn alike(&self, one: Option<usize>, other: Option<usize>) -> bool {
+        if one == other {
+            return true;
+        }
+        match (one.and_then(|index| self.routes.get(index)), other.and_then(|index| self.routes.get(index))) {
+            (Some(one), Some(other)) => one.decides_like(other),
+            (Some(route), None) | (None, Some(route)) => {
+                route.access == RouteAccess::Inherited && route.deny.is_empty() && route.upstream.is_none()
+            }
+            (None, None) => true,
+        }
+    }
+
+    /// Every rule there is.
+    pub(super) fn rules(&self) -> impl Iterator<Item = &Rule> {
+        let of_routes = self.routes.list().iter().flat_map(|route| {
+            let own = match &route.access {
+                RouteAccess::Own(Access::Rules(rules)) => rules.as_slice(),
+                RouteAccess::Own(Access::Anyone) | RouteAccess::Public | RouteAccess::Inherited => &[],
+            };
+            own.iter().chain(&route.deny)
+        });
+        let of_gate: &[Rule] = match &self.access {
+            Access::Rules(rules) => rules,
+            Access::Anyone => &[],
+        };
+        of_gate.iter().chain(&self.deny).chain(of_routes)
+    }
+}
+
+/// Says who may enter, and what is in the way of this person.
+fn explain(allow: &[Rule], person: &Person) -> Denied {
+    let mut reasons: Vec<String> = Vec::new();
+    let mut not_granted = None;
+    for rule in allow {
+        reasons.push(format!("It is open to {rule}."));
+        if rule.holds(person) == Holds::No {
+            // An organisation that is not listed at all may be one whose box on
+            // the consent page was not ticked.
+            let listed = |wanted: &&str| {
+                person.orgs.iter().any(|org| org.slug.eq_ignore_ascii_case(wanted) || &*org.id == *wanted)
+            };
+            if let Some(org) = rule.orgs().find(|wanted| !listed(wanted)) {
+                not_granted.get_or_insert((org.to_owned(), super::rule::is_id(org).then(|| org.to_owned())));
+            }
+            continue;
+        }
+        for org in person.orgs.iter().filter(|org| rule.names(org)) {
+            match org.standing {
+                Standing::NotGranted => {
+                    not_granted = Some((org.slug.to_string(), Some(org.id.to_string())));
+                }
+                Standing::Restricted => reasons.push(format!(
+                    "{} restricts your membership at the moment: its single sign-on, a second factor, or another of its security rules is not met. Open {} on Hugging Face and complete what it asks for, then sign in again.",
+                    org.slug, org.slug
+                )),
+                Standing::Member(_) => {}
+            }
+        }
+        if rule.needs_email() && person.verified_email().is_none() {
+            reasons.push(
+                "Your Hugging Face account has no verified e-mail address that this app may see.".to_owned(),
+            );
+        }
+    }
+    reasons.dedup();
+    Denied { username: person.username.to_string(), reasons, not_granted }
+}

@@ -1,0 +1,308 @@
+//! Routes: which part of the app a request is for. The first match decides.
+
+use std::collections::HashMap;
+
+use http::Method;
+use url::Url;
+
+use super::policy::Access;
+use super::rule::Rule;
+
+/// A part of the app with rules of its own.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// Only requests for this host; lower case, with its port if it has one.
+    pub host: Option<String>,
+    /// Only requests for these paths.
+    pub path: Option<PathPattern>,
+    /// Only requests with these methods; `GET` covers `HEAD`. Empty: all.
+    pub methods: Vec<Method>,
+    /// Who may enter.
+    pub access: RouteAccess,
+    /// Who may not, whatever `access` says.
+    pub deny: Vec<Rule>,
+    /// Where the proxy sends its requests; the layer does not look at it.
+    pub upstream: Option<Url>,
+}
+
+/// Who may enter a route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RouteAccess {
+    /// Everybody, signed in or not.
+    Public,
+    /// Whoever the gate as a whole lets in.
+    Inherited,
+    /// This route's own list.
+    Own(Access),
+}
+
+/// A set of paths. Case matters, as it does to most servers.
+///
+/// ```
+/// use huggate::PathPattern;
+///
+/// assert!(PathPattern::parse("/assets/**").is_ok());
+/// assert!(PathPattern::parse("/assets*").is_err());
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathPattern {
+    /// The path, or the folder without its final slash; percent-decoded.
+    path: Box<[u8]>,
+    /// `/**`: the folder and all below it.
+    below: bool,
+}
+
+/// Why a text is no path pattern.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PatternError {
+    /// No slash at the start.
+    #[error("must start with a slash")]
+    Relative,
+    /// A `*` somewhere else than in a final `/**`.
+    #[error("`*` can only stand in a final `/**`, which means a folder and all below it")]
+    Star,
+    /// Dot segments, `//`, `;`, `\`, `?` or `#`.
+    #[error("cannot match: such a path is refused or read as another ({0:?} is in it)")]
+    Unmatchable(String),
+}
+
+impl PathPattern {
+    /// Reads `/exact/path` or `/folder/**`.
+    ///
+    /// # Errors
+    /// See [`PatternError`].
+    pub fn parse(text: &str) -> Result<Self, PatternError> {
+        if !text.starts_with('/') {
+            return Err(PatternError::Relative);
+        }
+        let (path, below) = match text.strip_suffix("/**") {
+            Some(folder) => (folder, true),
+            None => (text, false),
+        };
+        if path.contains('*') {
+            return Err(PatternError::Star);
+        }
+        let decoded: Vec<u8> = percent_encoding::percent_decode_str(path).collect();
+        for bad in ["//", ";", "\\", "?", "#", "%", "\0"] {
+            if decoded.windows(bad.len()).any(|window| window == bad.as_bytes()) {
+                return Err(PatternError::Unmatchable(bad.to_owned()));
+            }
+        }
+        if decoded
+            .split(|byte| *byte == b'/')
+            .any(|segment| segment.ends_with(b".") || segment.ends_with(b" "))
+        {
+            return Err(PatternError::Unmatchable("a segment that ends in a dot or a space".to_owned()));
+        }
+        Ok(Self { path: decoded.into(), below })
+    }
+}
+
+/// The routes in order, and an index that finds the first match in as many steps
+/// as the path has segments, however many routes there are.
+#[derive(Debug, Default)]
+pub(super) struct Routes {
+    list: Vec<Route>,
+    exact: HashMap<Box<[u8]>, Vec<usize>>,
+    folders: HashMap<Box<[u8]>, Vec<usize>>,
+    /// Routes without a path.
+    anywhere: Vec<usize>,
+}
+
+/// What a route is looked up by, but for the path.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) host: &'a str,
+    pub(super) method: &'a Method,
+}
+
+impl Routes {
+    pub(super) fn new(list: Vec<Route>) -> Self {
+        let mut routes = Self::default();
+        for (index, route) in list.iter().enumerate() {
+            match &route.path {
+                None => routes.anywhere.push(index),
+                Some(PathPattern { path, below: false }) => {
+                    routes.exact.entry(path.clone()).or_default().push(index)
+                }
+                Some(PathPattern { path, below: true }) => {
+                    routes.folders.entry(path.clone()).or_default().push(index)
+                }
+            }
+        }
+        routes.list = list;
+        routes
+    }
+
+    pub(super) fn get(&self, index: usize) -> Option<&Route> {
+        self.list.get(index)
+    }
+
+    pub(super) fn list(&self) -> &[Route] {
+        &self.list
+    }
+
+    /// The index of the first route that matches.
+    pub(super) fn find(&self, asked: Asked<'_>, path: &[u8]) -> Option<usize> {
+        if self.list.is_empty() {
+            return None;
+        }
+        let mut first = self.first_of(&self.anywhere, asked, None);
+        if let Some(indices) = self.exact.get(path) {
+            first = self.first_of(indices, asked, first);
+        }
+        if !self.folders.is_empty() {
+            let mut folder = path;
+            loop {
+                if let Some(indices) = self.folders.get(folder) {
+                    first = self.first_of(indices, asked, first);
+                }
+                let Some(slash) = memchr::memrchr(b'/', folder) else { break };
+                folder = folder.get(..slash).unwrap_or_default();
+            }
+        }
+        first
+    }
+
+    /// The least of `before` and those of `indices` (which ascend) that match.
+    fn first_of(&self, indices: &[usize], asked: Asked<'_>, before: Option<usize>) -> Option<usize> {
+        let limit = before.unwrap_or(usize::MAX);
+        let candidates = indices.iter().copied().take_while(|index| *index < limit);
+        let matches = |index: &usize| self.list.get(*index).is_some_and(|route| route.is_for(asked));
+        candidates.into_iter().find(matches).or(before)
+    }
+}
+
+impl Route {
+    /// A route for all requests with this path, open to whoever the gate as a
+    /// whole lets in, until told otherwise.
+    #[must_use]
+    pub fn path(path: PathPattern) -> Self {
+        Self {
+            host: None,
+            path: Some(path),
+            methods: Vec::new(),
+            access: RouteAccess::Inherited,
+            deny: Vec::new(),
+            upstream: None,
+        }
+    }
+
+    /// Lets everybody in, signed in or not.
+    #[must_use]
+    pub fn public(self) -> Self {
+        Self { access: RouteAccess::Public, ..self }
+    }
+
+    /// Lets in whom one of `rules` means, instead of whom the gate as a whole does.
+    #[must_use]
+    pub fn allow(self, rules: Vec<Rule>) -> Self {
+        Self { access: RouteAccess::Own(Access::Rules(rules)), ..self }
+    }
+
+    fn is_for(&self, asked: Asked<'_>) -> bool {
+        let method = |listed: &Method| {
+            listed == asked.method || (*listed == Method::GET && *asked.method == Method::HEAD)
+        };
+        (self.methods.is_empty() || self.methods.iter().any(method))
+            && self.host.as_ref().is_none_or(|host| host == asked.host)
+    }
+
+    /// Whether both routes decide the same and lead to the same place, so that it
+    /// does not matter which of them a request is for.
+    pub(super) fn decides_like(&self, other: &Self) -> bool {
+        self.access == other.access && self.deny == other.deny && self.upstream == other.upstream
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn routes(patterns: &[&str]) -> Routes {
+        Routes::new(patterns.iter().map(|text| Route::path(PathPattern::parse(text).unwrap())).collect())
+    }
+
+    fn find(routes: &Routes, path: &str) -> Option<usize> {
+        routes.find(Asked { host: "a.example", method: &Method::GET }, path.as_bytes())
+    }
+
+    #[test]
+    fn a_folder_covers_itself_and_all_below_and_no_neighbour() {
+        let routes = routes(&["/admin/**"]);
+        for (path, found) in [
+            ("/admin", Some(0)),
+            ("/admin/", Some(0)),
+            ("/admin/x/y", Some(0)),
+            ("/administrator", None),
+            ("/Admin", None),
+            ("/x/admin", None),
+            ("/", None),
+        ] {
+            assert_eq!(find(&routes, path), found, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_first_match_decides_whatever_kind_it_is() {
+        let table = ["/a/b", "/a/**", "/a/b/c", "/**", "/x"];
+        let routes = routes(&table);
+        for (path, found) in [("/a/b", 0), ("/a", 1), ("/a/b/c", 1), ("/x", 3), ("/", 3), ("/a/", 1)] {
+            assert_eq!(find(&routes, path), Some(found), "{path}");
+        }
+    }
+
+    #[test]
+    fn host_and_method_narrow_a_route_and_get_covers_head() {
+        let mut route = Route::path(PathPattern::parse("/**").unwrap());
+        route.host = Some("a.example".to_owned());
+        route.methods = vec![Method::GET];
+        let routes = Routes::new(vec![route]);
+        for (host, method, found) in [
+            ("a.example", Method::GET, true),
+            ("a.example", Method::HEAD, true),
+            ("a.example", Method::POST, false),
+            ("a.example", Method::OPTIONS, false),
+            ("b.example", Method::GET, false),
+        ] {
+            assert_eq!(
+                routes.find(Asked { host, method: &method }, b"/x").is_some(),
+                found,
+                "{method} {host}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_cannot_match_is_refused() {
+        for text in [
+            "admin", "/a*", "/*/b", "/a/**/b", "/a//b", "/a/../b", "/a;b", "/a?b", "/a#b", "/a\\b",
+            "/a%2525", "/a./b",
+        ] {
+            assert!(PathPattern::parse(text).is_err(), "{text}");
+        }
+        assert_eq!(PathPattern::parse("/caf%C3%A9"), PathPattern::parse("/café"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_index_finds_what_a_look_through_the_list_would(
+            patterns in proptest::collection::vec("(/[ab]){0,3}(/\\*\\*)?", 0..12),
+            path in "(/[abc]){0,4}/?",
+        ) {
+            let patterns: Vec<PathPattern> = patterns
+                .iter()
+                .filter_map(|text| PathPattern::parse(if text.is_empty() { "/" } else { text }).ok())
+                .collect();
+            let naive = patterns.iter().position(|pattern| {
+                let known = &pattern.path;
+                path.as_bytes() == &**known
+                    || (pattern.below && path.as_bytes().strip_prefix(&**known).is_some_and(|rest| rest.first() == Some(&b'/')))
+            });
+            let routes = Routes::new(patterns.iter().cloned().map(Route::path).collect());
+            proptest::prop_assert_eq!(find(&routes, &path), naive);
+        }
+    }
+}
