@@ -1,8 +1,23 @@
 //! Sign in with Hugging Face, in front of any web app.
 
-pub mod clock;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, unused_imports, reason = "the gate and its endpoints come on top of these")
-)]
+#[cfg(feature = "proxy")]
+pub mod server;
+
+pub mod client;
+pub mod gate;
+#[cfg(feature = "proxy")]
+pub mod upstream;
+
+pub mod oauth2;
 mod pages;
+
+pub mod identity;
+pub mod provider;
+pub mod session;
+
+pub mod clock;
+pub mod keys;
+
+pub use client::{Client, Peer, PublicUrl, TrustedProxies};
+pub use gate::{Gate, GateBuilder, GateLayer, GateService, Grant, PathPattern, Refusal, Route, Rule};
+pub use identity::{Org, Role, User};
