@@ -18,6 +18,9 @@ pub mod session;
 pub mod clock;
 pub mod keys;
 
+#[cfg(feature = "hub")]
+pub mod hub;
+
 pub use client::{Client, Peer, PublicUrl, TrustedProxies};
 pub use gate::{Gate, GateBuilder, GateLayer, GateService, Grant, PathPattern, Refusal, Route, Rule};
 pub use identity::{Org, Role, User};

@@ -1,0 +1,91 @@
+//! Names and values that a client sent: a query, a form, or a JSON object.
+
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
+use url::form_urlencoded;
+
+/// Names and values in the order they came; a name may come more than once.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Fields(Vec<(String, String)>);
+
+impl Fields {
+    /// From `a=1&b=2`, as in a query or a form.
+    pub(super) fn from_form(text: &[u8]) -> Self {
+        Self(form_urlencoded::parse(text).into_owned().collect())
+    }
+
+    /// From a request's body: a form, or a JSON object, which Hugging Face's
+    /// token endpoint takes as well (card, section 1). `None`: neither.
+    pub(super) fn from_body(headers: &HeaderMap, body: &[u8]) -> Option<Self> {
+        let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        match kind.as_str() {
+            "application/x-www-form-urlencoded" => Some(Self::from_form(body)),
+            "application/json" => {
+                let object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(body).ok()?;
+                let text =
+                    |(name, value): (String, serde_json::Value)| Some((name, value.as_str()?.to_owned()));
+                Some(Self(object.into_iter().filter_map(text).collect()))
+            }
+            _ => None,
+        }
+    }
+
+    /// The first value of `name`; an empty one counts as absent (RFC 6749, section 3.1).
+    pub(super) fn find(&self, name: &str) -> Option<&str> {
+        self.all(name).next().filter(|value| !value.is_empty())
+    }
+
+    /// Every value of `name`.
+    pub(super) fn all<'a, 'b>(&'a self, name: &'b str) -> impl Iterator<Item = &'a str> + use<'a, 'b> {
+        self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A name that came twice although it may only come once (RFC 6749, section 3.1).
+    pub(super) fn repeated(&self) -> Option<&str> {
+        self.0.iter().map(|(name, _)| name.as_str()).find(|name| self.all(name).count() > 1)
+    }
+}
+
+/// The value of `name` as it stands in a query, not decoded.
+pub(super) fn raw<'a>(query: &'a str, name: &str) -> Option<&'a str> {
+    query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+}
+
+/// Splits a `scope` value (RFC 6749, section 3.3); what is named twice counts once.
+pub(super) fn scopes(text: &str) -> Vec<String> {
+    let mut scopes: Vec<String> = Vec::new();
+    for scope in text.split(' ').filter(|scope| !scope.is_empty()) {
+        if !scopes.iter().any(|known| known == scope) {
+            scopes.push(scope.to_owned());
+        }
+    }
+    scopes
+}
+
+/// A value as it may stand in a query.
+pub(super) fn encode(value: &str) -> String {
+    form_urlencoded::byte_serialize(value.as_bytes()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repeated_names_are_noticed() {
+        assert_eq!(Fields::from_form(b"a=1&b=2&a=1").repeated(), Some("a"));
+        assert_eq!(Fields::from_form(b"a=1&b=2").repeated(), None);
+    }
+
+    #[test]
+    fn a_raw_value_keeps_its_encoding() {
+        assert_eq!(raw("x=1&state=%7b+%7D&y", "state"), Some("%7b+%7D"));
+        assert_eq!(raw("mystate=1", "state"), None);
+    }
+
+    #[test]
+    fn scopes_are_split_and_named_once() {
+        assert_eq!(scopes(" openid  profile openid"), ["openid", "profile"]);
+    }
+}

@@ -1,0 +1,196 @@
+//! Keys and signatures. By hand, so that a test can have any header and any
+//! claims signed, or mis-signed.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
+use aws_lc_rs::error::Unspecified;
+use aws_lc_rs::hmac;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+use super::behaviour::Signature;
+use super::object::{Object, set};
+use super::random;
+
+/// The hub's keys, made at its start and shared with nothing.
+pub(super) struct Keys {
+    /// Signs ID tokens.
+    signing: Arc<RsaKey>,
+    /// Former signing keys that are still in the key set.
+    retired: Vec<Arc<RsaKey>>,
+    /// Signs access tokens; in no key set (card, section 4).
+    access: Ed25519KeyPair,
+}
+
+impl Keys {
+    /// Fresh keys.
+    pub(super) fn generate() -> Result<Self, Unspecified> {
+        Ok(Self {
+            signing: Arc::new(RsaKey::generate()?),
+            retired: Vec::new(),
+            access: Ed25519KeyPair::generate()?,
+        })
+    }
+
+    /// The key that signs ID tokens now.
+    pub(super) fn signing(&self) -> Arc<RsaKey> {
+        Arc::clone(&self.signing)
+    }
+
+    /// Signs with `fresh` from now on.
+    pub(super) fn rotate(&mut self, fresh: RsaKey, keep_old: bool) {
+        let old = std::mem::replace(&mut self.signing, Arc::new(fresh));
+        if keep_old {
+            self.retired.insert(0, old);
+            self.retired.truncate(8);
+        } else {
+            self.retired.clear();
+        }
+    }
+
+    /// The key set (RFC 7517, section 5).
+    pub(super) fn jwks(&self) -> Value {
+        let keys: Vec<Value> =
+            std::iter::once(&self.signing).chain(&self.retired).map(|key| key.jwk()).collect();
+        json!({ "keys": keys })
+    }
+
+    /// An access token's text after its prefix: a JWT signed with Ed25519.
+    pub(super) fn access_token(&self, claims: &Value) -> String {
+        let input = format!("{}.{}", encoded(&json!({"alg": "EdDSA"})), encoded(claims));
+        let signature = self.access.sign(input.as_bytes());
+        format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+}
+
+/// A key for RS256.
+pub(super) struct RsaKey {
+    /// The pair.
+    pair: RsaKeyPair,
+    /// Its name in the key set.
+    kid: String,
+}
+
+impl RsaKey {
+    /// A fresh key of 2048 bits.
+    pub(super) fn generate() -> Result<Self, Unspecified> {
+        let pair = RsaKeyPair::generate(KeySize::Rsa2048)?;
+        let kid =
+            random::hex(digest(&SHA256, pair.public_key().as_ref()).as_ref()).chars().take(16).collect();
+        Ok(Self { pair, kid })
+    }
+
+    /// Its name in the key set.
+    pub(super) fn kid(&self) -> &str {
+        &self.kid
+    }
+
+    /// An ID token with this header and these claims, signed as `how` says.
+    pub(super) fn id_token(
+        &self,
+        header: &mut Object,
+        claims: &Object,
+        how: &Signature,
+        client_secret: Option<&str>,
+    ) -> String {
+        let mac_key = match how {
+            Signature::Rs256 | Signature::ForeignKey | Signature::Broken => None,
+            Signature::None => {
+                set(header, "alg", "none");
+                return format!("{}.{}.", encoded(header), encoded(claims));
+            }
+            Signature::ClientSecret => Some(client_secret.unwrap_or_default().as_bytes().to_vec()),
+            Signature::PublicKey => Some(self.pem().into_bytes()),
+        };
+        if let Some(key) = mac_key {
+            set(header, "alg", "HS256");
+            let input = format!("{}.{}", encoded(header), encoded(claims));
+            let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key), input.as_bytes());
+            return format!("{input}.{}", URL_SAFE_NO_PAD.encode(tag));
+        }
+        let input = format!("{}.{}", encoded(header), encoded(claims));
+        let mut signature = match how {
+            Signature::ForeignKey => Self::generate().and_then(|foreign| foreign.sign(&input)),
+            _ => self.sign(&input),
+        }
+        .unwrap_or_default();
+        if *how == Signature::Broken
+            && let Some(byte) = signature.last_mut()
+        {
+            *byte ^= 1;
+        }
+        format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+
+    /// RS256 (RFC 7518, section 3.3).
+    fn sign(&self, input: &str) -> Result<Vec<u8>, Unspecified> {
+        let mut signature = vec![0; self.pair.public_modulus_len()];
+        self.pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), input.as_bytes(), &mut signature)?;
+        Ok(signature)
+    }
+
+    /// The public key as it stands in the key set.
+    fn jwk(&self) -> Value {
+        // RFC 8017, appendix A.1.1: SEQUENCE { INTEGER n, INTEGER e }. At 2048
+        // bits the two heads and the sign byte are 9 bytes, then n, then the
+        // head of e; the exponent is always 65537.
+        let modulus = self.pair.public_key().as_ref().get(9..9 + 256).unwrap_or_default();
+        json!({
+            "kty": "RSA", "use": "sig", "alg": "RS256", "kid": self.kid,
+            "n": URL_SAFE_NO_PAD.encode(modulus), "e": "AQAB",
+        })
+    }
+
+    /// The public key as PEM.
+    fn pem(&self) -> String {
+        let der: Result<PublicKeyX509Der<'_>, Unspecified> = self.pair.public_key().as_der();
+        let text = der.map(|der| STANDARD.encode(der.as_ref())).unwrap_or_default();
+        let mut pem = "-----BEGIN PUBLIC KEY-----\n".to_owned();
+        for (index, letter) in text.chars().enumerate() {
+            if index > 0 && index % 64 == 0 {
+                pem.push('\n');
+            }
+            pem.push(letter);
+        }
+        pem + "\n-----END PUBLIC KEY-----\n"
+    }
+}
+
+/// `BASE64URL(JSON)` (RFC 7515, section 2).
+fn encoded(value: &impl serde::Serialize) -> String {
+    URL_SAFE_NO_PAD.encode(serde_json::to_vec(value).unwrap_or_default())
+}
+
+/// The S256 transformation (RFC 7636, section 4.2).
+pub(super) fn s256(verifier: &str) -> String {
+    URL_SAFE_NO_PAD.encode(digest(&SHA256, verifier.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_challenge_is_that_of_the_rfc() {
+        // RFC 7636, appendix B.
+        let challenge = s256("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
+        assert_eq!(challenge, "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
+    }
+
+    #[test]
+    fn the_key_set_has_the_modulus_that_verifies() {
+        use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
+        let key = RsaKey::generate().unwrap();
+        let jwk = key.jwk();
+        let number = |name: &str| URL_SAFE_NO_PAD.decode(jwk[name].as_str().unwrap()).unwrap();
+        let public = RsaPublicKeyComponents { n: number("n"), e: number("e") };
+        let signature = key.sign("hello").unwrap();
+        public.verify(&RSA_PKCS1_2048_8192_SHA256, b"hello", &signature).unwrap();
+        assert!(public.verify(&RSA_PKCS1_2048_8192_SHA256, b"hallo", &signature).is_err());
+    }
+}

@@ -1,0 +1,54 @@
+//! The errors of the token, device and registration endpoints.
+
+use axum::Json;
+use axum::http::header::{CACHE_CONTROL, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+/// An OAuth error (RFC 6749, section 5.2).
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// The HTTP status.
+    pub(super) status: u16,
+    /// The code.
+    pub(super) error: &'static str,
+    /// What to do about it.
+    pub(super) description: String,
+}
+
+impl Refusal {
+    /// An error with status 400.
+    pub(super) fn new(error: &'static str, description: impl Into<String>) -> Self {
+        Self { status: 400, error, description: description.into() }
+    }
+
+    /// The request itself is wrong.
+    pub(super) fn request(description: impl Into<String>) -> Self {
+        Self::new("invalid_request", description)
+    }
+
+    /// The code or token is not, or no longer, good.
+    pub(super) fn grant(description: impl Into<String>) -> Self {
+        Self::new("invalid_grant", description)
+    }
+
+    /// The client is not who it says.
+    pub(super) fn client(status: u16, description: impl Into<String>) -> Self {
+        Self { status, ..Self::new("invalid_client", description) }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_REQUEST);
+        let body = Json(json!({"error": self.error, "error_description": self.description}));
+        let mut response = (status, [(CACHE_CONTROL, "no-store")], body).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            response
+                .headers_mut()
+                .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"oauth\""));
+        }
+        response
+    }
+}

@@ -1,0 +1,233 @@
+//! The token endpoint (RFC 6749, section 3.2; RFC 7636; RFC 8628).
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL};
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+use url::form_urlencoded;
+
+use super::behaviour::Behaviour;
+use super::clients::Client;
+use super::device;
+use super::fields::{self, Fields};
+use super::id_token;
+use super::jwt;
+use super::object::{Object, set};
+use super::random;
+use super::refusal::Refusal;
+use super::state::{Grant, Inner, Shared};
+
+/// A refresh token that is not used for three months is gone.
+const REFRESH_LIFETIME: u64 = 90 * 24 * 3600;
+
+/// `POST /oauth/token`.
+pub(super) async fn token(State(hub): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
+    match answer(&hub, &headers, &body) {
+        Ok(object) => ([(CACHE_CONTROL, "no-store")], Json(object)).into_response(),
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+/// The token answer to a request.
+fn answer(hub: &Inner, headers: &HeaderMap, body: &[u8]) -> Result<Object, Refusal> {
+    let fields = read(headers, body)?;
+    let (grant, nonce, refresh) = match fields.find("grant_type") {
+        Some("authorization_code") => by_code(hub, headers, &fields)?,
+        Some("refresh_token") => by_refresh_token(hub, headers, &fields)?,
+        Some("urn:ietf:params:oauth:grant-type:device_code") => {
+            let client = authenticate(hub, headers, &fields)?;
+            let client = client.ok_or_else(|| Refusal::request("client_id is missing"))?;
+            (device::poll(hub, &client, &fields)?, None, true)
+        }
+        // Token exchange is announced, as at the real provider, but needs an
+        // application bound to an enterprise organisation; there is none here.
+        Some("urn:ietf:params:oauth:grant-type:token-exchange") => {
+            return Err(Refusal::client(400, "this application may not exchange tokens"));
+        }
+        Some(_) => return Err(Refusal::new("unsupported_grant_type", "this grant_type is not supported")),
+        None => return Err(Refusal::request("grant_type is missing")),
+    };
+    Ok(issue(hub, grant, nonce, refresh))
+}
+
+/// The fields of a form or a JSON object.
+pub(super) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Fields, Refusal> {
+    let fields = Fields::from_body(headers, body)
+        .ok_or_else(|| Refusal::request("the body must be a form or a JSON object, and say which"))?;
+    match fields.repeated() {
+        Some(name) => Err(Refusal::request(format!("{name} came twice"))),
+        None => Ok(fields),
+    }
+}
+
+/// What a code stands for, its nonce, and that there may be a refresh token.
+fn by_code(
+    hub: &Inner,
+    headers: &HeaderMap,
+    fields: &Fields,
+) -> Result<(Grant, Option<String>, bool), Refusal> {
+    let client = authenticate(hub, headers, fields)?;
+    let now = hub.now();
+    // Whatever comes of it, the code is used up (RFC 6749, section 4.1.2).
+    let code = fields.find("code").and_then(|code| hub.state().codes.take(code, now));
+    let code = code.ok_or_else(|| Refusal::grant("the code is unknown, expired or used"))?;
+    same_client(hub, client.as_ref(), &code.grant)?;
+    if fields.find("redirect_uri") != Some(&code.redirect_uri) {
+        return Err(Refusal::grant("redirect_uri is not the one of the authorization request"));
+    }
+    match (&code.challenge, fields.find("code_verifier")) {
+        (None, None) => {}
+        (Some(challenge), Some(verifier))
+            if (43..=128).contains(&verifier.len()) && jwt::s256(verifier) == *challenge => {}
+        (Some(_), None) => return Err(Refusal::grant("code_verifier is missing")),
+        (None, Some(_)) => return Err(Refusal::grant("there was no code_challenge")),
+        (Some(_), Some(_)) => return Err(Refusal::grant("code_verifier does not fit the code_challenge")),
+    }
+    Ok((code.grant, code.nonce, true))
+}
+
+/// What a refresh token stands for; it is used up, a new one takes its place.
+fn by_refresh_token(
+    hub: &Inner,
+    headers: &HeaderMap,
+    fields: &Fields,
+) -> Result<(Grant, Option<String>, bool), Refusal> {
+    let client = authenticate(hub, headers, fields)?;
+    let now = hub.now();
+    let unknown = || Refusal::grant("the refresh token is unknown, expired or used");
+    let token = fields.find("refresh_token").ok_or_else(unknown)?;
+    let mut grant = hub.state().refresh_tokens.find(token, now).cloned().ok_or_else(unknown)?;
+    // Checked before it is used up: another application cannot end a session
+    // with a token it has only seen.
+    same_client(hub, client.as_ref(), &grant)?;
+    if let Some(scope) = fields.find("scope") {
+        let asked = fields::scopes(scope);
+        if asked.iter().any(|scope| !grant.has(scope)) {
+            return Err(Refusal::new("invalid_scope", "more than was granted"));
+        }
+        grant.scopes = asked;
+    }
+    hub.state().refresh_tokens.take(token, now).ok_or_else(unknown)?;
+    Ok((grant, None, true))
+}
+
+/// The client that sends a request. `None`: it does not say, as a public one
+/// may (card, section 3); then it must be the one of the code or token.
+pub(super) fn authenticate(
+    hub: &Inner,
+    headers: &HeaderMap,
+    fields: &Fields,
+) -> Result<Option<Client>, Refusal> {
+    let state = hub.state();
+    let refused = |why: &str| Refusal::client(state.behaviour.invalid_client_status, why);
+    let find = |id: &str| state.clients.get(id).cloned().ok_or_else(|| refused("no such client"));
+    if let Some(header) = headers.get(AUTHORIZATION) {
+        let pairs = header.to_str().ok().and_then(basic).ok_or_else(|| refused("not a Basic header"))?;
+        if fields.find("client_secret").is_some() {
+            // RFC 6749, section 2.3: one method per request.
+            return Err(Refusal::request("the client authenticates twice"));
+        }
+        for (id, secret) in pairs {
+            if let Some(client) = state.clients.get(&id)
+                && client.secret.as_ref() == Some(&secret)
+                && fields.find("client_id").is_none_or(|named| named == id)
+            {
+                return Ok(Some(client.clone()));
+            }
+        }
+        return Err(refused("no such client, or not its secret"));
+    }
+    let Some(id) = fields.find("client_id") else { return Ok(None) };
+    let client = find(id)?;
+    match (&client.secret, fields.find("client_secret")) {
+        (Some(known), Some(given)) if known == given => Ok(Some(client)),
+        (None, None) => Ok(Some(client)),
+        (Some(_), None) => Err(refused(
+            "client_secret is missing; if you want to do without client secret authentication, delete the secret",
+        )),
+        (_, Some(_)) => Err(refused("not the client's secret")),
+    }
+}
+
+/// Id and secret of a Basic header: form-decoded (RFC 6749, section 2.3.1), and
+/// as they stand, since not every client encodes them.
+fn basic(header: &str) -> Option<[(String, String); 2]> {
+    let (scheme, encoded) = header.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let text = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
+    let (id, secret) = text.split_once(':')?;
+    let decoded = |text: &str| -> String {
+        let text = text.replace('&', "%26").replace('=', "%3D");
+        form_urlencoded::parse(text.as_bytes()).map(|(name, _)| name.into_owned()).collect()
+    };
+    Some([(decoded(id), decoded(secret)), (id.to_owned(), secret.to_owned())])
+}
+
+/// The code or token must be the client's own; an unnamed client must be public.
+fn same_client(hub: &Inner, client: Option<&Client>, grant: &Grant) -> Result<(), Refusal> {
+    match client {
+        Some(client) if client.id == grant.client => Ok(()),
+        Some(_) => Err(Refusal::grant("it was given to another client")),
+        None => {
+            let state = hub.state();
+            match state.clients.get(&grant.client) {
+                Some(owner) if owner.secret.is_none() => Ok(()),
+                _ => Err(Refusal::client(state.behaviour.invalid_client_status, "who is the client?")),
+            }
+        }
+    }
+}
+
+/// The tokens for a grant.
+fn issue(hub: &Inner, mut grant: Grant, nonce: Option<String>, refresh: bool) -> Object {
+    let now = hub.now();
+    let (behaviour, signing) = {
+        let state = hub.state();
+        (state.behaviour.clone(), state.keys.signing())
+    };
+    let lifetime = hub.state().clients.get(&grant.client).map_or(0, |client| client.token_lifetime);
+    grant.expires = now + lifetime;
+    let access = access_token(hub, &grant);
+    let mut object = Object::new();
+    set(&mut object, "access_token", access.as_str());
+    set(&mut object, "token_type", behaviour.token_type.as_deref().unwrap_or("bearer"));
+    set(&mut object, "expires_in", lifetime);
+    set(&mut object, "scope", grant.scopes.join(" "));
+    if grant.has("openid") && !behaviour.no_id_token {
+        // Signed without holding the state: RSA takes its time.
+        let token = id_token::sign(hub, &behaviour, &signing, &grant, nonce);
+        set(&mut object, "id_token", token);
+    }
+    if let Some(token) = refresh_token(&behaviour, refresh) {
+        set(&mut object, "refresh_token", token.as_str());
+        hub.state().refresh_tokens.put(token, now + REFRESH_LIFETIME, grant.clone());
+    }
+    hub.state().access_tokens.put(access, grant.expires, grant);
+    if let Some(edit) = &behaviour.edit_token {
+        edit.apply(&mut object);
+    }
+    object
+}
+
+/// A fresh refresh token, unless there shall be none.
+fn refresh_token(behaviour: &Behaviour, wanted: bool) -> Option<String> {
+    (wanted && !behaviour.no_refresh_token).then(|| format!("hf_oauth__refresh_{}", random::alphanumeric(34)))
+}
+
+/// `hf_oauth_` and a JWT in the shape of the real one (card, section 4): the
+/// audience is the hub, not the client.
+fn access_token(hub: &Inner, grant: &Grant) -> String {
+    let claims = json!({
+        "iss": hub.issuer, "aud": hub.issuer, "sub": grant.person, "client_id": grant.client,
+        "scope": grant.scopes, "iat": hub.now(), "exp": grant.expires,
+        "jti": random::uuid(), "sessionId": random::hex(&random::fill::<12>()),
+    });
+    format!("hf_oauth_{}", hub.state().keys.access_token(&claims))
+}

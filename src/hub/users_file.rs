@@ -1,0 +1,299 @@
+//! The file of people: its format, and what can be wrong with it. The built-in
+//! `users.toml` is the documented example.
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::people::{App, Membership, Person, ResourceGroup, id, token};
+
+/// What is wrong with a people file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {key}: {reason}")]
+pub struct UsersError {
+    /// The line, from 1.
+    pub line: usize,
+    /// The key.
+    pub key: String,
+    /// What is wrong with its value, and what would be right.
+    pub reason: String,
+}
+
+/// The people and applications in a file's text.
+pub(super) fn read(text: &str) -> Result<(Vec<Person>, Vec<App>), UsersError> {
+    let file: RawFile = toml::from_str(text).map_err(|error| {
+        let at = error.span().map_or(0, |span| span.start);
+        UsersError { line: line(text, at), key: key(text, at), reason: error.message().to_owned() }
+    })?;
+    let mut people: Vec<Person> = Vec::with_capacity(file.user.len());
+    for raw in file.user {
+        let person = raw.person(text)?;
+        people.push(person);
+    }
+    if people.is_empty() {
+        return Err(UsersError { line: 1, key: "user".to_owned(), reason: "nobody is listed".to_owned() });
+    }
+    Ok((people, file.app.into_iter().map(RawApp::app).collect())).and_then(|found| distinct(text, found))
+}
+
+/// The file as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawFile {
+    /// The people.
+    #[serde(default)]
+    user: Vec<RawPerson>,
+    /// The applications.
+    #[serde(default)]
+    app: Vec<RawApp>,
+}
+
+/// A `[[user]]`; the fields are those of [`Person`].
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPerson {
+    username: Spanned<String>,
+    id: Option<Spanned<String>>,
+    name: Option<String>,
+    #[serde(default)]
+    about: String,
+    email: Option<String>,
+    email_verified: Option<bool>,
+    website: Option<String>,
+    #[serde(default)]
+    pro: bool,
+    #[serde(default)]
+    can_pay: bool,
+    token: Option<Spanned<String>>,
+    token_role: Option<Spanned<String>>,
+    #[serde(default)]
+    orgs: Vec<RawMembership>,
+    more_orgs: Option<Spanned<usize>>,
+}
+
+/// One of `orgs`; the fields are those of [`Membership`].
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawMembership {
+    slug: Spanned<String>,
+    id: Option<Spanned<String>>,
+    name: Option<String>,
+    role: Option<String>,
+    plan: Option<String>,
+    is_enterprise: Option<bool>,
+    #[serde(default)]
+    can_pay: bool,
+    #[serde(default)]
+    security_restrictions: Vec<String>,
+    #[serde(default)]
+    pending_sso: bool,
+    #[serde(default)]
+    missing_mfa: bool,
+    #[serde(default)]
+    resource_groups: Vec<RawGroup>,
+}
+
+/// One of `resource_groups`; the fields are those of [`ResourceGroup`].
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawGroup {
+    name: String,
+    id: Option<Spanned<String>>,
+    role: Option<String>,
+}
+
+/// An `[[app]]`; the fields are those of [`App`].
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawApp {
+    name: String,
+}
+
+impl RawPerson {
+    /// The person, with what was left out filled in.
+    fn person(self, text: &str) -> Result<Person, UsersError> {
+        let username = slug(text, "username", &self.username)?;
+        let mut orgs = Vec::with_capacity(self.orgs.len());
+        for raw in self.orgs {
+            orgs.push(raw.membership(text)?);
+        }
+        if let Some(more) = self.more_orgs {
+            let (at, more) = (more.span().start, more.into_inner());
+            if more > 2000 {
+                return Err(wrong(text, at, "more_orgs", "expected at most 2000"));
+            }
+            orgs.extend((1..=more).map(|number| Membership {
+                name: format!("Guild {number}"),
+                ..Membership::new(&format!("guild-{number:03}"), "read")
+            }));
+        }
+        let token = match self.token {
+            None => token("hf_", &username, 34),
+            Some(given) => {
+                checked(text, "token", &given, "expected hf_ and 34 letters or digits", |token| {
+                    token.strip_prefix("hf_").is_some_and(|rest| {
+                        rest.len() == 34 && rest.bytes().all(|byte| byte.is_ascii_alphanumeric())
+                    })
+                })?
+            }
+        };
+        let token_role = match self.token_role {
+            None => "read".to_owned(),
+            Some(given) => {
+                checked(text, "token_role", &given, "expected read, write or fineGrained", |role| {
+                    ["read", "write", "fineGrained"].contains(&role)
+                })?
+            }
+        };
+        Ok(Person {
+            id: given_id(text, "user", &username, self.id)?,
+            name: self.name.unwrap_or_else(|| username.clone()),
+            about: self.about,
+            email: Some(self.email.unwrap_or_else(|| format!("{username}@example.org"))),
+            email_verified: self.email_verified.unwrap_or(true),
+            website: self.website,
+            pro: self.pro,
+            can_pay: self.can_pay,
+            token,
+            token_role,
+            orgs,
+            username,
+        })
+    }
+}
+
+impl RawMembership {
+    /// The membership, with what was left out filled in.
+    fn membership(self, text: &str) -> Result<Membership, UsersError> {
+        let slug = slug(text, "slug", &self.slug)?;
+        let mut resource_groups = Vec::with_capacity(self.resource_groups.len());
+        for group in self.resource_groups {
+            resource_groups.push(ResourceGroup {
+                id: given_id(text, "resource-group", &format!("{slug}/{}", group.name), group.id)?,
+                name: group.name,
+                role: group.role.unwrap_or_else(|| "read".to_owned()),
+            });
+        }
+        Ok(Membership {
+            id: given_id(text, "org", &slug, self.id)?,
+            name: self.name.unwrap_or_else(|| slug.clone()),
+            role: self.role.unwrap_or_else(|| "read".to_owned()),
+            plan: self.plan,
+            is_enterprise: self.is_enterprise,
+            can_pay: self.can_pay,
+            security_restrictions: self.security_restrictions,
+            pending_sso: self.pending_sso,
+            missing_mfa: self.missing_mfa,
+            resource_groups,
+            slug,
+        })
+    }
+}
+
+impl RawApp {
+    /// The application with its token.
+    fn app(self) -> App {
+        App { id: id("app", &self.name), token: token("hf_app_", &self.name, 32), name: self.name }
+    }
+}
+
+/// Refuses two people of one name or one token.
+fn distinct(text: &str, found: (Vec<Person>, Vec<App>)) -> Result<(Vec<Person>, Vec<App>), UsersError> {
+    for (index, person) in found.0.iter().enumerate() {
+        for other in found.0.iter().skip(index + 1) {
+            let at = text.rfind(&other.username).unwrap_or(0);
+            if person.username.eq_ignore_ascii_case(&other.username) {
+                return Err(wrong(text, at, "username", "this name is listed twice"));
+            }
+            if person.token == other.token || person.id == other.id {
+                return Err(wrong(text, at, "token", "the same token or id as somebody else's"));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// A name as it may stand in an address.
+fn slug(text: &str, key: &str, given: &Spanned<String>) -> Result<String, UsersError> {
+    checked(text, key, given, "expected 1 to 96 letters, digits, `-`, `_` or `.`", |name| {
+        (1..=96).contains(&name.len())
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    })
+}
+
+/// The id given in the file, or one made of the name.
+fn given_id(
+    text: &str,
+    kind: &str,
+    name: &str,
+    given: Option<Spanned<String>>,
+) -> Result<String, UsersError> {
+    given.map_or_else(
+        || Ok(id(kind, name)),
+        |given| {
+            checked(text, "id", &given, "expected 24 hexadecimal digits", |id| {
+                id.len() == 24 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
+            })
+        },
+    )
+}
+
+/// The value, if it `fits`.
+fn checked(
+    text: &str,
+    key: &str,
+    given: &Spanned<String>,
+    expected: &str,
+    fits: impl Fn(&str) -> bool,
+) -> Result<String, UsersError> {
+    if fits(given.get_ref()) {
+        return Ok(given.get_ref().clone());
+    }
+    Err(wrong(text, given.span().start, key, expected))
+}
+
+/// An error at a place in the text.
+fn wrong(text: &str, at: usize, key: &str, reason: &str) -> UsersError {
+    UsersError { line: line(text, at), key: key.to_owned(), reason: reason.to_owned() }
+}
+
+/// The line, from 1, of a place in the text.
+fn line(text: &str, at: usize) -> usize {
+    text.get(..at).unwrap_or_default().matches('\n').count() + 1
+}
+
+/// The key at a place in the text, or the one whose value is there.
+fn key(text: &str, at: usize) -> String {
+    let word = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == '-';
+    let after = text.get(at..).unwrap_or_default();
+    let end = after.find(|letter| !word(letter)).unwrap_or(after.len());
+    let (here, rest) = after.split_at_checked(end).unwrap_or_default();
+    if !here.is_empty() && rest.trim_start().starts_with('=') {
+        return here.to_owned();
+    }
+    let before = text.get(..at).unwrap_or_default();
+    let before = before.rsplit_once('=').map_or("", |(before, _)| before).trim_end();
+    before.rsplit(|letter| !word(letter)).next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistake_is_named_with_its_line_and_key() {
+        let table = [
+            ("[[user]]\nusername = \"ada\"\nnick = 1\n", 3, "nick"),
+            ("[[user]]\nusername = 7\n", 2, "username"),
+            ("[[user]]\nusername = \"a b\"\n", 2, "username"),
+            ("[[user]]\nusername = \"ada\"\n\ntoken = \"hf_short\"\n", 4, "token"),
+            ("[[user]]\nusername = \"ada\"\norgs = [\n  { slug = \"\" },\n]\n", 4, "slug"),
+            ("[[user]]\nusername = \"ada\"\nid = \"zz\"\n", 3, "id"),
+            ("[[user]]\nusername = \"ada\"\n[[user]]\nusername = \"Ada\"\n", 4, "username"),
+            ("", 1, "user"),
+        ];
+        for (text, line, key) in table {
+            let error = read(text).unwrap_err();
+            assert_eq!((error.line, error.key.as_str()), (line, key), "{text}: {error}");
+        }
+    }
+}
