@@ -89,7 +89,7 @@ impl Ask {
             Ok(scopes) => Ok(Self {
                 client: client.id.clone(),
                 scopes,
-                orgs: fields.find("orgIds").map(org_ids).unwrap_or_default(),
+                orgs: fields.all("orgIds").flat_map(org_ids).collect(),
                 resume: format!("/oauth/authorize?{query}"),
                 answer: Answer::Callback(callback),
             }),
@@ -130,6 +130,6 @@ fn asked_scopes(fields: &Fields, client: &Client) -> Result<Vec<String>, (&'stat
 }
 
 /// The ids in `orgIds`; several, separated by commas, are taken too.
-fn org_ids(text: &str) -> Vec<String> {
-    text.split(',').map(str::trim).filter(|id| !id.is_empty()).map(str::to_owned).collect()
+fn org_ids(text: &str) -> impl Iterator<Item = String> {
+    text.split(',').map(str::trim).filter(|id| !id.is_empty()).map(str::to_owned)
 }

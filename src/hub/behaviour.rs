@@ -200,7 +200,7 @@ pub enum Iss {
     Other(String),
 }
 
-/// A change to a JSON object.
+/// A change to a JSON object. It must not call the hub.
 #[derive(Clone)]
 pub struct Edit(Arc<dyn Fn(&mut Object) + Send + Sync>);
 
@@ -222,7 +222,7 @@ impl fmt::Debug for Edit {
     }
 }
 
-/// A change to a token: its header and its claims.
+/// A change to a token: its header and its claims. It must not call the hub.
 #[derive(Clone)]
 pub struct EditToken(Arc<TokenFn>);
 
@@ -244,7 +244,7 @@ impl fmt::Debug for EditToken {
     }
 }
 
-/// A change to a query.
+/// A change to a query. It must not call the hub.
 #[derive(Clone)]
 pub struct EditQuery(Arc<QueryFn>);
 

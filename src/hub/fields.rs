@@ -41,9 +41,12 @@ impl Fields {
         self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// A name that came twice although it may only come once (RFC 6749, section 3.1).
+    /// A name that came twice although it may only come once (RFC 6749,
+    /// section 3.1), unlike `resource` (RFC 8707, section 2) and `orgIds`.
     pub(super) fn repeated(&self) -> Option<&str> {
-        self.0.iter().map(|(name, _)| name.as_str()).find(|name| self.all(name).count() > 1)
+        let single = |name: &&str| !["resource", "orgIds"].contains(name);
+        let mut names = self.0.iter().map(|(name, _)| name.as_str()).filter(single);
+        names.find(|name| self.all(name).count() > 1)
     }
 }
 
@@ -76,6 +79,7 @@ mod tests {
     fn repeated_names_are_noticed() {
         assert_eq!(Fields::from_form(b"a=1&b=2&a=1").repeated(), Some("a"));
         assert_eq!(Fields::from_form(b"a=1&b=2").repeated(), None);
+        assert_eq!(Fields::from_form(b"resource=1&resource=2").repeated(), None);
     }
 
     #[test]

@@ -222,6 +222,13 @@ impl Hub {
         self.shared.state().calls.get(&endpoint).copied().unwrap_or(0)
     }
 
+    /// The last request to an endpoint, without its body: to see how a client
+    /// authenticates, or what it asks for.
+    #[must_use]
+    pub fn last_request(&self, endpoint: Endpoint) -> Option<http::Request<()>> {
+        self.shared.state().last.get(&endpoint).cloned()
+    }
+
     /// Signs ID tokens with a new key of a new `kid` from now on; the old ones
     /// stay in the key set if `keep_old`.
     pub fn rotate_keys(&self, keep_old: bool) {

@@ -132,12 +132,14 @@ fn organisations(consent: &Consent<'_>) -> String {
     } else {
         ""
     };
+    // A box that scrolls must be within reach of the keyboard.
+    let focus = if person.orgs.len() > 6 { " tabindex=\"0\"" } else { "" };
     if rows.is_empty() {
         return format!("{warning}<p class=\"quiet\">You are a member of no organisation.</p>");
     }
     format!(
         "{warning}<fieldset><legend>It may also see your role in</legend>\
-         <ul class=\"orgs\" id=\"orgs\" tabindex=\"0\" aria-label=\"Your organisations\">{rows}</ul></fieldset>"
+         <ul class=\"orgs\" id=\"orgs\"{focus} aria-label=\"Your organisations\">{rows}</ul></fieldset>"
     )
 }
 
@@ -196,14 +198,16 @@ pub(super) fn home(issuer: &str, people: &[Person], person: Option<&Person>) -> 
     );
     let mut rows = String::new();
     for person in people {
-        let (username, about) = (escape(&person.username), escape(&person.about));
-        let _ = write!(rows, "<li><span><strong>{username}</strong> {about}</span></li>");
+        let [username, about, token] =
+            [&person.username, &person.about, &person.token].map(|text| escape(text));
+        let _ =
+            write!(rows, "<li><span><strong>{username}</strong> {about}<br><code>{token}</code></span></li>");
     }
     let body = format!(
         "<h1>A stand-in for huggingface.co</h1>\
          <p>For developing and testing “Sign in with Hugging Face” without a network. \
          Its issuer is <code>{}</code>; applications register themselves at <code>/oauth/register</code>.</p>{who}\
-         <h2>Who can sign in</h2><ul class=\"rows\">{rows}</ul>",
+         <h2>Who can sign in, and with what token</h2><ul class=\"rows\">{rows}</ul>",
         escape(issuer)
     );
     page(StatusCode::OK, "Stand-in", &body)

@@ -135,6 +135,7 @@ async fn answer(
     let fault = {
         let mut state = hub.state();
         *state.calls.entry(endpoint).or_default() += 1;
+        state.last.insert(endpoint, head(&request));
         state.behaviour.strike(endpoint)
     };
     let api = !matches!(endpoint, Endpoint::Authorize | Endpoint::Other);
@@ -178,6 +179,15 @@ async fn answer(
         headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("authorization, content-type"));
     }
     response
+}
+
+/// A request without its body.
+fn head(request: &Request<Body>) -> Request<()> {
+    let mut head = Request::new(());
+    *head.method_mut() = request.method().clone();
+    *head.uri_mut() = request.uri().clone();
+    *head.headers_mut() = request.headers().clone();
+    head
 }
 
 /// The answer of the endpoint.

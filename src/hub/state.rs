@@ -4,6 +4,8 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use axum::http::Request;
+
 use super::ask::Ask;
 use super::behaviour::{Behaviour, Endpoint};
 use super::clients::Client;
@@ -71,6 +73,8 @@ pub(super) struct State {
     pub(super) keys: Keys,
     /// Requests by endpoint.
     pub(super) calls: HashMap<Endpoint, u64>,
+    /// The last request to each endpoint.
+    pub(super) last: HashMap<Endpoint, Request<()>>,
     /// Requests by address.
     pub(super) windows: Windows<IpAddr>,
 }
@@ -92,12 +96,13 @@ impl State {
             consents: HashMap::new(),
             tickets: Shelf::new(10_000),
             codes: Shelf::new(10_000),
-            access_tokens: Shelf::new(100_000),
-            refresh_tokens: Shelf::new(100_000),
+            access_tokens: Shelf::new(20_000),
+            refresh_tokens: Shelf::new(20_000),
             devices: Shelf::new(1000),
             behaviour,
             keys,
             calls: HashMap::new(),
+            last: HashMap::new(),
             windows: Windows::default(),
         }
     }

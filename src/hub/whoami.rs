@@ -106,7 +106,7 @@ fn user(person: &Person, auth: &Value, email: bool, granted: impl Fn(&Membership
     json!({
         "type": "user", "id": person.id, "name": person.username, "fullname": person.name,
         "email": if email { person.email.as_deref() } else { None },
-        "emailVerified": person.email_verified, "canPay": person.can_pay, "billingMode": "postpaid",
+        "emailVerified": email && person.email_verified, "canPay": person.can_pay, "billingMode": "postpaid",
         "isPro": person.pro, "periodEnd": null, "avatarUrl": format!("/avatars/{}.svg", person.id),
         "orgs": person.orgs.iter().map(|membership| org(membership, granted(membership))).collect::<Value>(),
         "auth": auth,

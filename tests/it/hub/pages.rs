@@ -52,6 +52,27 @@ async fn a_person_who_declines_is_sent_back_with_access_denied() {
 }
 
 #[tokio::test]
+async fn somebody_else_can_sign_in_at_the_same_browser() {
+    let world = World::start().await;
+    let page = world.authorize("ben", "app", "state=1").await.text().await.unwrap();
+    let ticket = ticket(&page);
+    let switched = world.post("/oauth/authorize", &[("ticket", &ticket), ("decision", "switch")]).await;
+    assert!(switched.headers()[header::SET_COOKIE].to_str().unwrap().starts_with("hub_user=;"));
+    let resumed = world.get(&location(&switched)).await.text().await.unwrap();
+    assert!(resumed.contains("Who do you want to be?"));
+    let out = world.get("/logout").await;
+    assert!(out.headers()[header::SET_COOKIE].to_str().unwrap().contains("Max-Age=0"));
+}
+
+#[tokio::test]
+async fn three_hundred_organisations_stand_on_one_page_each_with_its_label() {
+    let world = World::start().await;
+    let page = world.authorize("eve", "app", "").await.text().await.unwrap();
+    assert_eq!(page.matches("<label><input type=\"checkbox\" name=\"org\"").count(), 300);
+    assert!(!page.contains("checked") && !page.contains("<script"));
+}
+
+#[tokio::test]
 async fn a_form_without_its_ticket_or_from_another_site_is_refused() {
     let world = World::start().await;
     let form = [("ticket", "guess"), ("username", "ada"), ("decision", "authorize")];

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use huggate::hub::Client;
+use huggate::hub::{Client, Endpoint};
 use serde_json::{Value, json};
 
 use super::{CALLBACK, CHALLENGE, VERIFIER, World, error, part};
@@ -125,6 +125,8 @@ async fn clients_authenticate_with_basic_or_post_and_in_json_too() {
     }
     let wrong = world.http.post(world.url("/oauth/token")).basic_auth("app", Some("wrong"));
     assert_eq!(error(wrong.form(&form("x")).send().await.unwrap()).await, (401, "invalid_client".into()));
+    let seen = world.hub.last_request(Endpoint::Token).unwrap();
+    assert_eq!(seen.headers()["authorization"], "Basic YXBwOndyb25n");
     assert_eq!(error(post(with("x", &[("grant_type", "y")])).await.unwrap()).await.1, "invalid_request");
 }
 
