@@ -1,6 +1,8 @@
 //! Sign in with Hugging Face, in front of any web app.
 
 #[cfg(feature = "proxy")]
+pub mod proxy;
+#[cfg(feature = "proxy")]
 pub mod server;
 
 pub mod client;

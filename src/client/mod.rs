@@ -1,6 +1,7 @@
 //! Who is connected: the peer, and what a trusted proxy says of the client
 //! behind it; how it asks, and which address people type.
 
+mod forwarded;
 mod kind;
 mod public_url;
 

@@ -28,7 +28,7 @@ pub use refusal::{Forbidden, Refusal};
 pub use route::{PathPattern, PatternError, Route, RouteAccess};
 pub use rule::Rule;
 
-use crate::client::{Client, Kind, TrustedProxies, wants_websocket};
+use crate::client::{Client, Kind, Peer, TrustedProxies, wants_websocket};
 use crate::clock::Clock;
 use crate::identity::assertion::Assertions;
 use crate::identity::headers::Spellings;
@@ -225,6 +225,11 @@ impl Inner {
     fn introduce(&self, parts: &mut Parts, client: Client, grant: &Grant) {
         let cookies = self.oauth2.sessions.cookies();
         drop_connection_options(&mut parts.headers);
+        // Without a known peer, as around somebody's own service, they stay as
+        // that service is used to.
+        if let Some(peer) = parts.extensions.get::<Peer>() {
+            client.write_forwarded(*peer, self.oauth2.public_url.is_https(), &mut parts.headers);
+        }
         if self.methods_matter {
             for name in METHOD_OVERRIDES {
                 parts.headers.remove(name);

@@ -1,0 +1,132 @@
+//! `X-Forwarded-*` on the way to the app: ours, never a stranger's.
+
+use http::header::{FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue};
+
+use super::{Client, Peer, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
+
+/// Longer names are none of those that servers look at.
+const LONGEST: usize = 64;
+
+/// Names, folded, that tell an app who is connected or what was asked for. A
+/// stranger's are removed in every spelling that app servers fold together.
+const STRANGERS: &[&[u8]] = &[
+    b"forwarded",
+    b"xrealip",
+    b"xclientip",
+    b"trueclientip",
+    b"xclusterclientip",
+    b"xoriginalurl",
+    b"xoriginaluri",
+    b"xoriginalhost",
+    b"xoriginalmethod",
+    b"xoriginalforwardedfor",
+    b"xrewriteurl",
+];
+
+impl Client {
+    /// Writes what is known of the client. From a trusted proxy the chain goes on;
+    /// from anybody else it begins with the peer, and nothing they said is left.
+    pub(crate) fn write_forwarded(&self, peer: Peer, https: bool, headers: &mut HeaderMap) {
+        let mut chain = None;
+        if self.trusted {
+            let before: Vec<&[u8]> = headers.get_all(X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes).collect();
+            chain = (!before.is_empty()).then(|| before.join(b", ".as_slice()));
+            headers.remove(FORWARDED);
+        } else {
+            let claimed: Vec<HeaderName> = headers.keys().filter(|name| is_claim(name)).cloned().collect();
+            for name in claimed {
+                headers.remove(name);
+            }
+        }
+        if let Some(ip) = peer.addr.map(|addr| addr.ip().to_canonical()) {
+            let mut text = chain.unwrap_or_default();
+            if !text.is_empty() {
+                text.extend_from_slice(b", ");
+            }
+            text.extend_from_slice(ip.to_string().as_bytes());
+            if let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(text)) {
+                headers.insert(X_FORWARDED_FOR, value);
+            }
+        }
+        let https = if self.trusted { self.https } else { https };
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(if https { "https" } else { "http" }));
+        let as_sent = headers.get(HOST).filter(|_| !self.trusted).cloned();
+        if let Some(host) = as_sent.or_else(|| HeaderValue::from_str(&self.host).ok()) {
+            headers.insert(X_FORWARDED_HOST, host);
+        }
+    }
+}
+
+/// Whether a header claims something of the client.
+fn is_claim(name: &HeaderName) -> bool {
+    // Nearly every header of a request is passed over by its first letter.
+    if !name.as_str().bytes().find(u8::is_ascii_alphanumeric).is_some_and(|first| matches!(first, b'x' | b'f' | b't')) {
+        return false;
+    }
+    let mut folded = [0; LONGEST];
+    let mut length = 0;
+    for byte in name.as_str().bytes().filter(u8::is_ascii_alphanumeric) {
+        let Some(place) = folded.get_mut(length) else { return false };
+        *place = byte;
+        length += 1;
+    }
+    let folded = folded.get(..length).unwrap_or_default();
+    folded.starts_with(b"xforwarded") || STRANGERS.contains(&folded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(trusted: bool, incoming: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers: HeaderMap = incoming
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect();
+        headers.insert(HOST, HeaderValue::from_static("app.example.com"));
+        let client = Client { ip: None, host: "outer.example.com".to_owned(), https: true, trusted };
+        let peer = Peer { addr: Some(([10, 0, 0, 1], 9).into()), tls: false };
+        client.write_forwarded(peer, false, &mut headers);
+        headers
+    }
+
+    #[test]
+    fn nothing_a_stranger_said_is_left_in_any_spelling() {
+        let claims = [
+            ("x-forwarded-for", "1.1.1.1"),
+            ("x_forwarded_for", "1.1.1.1"),
+            ("x-forwarded-host", "evil"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-prefix", "/evil"),
+            ("x.forwarded.port", "1"),
+            ("forwarded", "for=1.1.1.1"),
+            ("x-real-ip", "1.1.1.1"),
+            ("x-original-url", "/admin"),
+            ("x-rewrite-url", "/admin"),
+            ("x-request-id", "kept"),
+        ];
+        let headers = written(false, &claims);
+        let mut left: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+        left.sort_unstable();
+        assert_eq!(
+            left,
+            [
+                ("host", "app.example.com"),
+                ("x-forwarded-for", "10.0.0.1"),
+                ("x-forwarded-host", "app.example.com"),
+                ("x-forwarded-proto", "http"),
+                ("x-request-id", "kept"),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_trusted_proxys_chain_goes_on() {
+        let headers = written(true, &[("x-forwarded-for", "2.2.2.2"), ("x-forwarded-prefix", "/app"), ("forwarded", "x")]);
+        assert_eq!(headers["x-forwarded-for"], "2.2.2.2, 10.0.0.1");
+        assert_eq!(headers["x-forwarded-proto"], "https");
+        assert_eq!(headers["x-forwarded-host"], "outer.example.com");
+        assert_eq!(headers["x-forwarded-prefix"], "/app");
+        assert!(!headers.contains_key("forwarded"));
+    }
+}

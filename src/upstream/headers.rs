@@ -1,0 +1,135 @@
+//! Hop-by-hop headers: RFC 9110, section 7.6.1. They end at each connection.
+//!
+//! The gate has dropped what the client's `Connection` named before it wrote the
+//! identity headers; here only fixed names go.
+
+use http::header::{
+    CONNECTION, EXPECT, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE,
+};
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+
+/// Whether a message asks for or agrees to a WebSocket (RFC 6455, section 4):
+/// `Upgrade` names it alone, and `Connection` names `Upgrade`.
+pub(super) fn is_websocket(headers: &HeaderMap) -> bool {
+    let upgrade = headers.get(UPGRADE).is_some_and(|upgrade| upgrade.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    upgrade
+        && headers.get_all(CONNECTION).iter().filter_map(|line| line.to_str().ok()).any(|line| {
+            line.split(',').any(|option| option.trim().eq_ignore_ascii_case("upgrade"))
+        })
+}
+
+/// Prepares a request's headers. `upgrade`: it stays a request for a WebSocket;
+/// any other upgrade is not asked for, so nothing else ever tunnels.
+pub(super) fn clean_request(headers: &mut HeaderMap, upgrade: bool) {
+    let trailers = headers.get(TE).is_some_and(|te| {
+        te.to_str().is_ok_and(|te| te.split(',').any(|coding| coding.trim().eq_ignore_ascii_case("trailers")))
+    });
+    remove_hop_by_hop(headers);
+    // Our listener answered the expectation; the upstream must not wait for it.
+    headers.remove(EXPECT);
+    if trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+    if upgrade {
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    }
+}
+
+/// Prepares a response's headers, what its `Connection` names included.
+pub(super) fn clean_response(headers: &mut HeaderMap) {
+    if let Some(connection) = headers.get(CONNECTION)
+        && !matches!(connection.as_bytes(), b"keep-alive" | b"close" | b"Keep-Alive" | b"Close")
+    {
+        let named: Vec<HeaderName> = headers
+            .get_all(CONNECTION)
+            .iter()
+            .filter_map(|line| line.to_str().ok())
+            .flat_map(|line| line.split(','))
+            .filter_map(|option| HeaderName::from_bytes(option.trim().as_bytes()).ok())
+            .collect();
+        for name in named {
+            headers.remove(name);
+        }
+    }
+    remove_hop_by_hop(headers);
+}
+
+/// Prepares the headers of a 101: the two that make it one are our own.
+pub(super) fn clean_upgrade(headers: &mut HeaderMap) {
+    remove_hop_by_hop(headers);
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+}
+
+/// One look at every name; a message without such headers costs nothing more.
+fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    let found: Vec<HeaderName> = headers.keys().filter(|name| is_hop_by_hop(name)).cloned().collect();
+    for name in found {
+        headers.remove(name);
+    }
+}
+
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    *name == CONNECTION
+        || *name == TRANSFER_ENCODING
+        || *name == UPGRADE
+        || *name == TE
+        || *name == TRAILER
+        || *name == PROXY_AUTHENTICATE
+        || *name == PROXY_AUTHORIZATION
+        || *name == KEEP_ALIVE
+        || *name == PROXY_CONNECTION
+        || *name == HTTP2_SETTINGS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn hop_by_hop_headers_end_here() {
+        let mut request = headers(&[
+            ("connection", "keep-alive"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-authorization", "Basic x"),
+            ("te", "gzip, trailers"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("http2-settings", "x"),
+            ("expect", "100-continue"),
+            ("x-kept", "1"),
+        ]);
+        clean_request(&mut request, false);
+        assert_eq!(request, headers(&[("x-kept", "1"), ("te", "trailers")]));
+    }
+
+    #[test]
+    fn only_a_websocket_is_an_upgrade() {
+        for (pairs, expected) in [
+            (vec![("upgrade", "websocket"), ("connection", "keep-alive, Upgrade")], true),
+            (vec![("upgrade", "WebSocket"), ("connection", "upgrade")], true),
+            (vec![("upgrade", "websocket")], false),
+            (vec![("upgrade", "h2c"), ("connection", "Upgrade")], false),
+            (vec![("upgrade", "h2c, websocket"), ("connection", "Upgrade")], false),
+            (vec![("connection", "Upgrade")], false),
+        ] {
+            assert_eq!(is_websocket(&headers(&pairs)), expected, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_responses_connection_names_ends_here() {
+        let mut response = headers(&[("connection", "close, X-Private"), ("x-private", "1"), ("x-kept", "1")]);
+        clean_response(&mut response);
+        assert_eq!(response, headers(&[("x-kept", "1")]));
+    }
+}
