@@ -29,7 +29,8 @@ impl Client {
     pub(crate) fn write_forwarded(&self, peer: Peer, https: bool, headers: &mut HeaderMap) {
         let mut chain = None;
         if self.trusted {
-            let before: Vec<&[u8]> = headers.get_all(X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes).collect();
+            let before: Vec<&[u8]> =
+                headers.get_all(X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes).collect();
             chain = (!before.is_empty()).then(|| before.join(b", ".as_slice()));
             headers.remove(FORWARDED);
         } else {
@@ -60,7 +61,12 @@ impl Client {
 /// Whether a header claims something of the client.
 fn is_claim(name: &HeaderName) -> bool {
     // Nearly every header of a request is passed over by its first letter.
-    if !name.as_str().bytes().find(u8::is_ascii_alphanumeric).is_some_and(|first| matches!(first, b'x' | b'f' | b't')) {
+    if !name
+        .as_str()
+        .bytes()
+        .find(u8::is_ascii_alphanumeric)
+        .is_some_and(|first| matches!(first, b'x' | b'f' | b't'))
+    {
         return false;
     }
     let mut folded = [0; LONGEST];
@@ -106,7 +112,8 @@ mod tests {
             ("x-request-id", "kept"),
         ];
         let headers = written(false, &claims);
-        let mut left: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+        let mut left: Vec<_> =
+            headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
         left.sort_unstable();
         assert_eq!(
             left,
@@ -122,7 +129,10 @@ mod tests {
 
     #[test]
     fn a_trusted_proxys_chain_goes_on() {
-        let headers = written(true, &[("x-forwarded-for", "2.2.2.2"), ("x-forwarded-prefix", "/app"), ("forwarded", "x")]);
+        let headers = written(
+            true,
+            &[("x-forwarded-for", "2.2.2.2"), ("x-forwarded-prefix", "/app"), ("forwarded", "x")],
+        );
         assert_eq!(headers["x-forwarded-for"], "2.2.2.2, 10.0.0.1");
         assert_eq!(headers["x-forwarded-proto"], "https");
         assert_eq!(headers["x-forwarded-host"], "outer.example.com");

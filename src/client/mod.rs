@@ -59,7 +59,7 @@ impl TrustedProxies {
     /// Trusts these networks.
     #[must_use]
     pub fn new(networks: Vec<IpNet>) -> Self {
-        Self(networks.iter().map(IpNet::trunc).collect())
+        Self(networks.into_iter().map(|network| network.trunc()).collect())
     }
 
     fn contains(&self, ip: IpAddr) -> bool {
@@ -77,7 +77,7 @@ impl Client {
         let trusted = peer_ip.is_some_and(|ip| trusted_proxies.contains(ip));
         let mut client = Self {
             ip: peer_ip,
-            host: requested_host(parts)?.to_ascii_lowercase(),
+            host: normalized(requested_host(parts)?),
             https: peer.is_some_and(|peer| peer.tls),
             trusted,
         };
@@ -125,7 +125,7 @@ impl Client {
             self.https = proto.eq_ignore_ascii_case("https") || proto.eq_ignore_ascii_case("wss");
         }
         if let Some(host) = host.filter(|host| is_authority(host)) {
-            self.host = host.to_ascii_lowercase();
+            self.host = normalized(&host);
         }
     }
 }
@@ -148,6 +148,21 @@ fn requested_host(parts: &Parts) -> Result<&str, NoHost> {
         (None, None) => return Err(NoHost),
     };
     if named.is_empty() || is_authority(named) { Ok(named) } else { Err(NoHost) }
+}
+
+/// Lower case, without the root's dot and without a port that goes without
+/// saying: one spelling for each host, so that a route's cannot be passed by.
+fn normalized(host: &str) -> String {
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (name, Some(port)),
+        _ => (host, None),
+    };
+    let mut normalized = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    if let Some(port) = port.filter(|port| !matches!(*port, "" | "80" | "443")) {
+        normalized.push(':');
+        normalized.push_str(port);
+    }
+    normalized
 }
 
 /// Letters, digits and what else a host and its port can have: no user name, no
@@ -275,6 +290,15 @@ mod tests {
         assert_eq!(client("203.0.113.9", &[]), Err(NoHost));
         assert_eq!(client("203.0.113.9", &[("host", "a"), ("host", "a")]), Err(NoHost));
         assert_eq!(client("203.0.113.9", &[("host", "me@a")]), Err(NoHost));
-        assert_eq!(client("203.0.113.9", &[("host", "A.example:80")]).unwrap().host, "a.example:80");
+        for (host, normalized) in [
+            ("A.example:80", "a.example"),
+            ("a.example.", "a.example"),
+            ("a.example.:443", "a.example"),
+            ("a.example:8080", "a.example:8080"),
+            ("[::1]:4180", "[::1]:4180"),
+            ("[::1]", "[::1]"),
+        ] {
+            assert_eq!(client("203.0.113.9", &[("host", host)]).unwrap().host, normalized);
+        }
     }
 }

@@ -353,7 +353,11 @@ impl Gate {
         let policy = Policy { access, deny, routes: Routes::new(routes) };
         let named: Vec<Rule> = policy.rules().cloned().collect();
         let retain = move |person: &mut Person| {
-            person.retain(|org| named.iter().any(|rule| rule.names(org)), groups_wanted);
+            person.retain(
+                |org| named.iter().any(|rule| rule.names(org)),
+                |org, group| named.iter().any(|rule| rule.names_group(org, group)),
+                groups_wanted,
+            );
         };
         let oauth2 = OAuth2 {
             pendings: OAuth2::pendings(keyring, &sessions),

@@ -121,13 +121,10 @@ impl Gate {
         let (mut parts, body) = request.into_parts();
         // Strip first, whatever comes of the request.
         gate.spellings.strip(&mut parts.headers);
-        let client = match Client::of(&parts, &gate.trusted_proxies) {
-            Ok(client) => client,
-            Err(_) => {
-                let nobody = Client { ip: None, host: String::new(), https: false, trusted: false };
-                let ask = Ask { parts: &parts, client: &nobody, kind: Kind::of(&parts) };
-                return Ok(gate.refuse(Refusal::NoHost, ask).await.map(GateBody::own));
-            }
+        let Ok(client) = Client::of(&parts, &gate.trusted_proxies) else {
+            let nobody = Client { ip: None, host: String::new(), https: false, trusted: false };
+            let ask = Ask { parts: &parts, client: &nobody, kind: Kind::of(&parts) };
+            return Ok(gate.refuse(Refusal::NoHost, ask).await.map(GateBody::own));
         };
         let kind = Kind::of(&parts);
         let grant = match gate.decide(&parts, &client).await {
@@ -183,7 +180,7 @@ impl Inner {
         let route = self.route(path, Asked { host: &client.host, method: &parts.method })?;
         self.check_origin(&parts.headers)?;
         let caller = authenticate(&self.oauth2.sessions, &parts.headers).await?;
-        match self.policy.authorize(route, caller) {
+        match self.policy.authorize(route, caller, self.clock.now()) {
             Ok(grant) => Ok(Decision::Pass(grant)),
             Err(No::Nobody) => Err(Refusal::SignIn),
             Err(No::Denied(denied)) => Err(Refusal::Forbidden(Forbidden(denied))),
@@ -286,8 +283,8 @@ impl Inner {
         }
         let body = match grant.opened() {
             Some(opened) if is_event_stream(&parts.headers) => {
-                let live = Arc::clone(opened.live());
-                GateBody::inner_until(body, Box::pin(async move { live.ended().await }))
+                let (opened, now) = (Arc::clone(opened), self.clock.now());
+                GateBody::inner_until(body, Box::pin(async move { opened.ended(now).await }))
             }
             _ => GateBody::inner(body),
         };

@@ -82,8 +82,11 @@ fn is_plain(path: &[u8]) -> bool {
     before != b'.' && path.first() == Some(&b'/')
 }
 
+/// One way to read a path.
+type Way = fn(&[u8]) -> Vec<u8>;
+
 /// The ways servers are known to read a path, each applied to the results of all.
-const WAYS: [fn(&[u8]) -> Vec<u8>; 7] = [
+const WAYS: [Way; 7] = [
     decoded,
     |path| path.iter().map(|byte| if *byte == b'\\' { b'/' } else { *byte }).collect(),
     merged,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::authenticate::Caller;
 use super::route::{Route, RouteAccess, Routes};
 use super::rule::{Holds, Rule};
+use crate::clock::UnixTime;
 use crate::identity::{Person, Standing, User};
 use crate::session::Opened;
 
@@ -29,6 +30,8 @@ pub enum Access {
 pub struct Grant {
     opened: Option<Arc<Opened>>,
     route: Option<usize>,
+    /// When it was given.
+    now: UnixTime,
 }
 
 /// Why a caller may not enter.
@@ -73,11 +76,12 @@ impl Grant {
         self.route
     }
 
-    /// Waits until the session that this permission rests on is ended here; for
-    /// ever on a public route. An open tunnel is closed then.
+    /// Waits until the session that this permission rests on is ended here or has
+    /// reached its greatest age; for ever on a public route. An open tunnel or
+    /// stream is closed then.
     pub async fn ended(&self) {
         match &self.opened {
-            Some(opened) => opened.live().ended().await,
+            Some(opened) => opened.ended(self.now).await,
             None => std::future::pending().await,
         }
     }
@@ -89,11 +93,11 @@ impl Grant {
 
 impl Policy {
     /// Whether `caller` may enter `route`. Deny wins, everywhere.
-    pub(super) fn authorize(&self, route: Option<usize>, caller: Caller) -> Result<Grant, No> {
+    pub(super) fn authorize(&self, route: Option<usize>, caller: Caller, now: UnixTime) -> Result<Grant, No> {
         let rules = route.and_then(|index| self.routes.get(index));
         let opened = match caller {
             Caller::Nobody if rules.is_some_and(|route| route.access == RouteAccess::Public) => {
-                return Ok(Grant { opened: None, route });
+                return Ok(Grant { opened: None, route, now });
             }
             Caller::Nobody => return Err(No::Nobody),
             Caller::Session(opened) => opened,
@@ -103,14 +107,14 @@ impl Policy {
             return Err(No::Denied(denied));
         }
         let access = match rules.map(|route| &route.access) {
-            Some(RouteAccess::Public) => return Ok(Grant { opened: Some(opened), route }),
+            Some(RouteAccess::Public) => return Ok(Grant { opened: Some(opened), route, now }),
             Some(RouteAccess::Own(access)) => access,
             Some(RouteAccess::Inherited) | None => &self.access,
         };
         match access {
-            Access::Anyone => Ok(Grant { opened: Some(opened), route }),
+            Access::Anyone => Ok(Grant { opened: Some(opened), route, now }),
             Access::Rules(allow) if allow.iter().any(|rule| rule.holds(person) == Holds::Yes) => {
-                Ok(Grant { opened: Some(opened), route })
+                Ok(Grant { opened: Some(opened), route, now })
             }
             Access::Rules(allow) => Err(No::Denied(explain(allow, person))),
         }

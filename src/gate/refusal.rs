@@ -7,7 +7,7 @@ use serde_json::json;
 use super::Inner;
 use super::policy::Denied;
 use crate::client::Kind;
-use crate::oauth2::{Ask, answer};
+use crate::oauth2::{Ask, answer, store_unavailable};
 use crate::pages::{self, HowToGrant, Refused};
 use crate::session::StoreDown;
 
@@ -86,7 +86,7 @@ impl Inner {
                     "error_description": "A page of another site asked for this WebSocket (its Origin is not this app's).",
                 }),
             ),
-            Refusal::StoreUnavailable => self.oauth2.store_unavailable(ask, StoreDown),
+            Refusal::StoreUnavailable => store_unavailable(ask, StoreDown),
         };
         response.extensions_mut().insert(refusal);
         response

@@ -99,10 +99,8 @@ impl Rule {
     /// very one. Without an organisation it changes nothing.
     #[must_use]
     pub fn with_role(mut self, needed: Role) -> Self {
-        for condition in &mut self.conditions {
-            if let Condition::Org { role, .. } = condition {
-                *role = Some(needed.clone());
-            }
+        if let Some((role, _)) = self.last_org() {
+            *role = Some(needed);
         }
         self
     }
@@ -110,13 +108,19 @@ impl Rule {
     /// In this resource group (name or id) of the rule's organisation; a role is
     /// then the role in the group. Without an organisation it changes nothing.
     #[must_use]
-    pub fn with_resource_group(mut self, name_or_id: &str) -> Self {
-        for condition in &mut self.conditions {
-            if let Condition::Org { group, .. } = condition {
-                *group = Some(Name(name_or_id.to_owned()));
-            }
+    pub fn with_resource_group(mut self, name_or_id: impl Into<String>) -> Self {
+        if let Some((_, group)) = self.last_org() {
+            *group = Some(Name(name_or_id.into()));
         }
         self
+    }
+
+    /// Role and group of the organisation that was named last.
+    fn last_org(&mut self) -> Option<(&mut Option<Role>, &mut Option<Name>)> {
+        self.conditions.iter_mut().rev().find_map(|condition| match condition {
+            Condition::Org { role, group, .. } => Some((role, group)),
+            Condition::User(_) | Condition::Email(_) | Condition::EmailDomain(_) | Condition::Pro(_) => None,
+        })
     }
 
     /// Both rules at once.
@@ -134,6 +138,18 @@ impl Rule {
     /// Whether deciding needs to know about `org`.
     pub(super) fn names(&self, org: &Org) -> bool {
         self.named(org).next().is_some()
+    }
+
+    /// Whether deciding needs to know about `group` of `org`.
+    pub(super) fn names_group(&self, org: &Org, group: &ResourceGroup) -> bool {
+        self.named(org).any(|condition| match condition {
+            Condition::Org { group: Some(name), .. } => name.is(&group.id, &group.name) != Holds::No,
+            Condition::Org { group: None, .. }
+            | Condition::User(_)
+            | Condition::Email(_)
+            | Condition::EmailDomain(_)
+            | Condition::Pro(_) => false,
+        })
     }
 
     /// The conditions that are about `org`.

@@ -12,4 +12,6 @@ mod user;
 pub use assertion::AssertionSettings;
 pub use headers::{Claim, HeaderSettings};
 pub use org::{Org, ResourceGroup, Role, Standing};
+#[cfg(feature = "axum")]
+pub use user::NobodySignedIn;
 pub use user::{AuthMethod, Email, Person, User};

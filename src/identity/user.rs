@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::org::Org;
+use super::org::{Org, ResourceGroup};
 
 /// How many bytes the list of groups may take in a header. The same list goes
 /// upstream three times (header, assertion, session cookie), and common app
@@ -160,18 +160,25 @@ impl Person {
     /// `named` wants are kept whatever their standing, since a refusal explains
     /// itself by it; of the others those that count, until the list of groups
     /// is full.
-    pub(crate) fn retain(&mut self, named: impl Fn(&Org) -> bool, groups_wanted: bool) {
+    pub(crate) fn retain(
+        &mut self,
+        named: impl Fn(&Org) -> bool,
+        group_named: impl Fn(&Org, &ResourceGroup) -> bool,
+        groups_wanted: bool,
+    ) {
         let mut budget = GROUPS_BUDGET;
         for org in self.orgs.iter().filter(|org| named(org)) {
             budget = budget.saturating_sub(groups_length(org));
         }
         let mut cut = false;
         self.orgs.retain_mut(|org| {
+            // Resource groups matter to rules alone.
+            let mut groups = std::mem::take(&mut org.resource_groups);
+            groups.retain(|group| group_named(org, group));
+            org.resource_groups = groups;
             if named(org) {
                 return true;
             }
-            // Resource groups matter to rules alone.
-            org.resource_groups = Vec::new();
             if !groups_wanted || org.role().is_none() {
                 return false;
             }
@@ -292,7 +299,7 @@ pub(crate) mod tests {
         let names: Vec<String> = (0..300).map(|n| format!("organisation-{n}")).collect();
         let orgs: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "read")).collect();
         let mut ada = person(&orgs);
-        ada.retain(|org| &*org.slug == "organisation-299", true);
+        ada.retain(|org| &*org.slug == "organisation-299", |_, _| false, true);
         assert!(ada.orgs_cut);
         assert!(ada.orgs.iter().any(|org| &*org.slug == "organisation-299"));
         let header = User::new(ada, AuthMethod::Session).groups().join(",");
@@ -303,7 +310,7 @@ pub(crate) mod tests {
     #[test]
     fn what_nobody_needs_is_dropped() {
         let mut ada = person(&[("acme", "read"), ("other", "no_access"), ("third", "read")]);
-        ada.retain(|org| &*org.slug == "acme", false);
+        ada.retain(|org| &*org.slug == "acme", |_, _| false, false);
         assert_eq!(ada.orgs.len(), 1);
         assert!(!ada.orgs_cut);
     }

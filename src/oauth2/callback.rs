@@ -243,7 +243,7 @@ impl OAuth2 {
                 format!("What is wrong with it: {error}."),
                 "Nobody was signed in. If trying again does not help, the people who run this app need to look at it.",
             ),
-            Failure::Store(down) => return self.store_unavailable(ask, *down),
+            Failure::Store(down) => return super::store_unavailable(ask, *down),
         };
         tracing::warn!(code, %cause, client = ?ask.client.ip, "sign-in failed");
         if ask.wants_page() {

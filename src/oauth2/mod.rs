@@ -26,7 +26,7 @@ use crate::identity::Person;
 use crate::keys::Keyring;
 use crate::pages;
 use crate::provider::{AuthorizeRequest, DiscoveryError, Provider, Reachable};
-use crate::session::{Found, Sessions};
+use crate::session::{Found, Sessions, StoreDown, find_cookie};
 
 use pending::Pendings;
 pub(crate) use return_to::ReturnTo;
@@ -221,11 +221,8 @@ impl OAuth2 {
 
     /// How many sign-ins in a row succeeded just now, as far as this browser says.
     fn attempts(&self, ask: Ask<'_>) -> u32 {
-        let cookies = self.sessions.cookies();
-        cookies
-            .find(&ask.parts.headers, cookies.attempts_name())
-            .and_then(|count| count.parse().ok())
-            .unwrap_or(0)
+        let name = self.sessions.cookies().attempts_name();
+        find_cookie(&ask.parts.headers, name).and_then(|count| count.parse().ok()).unwrap_or(0)
     }
 
     /// `userinfo`: who am I, without a token in it.
@@ -248,7 +245,7 @@ impl OAuth2 {
                 )
             }
             Found::Nobody => self.sign_in_needed(ask),
-            Found::Unknown(down) => self.store_unavailable(ask, down),
+            Found::Unknown(down) => store_unavailable(ask, down),
         }
     }
 
@@ -305,21 +302,6 @@ impl OAuth2 {
             answer::json(
                 status,
                 &json!({"error": "temporarily_unavailable", "error_description": format!("Hugging Face cannot be asked: {error}.")}),
-            )
-        };
-        response.headers_mut().insert(http::header::RETRY_AFTER, HeaderValue::from_static("5"));
-        response
-    }
-
-    /// 503: the session may be good, but the store cannot tell. The cookie stays.
-    pub(crate) fn store_unavailable(&self, ask: Ask<'_>, down: crate::session::StoreDown) -> Response<Bytes> {
-        tracing::error!(error = %down, "a session could not be looked up");
-        let mut response = if ask.wants_page() {
-            answer::page(StatusCode::SERVICE_UNAVAILABLE, pages::internal())
-        } else {
-            answer::json(
-                StatusCode::SERVICE_UNAVAILABLE,
-                &json!({"error": "temporarily_unavailable", "error_description": "The session store does not answer. Nobody is signed out by this; try again."}),
             )
         };
         response.headers_mut().insert(http::header::RETRY_AFTER, HeaderValue::from_static("5"));
@@ -402,6 +384,21 @@ impl fmt::Debug for OAuth2 {
             .field("prefix", &self.prefix)
             .finish_non_exhaustive()
     }
+}
+
+/// 503: the session may be good, but the store cannot tell. The cookie stays.
+pub(crate) fn store_unavailable(ask: Ask<'_>, down: StoreDown) -> Response<Bytes> {
+    tracing::error!(error = %down, "a session could not be looked up");
+    let mut response = if ask.wants_page() {
+        answer::page(StatusCode::SERVICE_UNAVAILABLE, pages::internal())
+    } else {
+        answer::json(
+            StatusCode::SERVICE_UNAVAILABLE,
+            &json!({"error": "temporarily_unavailable", "error_description": "The session store does not answer. Nobody is signed out by this; try again."}),
+        )
+    };
+    response.headers_mut().insert(http::header::RETRY_AFTER, HeaderValue::from_static("5"));
+    response
 }
 
 fn challenged(mut response: Response<Bytes>) -> Response<Bytes> {

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::return_to::ReturnTo;
 use crate::clock::UnixTime;
 use crate::keys::{Keyring, Purpose, equal, random, sha256};
-use crate::session::Cookies;
+use crate::session::{Cookies, find_cookie};
 
 /// How long a sign-in may take, in seconds.
 pub(crate) const LIFETIME: u64 = 10 * 60;
@@ -115,7 +115,7 @@ impl Pendings {
             return None;
         }
         let name = self.cookies.pending_name(attempt);
-        let sealed = self.cookies.find(request, &name)?;
+        let sealed = find_cookie(request, &name)?;
         let pending = self.unseal(&name, sealed, now)?;
         equal(pending.state.as_bytes(), state.as_bytes()).then_some((name, pending))
     }

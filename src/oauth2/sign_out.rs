@@ -5,7 +5,7 @@ use http::header::{HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 
 use super::{Ask, OAuth2, answer};
-use crate::client::is_cross_site;
+use crate::client::{is_cross_site, is_prefetch};
 use crate::pages::{self, Onward};
 use crate::session::Found;
 
@@ -17,7 +17,8 @@ impl OAuth2 {
     pub(super) async fn sign_out(&self, ask: Ask<'_>) -> Response<Bytes> {
         let return_to = self.return_to(ask);
         let headers = &ask.parts.headers;
-        if is_cross_site(headers, &self.public_url, &ask.client.host) {
+        // Nor may a browser that only fetches the link in case it is clicked.
+        if is_prefetch(headers) || is_cross_site(headers, &self.public_url, &ask.client.host) {
             let page = pages::confirm_sign_out(&ask.client.host, &self.sign_out_url(&return_to), "/");
             return answer::page(StatusCode::OK, page);
         }
@@ -27,7 +28,7 @@ impl OAuth2 {
         };
         let mut lines = match self.sessions.end(headers).await {
             Ok(lines) => lines,
-            Err(down) => return self.store_unavailable(ask, down),
+            Err(down) => return super::store_unavailable(ask, down),
         };
         if let Some(user) = user {
             tracing::info!(target: "huggate::audit", event = "sign_out", %user, client = ?ask.client.ip, "signed out");

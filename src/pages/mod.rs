@@ -10,16 +10,18 @@ mod face;
 mod refused;
 mod sign_in;
 mod signed_out;
+#[cfg(any(feature = "proxy", test))]
+mod upstream;
 
-pub(crate) use broken::{
-    bad_request, internal, not_found, provider_unavailable, too_large, upstream_down, upstream_slow,
-};
+pub(crate) use broken::{bad_request, internal, not_found, provider_unavailable};
 pub(crate) use refused::{HowToGrant, Refused, refused};
 pub(crate) use sign_in::{
     SignInFailed, cancelled, form_not_sent, framed, loop_explained, sign_in, sign_in_failed,
     sign_in_not_begun_here,
 };
 pub(crate) use signed_out::{Onward, confirm_sign_out, signed_out};
+#[cfg(any(feature = "proxy", test))]
+pub(crate) use upstream::{too_large, upstream_down, upstream_slow};
 
 use face::Face;
 

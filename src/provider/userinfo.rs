@@ -104,11 +104,11 @@ fn read(document: Document) -> Result<Person, UserinfoError> {
     Ok(Person {
         sub,
         username,
-        name: document.name.and_then(display_name),
+        name: document.name.as_deref().and_then(display_name),
         email: document.email.and_then(|address| email(address, document.email_verified)),
         picture: document
             .picture
-            .filter(|url| url.starts_with("https://") && url.len() <= 2048)
+            .filter(|url| url.starts_with("https://") && url.len() <= 512)
             .map(Into::into),
         pro: document.is_pro.unwrap_or(false),
         orgs: document.orgs.unwrap_or_default().into_iter().take(MAX_ORGS).filter_map(org).collect(),
@@ -152,7 +152,7 @@ fn identifier(text: String) -> Option<Box<str>> {
     sound.then(|| text.into())
 }
 
-fn display_name(text: String) -> Option<Box<str>> {
+fn display_name(text: &str) -> Option<Box<str>> {
     let name: String = text.chars().filter(|character| !character.is_control()).take(MAX_NAME).collect();
     let name = name.trim();
     (!name.is_empty()).then(|| name.into())

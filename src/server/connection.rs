@@ -52,7 +52,9 @@ pub(super) async fn serve<S, F, B>(
                 // locks that stay whole.
                 match AssertUnwindSafe(service(request)).catch_unwind().await {
                     Ok(response) => response.map(Either::Left),
-                    Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "something went wrong here; it was logged\n"),
+                    Err(_) => {
+                        plain(StatusCode::INTERNAL_SERVER_ERROR, "something went wrong here; it was logged\n")
+                    }
                 }
             };
             Ok::<_, Infallible>(response.map(|body| Tracked::new(body, activity)))

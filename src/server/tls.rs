@@ -35,7 +35,11 @@ impl TlsFiles {
     /// # Errors
     /// See [`TlsError`].
     pub(super) fn load(&self) -> Result<TlsAcceptor, TlsError> {
-        let file = |key, path: &Path, reason: String| TlsError::File { key, path: path.display().to_string(), reason };
+        let file = |key, path: &Path, reason: String| TlsError::File {
+            key,
+            path: path.display().to_string(),
+            reason,
+        };
         let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&self.cert_file)
             .and_then(Iterator::collect)
             .map_err(|error| file("tls.cert_file", &self.cert_file, error.to_string()))?;

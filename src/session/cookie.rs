@@ -139,7 +139,7 @@ impl Cookies {
     fn remove_chunks(&self, request: &HeaderMap, from: usize) -> Vec<HeaderValue> {
         let stale = (from.max(1)..MAX_CHUNKS).map(|index| self.chunk_name(index));
         stale
-            .filter(|name| self.find(request, name).is_some())
+            .filter(|name| find(request, name).is_some())
             .filter_map(|name| self.set(&name, None, 0))
             .collect()
     }
@@ -150,24 +150,14 @@ impl Cookies {
 
     /// The sealed session in `headers`, put together if it came in chunks.
     pub(crate) fn session<'a>(&self, headers: &'a HeaderMap) -> Option<Cow<'a, str>> {
-        let first = self.find(headers, &self.session)?;
+        let first = find(headers, &self.session)?;
         let Some((count, start)) = first.split_once('.') else { return Some(Cow::Borrowed(first)) };
         let count: usize = count.parse().ok().filter(|count| (2..=MAX_CHUNKS).contains(count))?;
         let mut sealed = start.to_owned();
         for index in 1..count {
-            sealed.push_str(self.find(headers, &self.chunk_name(index))?);
+            sealed.push_str(find(headers, &self.chunk_name(index))?);
         }
         Some(Cow::Owned(sealed))
-    }
-
-    /// The value of the first cookie called `name`.
-    pub(crate) fn find<'a>(&self, headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-        headers
-            .get_all(COOKIE)
-            .iter()
-            .flat_map(|header| pairs(header.as_bytes()))
-            .find(|pair| pair.name == name.as_bytes())
-            .and_then(|pair| std::str::from_utf8(pair.value).ok())
     }
 
     /// Every cookie of a sign-in under way, as name and value.
@@ -251,6 +241,16 @@ impl Cookies {
             Rewritten::Line(line)
         })
     }
+}
+
+/// The value of the first cookie called `name`.
+pub(crate) fn find<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers
+        .get_all(COOKIE)
+        .iter()
+        .flat_map(|header| pairs(header.as_bytes()))
+        .find(|pair| pair.name == name.as_bytes())
+        .and_then(|pair| std::str::from_utf8(pair.value).ok())
 }
 
 /// What became of a `Cookie` line.

@@ -20,10 +20,9 @@ use crate::clock::{Clock, UnixTime};
 use crate::identity::{AuthMethod, HeaderSettings, Person, User};
 use crate::keys::{Hidden, Keyring, Purpose, Secret, equal, random, sha256};
 
-pub(crate) use cookie::Cookies;
 pub use cookie::SameSitePolicy;
-pub(crate) use live::Live;
-use live::Register;
+pub(crate) use cookie::{Cookies, find as find_cookie};
+use live::{Live, Register};
 pub(crate) use opened::Opened;
 pub use store::StoreSettings;
 pub(crate) use store::{Store, StoreDown};
@@ -306,6 +305,7 @@ impl Sessions {
             user,
             sid: self.fingerprint(session.id),
             seen: AtomicU64::new(session.seen),
+            ends: session.began.saturating_add(self.max_age),
             live,
             assertions: (0..self.audiences).map(|_| ArcSwapOption::empty()).collect(),
             renewed: ArcSwapOption::empty(),

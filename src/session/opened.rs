@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use http::header::{HeaderName, HeaderValue};
@@ -22,6 +24,8 @@ pub(crate) struct Opened {
     pub(super) current: bool,
     pub(super) session: Session,
     pub(super) seen: AtomicU64,
+    /// When it ends at the latest.
+    pub(super) ends: UnixTime,
     pub(super) live: Arc<Live>,
     pub(super) user: User,
     /// A fingerprint of the session's id.
@@ -63,9 +67,17 @@ impl Opened {
         &self.user
     }
 
-    /// The switch that turns when the session is ended.
-    pub(crate) fn live(&self) -> &Arc<Live> {
-        &self.live
+    /// Waits until the session is ended here, or has reached its greatest age,
+    /// which is `now` so far away.
+    pub(crate) async fn ended(&self, now: UnixTime) {
+        let age = tokio::time::sleep(Duration::from_secs(self.ends.saturating_sub(now)));
+        tokio::pin!(age);
+        let ended = self.live.ended();
+        tokio::pin!(ended);
+        std::future::poll_fn(|cx| {
+            if ended.as_mut().poll(cx).is_ready() { Poll::Ready(()) } else { age.as_mut().poll(cx) }
+        })
+        .await;
     }
 
     /// The identity headers.

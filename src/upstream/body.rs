@@ -65,7 +65,9 @@ impl Progress {
             let due = self.began + Duration::from_millis(self.moved.load(Ordering::Relaxed)) + limit;
             match tokio::time::timeout_at(due, &mut answer).await {
                 Ok(answer) => return Some(answer),
-                Err(_) if self.began + Duration::from_millis(self.moved.load(Ordering::Relaxed)) + limit > Instant::now() => {}
+                Err(_)
+                    if self.began + Duration::from_millis(self.moved.load(Ordering::Relaxed)) + limit
+                        > Instant::now() => {}
                 Err(_) => return None,
             }
         }
@@ -81,7 +83,10 @@ impl Body for RequestBody {
     type Data = Bytes;
     type Error = RequestBodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         let Some(frame) = ready!(Pin::new(body).poll_frame(cx)) else { return Poll::Ready(None) };
         let frame = frame?;
@@ -150,7 +155,10 @@ impl Body for ResponseBody {
     type Data = Bytes;
     type Error = hyper::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let frame = match &mut self.kind {
             Kind::Whole(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Kind::Incoming { body, lease } => {

@@ -93,7 +93,9 @@ pub(super) fn tls(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, TlsSetupE
         Some(path) => {
             let failed = |reason: String| TlsSetupError::CaFile(path.display().to_string(), reason);
             let mut roots = RootCertStore::empty();
-            for certificate in CertificateDer::pem_file_iter(path).map_err(|error| failed(error.to_string()))? {
+            for certificate in
+                CertificateDer::pem_file_iter(path).map_err(|error| failed(error.to_string()))?
+            {
                 let certificate = certificate.map_err(|error| failed(error.to_string()))?;
                 roots.add(certificate).map_err(|error| failed(error.to_string()))?;
             }

@@ -4,8 +4,8 @@
 //! identity headers; here only fixed names go.
 
 use http::header::{
-    CONNECTION, EXPECT, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, EXPECT, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
+    TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -15,11 +15,14 @@ const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 /// Whether a message asks for or agrees to a WebSocket (RFC 6455, section 4):
 /// `Upgrade` names it alone, and `Connection` names `Upgrade`.
 pub(super) fn is_websocket(headers: &HeaderMap) -> bool {
-    let upgrade = headers.get(UPGRADE).is_some_and(|upgrade| upgrade.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    let upgrade =
+        headers.get(UPGRADE).is_some_and(|upgrade| upgrade.as_bytes().eq_ignore_ascii_case(b"websocket"));
     upgrade
-        && headers.get_all(CONNECTION).iter().filter_map(|line| line.to_str().ok()).any(|line| {
-            line.split(',').any(|option| option.trim().eq_ignore_ascii_case("upgrade"))
-        })
+        && headers
+            .get_all(CONNECTION)
+            .iter()
+            .filter_map(|line| line.to_str().ok())
+            .any(|line| line.split(',').any(|option| option.trim().eq_ignore_ascii_case("upgrade")))
 }
 
 /// Prepares a request's headers. `upgrade`: it stays a request for a WebSocket;
@@ -92,7 +95,10 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect()
     }
 
     #[test]
@@ -128,7 +134,8 @@ mod tests {
 
     #[test]
     fn what_a_responses_connection_names_ends_here() {
-        let mut response = headers(&[("connection", "close, X-Private"), ("x-private", "1"), ("x-kept", "1")]);
+        let mut response =
+            headers(&[("connection", "close, X-Private"), ("x-private", "1"), ("x-kept", "1")]);
         clean_response(&mut response);
         assert_eq!(response, headers(&[("x-kept", "1")]));
     }

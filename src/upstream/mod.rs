@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::{HOST, HeaderValue};
 use http::{Request, Response, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -21,9 +22,9 @@ use tokio_util::task::TaskTracker;
 
 pub use address::{UpstreamUrl, UpstreamUrlError};
 use body::Progress;
-pub use body::{RequestBody, ResponseBody};
-pub use connect::TlsSetupError;
+pub use body::{RequestBody, RequestBodyError, ResponseBody};
 use connect::Connector;
+pub use connect::TlsSetupError;
 use pool::{Pool, SendError};
 
 use crate::gate::Grant;
@@ -66,6 +67,15 @@ struct Inner {
     stop: CancellationToken,
 }
 
+/// A request as it goes out.
+struct Prepared {
+    request: Request<RequestBody>,
+    /// It asks for a WebSocket.
+    upgrade: bool,
+    /// How its body moves, if it has one.
+    progress: Option<Arc<Progress>>,
+}
+
 /// Why there is no answer from the app.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -94,9 +104,14 @@ impl Upstream {
     /// # Errors
     /// [`TlsSetupError`] if an upstream is https and its authorities cannot be
     /// loaded.
-    pub fn new(settings: &UpstreamSettings, tunnels: TaskTracker, stop: CancellationToken) -> Result<Self, TlsSetupError> {
+    pub fn new(
+        settings: &UpstreamSettings,
+        tunnels: TaskTracker,
+        stop: CancellationToken,
+    ) -> Result<Self, TlsSetupError> {
         let urls = || settings.routes.iter().flatten().chain([&settings.default]);
-        let tls = if urls().any(|url| url.https) { Some(connect::tls(settings.ca_file.as_deref())?) } else { None };
+        let tls =
+            if urls().any(|url| url.https) { Some(connect::tls(settings.ca_file.as_deref())?) } else { None };
         let mut pools: Vec<Pool> = Vec::new();
         let mut index_of = |url: &UpstreamUrl| {
             pools.iter().position(|pool| *pool.url() == *url).unwrap_or_else(|| {
@@ -125,13 +140,17 @@ impl Upstream {
     ///
     /// # Errors
     /// See [`UpstreamError`].
-    pub async fn send(&self, grant: &Grant, request: Request<Incoming>) -> Result<Response<ResponseBody>, UpstreamError> {
+    pub async fn send(
+        &self,
+        grant: &Grant,
+        request: Request<Incoming>,
+    ) -> Result<Response<ResponseBody>, UpstreamError> {
         let inner = &*self.inner;
         let index = grant.route().and_then(|route| inner.routes.get(route).copied()).unwrap_or(inner.default);
         let Some(pool) = inner.pools.get(index) else {
             return Err(UpstreamError::Timeout("no upstream".to_owned()));
         };
-        let (mut request, upgrade, progress) = self.prepare(request)?;
+        let Prepared { mut request, upgrade, progress } = self.prepare(request, pool.url())?;
         let from_client = upgrade.then(|| hyper::upgrade::on(&mut request));
         let sending = pool.send(request);
         let response = match progress {
@@ -141,10 +160,18 @@ impl Upstream {
         };
         let mut response = match response {
             Some(Ok(response)) => response,
-            Some(Err(SendError::TooLarge)) => return Err(UpstreamError::TooLarge(inner.body_bytes.unwrap_or(0))),
-            Some(Err(SendError::Timeout)) | None => return Err(UpstreamError::Timeout(pool.url().to_string())),
-            Some(Err(SendError::Connect(error))) => return Err(UpstreamError::Connect(pool.url().to_string(), error)),
-            Some(Err(SendError::Broken(error))) => return Err(UpstreamError::Broken(pool.url().to_string(), error)),
+            Some(Err(SendError::TooLarge)) => {
+                return Err(UpstreamError::TooLarge(inner.body_bytes.unwrap_or(0)));
+            }
+            Some(Err(SendError::Timeout)) | None => {
+                return Err(UpstreamError::Timeout(pool.url().to_string()));
+            }
+            Some(Err(SendError::Connect(error))) => {
+                return Err(UpstreamError::Connect(pool.url().to_string(), error));
+            }
+            Some(Err(SendError::Broken(error))) => {
+                return Err(UpstreamError::Broken(pool.url().to_string(), error));
+            }
         };
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let Some(from_client) = from_client.filter(|_| headers::is_websocket(response.headers())) else {
@@ -161,12 +188,8 @@ impl Upstream {
         Ok(response)
     }
 
-    /// The request as it goes out; whether it asks for a WebSocket; and how its
-    /// body moves, if it has one.
-    fn prepare(
-        &self,
-        request: Request<Incoming>,
-    ) -> Result<(Request<RequestBody>, bool, Option<Arc<Progress>>), UpstreamError> {
+    /// The request as it goes out.
+    fn prepare(&self, request: Request<Incoming>, url: &UpstreamUrl) -> Result<Prepared, UpstreamError> {
         let limit = self.inner.body_bytes;
         if let Some(limit) = limit
             && request.body().size_hint().lower() > limit
@@ -177,6 +200,12 @@ impl Upstream {
         let upgrade = headers::is_websocket(&parts.headers) && parts.version == Version::HTTP_11;
         headers::clean_request(&mut parts.headers, upgrade);
         parts.version = Version::HTTP_11;
+        // HTTP/1.0 may come without one, and HTTP/1.1 may not go without.
+        if !parts.headers.contains_key(HOST)
+            && let Ok(host) = HeaderValue::from_str(&url.authority)
+        {
+            parts.headers.insert(HOST, host);
+        }
         // Origin form (RFC 9112, section 3.2.1): the path alone, as it was judged.
         if parts.uri.authority().is_some()
             && let Some(target) = parts.uri.path_and_query()
@@ -184,6 +213,6 @@ impl Upstream {
             parts.uri = http::Uri::from(target.clone());
         }
         let (body, progress) = RequestBody::new(body, limit);
-        Ok((Request::from_parts(parts, body), upgrade, progress))
+        Ok(Prepared { request: Request::from_parts(parts, body), upgrade, progress })
     }
 }

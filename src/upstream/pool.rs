@@ -81,14 +81,17 @@ impl Pool {
     /// closed is replaced as long as nothing can happen twice: when nothing was
     /// sent yet, or when the method is idempotent and there is no body
     /// (RFC 9110, section 9.2.2).
-    pub(super) async fn send(&self, mut request: Request<RequestBody>) -> Result<Response<ResponseBody>, SendError> {
+    pub(super) async fn send(
+        &self,
+        mut request: Request<RequestBody>,
+    ) -> Result<Response<ResponseBody>, SendError> {
         let with_body = !request.body().is_end_stream();
         while let Some((mut sender, unused)) = self.idle.take() {
             if !sender.is_ready().await {
                 continue;
             }
-            let again =
-                (unused > MAYBE_STALE && !with_body && is_idempotent(request.method())).then(|| bodyless(&request));
+            let again = (unused > MAYBE_STALE && !with_body && is_idempotent(request.method()))
+                .then(|| bodyless(&request));
             match sender.send(request).await {
                 Ok(response) => return Ok(self.lease(response, sender, with_body)),
                 Err(Failure::NotSent(unsent)) => request = *unsent,
@@ -187,18 +190,21 @@ impl Sender {
 
     async fn send(&mut self, request: Request<RequestBody>) -> Result<Response<Incoming>, Failure> {
         match self {
-            Self::Http1(sender) => sender.try_send_request(request).await.map_err(|mut error| {
-                match error.take_message() {
+            Self::Http1(sender) => {
+                sender.try_send_request(request).await.map_err(|mut error| match error.take_message() {
                     Some(unsent) => Failure::NotSent(Box::new(unsent)),
                     None => Failure::Broken(error.into_error()),
-                }
-            }),
+                })
+            }
         }
     }
 }
 
 fn is_idempotent(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE | Method::TRACE)
+    matches!(
+        *method,
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE | Method::TRACE
+    )
 }
 
 /// The head of a request without a body, to be sent once more.
