@@ -1,0 +1,54 @@
+//! Sign in with Hugging Face around a bare hyper service, without Tower or axum.
+//!
+//! Run it as `examples/axum.rs` says, with `--example hyper`.
+
+use std::convert::Infallible;
+
+use http_body_util::Full;
+use huggate::keys::Secret;
+use huggate::{Gate, Peer, Rule, User};
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioIo, TokioTimer};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let setting = |name: &str| std::env::vars().find(|(key, _)| key == name).map(|(_, value)| value);
+    let gate = Gate::builder()
+        .public_url("http://127.0.0.1:3000")
+        .issuer(setting("ISSUER").unwrap_or_else(|| "https://huggingface.co".to_owned()))
+        .client(
+            setting("CLIENT_ID").ok_or("CLIENT_ID is not set")?,
+            setting("CLIENT_SECRET").unwrap_or_default(),
+        )
+        .secret(setting("SESSION_SECRET").unwrap_or_else(Secret::generate))
+        .allow(Rule::org("acme"))
+        .build()
+        .await?;
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    loop {
+        let (stream, addr) = listener.accept().await?;
+        let gate = gate.clone();
+        tokio::spawn(async move {
+            let service = service_fn(move |mut request: Request<Incoming>| {
+                request.extensions_mut().insert(Peer { addr: Some(addr), tls: false });
+                let gate = gate.clone();
+                async move { gate.handle(request, hello).await }
+            });
+            // With a timer, hyper cuts clients that send no headers.
+            let _ = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        });
+    }
+}
+
+/// The app: every request that gets here may enter.
+async fn hello(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let name = request.extensions().get::<User>().map_or("nobody", User::username);
+    Ok(Response::new(Full::from(format!("hello {name}\n"))))
+}
