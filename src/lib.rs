@@ -20,6 +20,9 @@ pub mod session;
 pub mod clock;
 pub mod keys;
 
+#[cfg(feature = "config")]
+pub mod config;
+
 #[cfg(feature = "hub")]
 pub mod hub;
 

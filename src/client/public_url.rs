@@ -1,5 +1,7 @@
 //! The address people type.
 
+#[cfg(feature = "config")]
+use url::Host;
 use url::Url;
 
 /// The public URL: an origin, from which the callback URL, the cookies'
@@ -72,6 +74,18 @@ impl PublicUrl {
     #[must_use]
     pub fn is_https(&self) -> bool {
         self.https
+    }
+
+    /// Whether the host is this machine.
+    #[cfg(feature = "config")]
+    pub(crate) fn is_loopback(&self) -> bool {
+        let url = Url::parse(&self.origin);
+        match url.as_ref().ok().and_then(Url::host) {
+            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+            Some(Host::Ipv4(ip)) => ip.is_loopback(),
+            Some(Host::Ipv6(ip)) => ip.is_loopback(),
+            None => false,
+        }
     }
 
     /// The origin of another host that is reached the same way.

@@ -249,11 +249,7 @@ impl GateBuilder {
     pub async fn build(self) -> Result<Gate, BuildError> {
         let clock = self.clock.clone();
         let gate = Gate::new(self.settings()?, clock)?;
-        match gate.discover().await {
-            Ok(()) => {}
-            Err((reason, true)) => tracing::warn!(%reason, "the provider does not answer yet"),
-            Err((reason, false)) => return Err(BuildError::Provider(reason)),
-        }
+        gate.discover_at_start().await?;
         Ok(gate)
     }
 
@@ -306,6 +302,18 @@ pub fn default_scope(access: &Access, deny: &[Rule], routes: &[Route]) -> String
 }
 
 impl Gate {
+    /// Asks the provider for its metadata; one that is down only gets a warning.
+    pub(crate) async fn discover_at_start(&self) -> Result<(), BuildError> {
+        match self.discover().await {
+            Ok(()) => Ok(()),
+            Err((reason, true)) => {
+                tracing::warn!(%reason, "the provider does not answer yet");
+                Ok(())
+            }
+            Err((reason, false)) => Err(BuildError::Provider(reason)),
+        }
+    }
+
     /// Makes a gate of typed settings, without asking the provider anything.
     ///
     /// # Errors
@@ -392,7 +400,7 @@ impl Gate {
 
 /// A path that no server reads in two ways: `/` and then letters, digits, `-`,
 /// `_` in segments.
-fn is_plain_prefix(prefix: &str) -> bool {
+pub(crate) fn is_plain_prefix(prefix: &str) -> bool {
     prefix.strip_prefix('/').is_some_and(|rest| {
         rest.split('/').all(|segment| {
             !segment.is_empty()

@@ -21,12 +21,16 @@ use http::{Request, Response};
 use http_body::Body;
 
 pub use body::GateBody;
+#[cfg(feature = "config")]
+pub(crate) use builder::is_plain_prefix;
 pub use builder::{BuildError, GateBuilder, GateSettings, default_scope};
 pub use layer::{GateLayer, GateService};
 pub use policy::{Access, Grant};
 pub use refusal::{Forbidden, Refusal};
 pub use route::{PathPattern, PatternError, Route, RouteAccess};
 pub use rule::Rule;
+#[cfg(feature = "config")]
+pub(crate) use rule::is_id;
 
 use crate::client::{Client, Kind, Peer, TrustedProxies, wants_websocket};
 use crate::clock::Clock;

@@ -1,6 +1,7 @@
 //! Routes: which part of the app a request is for. The first match decides.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use http::Method;
 use url::Url;
@@ -97,6 +98,23 @@ impl PathPattern {
             return Err(PatternError::Unmatchable("a segment that ends in a dot or a space".to_owned()));
         }
         Ok(Self { path: decoded.into(), below })
+    }
+
+    /// Whether every path of `other` is one of these.
+    #[cfg(feature = "config")]
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        if !self.below {
+            return self == other;
+        }
+        let rest = other.path.strip_prefix(&*self.path);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+    }
+}
+
+impl fmt::Display for PathPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let below = if self.below { "/**" } else { "" };
+        write!(f, "{}{below}", String::from_utf8_lossy(&self.path))
     }
 }
 
@@ -208,6 +226,24 @@ impl Route {
         };
         (self.methods.is_empty() || self.methods.iter().any(method))
             && self.host.as_ref().is_none_or(|host| host == asked.host)
+    }
+
+    /// Whether every request for `other` is one for this route too, so that
+    /// `other` never has its turn after it.
+    #[cfg(feature = "config")]
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        let path = match (&self.path, &other.path) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(own), Some(other)) => own.covers(other),
+        };
+        let host = self.host.is_none() || self.host == other.host;
+        let takes = |method: &Method| {
+            self.methods.contains(method) || (*method == Method::HEAD && self.methods.contains(&Method::GET))
+        };
+        let methods =
+            self.methods.is_empty() || (!other.methods.is_empty() && other.methods.iter().all(takes));
+        path && host && methods
     }
 
     /// Whether both routes decide the same and lead to the same place, so that it

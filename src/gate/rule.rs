@@ -160,6 +160,14 @@ impl Rule {
         })
     }
 
+    /// Whether deciding needs a username; an id comes with every sign-in.
+    #[cfg(feature = "config")]
+    pub(crate) fn needs_username(&self) -> bool {
+        self.conditions
+            .iter()
+            .any(|condition| matches!(condition, Condition::User(Name(name)) if !is_id(name)))
+    }
+
     /// Whether deciding needs an e-mail address.
     pub(crate) fn needs_email(&self) -> bool {
         self.conditions

@@ -60,7 +60,11 @@ impl Issuer {
         if url.host().is_none() || !matches!(url.scheme(), "http" | "https") {
             return Err(IssuerError::NotAUrl);
         }
-        if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
+        if url.query().is_some()
+            || url.fragment().is_some()
+            || !url.username().is_empty()
+            || url.password().is_some()
+        {
             return Err(IssuerError::Decorated);
         }
         if url.scheme() == "http" && !is_loopback(&url) {
@@ -269,6 +273,7 @@ mod tests {
             ("ftp://huggingface.co", IssuerError::NotAUrl),
             ("https://huggingface.co?x", IssuerError::Decorated),
             ("https://me@huggingface.co", IssuerError::Decorated),
+            ("https://:password@huggingface.co", IssuerError::Decorated),
         ] {
             assert_eq!(Issuer::parse(text), Err(error), "{text}");
         }

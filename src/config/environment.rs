@@ -1,0 +1,160 @@
+//! The environment: read once, and handed on as a value.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+
+use super::problem::Report;
+use super::schema::{self, Takes};
+use super::tree::{self, Node, Place, Value};
+use super::unavailable;
+
+/// The variables that this configuration reads start so.
+const PREFIX: &str = "HUGGATE_";
+/// Variables of ours that are none of the configuration's.
+const OF_THE_PROGRAM: [&str; 3] = ["HUGGATE_CONFIG", "HUGGATE_LOG", "HUGGATE_LOG_FORMAT"];
+/// What a Space says of itself and of its OAuth app.
+const OF_A_SPACE: [&str; 5] =
+    ["SPACE_HOST", "OAUTH_CLIENT_ID", "OAUTH_CLIENT_SECRET", "OAUTH_SCOPES", "OPENID_PROVIDER_URL"];
+
+/// The environment variables that count, as they were when the program started.
+///
+/// ```
+/// use huggate::config::Environment;
+///
+/// let environment = Environment::from([("HUGGATE_PROVIDER__CLIENT_ID", "…")]);
+/// # drop(environment);
+/// ```
+#[derive(Clone, Default)]
+pub struct Environment(BTreeMap<String, OsString>);
+
+impl Environment {
+    /// The variables of this process.
+    #[must_use]
+    pub fn of_process() -> Self {
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect()
+    }
+
+    /// A variable that is set, and set to something.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).and_then(|value| value.to_str()).filter(|value| !value.is_empty())
+    }
+
+    /// Whether any variable sets something of the configuration.
+    pub(super) fn configures(&self) -> bool {
+        self.of_configuration().next().is_some()
+    }
+
+    /// The variables that set something, and the path of what they set.
+    fn of_configuration(&self) -> impl Iterator<Item = (&str, &OsStr, String)> {
+        self.0.iter().filter(|(name, _)| !OF_THE_PROGRAM.contains(&name.as_str())).filter_map(
+            |(name, value)| {
+                let path = name.strip_prefix(PREFIX)?.to_ascii_lowercase().replace("__", ".");
+                Some((name.as_str(), value.as_os_str(), path))
+            },
+        )
+    }
+
+    /// Writes the variables over what the file says.
+    pub(super) fn apply(&self, root: &mut Node, report: &Report) {
+        for (name, value, path) in self.of_configuration() {
+            let place = Place::Variable(name.to_owned());
+            let segments: Vec<&str> = path.split('.').collect();
+            match read(&segments, value, &place) {
+                Ok(node) => put(root, &segments, node),
+                Err(message) => report.add(&place, "", message),
+            }
+        }
+    }
+}
+
+/// The value of a variable, as the key at `path` takes it.
+fn read(path: &[&str], value: &OsStr, place: &Place) -> Result<Node, String> {
+    if unavailable::is_below(path) {
+        return Err(unavailable::MESSAGE.to_owned());
+    }
+    let Some(key) = schema::find(path) else {
+        return Err(format!("unknown variable{}", suggest(path)));
+    };
+    let Some(text) = value.to_str() else { return Err("is not UTF-8".to_owned()) };
+    if text.trim().is_empty() {
+        return Err("is empty; unset it, or give it a value".to_owned());
+    }
+    match key.takes {
+        Takes::Text => Ok(Node::text(text, place.clone())),
+        Takes::Table(keys) => {
+            let first = keys.first().map_or("", |key| key.name);
+            let example = variable(&[path, &[first]].concat());
+            Err(format!("names a table; set its keys one by one, as in {example}"))
+        }
+        // Text that is no TOML stands for itself: HUGGATE_LISTEN=127.0.0.1:4180.
+        Takes::Value | Takes::Rules | Takes::Names | Takes::Tables(_) => {
+            Ok(tree::parse_value(text, place).unwrap_or_else(|| Node::text(text, place.clone())))
+        }
+    }
+}
+
+/// Puts a value in the place of the file's. `x` and `x_file` are one setting, so
+/// either replaces the other where that comes from the file.
+fn put(root: &mut Node, path: &[&str], node: Node) {
+    let Some((name, above)) = path.split_last() else { return };
+    let Some(entries) = root.entries(above) else { return };
+    let twin = name.strip_suffix("_file").map_or_else(|| format!("{name}_file"), str::to_owned);
+    if entries.get(&twin).is_some_and(|twin| matches!(twin.place, Place::Line(_))) {
+        entries.remove(&twin);
+    }
+    entries.insert((*name).to_owned(), node);
+}
+
+/// The variable that sets the key at `path`.
+fn variable(path: &[&str]) -> String {
+    format!("{PREFIX}{}", path.join("__").to_ascii_uppercase())
+}
+
+fn suggest(path: &[&str]) -> String {
+    if path.first() == Some(&"route") {
+        return "; routes are set as a whole, in HUGGATE_ROUTE".to_owned();
+    }
+    if matches!(path, ["identity", "headers", ..]) {
+        return "; the headers are set as a whole, in HUGGATE_IDENTITY__HEADERS".to_owned();
+    }
+    let settable = schema::all("", schema::ROOT);
+    let settable = settable
+        .iter()
+        .filter(|(path, key)| !path.contains("[]") && !matches!(key.takes, Takes::Table(_)))
+        .map(|(path, _)| path.as_str());
+    let near = schema::nearest(&path.join("."), settable);
+    let near = near.map(|near| variable(&near.split('.').collect::<Vec<_>>()));
+    near.map_or_else(String::new, |near| format!("; did you mean {near}?"))
+}
+
+/// The value under a Space's variable, unless the tree has one already.
+pub(super) fn put_default(root: &mut Node, path: &[&str], value: &str, name: &str) {
+    let Some((last, above)) = path.split_last() else { return };
+    let Some(entries) = root.entries(above) else { return };
+    entries.entry((*last).to_owned()).or_insert_with(|| Node {
+        value: Value::Text(value.to_owned()),
+        place: Place::Variable(name.to_owned()),
+    });
+}
+
+impl<K: Into<String>, V: Into<OsString>> FromIterator<(K, V)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(variables: I) -> Self {
+        let counts = |name: &str| name.starts_with(PREFIX) || OF_A_SPACE.contains(&name);
+        let variables = variables.into_iter().map(|(name, value)| (name.into(), value.into()));
+        Self(variables.filter(|(name, _): &(String, OsString)| counts(name)).collect())
+    }
+}
+
+impl<K: Into<String>, V: Into<OsString>, const N: usize> From<[(K, V); N]> for Environment {
+    fn from(variables: [(K, V); N]) -> Self {
+        variables.into_iter().collect()
+    }
+}
+
+impl fmt::Debug for Environment {
+    /// Names alone: among the values are secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Environment").field(&self.0.keys()).finish()
+    }
+}

@@ -1,0 +1,127 @@
+//! `[identity]`: what the app is told.
+
+use http::header::HeaderName;
+
+use super::reader::{Field, Table};
+use crate::identity::headers::fold;
+use crate::identity::{AssertionSettings, Claim, HeaderSettings};
+
+/// Names with a meaning of their own: of the connection (RFC 9110, section
+/// 7.6.1), of the message, of the client, or of another header we write.
+const RESERVED: &[&str] = &[
+    "accept",
+    "accept-encoding",
+    "authorization",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "cookie",
+    "date",
+    "expect",
+    "forwarded",
+    "host",
+    "keep-alive",
+    "max-forwards",
+    "origin",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "range",
+    "referer",
+    "set-cookie",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+    "via",
+    "x-forwarded-access-token",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+];
+
+pub(super) fn read(root: &Table<'_>) -> (HeaderSettings, AssertionSettings) {
+    let table = root.table("identity");
+    let mut headers = HeaderSettings::default();
+    let mut assertion = AssertionSettings::default();
+    if let Some(flag) = table.field("assertion").and_then(|field| field.flag()) {
+        assertion.enabled = flag;
+    }
+    if let Some(flag) = table.field("access_token").and_then(|field| field.flag()) {
+        headers.access_token = flag;
+    }
+    let mut names = Names::default();
+    if let Some(field) = table.field("headers") {
+        headers.claims = claims(&field, &mut names);
+    }
+    if let Some(field) = table.field("assertion_header") {
+        let fields = field.one_or_more();
+        if fields.is_empty() {
+            field.wrong("names no header; to send none, write assertion = false");
+        }
+        assertion.headers = fields.iter().filter_map(|field| names.take(field, field.text()?)).collect();
+    }
+    (headers, assertion)
+}
+
+/// `[identity.headers]` takes the place of the default set.
+fn claims(field: &Field<'_>, names: &mut Names) -> Vec<(HeaderName, Claim)> {
+    let Some(table) = field.as_table() else {
+        field.wrong("is not a table; write it like X-Forwarded-User = \"sub\" under [identity.headers]");
+        return Vec::new();
+    };
+    let mut claims = Vec::new();
+    for (name, field) in table.fields() {
+        let name = names.take(&field, name);
+        let claim = field.parse(|text| {
+            let claim = Claim::ALL.into_iter().find(|claim| claim.as_str() == text);
+            claim.ok_or_else(|| {
+                let known: Vec<&str> = Claim::ALL.iter().map(|claim| claim.as_str()).collect();
+                format!("is not a claim; there are {}", known.join(", "))
+            })
+        });
+        if let (Some(name), Some(claim)) = (name, claim) {
+            claims.push((name, claim));
+        }
+    }
+    claims
+}
+
+/// The header names so far. Two that an app server folds into one (by case, `-`,
+/// `_` or `.`) would overwrite each other.
+#[derive(Default)]
+struct Names(Vec<HeaderName>);
+
+impl Names {
+    /// `text` as the name of a header that we may write.
+    fn take(&mut self, field: &Field<'_>, text: &str) -> Option<HeaderName> {
+        let Ok(name) = HeaderName::from_bytes(text.as_bytes()) else {
+            field.problem(format!("{text:?} is not a header name; use letters, digits and -"));
+            return None;
+        };
+        let reserved = RESERVED.iter().any(|reserved| same(reserved, name.as_str()))
+            || name.as_str().starts_with("sec-")
+            || name.as_str().starts_with("access-control-");
+        if reserved {
+            field.problem(format!("{text} means something else already; take a name like X-Forwarded-User"));
+            return None;
+        }
+        if let Some(earlier) = self.0.iter().find(|earlier| same(earlier.as_str(), name.as_str())) {
+            field.problem(format!("{text} is the same header as {earlier} to an app; take another name"));
+            return None;
+        }
+        self.0.push(name.clone());
+        Some(name)
+    }
+}
+
+fn same(one: &str, other: &str) -> bool {
+    let (mut a, mut b) = ([0; 256], [0; 256]);
+    match (fold(one, &mut a), fold(other, &mut b)) {
+        (Some(one), Some(other)) => one == other,
+        _ => one == other,
+    }
+}

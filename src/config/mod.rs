@@ -1,0 +1,295 @@
+//! Settings from a TOML file and the environment.
+//!
+//! The file in the repository root, `config.toml`, is the reference: every key,
+//! its default, what it does. Variables (`HUGGATE_SESSION__IDLE_TIMEOUT=1h`) win
+//! over the file, and the file over what a Space of Hugging Face says of itself.
+//! Everything that is wrong is found in one run:
+//!
+//! ```
+//! use huggate::config::{Config, Environment};
+//!
+//! let text = r#"
+//!     public_url = "https://app.example.com"
+//!     [session]
+//!     idle_timeout = "12x"
+//! "#;
+//! let problems = Config::parse(text, "config.toml", &Environment::default()).unwrap_err();
+//! assert!(problems.to_string().starts_with(
+//!     r#"config.toml:4: session.idle_timeout: "12x" is not a duration; write it like "15m", "12h" or "7d""#,
+//! ));
+//! ```
+
+mod environment;
+mod identity;
+mod problem;
+mod provider;
+#[cfg(feature = "proxy")]
+mod proxy;
+mod reader;
+mod routes;
+mod rules;
+mod schema;
+mod secrets;
+mod session;
+mod space;
+mod tree;
+mod unavailable;
+
+use std::io::ErrorKind;
+use std::net::IpAddr;
+use std::path::Path;
+
+use ipnet::IpNet;
+
+pub use environment::Environment;
+pub use problem::{Problem, Problems};
+pub use secrets::EXAMPLE_SECRET;
+
+use crate::client::{PublicUrl, TrustedProxies};
+use crate::clock::Clock;
+use crate::gate::{Access, BuildError, Gate, GateSettings, is_plain_prefix};
+use crate::oauth2::ReturnHosts;
+#[cfg(feature = "proxy")]
+use crate::{server::ServerSettings, upstream::UpstreamSettings};
+use problem::Report;
+use reader::{Field, Table};
+use space::Space;
+
+/// The file that is read if none is named.
+const DEFAULT_FILE: &str = "config.toml";
+
+/// What a configuration says, ready for use.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Config {
+    /// Who may enter, and how they sign in.
+    pub gate: GateSettings,
+    /// How clients are served.
+    #[cfg(feature = "proxy")]
+    pub server: ServerSettings,
+    /// Where their requests go.
+    #[cfg(feature = "proxy")]
+    pub upstream: UpstreamSettings,
+}
+
+/// Why [`Gate::from_config`] made no gate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FromConfigError {
+    /// The file, or a variable, has problems.
+    #[error(transparent)]
+    Config(#[from] Problems),
+    /// The provider cannot be used, or the settings do not go together.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+}
+
+impl Config {
+    /// Reads the file at `path`; without one `config.toml` of the working
+    /// directory, or the environment alone if that says something.
+    ///
+    /// # Errors
+    /// [`Problems`]: all there are.
+    pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Self, Problems> {
+        let (text, file) = find(path, environment)?;
+        Self::parse(&text, &file, environment)
+    }
+
+    /// Reads a file's text. `file` is its path: what problems call it, and where
+    /// relative paths in it start.
+    ///
+    /// # Errors
+    /// [`Problems`]: all there are.
+    pub fn parse(text: &str, file: &str, environment: &Environment) -> Result<Self, Problems> {
+        read(text, file, environment, For::Program)?.into_config(file)
+    }
+}
+
+impl Gate {
+    /// A gate from a configuration file and the environment, for the layer. What
+    /// only the proxy uses (`upstream`, `listen`, …) may be missing.
+    ///
+    /// # Errors
+    /// [`FromConfigError`]: every problem of the configuration, or what is wrong
+    /// with the provider's answer. A provider that is down does not stop the
+    /// start.
+    pub async fn from_config(path: impl AsRef<Path>) -> Result<Self, FromConfigError> {
+        let environment = Environment::of_process();
+        let (text, file) = find(Some(path.as_ref()), &environment)?;
+        let settings = read(&text, &file, &environment, For::Layer)?.gate;
+        let gate = Self::new(settings, Clock::default())?;
+        gate.discover_at_start().await?;
+        Ok(gate)
+    }
+}
+
+/// The file's text, and what to call it.
+fn find(path: Option<&Path>, environment: &Environment) -> Result<(String, String), Problems> {
+    let named = path.unwrap_or(Path::new(DEFAULT_FILE));
+    let file = named.display().to_string();
+    let error = match std::fs::read_to_string(named) {
+        Ok(text) => return Ok((text, file)),
+        Err(error) => error,
+    };
+    let not_there = error.kind() == ErrorKind::NotFound;
+    match path {
+        None if not_there && (Space::is(environment) || environment.configures()) => {
+            Ok((String::new(), "environment".to_owned()))
+        }
+        None if not_there => Err(Problems::one(
+            &file,
+            "is not in the working directory, and no HUGGATE_ variable says what it would; \
+             name a file with --config, or make one from the annotated config.toml of huggate's repository"
+                .to_owned(),
+        )),
+        Some(_) if not_there => Err(Problems::one(&file, "does not exist".to_owned())),
+        Some(_) | None => {
+            let why = if error.kind() == ErrorKind::InvalidData {
+                "it is not UTF-8".to_owned()
+            } else {
+                error.kind().to_string()
+            };
+            Err(Problems::one(&file, format!("cannot be read: {why}")))
+        }
+    }
+}
+
+/// Who asks: the program needs an upstream, the layer does not.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum For {
+    Program,
+    Layer,
+}
+
+/// What was read.
+struct Parts {
+    gate: GateSettings,
+    #[cfg(feature = "proxy")]
+    server: ServerSettings,
+    #[cfg(feature = "proxy")]
+    upstream: Option<UpstreamSettings>,
+}
+
+impl Parts {
+    #[cfg(feature = "proxy")]
+    fn into_config(self, file: &str) -> Result<Config, Problems> {
+        match self.upstream {
+            Some(upstream) => Ok(Config { gate: self.gate, server: self.server, upstream }),
+            None => Err(Problems::one(file, "upstream: is missing".to_owned())),
+        }
+    }
+
+    #[cfg(not(feature = "proxy"))]
+    #[expect(clippy::unnecessary_wraps, reason = "the proxy's settings may be missing")]
+    fn into_config(self, _: &str) -> Result<Config, Problems> {
+        Ok(Config { gate: self.gate })
+    }
+}
+
+/// From text to settings: parse, let the environment have its say, look for keys
+/// that nobody knows, and read the rest.
+fn read(text: &str, file: &str, environment: &Environment, whom: For) -> Result<Parts, Problems> {
+    let mut tree = tree::parse(text, file)?;
+    let report = Report::new(file);
+    environment.apply(&mut tree, &report);
+    let space = Space::apply(environment, &mut tree);
+    schema::check(&mut tree, &report);
+    let root = Table::root(&tree, &report);
+    let folder = Path::new(file).parent().unwrap_or(Path::new(""));
+    if whom == For::Program {
+        root.required("upstream", "say where the app listens, as in upstream = \"http://127.0.0.1:7860\"");
+    }
+    let parts = parts(&root, folder, space.as_ref());
+    report.finish(parts)
+}
+
+fn parts(root: &Table<'_>, folder: &Path, space: Option<&Space>) -> Option<Parts> {
+    let public_url = public_url(root);
+    let prefix = prefix(root);
+    let access = access(root);
+    let deny = root.table("access").field("deny").and_then(|field| rules::rules(&field)).unwrap_or_default();
+    let routes = routes::read(root, public_url.as_ref(), &prefix);
+    let session = session::read(root, folder, space, public_url.as_ref());
+    let nobody = Access::Rules(Vec::new());
+    let rules = provider::Rules { access: access.as_ref().unwrap_or(&nobody), deny: &deny, routes: &routes };
+    let provider = provider::read(root, folder, space, &rules);
+    let (headers, assertion) = identity::read(root);
+    let trusted_proxies = trusted_proxies(root);
+    let return_hosts = return_hosts(root);
+    #[cfg(feature = "proxy")]
+    let server = proxy::server(root, folder);
+    #[cfg(feature = "proxy")]
+    let upstream = proxy::upstream(root, folder, &routes, &server.listen);
+    Some(Parts {
+        gate: GateSettings {
+            public_url: public_url?,
+            prefix,
+            provider: provider?,
+            session: session?,
+            access: access?,
+            deny,
+            routes,
+            headers,
+            assertion,
+            return_hosts,
+            trusted_proxies,
+        },
+        #[cfg(feature = "proxy")]
+        server,
+        #[cfg(feature = "proxy")]
+        upstream,
+    })
+}
+
+fn public_url(root: &Table<'_>) -> Option<PublicUrl> {
+    let field = root.required("public_url", "say what people type, as in \"https://app.example.com\"")?;
+    let url = field.parse(PublicUrl::parse)?;
+    if !url.is_https() && !url.is_loopback() {
+        tracing::warn!(public_url = url.as_str(), "over http anybody on the way can read and take sessions");
+    }
+    Some(url)
+}
+
+fn prefix(root: &Table<'_>) -> String {
+    let prefix = root.field("prefix").and_then(|field| {
+        field.parse(|text| {
+            let why = "is not a plain path; write it like \"/oauth2\", with letters, digits, - and _";
+            if is_plain_prefix(text) { Ok(text.to_owned()) } else { Err(why) }
+        })
+    });
+    prefix.unwrap_or_else(|| "/oauth2".to_owned())
+}
+
+fn access(root: &Table<'_>) -> Option<Access> {
+    let how = r#"say who may enter, as in allow = [{ org = "acme" }], or allow = "anyone""#;
+    rules::access(&root.table("access").required("allow", how)?)
+}
+
+fn trusted_proxies(root: &Table<'_>) -> TrustedProxies {
+    let list = root.field("trusted_proxies").and_then(|field| field.list()).unwrap_or_default();
+    let network = |field: &Field<'_>| {
+        let network = field.parse(|text| {
+            let address = || text.parse::<IpAddr>().map(IpNet::from).ok();
+            text.parse().ok().or_else(address).ok_or("is not a network; write it like \"10.0.0.0/8\"")
+        })?;
+        if network.prefix_len() == 0 {
+            tracing::warn!(%network, "everybody counts as a trusted proxy, and may claim any address");
+        }
+        Some(network)
+    };
+    TrustedProxies::new(list.iter().filter_map(network).collect())
+}
+
+fn return_hosts(root: &Table<'_>) -> ReturnHosts {
+    let list = root.field("return_hosts").and_then(|field| field.list()).unwrap_or_default();
+    let mut fine = Vec::new();
+    for field in &list {
+        if field.parse(|text| ReturnHosts::parse([text])).is_some() {
+            fine.extend(field.as_text());
+        }
+    }
+    ReturnHosts::parse(fine).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

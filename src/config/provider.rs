@@ -1,0 +1,126 @@
+//! `[provider]`: who signs people in, and who we are there.
+
+use std::path::Path;
+
+use super::reader::{Field, Table};
+use super::secrets;
+use super::space::Space;
+use crate::gate::{Access, Route, RouteAccess, Rule, default_scope, is_id};
+use crate::provider::{Issuer, ProviderSettings};
+
+const ISSUER: &str = "https://huggingface.co";
+
+/// Whom the gate knows, as far as the scopes depend on it.
+pub(super) struct Rules<'a> {
+    pub(super) access: &'a Access,
+    pub(super) deny: &'a [Rule],
+    pub(super) routes: &'a [Route],
+}
+
+pub(super) fn read(
+    root: &Table<'_>,
+    folder: &Path,
+    space: Option<&Space>,
+    rules: &Rules<'_>,
+) -> Option<ProviderSettings> {
+    let provider = root.table("provider");
+    let issuer = match provider.field("issuer") {
+        Some(field) => field.parse(Issuer::parse),
+        None => Issuer::parse(ISSUER).ok(),
+    };
+    let client_id = provider
+        .required("client_id", "register an app at https://huggingface.co/settings/applications/new")
+        .and_then(|field| field.parse(client_id));
+    let client_secret = secrets::client(&provider, folder);
+    let orgs = provider.field("orgs").and_then(|field| field.list()).unwrap_or_default();
+    let orgs = orgs.iter().filter_map(org_id).collect();
+    let scope = scope(&provider, space, rules);
+    Some(ProviderSettings { issuer: issuer?, client_id: client_id?, client_secret, scope: scope?, orgs })
+}
+
+fn client_id(text: &str) -> Result<String, &'static str> {
+    if text.is_empty() {
+        return Err("is empty; the app's page at https://huggingface.co/settings/applications shows it");
+    }
+    if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err("is not a client id; it has no spaces");
+    }
+    Ok(text.to_owned())
+}
+
+fn org_id(field: &Field<'_>) -> Option<String> {
+    field.parse(|text| {
+        let why = "is not an organisation's id, which is 24 hex digits; \
+                   https://huggingface.co/api/organizations/NAME/overview has it as `_id`";
+        if is_id(text) { Ok(text.to_owned()) } else { Err(why) }
+    })
+}
+
+/// The scopes to ask for, and whether they are enough for the rules.
+fn scope(provider: &Table<'_>, space: Option<&Space>, rules: &Rules<'_>) -> Option<String> {
+    let needed = default_scope(rules.access, rules.deny, rules.routes);
+    if let Some(field) = provider.field("scope") {
+        let scope = field.parse(tokens)?;
+        for (missing, why) in rules.lacking(&scope.split(' ').collect::<Vec<_>>()) {
+            field.wrong(format_args!("lacks {missing}, which {why}"));
+        }
+        return Some(scope);
+    }
+    let Some(allowed) = space.and_then(Space::allowed) else { return Some(needed) };
+    for (missing, why) in rules.lacking(&allowed) {
+        provider.report.add(
+            &Space::place(),
+            "",
+            format!("lacks {missing}, which {why}; add it to hf_oauth_scopes in the Space's README.md"),
+        );
+    }
+    Some(allowed.join(" "))
+}
+
+/// Scopes with one space between them (RFC 6749, section 3.3).
+fn tokens(text: &str) -> Result<String, &'static str> {
+    let token = |scope: &str| scope.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e));
+    let scopes: Vec<&str> = text.split_whitespace().collect();
+    if !scopes.iter().all(|scope| token(scope)) {
+        return Err("is not a list of scopes; write it like \"openid profile email\", with spaces between");
+    }
+    if !scopes.contains(&"openid") {
+        return Err("lacks openid, without which nobody can be signed in");
+    }
+    Ok(scopes.join(" "))
+}
+
+impl Rules<'_> {
+    /// Scopes that `asked` lacks, and what needs them. What the rules cannot see
+    /// an `allow` refuses and, worse, a `deny` may let pass.
+    fn lacking(&self, asked: &[&str]) -> Vec<(&'static str, &'static str)> {
+        let mut lacking = Vec::new();
+        let mut need = |scope, needed: bool, why| {
+            if needed && !asked.contains(&scope) {
+                lacking.push((scope, why));
+            }
+        };
+        need("profile", self.iter().any(Rule::needs_username), "the rules about usernames need");
+        need("email", self.iter().any(Rule::needs_email), "the rules about e-mail addresses need");
+        need("read-memberships", self.iter().any(Rule::needs_orgs), "the rules about organisations need");
+        lacking
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Rule> {
+        let of_routes = self.routes.iter().flat_map(|route| {
+            let own = match &route.access {
+                RouteAccess::Own(access) => of_access(access),
+                RouteAccess::Public | RouteAccess::Inherited => &[],
+            };
+            own.iter().chain(&route.deny)
+        });
+        of_access(self.access).iter().chain(self.deny).chain(of_routes)
+    }
+}
+
+fn of_access(access: &Access) -> &[Rule] {
+    match access {
+        Access::Rules(rules) => rules,
+        Access::Anyone => &[],
+    }
+}

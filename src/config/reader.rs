@@ -1,0 +1,254 @@
+//! Reads values, and says what is wrong with those that cannot be read.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use super::problem::Report;
+use super::tree::{Node, Place, Value};
+
+/// Longer than anything that makes sense, and short enough that no sum of times
+/// overflows.
+const LONGEST: Duration = Duration::from_secs(3650 * 24 * 3600);
+
+/// A table, or the absence of one, which reads like an empty one.
+#[derive(Clone)]
+pub(super) struct Table<'a> {
+    key: String,
+    node: Option<&'a Node>,
+    pub(super) report: &'a Report,
+}
+
+/// A value with its key.
+#[derive(Clone)]
+pub(super) struct Field<'a> {
+    pub(super) key: String,
+    node: &'a Node,
+    report: &'a Report,
+}
+
+impl<'a> Table<'a> {
+    pub(super) fn root(node: &'a Node, report: &'a Report) -> Self {
+        Self { key: String::new(), node: Some(node), report }
+    }
+
+    fn below(&self, name: &str) -> String {
+        if self.key.is_empty() { name.to_owned() } else { format!("{}.{name}", self.key) }
+    }
+
+    /// The value under `name`, if there is one.
+    pub(super) fn field(&self, name: &str) -> Option<Field<'a>> {
+        let node = self.node?.get(name)?;
+        Some(Field { key: self.below(name), node, report: self.report })
+    }
+
+    /// The table under `name`.
+    pub(super) fn table(&self, name: &str) -> Self {
+        let node = self.node.and_then(|node| node.get(name));
+        Self { key: self.below(name), node, report: self.report }
+    }
+
+    /// Every entry.
+    pub(super) fn fields(&self) -> Vec<(&'a str, Field<'a>)> {
+        let Some(Node { value: Value::Table(entries), .. }) = self.node else { return Vec::new() };
+        entries
+            .iter()
+            .map(|(name, node)| (name.as_str(), Field { key: self.below(name), node, report: self.report }))
+            .collect()
+    }
+
+    /// The value under `name`, which must be there; `otherwise` says how to get one.
+    pub(super) fn required(&self, name: &str, otherwise: &str) -> Option<Field<'a>> {
+        let field = self.field(name);
+        if field.is_none() {
+            self.missing(name, otherwise);
+        }
+        field
+    }
+
+    /// Reports that there is nothing under `name`.
+    pub(super) fn missing(&self, name: &str, otherwise: &str) {
+        if self.node.is_some_and(|node| matches!(node.value, Value::Reported)) {
+            return;
+        }
+        let place = self.node.map_or(&Place::File, |node| &node.place);
+        self.report.add(place, &self.below(name), format!("is missing; {otherwise}"));
+    }
+}
+
+impl<'a> Field<'a> {
+    /// Reports `message`.
+    pub(super) fn problem(&self, message: impl Into<String>) {
+        self.report.add(&self.node.place, &self.key, message);
+    }
+
+    /// Reports the value, and after it what is wrong with it.
+    pub(super) fn wrong(&self, why: impl Display) {
+        self.problem(format!("{} {why}", show(self.node)));
+    }
+
+    /// Where the value stands, for a message about another one.
+    pub(super) fn place(&self) -> String {
+        match &self.node.place {
+            Place::Line(line) => format!("{} (line {line})", self.key),
+            Place::Variable(_) | Place::File => self.key.clone(),
+        }
+    }
+
+    fn is_reported(&self) -> bool {
+        matches!(self.node.value, Value::Reported)
+    }
+
+    /// `read` of the value; where it has none, a problem.
+    fn read<T>(&self, read: Option<T>, why: &str) -> Option<T> {
+        if read.is_none() && !self.is_reported() {
+            self.wrong(why);
+        }
+        read
+    }
+
+    /// The text that this is, without a word if it is something else.
+    pub(super) fn as_text(&self) -> Option<&'a str> {
+        match &self.node.value {
+            Value::Text(text) => Some(text),
+            Value::Integer(_)
+            | Value::Boolean(_)
+            | Value::Other(_)
+            | Value::List(_)
+            | Value::Table(_)
+            | Value::Reported => None,
+        }
+    }
+
+    pub(super) fn text(&self) -> Option<&'a str> {
+        self.read(self.as_text(), "is not text; write it in quotation marks")
+    }
+
+    /// Text of which nothing may be shown.
+    pub(super) fn hidden(&self) -> Option<&'a str> {
+        let text = self.as_text();
+        match text {
+            None if !self.is_reported() => self.problem("must be text in quotation marks"),
+            Some("") => self.problem("is empty"),
+            Some(_) | None => {}
+        }
+        text.filter(|text| !text.is_empty())
+    }
+
+    /// Text as `parse` reads it. Its error goes on from the value: "… is not a URL".
+    pub(super) fn parse<T, E: Display>(&self, parse: impl FnOnce(&str) -> Result<T, E>) -> Option<T> {
+        match parse(self.text()?) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.wrong(error);
+                None
+            }
+        }
+    }
+
+    pub(super) fn flag(&self) -> Option<bool> {
+        let flag = if let Value::Boolean(flag) = self.node.value { Some(flag) } else { None };
+        self.read(flag, "is not a switch; write true or false, without quotation marks")
+    }
+
+    /// A time of at least `shortest`.
+    pub(super) fn duration(&self, shortest: Duration) -> Option<Duration> {
+        let text = self.as_text();
+        let duration = self.read(
+            text.and_then(|text| humantime::parse_duration(text.trim()).ok()),
+            r#"is not a duration; write it like "15m", "12h" or "7d""#,
+        )?;
+        if duration < shortest {
+            self.wrong(format_args!(
+                "is too short; it must be at least {}",
+                humantime::format_duration(shortest)
+            ));
+            return None;
+        }
+        if duration > LONGEST {
+            self.wrong("is too long; it must be at most 3650d");
+            return None;
+        }
+        Some(duration)
+    }
+
+    /// A number of bytes.
+    #[cfg(feature = "proxy")]
+    pub(super) fn size(&self) -> Option<u64> {
+        let size = match &self.node.value {
+            Value::Integer(size) => Some(*size),
+            Value::Text(text) => text.trim().parse::<bytesize::ByteSize>().ok().map(|size| size.as_u64()),
+            Value::Boolean(_) | Value::Other(_) | Value::List(_) | Value::Table(_) | Value::Reported => None,
+        };
+        self.read(size, r#"is not a size; write it like "64KiB" or "10MiB""#)
+    }
+
+    /// A whole number.
+    #[cfg(feature = "proxy")]
+    pub(super) fn count(&self) -> Option<usize> {
+        let count =
+            if let Value::Integer(count) = self.node.value { usize::try_from(count).ok() } else { None };
+        self.read(count, "is not a whole number; write it like 10000")
+    }
+
+    /// The elements of a list.
+    pub(super) fn list(&self) -> Option<Vec<Self>> {
+        self.read(self.as_list(), r#"is not a list; write it in brackets, like ["…"]"#)
+    }
+
+    /// The elements of a list, or the value alone.
+    pub(super) fn one_or_more(&self) -> Vec<Self> {
+        if self.is_reported() {
+            return Vec::new();
+        }
+        self.as_list().unwrap_or_else(|| vec![self.clone()])
+    }
+
+    /// The elements of a list, without a word if it is none.
+    pub(super) fn as_list(&self) -> Option<Vec<Self>> {
+        let Value::List(list) = &self.node.value else { return None };
+        let element =
+            |(index, node)| Self { key: format!("{}[{index}]", self.key), node, report: self.report };
+        Some(list.iter().enumerate().map(element).collect())
+    }
+
+    /// The table that this is, without a word if it is none.
+    pub(super) fn as_table(&self) -> Option<Table<'a>> {
+        matches!(self.node.value, Value::Table(_)).then(|| Table {
+            key: self.key.clone(),
+            node: Some(self.node),
+            report: self.report,
+        })
+    }
+}
+
+/// A value as a message shows it.
+fn show(node: &Node) -> String {
+    match &node.value {
+        Value::Text(text) => shorten(&without_password(text)),
+        Value::Integer(number) => number.to_string(),
+        Value::Boolean(flag) => flag.to_string(),
+        Value::Other(text) => text.clone(),
+        Value::List(list) if list.is_empty() => "an empty list".to_owned(),
+        Value::List(_) => "a list".to_owned(),
+        Value::Table(_) => "a table".to_owned(),
+        Value::Reported => "this".to_owned(),
+    }
+}
+
+/// A URL can hold a password, which no message may show.
+fn without_password(text: &str) -> String {
+    let hide = || {
+        let (scheme, rest) = text.split_once("://")?;
+        let (_, host) = rest.rsplit_once('@')?;
+        Some(format!("{scheme}://…@{host}"))
+    };
+    hide().unwrap_or_else(|| text.to_owned())
+}
+
+fn shorten(text: &str) -> String {
+    let mut shown: String = text.chars().take(80).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    format!("{shown:?}")
+}

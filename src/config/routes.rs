@@ -1,0 +1,132 @@
+//! `[[route]]`: parts of the app with rules of their own.
+
+use http::Method;
+use url::Url;
+
+use super::reader::{Field, Table};
+use super::rules;
+use crate::client::PublicUrl;
+use crate::gate::{PathPattern, Route, RouteAccess};
+
+/// All routes, in order. A route that cannot be read is left out, which does no
+/// harm: its problem stops the start.
+pub(super) fn read(root: &Table<'_>, public_url: Option<&PublicUrl>, prefix: &str) -> Vec<Route> {
+    let list = root.field("route").and_then(|field| field.as_list()).unwrap_or_default();
+    let mut read: Vec<(Route, Field<'_>)> = Vec::new();
+    for field in list {
+        let Some(route) = field.as_table().and_then(|table| route(&field, &table, public_url, prefix)) else {
+            continue;
+        };
+        if let Some((_, earlier)) = read.iter().find(|(earlier, _)| earlier.covers(&route)) {
+            field.problem(format!("can never match: {} takes all its requests", earlier.place()));
+        }
+        read.push((route, field));
+    }
+    read.into_iter().map(|(route, _)| route).collect()
+}
+
+fn route(
+    field: &Field<'_>,
+    table: &Table<'_>,
+    public_url: Option<&PublicUrl>,
+    prefix: &str,
+) -> Option<Route> {
+    if ["host", "path", "methods"].iter().all(|name| table.field(name).is_none()) {
+        field.problem("is for every request; say for which by path, host or methods (path = \"/**\" is all)");
+        return None;
+    }
+    // Read all before the first `?`, so that one problem does not hide the next.
+    let host = table.field("host").map(|field| host(&field, public_url));
+    let path = table.field("path").map(|field| path(&field, prefix));
+    let methods = table.field("methods").map(|field| methods(&field));
+    let access = access(table);
+    let deny = table.field("deny").map(|field| rules::rules(&field));
+    let upstream = table.field("upstream").map(|field| upstream(&field));
+    Some(Route {
+        host: transpose(host)?,
+        path: transpose(path)?,
+        methods: transpose(methods)?.unwrap_or_default(),
+        access: access?,
+        deny: transpose(deny)?.unwrap_or_default(),
+        upstream: transpose(upstream)?,
+    })
+}
+
+/// Absent is fine, unreadable is not.
+#[expect(clippy::option_option, reason = "whether it is there, and whether it can be read")]
+fn transpose<T>(read: Option<Option<T>>) -> Option<Option<T>> {
+    match read {
+        None => Some(None),
+        Some(value) => value.map(Some),
+    }
+}
+
+/// A host as [`Client`](crate::Client) has it: lower case, without the scheme's
+/// own port.
+fn host(field: &Field<'_>, public_url: Option<&PublicUrl>) -> Option<String> {
+    const WHY: &str = "is not a host; write it like \"app.example.com\" or \"app.example.com:8443\"";
+    let scheme = if public_url.is_none_or(PublicUrl::is_https) { "https" } else { "http" };
+    field.parse(|text| {
+        if text.contains(['/', '\\', '@', '?', '#', '*']) || text.contains(char::is_whitespace) {
+            return Err(WHY);
+        }
+        let url = Url::parse(&format!("{scheme}://{text}/")).map_err(|_| WHY)?;
+        let host = url.host_str().ok_or(WHY)?;
+        Ok(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
+    })
+}
+
+fn path(field: &Field<'_>, prefix: &str) -> Option<PathPattern> {
+    let pattern = field.parse(PathPattern::parse)?;
+    let ours = PathPattern::parse(&format!("{prefix}/**"));
+    if ours.is_ok_and(|ours| ours.covers(&pattern)) {
+        field.wrong(format_args!("can never match: huggate's own endpoints are under {prefix}"));
+    }
+    Some(pattern)
+}
+
+fn methods(field: &Field<'_>) -> Option<Vec<Method>> {
+    let list = field.list()?;
+    if list.is_empty() {
+        field.wrong("matches nothing; leave it out for all methods");
+    }
+    let method = |field: &Field<'_>| {
+        field.parse(|text| {
+            if text.bytes().any(|byte| byte.is_ascii_lowercase()) {
+                return Err(format!(
+                    "is not a method; write it in capitals, \"{}\"",
+                    text.to_ascii_uppercase()
+                ));
+            }
+            Method::from_bytes(text.as_bytes()).map_err(|_| "is not a method".to_owned())
+        })
+    };
+    Some(list.iter().filter_map(method).collect())
+}
+
+fn access(table: &Table<'_>) -> Option<RouteAccess> {
+    let public = table.field("public");
+    let is_public = public.as_ref().map_or(Some(false), Field::flag);
+    let allow = table.field("allow").map(|field| rules::access(&field).map(RouteAccess::Own));
+    match (is_public?, allow) {
+        (true, Some(_)) => {
+            public?.problem("lets everybody in, and `allow` lets in some; take out one of the two");
+            None
+        }
+        (true, None) => Some(RouteAccess::Public),
+        (false, Some(own)) => own,
+        (false, None) => Some(RouteAccess::Inherited),
+    }
+}
+
+fn upstream(field: &Field<'_>) -> Option<Url> {
+    field.parse(|text| {
+        #[cfg(feature = "proxy")]
+        crate::upstream::UpstreamUrl::parse(text).map_err(|why| why.to_string())?;
+        let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        // The layer keeps the address without a use for it; a password must not
+        // be kept with it.
+        url.filter(|url| url.username().is_empty() && url.password().is_none())
+            .ok_or_else(|| "is not an http or https URL, as in http://127.0.0.1:7860".to_owned())
+    })
+}

@@ -1,0 +1,237 @@
+//! The form of the file: every key there is. What is not here is a mistake.
+
+use super::problem::Report;
+use super::tree::{Node, Value};
+use super::unavailable;
+
+/// A key, and what it takes.
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    pub(super) takes: Takes,
+}
+
+pub(super) enum Takes {
+    /// Text and nothing else: a variable's value is taken as it is.
+    Text,
+    /// A number, a switch, a list, or text that stands for one of them.
+    Value,
+    /// What a rule says of somebody; a list of such tables.
+    Rules,
+    /// Names of the operator's choice.
+    Names,
+    Table(&'static [Key]),
+    /// `[[route]]`
+    Tables(&'static [Key]),
+}
+
+const fn text(name: &'static str) -> Key {
+    Key { name, takes: Takes::Text }
+}
+
+const fn value(name: &'static str) -> Key {
+    Key { name, takes: Takes::Value }
+}
+
+const fn rules(name: &'static str) -> Key {
+    Key { name, takes: Takes::Rules }
+}
+
+const fn table(name: &'static str, keys: &'static [Key]) -> Key {
+    Key { name, takes: Takes::Table(keys) }
+}
+
+/// The file.
+pub(super) const ROOT: &[Key] = &[
+    text("public_url"),
+    value("listen"),
+    value("upstream"),
+    value("trusted_proxies"),
+    value("return_hosts"),
+    text("prefix"),
+    table("tls", &[text("cert_file"), text("key_file")]),
+    table(
+        "provider",
+        &[
+            text("issuer"),
+            text("client_id"),
+            text("client_secret"),
+            text("client_secret_file"),
+            text("scope"),
+            value("orgs"),
+        ],
+    ),
+    table(
+        "session",
+        &[
+            value("secret"),
+            text("secret_file"),
+            text("cookie_name"),
+            text("same_site"),
+            text("idle_timeout"),
+            text("max_age"),
+            text("store"),
+        ],
+    ),
+    table("access", &[rules("allow"), rules("deny")]),
+    Key {
+        name: "route",
+        takes: Takes::Tables(&[
+            text("host"),
+            text("path"),
+            value("methods"),
+            value("public"),
+            rules("allow"),
+            rules("deny"),
+            text("upstream"),
+        ]),
+    },
+    table("upstream_tls", &[text("ca_file")]),
+    table(
+        "identity",
+        &[
+            value("assertion"),
+            value("assertion_header"),
+            value("access_token"),
+            Key { name: "headers", takes: Takes::Names },
+        ],
+    ),
+    table("timeouts", &[text("header"), text("connect"), text("response"), text("idle"), text("drain")]),
+    table("limits", &[value("header_bytes"), value("body_bytes"), value("connections")]),
+];
+
+/// One entry of `allow` and `deny`.
+pub(super) const RULE: &[Key] = &[
+    text("user"),
+    text("org"),
+    text("role"),
+    text("resource_group"),
+    text("email"),
+    text("email_domain"),
+    value("pro"),
+];
+
+/// The key at `path`.
+pub(super) fn find(path: &[&str]) -> Option<&'static Key> {
+    let mut keys = ROOT;
+    let mut found = None;
+    for name in path {
+        let key = keys.iter().find(|key| key.name == *name)?;
+        keys = match key.takes {
+            Takes::Table(keys) => keys,
+            Takes::Text | Takes::Value | Takes::Rules | Takes::Names | Takes::Tables(_) => &[],
+        };
+        found = Some(key);
+    }
+    found
+}
+
+/// Whether `path` (dotted) or its last part alone is a key or a table somewhere.
+pub(super) fn knows(path: &str) -> bool {
+    let name = path.rsplit('.').next().unwrap_or(path);
+    name == "headers" || all("", ROOT).iter().any(|(_, key)| key.name == name)
+}
+
+/// Every key with its path: `session.secret`, `route[].host`.
+pub(super) fn all(above: &str, keys: &'static [Key]) -> Vec<(String, &'static Key)> {
+    let mut found = Vec::new();
+    for key in keys {
+        let path = if above.is_empty() { key.name.to_owned() } else { format!("{above}.{}", key.name) };
+        let below = match key.takes {
+            Takes::Table(keys) => all(&path, keys),
+            Takes::Tables(keys) => all(&format!("{path}[]"), keys),
+            Takes::Text | Takes::Value | Takes::Rules | Takes::Names => Vec::new(),
+        };
+        found.push((path, key));
+        found.extend(below);
+    }
+    found
+}
+
+/// Reports keys that nothing reads and tables that are none, and takes them out
+/// of the tree.
+pub(super) fn check(root: &mut Node, report: &Report) {
+    check_table(root, "", ROOT, report);
+}
+
+fn check_table(node: &mut Node, above: &str, keys: &'static [Key], report: &Report) {
+    let Value::Table(entries) = &mut node.value else {
+        report.add(&node.place, above, format!("must be a table; write it as [{above}]"));
+        node.value = Value::Reported;
+        return;
+    };
+    for (name, node) in entries {
+        let path = if above.is_empty() { name.clone() } else { format!("{above}.{name}") };
+        if unavailable::is(&path, node) {
+            report.add(&node.place, &path, unavailable::MESSAGE);
+            node.value = Value::Reported;
+            continue;
+        }
+        let Some(key) = keys.iter().find(|key| key.name == name) else {
+            report.add(&node.place, &path, format!("unknown key{}", suggest(name, above, keys)));
+            node.value = Value::Reported;
+            continue;
+        };
+        match key.takes {
+            Takes::Text | Takes::Value | Takes::Names => {}
+            Takes::Table(keys) => check_table(node, &path, keys, report),
+            Takes::Tables(keys) => check_tables(node, &path, keys, report),
+            Takes::Rules => check_rules(node, &path, report),
+        }
+    }
+}
+
+fn check_tables(node: &mut Node, path: &str, keys: &'static [Key], report: &Report) {
+    let Value::List(list) = &mut node.value else {
+        report.add(&node.place, path, format!("must be a list of tables; write each as [[{path}]]"));
+        node.value = Value::Reported;
+        return;
+    };
+    for (index, node) in list.iter_mut().enumerate() {
+        if matches!(node.value, Value::Table(_)) {
+            check_table(node, &format!("{path}[{index}]"), keys, report);
+        } else {
+            report.add(
+                &node.place,
+                &format!("{path}[{index}]"),
+                format!("must be a table; write it as [[{path}]]"),
+            );
+            node.value = Value::Reported;
+        }
+    }
+}
+
+/// What is no table in a list of rules is left to the reader of rules.
+fn check_rules(node: &mut Node, path: &str, report: &Report) {
+    let Value::List(list) = &mut node.value else { return };
+    for (index, node) in list.iter_mut().enumerate() {
+        if matches!(node.value, Value::Table(_)) {
+            check_table(node, &format!("{path}[{index}]"), RULE, report);
+        }
+    }
+}
+
+/// What an unknown key may have been meant to be.
+fn suggest(name: &str, above: &str, keys: &[Key]) -> String {
+    if let Some(near) = nearest(name, keys.iter().map(|key| key.name)) {
+        return format!("; did you mean `{near}`?");
+    }
+    let everywhere = all("", ROOT);
+    match everywhere.iter().find(|(_, key)| key.name == name) {
+        // After a [table] every key belongs to it, which is easily forgotten.
+        Some((path, _)) if path == name && !above.is_empty() => {
+            format!("; `{name}` belongs at the top of the file, before the first [table]")
+        }
+        Some((path, _)) => format!("; did you mean `{path}`?"),
+        None => String::new(),
+    }
+}
+
+/// The name that a misspelt one was most likely meant to be.
+pub(super) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let (likeness, near) = names
+        .map(|known| {
+            (strsim::normalized_damerau_levenshtein(&name.to_lowercase(), &known.to_lowercase()), known)
+        })
+        .max_by(|a, b| a.0.total_cmp(&b.0))?;
+    (likeness >= 0.6).then_some(near)
+}

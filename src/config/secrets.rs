@@ -1,0 +1,131 @@
+//! Secrets, given as they are or as a file. No message shows anything of them.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::Path;
+
+use super::reader::{Field, Table};
+use super::space::Space;
+use crate::client::PublicUrl;
+use crate::keys::{Hidden, Secret};
+
+/// The session secret in the annotated `config.toml`. Everybody knows it, so it
+/// is accepted for a public URL on this machine only.
+pub const EXAMPLE_SECRET: &str = "dGhpcyBpcyBwdWJsaXNoZWQ6IGh1Z2dhdGUgc2VjcmV0";
+
+/// Larger than any file of secrets.
+const MAX_FILE: u64 = 64 * 1024;
+const HOW: &str = "`huggate secret` prints one";
+const HOW_IN_A_SPACE: &str =
+    "`huggate secret` prints one, for a secret of the Space named HUGGATE_SESSION__SECRET";
+
+/// A secret where it was found.
+struct Given<'a> {
+    field: Field<'a>,
+    text: Hidden,
+}
+
+/// `provider.client_secret`; `None` in `Some` is a public client.
+pub(super) fn client(provider: &Table<'_>, folder: &Path) -> Option<Hidden> {
+    let mut given = given(provider, "client_secret", folder)?;
+    Some(given.swap_remove(0).text)
+}
+
+/// `session.secret`: the first seals, all open.
+pub(super) fn session(
+    session: &Table<'_>,
+    folder: &Path,
+    space: Option<&Space>,
+    public_url: Option<&PublicUrl>,
+) -> Vec<Secret> {
+    if session.field("secret").is_none() && session.field("secret_file").is_none() {
+        if let Some(secret) = space.and_then(Space::session_secret) {
+            return vec![secret];
+        }
+        session.missing("secret", space.map_or(HOW, |_| HOW_IN_A_SPACE));
+    }
+    let example = Secret::parse(EXAMPLE_SECRET);
+    let mut secrets = Vec::new();
+    for given in given(session, "secret", folder).unwrap_or_default() {
+        match Secret::parse(given.text.expose()) {
+            Ok(secret) => {
+                let published = example.as_ref().is_ok_and(|example| *example == secret);
+                if published && !public_url.is_none_or(PublicUrl::is_loopback) {
+                    given
+                        .field
+                        .problem(format!("is the published example, with which anybody signs in; {HOW}"));
+                }
+                secrets.push(secret);
+            }
+            Err(why) => given.field.problem(format!("{why}; {HOW}")),
+        }
+    }
+    secrets
+}
+
+/// The secrets under `name` or in the file under `name_file`; never an empty list.
+fn given<'a>(table: &Table<'a>, name: &str, folder: &Path) -> Option<Vec<Given<'a>>> {
+    let file_name = format!("{name}_file");
+    let found: Vec<Given<'a>> = match (table.field(name), table.field(&file_name)) {
+        (Some(_), Some(file)) => {
+            file.problem(format!("is given besides `{name}`; take out one of the two"));
+            return None;
+        }
+        (Some(field), None) => {
+            let list = field.as_list();
+            if list.as_ref().is_some_and(Vec::is_empty) {
+                field.problem("is an empty list");
+            }
+            list.unwrap_or_else(|| vec![field])
+                .into_iter()
+                .filter_map(|field| Some(Given { text: Hidden::new(field.hidden()?), field }))
+                .collect()
+        }
+        (None, Some(field)) => {
+            let path = folder.join(field.text()?);
+            let text = match read_file(&path) {
+                Ok(text) => text,
+                Err(why) => {
+                    field.problem(format!("{} {why}", path.display()));
+                    return None;
+                }
+            };
+            let lines = text.expose().lines().map(str::trim).filter(|line| !line.is_empty());
+            lines.map(|line| Given { text: Hidden::new(line), field: field.clone() }).collect()
+        }
+        (None, None) => return None,
+    };
+    (!found.is_empty()).then_some(found)
+}
+
+/// The text of a file of secrets, or why there is none.
+fn read_file(path: &Path) -> Result<Hidden, String> {
+    let why = |error: std::io::Error| match error.kind() {
+        ErrorKind::NotFound => "does not exist".to_owned(),
+        kind => format!("cannot be read: {kind}"),
+    };
+    let file = File::open(path).map_err(why)?;
+    warn_if_open_to_all(&file, path);
+    let mut text = String::new();
+    let length = file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(why);
+    let text = Hidden::new(text);
+    if length? as u64 > MAX_FILE {
+        return Err("is too long to be a secret".to_owned());
+    }
+    if text.expose().trim().is_empty() {
+        return Err("is empty".to_owned());
+    }
+    Ok(text)
+}
+
+#[cfg(unix)]
+fn warn_if_open_to_all(file: &File, path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let open = file.metadata().is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o004 != 0);
+    if open {
+        tracing::warn!(path = %path.display(), "everybody on this machine can read this secret; chmod 600 would do");
+    }
+}
+
+#[cfg(not(unix))]
+fn warn_if_open_to_all(_: &File, _: &Path) {}

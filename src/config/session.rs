@@ -1,0 +1,83 @@
+//! `[session]`: how sessions are kept.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::reader::Table;
+use super::secrets;
+use super::space::Space;
+use crate::client::PublicUrl;
+use crate::session::{SameSitePolicy, SessionSettings, StoreSettings};
+
+/// Sessions count in seconds.
+const SHORTEST: Duration = Duration::from_secs(1);
+
+pub(super) fn read(
+    root: &Table<'_>,
+    folder: &Path,
+    space: Option<&Space>,
+    public_url: Option<&PublicUrl>,
+) -> Option<SessionSettings> {
+    let table = root.table("session");
+    let secrets = secrets::session(&table, folder, space, public_url);
+    let cookie_name = table.field("cookie_name").and_then(|field| field.parse(cookie_name));
+    let same_site = same_site(&table, public_url);
+    let duration = |name| table.field(name).and_then(|field| field.duration(SHORTEST));
+    let (idle_timeout, max_age) = (duration("idle_timeout"), duration("max_age"));
+    let store = table.field("store").and_then(|field| field.parse(store));
+
+    let mut settings = SessionSettings::new(secrets.first()?.clone());
+    settings.secrets = secrets;
+    settings.cookie_name = cookie_name.unwrap_or(settings.cookie_name);
+    settings.same_site = same_site.unwrap_or(settings.same_site);
+    settings.store = store.unwrap_or(settings.store);
+    settings.max_age = max_age.unwrap_or(settings.max_age);
+    // Who shortens the whole did not ask for a longer idle time.
+    settings.idle_timeout = idle_timeout.unwrap_or(settings.idle_timeout.min(settings.max_age));
+    if settings.idle_timeout > settings.max_age
+        && let Some(field) = table.field("idle_timeout")
+    {
+        let max_age = humantime::format_duration(settings.max_age);
+        field.wrong(format_args!("is longer than max_age, which is {max_age}"));
+    }
+    Some(settings)
+}
+
+fn cookie_name(text: &str) -> Result<String, &'static str> {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    let starts =
+        |prefix: &str| text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+    if text.is_empty() || !text.bytes().all(token) {
+        Err("is not a cookie name; use letters, digits, - and _")
+    } else if starts("__Host-") || starts("__Secure-") {
+        Err("must not start so; huggate adds __Host- itself where the public URL is https")
+    } else if text.len() > 64 {
+        Err("is too long for a cookie name; 64 characters are the most")
+    } else {
+        Ok(text.to_owned())
+    }
+}
+
+fn same_site(table: &Table<'_>, public_url: Option<&PublicUrl>) -> Option<SameSitePolicy> {
+    let field = table.field("same_site")?;
+    let policy = field.parse(|text| match text {
+        "lax" => Ok(SameSitePolicy::Lax),
+        "none" => Ok(SameSitePolicy::None),
+        "strict" => {
+            Err("would lose every sign-in, which ends with a navigation from another site; write \"lax\"")
+        }
+        _ => Err("is not a policy; write \"lax\" or \"none\""),
+    })?;
+    if policy == SameSitePolicy::None && public_url.is_some_and(|url| !url.is_https()) {
+        field.wrong("needs an https public_url: browsers keep such cookies from https alone");
+    }
+    Some(policy)
+}
+
+fn store(text: &str) -> Result<StoreSettings, &'static str> {
+    match text {
+        "cookie" => Ok(StoreSettings::Cookie),
+        "memory" => Ok(StoreSettings::Memory),
+        _ => Err("is not a store; write \"cookie\" or \"memory\""),
+    }
+}

@@ -1,0 +1,144 @@
+//! What is wrong with rules and routes.
+
+use super::problems::problem;
+
+#[test]
+fn each_mistake_in_a_rule_is_named() {
+    let how = r#"write a list, like [{ org = "acme" }], or "anyone""#;
+    for (allow, expected) in [
+        (r#""anyone""#, String::new()),
+        (r#""acme""#, format!(r#"access.allow: "acme" says nobody; {how}"#)),
+        (
+            "[]",
+            "access.allow: an empty list lets nobody in; say who may enter, like [{ org = \"acme\" }], or \"anyone\""
+                .to_owned(),
+        ),
+        (
+            r#"[{}]"#,
+            "access.allow[0]: an empty rule means nobody; say who is meant, as in { user = \"ada\" }".to_owned(),
+        ),
+        (r#"["anyone"]"#, "access.allow[0]: \"anyone\" cannot stand in a list; write allow = \"anyone\"".to_owned()),
+        (
+            r#"["ada"]"#,
+            "access.allow[0]: \"ada\" is not a rule; write it like { user = \"ada\" } or { org = \"acme\", role = \"admin\" }"
+                .to_owned(),
+        ),
+        (
+            r#"[{ user = "ada" }, { role = "admin" }]"#,
+            "access.allow[1].role: stands alone; it takes an `org` in the same rule".to_owned(),
+        ),
+        (
+            r#"[{ user = "ada", resource_group = "gpu" }]"#,
+            "access.allow[0].resource_group: stands alone; it takes an `org` in the same rule".to_owned(),
+        ),
+        (
+            r#"[{ org = "acme", role = "no_access" }]"#,
+            "access.allow[0].role: \"no_access\" is no role that anybody enters by; name another, or leave it out"
+                .to_owned(),
+        ),
+        (
+            r#"[{ org = "acme", role = "Admin" }]"#,
+            "access.allow[0].role: \"Admin\" is not a role; did you mean \"admin\"?".to_owned(),
+        ),
+        (r#"[{ org = "acme", role = "ml-ops" }]"#, String::new()),
+        (
+            r#"[{ org = "https://huggingface.co/acme" }]"#,
+            "access.allow[0].org: \"https://huggingface.co/acme\" is not an organisation's name in addresses or its id, as in huggingface.co/acme"
+                .to_owned(),
+        ),
+        (
+            r#"[{ user = "ada@example.com" }]"#,
+            "access.allow[0].user: \"ada@example.com\" is not a username or an id; an address goes under `email`"
+                .to_owned(),
+        ),
+        (
+            r#"[{ email = "ada@b@c" }]"#,
+            "access.allow[0].email: \"ada@b@c\" is not an e-mail address; write it like \"ada@example.com\"".to_owned(),
+        ),
+        (
+            r#"[{ email_domain = "@example.com" }]"#,
+            "access.allow[0].email_domain: \"@example.com\" is not a domain; leave out the @ and what is before it"
+                .to_owned(),
+        ),
+        (
+            r#"[{ email_domain = "example..com" }]"#,
+            "access.allow[0].email_domain: \"example..com\" is not a domain; write it like \"example.com\", or \".example.com\" for those below it too"
+                .to_owned(),
+        ),
+        (
+            r#"[{ pro = "yes" }]"#,
+            "access.allow[0].pro: \"yes\" is not a switch; write true or false, without quotation marks".to_owned(),
+        ),
+        (
+            r#"[{ rol = "x", org = "acme" }]"#,
+            "access.allow[0].rol: unknown key; did you mean `role`?".to_owned(),
+        ),
+    ] {
+        assert_eq!(problem(&format!("[access]\nallow = {allow}\n")), expected, "{allow}");
+    }
+    assert_eq!(
+        problem("[access]\n"),
+        "access.allow: is missing; say who may enter, as in allow = [{ org = \"acme\" }], or allow = \"anyone\""
+    );
+    assert_eq!(
+        problem("[access]\nallow = \"anyone\"\ndeny = \"mallory\"\n"),
+        "access.deny: \"mallory\" is not a list; write it in brackets, like [\"…\"]"
+    );
+}
+
+#[test]
+fn each_mistake_in_a_route_is_named() {
+    for (routes, expected) in [
+        ("path = \"/health\"\npublic = true", ""),
+        ("path = \"/x\"\nallow = \"anyone\"", ""),
+        (
+            "public = true",
+            "route[0]: is for every request; say for which by path, host or methods (path = \"/**\" is all)",
+        ),
+        (
+            "path = \"/x\"\npublic = true\nallow = \"anyone\"",
+            "route[0].public: lets everybody in, and `allow` lets in some; take out one of the two",
+        ),
+        ("path = \"x\"", "route[0].path: \"x\" must start with a slash"),
+        (
+            "path = \"/x*\"",
+            "route[0].path: \"/x*\" `*` can only stand in a final `/**`, which means a folder and all below it",
+        ),
+        (
+            "path = \"/oauth2/callback\"",
+            "route[0].path: \"/oauth2/callback\" can never match: huggate's own endpoints are under /oauth2",
+        ),
+        (
+            "host = \"https://a.example\"",
+            "route[0].host: \"https://a.example\" is not a host; write it like \"app.example.com\" or \"app.example.com:8443\"",
+        ),
+        (
+            "methods = [\"get\"]",
+            "route[0].methods[0]: \"get\" is not a method; write it in capitals, \"GET\"",
+        ),
+        ("methods = []", "route[0].methods: an empty list matches nothing; leave it out for all methods"),
+        (
+            "path = \"/x\"\nallow = []",
+            "route[0].allow: an empty list lets nobody in; say who may enter, like [{ org = \"acme\" }], or \"anyone\"",
+        ),
+        ("pth = \"/x\"\nhost = \"a\"", "route[0].pth: unknown key; did you mean `path`?"),
+        (
+            "path = \"/a/**\"\n[[route]]\npath = \"/a/b\"",
+            "route[1]: can never match: route[0] (line 3) takes all its requests",
+        ),
+        (
+            "path = \"/a\"\n[[route]]\npath = \"/a\"\nmethods = [\"GET\"]",
+            "route[1]: can never match: route[0] (line 3) takes all its requests",
+        ),
+        ("path = \"/a/**\"\nmethods = [\"GET\"]\n[[route]]\npath = \"/a/b\"", ""),
+        ("path = \"/a/**\"\nhost = \"a.example\"\n[[route]]\npath = \"/a\"", ""),
+        ("path = \"/a/**\"\n[[route]]\npath = \"/ab\"", ""),
+        (
+            "path = \"/x\"\nmethods = [\"GET\"]\n[[route]]\npath = \"/x\"\nmethods = [\"HEAD\"]",
+            "route[1]: can never match: route[0] (line 3) takes all its requests",
+        ),
+    ] {
+        assert_eq!(problem(&format!("[[route]]\n{routes}\n")), expected, "{routes}");
+    }
+    assert_eq!(problem("route = 5"), "route: must be a list of tables; write each as [[route]]");
+}

@@ -1,0 +1,52 @@
+//! The configuration, from its text to settings and problems.
+
+mod access;
+mod environment;
+mod problems;
+mod reference;
+mod secrets;
+mod space;
+
+use super::{Config, Environment, For, Parts, Problems};
+
+/// A session secret that is nobody's.
+const SECRET: &str = "8f3a1c5e7d9b0246813579acefbd0246f1e2d3c4b5a697887766554433221100";
+
+/// Reads `text` as the layer does: nothing of the proxy is needed.
+fn read(text: &str, environment: &Environment) -> Result<Parts, Problems> {
+    super::read(text, "config.toml", environment, For::Layer)
+}
+
+/// A sound file, in which each of `changes` takes the place of the line that
+/// begins like it, or comes at the top.
+fn with(changes: &str) -> String {
+    let mut text = String::new();
+    let begins = |start: &str| changes.lines().any(|line| line.trim_start().starts_with(start));
+    let first_table = if changes.starts_with('[') { Some(0) } else { changes.find("\n[").map(|at| at + 1) };
+    let (top, tables) = changes.split_at(first_table.unwrap_or(changes.len()));
+    text.push_str(top);
+    text.push('\n');
+    if !begins("public_url") {
+        text.push_str("public_url = \"https://app.example.com\"\n");
+    }
+    text.push_str(tables);
+    text.push('\n');
+    if !begins("[provider]") {
+        text.push_str("[provider]\nclient_id = \"id\"\n");
+    }
+    if !begins("[session]") {
+        text.push_str(&format!("[session]\nsecret = \"{SECRET}\"\n"));
+    }
+    if !begins("[access]") {
+        text.push_str("[access]\nallow = [{ org = \"acme\" }]\n");
+    }
+    text
+}
+
+/// The problems of `text`, as printed.
+fn problems(text: &str, environment: &Environment) -> String {
+    match read(text, environment) {
+        Ok(_) => String::new(),
+        Err(problems) => problems.to_string(),
+    }
+}

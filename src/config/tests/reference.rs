@@ -1,0 +1,81 @@
+//! `config.toml` in the repository root: sound, complete, and without a key that
+//! nobody reads.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::config::schema::{self, Takes};
+
+const REFERENCE: &str = include_str!("../../../config.toml");
+
+/// The reference with every commented line that holds a key or a table taken in.
+fn uncommented() -> String {
+    let is_setting = |line: &str| {
+        line.strip_prefix('#')
+            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '['))
+    };
+    let line =
+        |line: &str| if is_setting(line) { line.trim_start_matches('#').to_owned() } else { line.to_owned() };
+    REFERENCE.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn config(text: &str) -> Parts {
+    read(text, &Environment::default()).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+#[test]
+fn the_reference_is_a_working_configuration() {
+    let loaded = Config::parse(REFERENCE, "config.toml", &Environment::default());
+    loaded.unwrap_or_else(|problems| panic!("{problems}"));
+}
+
+#[test]
+fn what_is_commented_out_is_the_default() {
+    let (plain, all) = (config(REFERENCE), config(&uncommented()));
+    assert_eq!(plain.gate.routes.len(), 0);
+    assert_eq!(all.gate.routes.len(), 2);
+    let gate = |mut parts: Parts| {
+        // Examples, which have no default.
+        parts.gate.routes.clear();
+        parts.gate.provider.client_secret = None;
+        // The file's order of headers is the alphabet's.
+        parts.gate.headers.claims.sort_by_key(|(name, _)| name.to_string());
+        format!("{:#?}", parts.gate)
+    };
+    #[cfg(feature = "proxy")]
+    {
+        let proxy = |parts: &Parts| {
+            let (mut server, mut upstream) = (parts.server.clone(), parts.upstream.clone().unwrap());
+            server.tls = None;
+            upstream.ca_file = None;
+            upstream.routes.clear();
+            format!("{server:#?}{upstream:#?}")
+        };
+        assert_eq!(proxy(&plain), proxy(&all));
+    }
+    assert_eq!(gate(plain), gate(all));
+}
+
+#[test]
+fn every_key_is_in_the_reference() {
+    let text = uncommented();
+    let mentioned: BTreeSet<&str> =
+        text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))).collect();
+    let mut keys: Vec<(String, &str)> =
+        schema::all("", schema::ROOT).into_iter().map(|(path, key)| (path, key.name)).collect();
+    keys.extend(schema::RULE.iter().map(|key| (format!("allow[].{}", key.name), key.name)));
+    for (path, name) in keys {
+        assert!(mentioned.contains(name), "{path} is not in config.toml");
+    }
+    // Every table's keys stand under their table, as far as they have a line.
+    let tree =
+        crate::config::tree::parse(&text, "config.toml").unwrap_or_else(|problems| panic!("{problems}"));
+    for (path, key) in schema::all("", schema::ROOT) {
+        let a_file = path.ends_with("secret_file");
+        if path.contains("[]") || a_file || matches!(key.takes, Takes::Table(_)) {
+            continue;
+        }
+        let found = path.split('.').try_fold(&tree, |node, name| node.get(name));
+        assert!(found.is_some(), "{path} is not in config.toml");
+    }
+}
