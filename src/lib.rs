@@ -22,9 +22,10 @@ pub mod keys;
 
 #[cfg(feature = "config")]
 pub mod config;
-
 #[cfg(feature = "hub")]
 pub mod hub;
+#[cfg(feature = "bin")]
+pub mod telemetry;
 
 pub use client::{Client, Peer, PublicUrl, TrustedProxies};
 pub use gate::{Gate, GateBuilder, GateLayer, GateService, Grant, PathPattern, Refusal, Route, Rule};

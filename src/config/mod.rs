@@ -13,10 +13,11 @@
 //!     [session]
 //!     idle_timeout = "12x"
 //! "#;
-//! let problems = Config::parse(text, "config.toml", &Environment::default()).unwrap_err();
-//! assert!(problems.to_string().starts_with(
+//! let problems = Config::parse(text, "config.toml", &Environment::default()).unwrap_err().to_string();
+//! assert!(problems.contains(
 //!     r#"config.toml:4: session.idle_timeout: "12x" is not a duration; write it like "15m", "12h" or "7d""#,
 //! ));
+//! assert!(problems.contains("config.toml:3: session.secret: is missing"));
 //! ```
 
 mod environment;
@@ -37,7 +38,7 @@ mod unavailable;
 
 use std::io::ErrorKind;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 
@@ -62,6 +63,8 @@ const DEFAULT_FILE: &str = "config.toml";
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Config {
+    /// The file it comes from; `None` if the environment alone was enough.
+    pub file: Option<PathBuf>,
     /// Who may enter, and how they sign in.
     pub gate: GateSettings,
     /// How clients are served.
@@ -91,8 +94,9 @@ impl Config {
     /// # Errors
     /// [`Problems`]: all there are.
     pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Self, Problems> {
-        let (text, file) = find(path, environment)?;
-        Self::parse(&text, &file, environment)
+        let found = find(path, environment)?;
+        let parts = read(&found.text, &found.name, environment, For::Program)?;
+        parts.into_config(found.file, &found.name)
     }
 
     /// Reads a file's text. `file` is its path: what problems call it, and where
@@ -101,7 +105,7 @@ impl Config {
     /// # Errors
     /// [`Problems`]: all there are.
     pub fn parse(text: &str, file: &str, environment: &Environment) -> Result<Self, Problems> {
-        read(text, file, environment, For::Program)?.into_config(file)
+        read(text, file, environment, For::Program)?.into_config(Some(file.into()), file)
     }
 }
 
@@ -115,43 +119,44 @@ impl Gate {
     /// start.
     pub async fn from_config(path: impl AsRef<Path>) -> Result<Self, FromConfigError> {
         let environment = Environment::of_process();
-        let (text, file) = find(Some(path.as_ref()), &environment)?;
-        let settings = read(&text, &file, &environment, For::Layer)?.gate;
+        let found = find(Some(path.as_ref()), &environment)?;
+        let settings = read(&found.text, &found.name, &environment, For::Layer)?.gate;
         let gate = Self::new(settings, Clock::default())?;
         gate.discover_at_start().await?;
         Ok(gate)
     }
 }
 
-/// The file's text, and what to call it.
-fn find(path: Option<&Path>, environment: &Environment) -> Result<(String, String), Problems> {
-    let named = path.unwrap_or(Path::new(DEFAULT_FILE));
-    let file = named.display().to_string();
-    let error = match std::fs::read_to_string(named) {
-        Ok(text) => return Ok((text, file)),
-        Err(error) => error,
+/// A configuration's text, and where it is from.
+struct Found {
+    text: String,
+    /// What problems call it.
+    name: String,
+    file: Option<PathBuf>,
+}
+
+fn find(path: Option<&Path>, environment: &Environment) -> Result<Found, Problems> {
+    let file = path.unwrap_or(Path::new(DEFAULT_FILE));
+    let name = file.display().to_string();
+    let kind = match std::fs::read_to_string(file) {
+        Ok(text) => return Ok(Found { text, name, file: Some(file.to_owned()) }),
+        Err(error) => error.kind(),
     };
-    let not_there = error.kind() == ErrorKind::NotFound;
-    match path {
-        None if not_there && (Space::is(environment) || environment.configures()) => {
-            Ok((String::new(), "environment".to_owned()))
+    let enough = path.is_none() && (Space::is(environment) || environment.configures());
+    let message = match kind {
+        ErrorKind::NotFound if enough => {
+            return Ok(Found { text: String::new(), name: "environment".to_owned(), file: None });
         }
-        None if not_there => Err(Problems::one(
-            &file,
-            "is not in the working directory, and no HUGGATE_ variable says what it would; \
-             name a file with --config, or make one from the annotated config.toml of huggate's repository"
-                .to_owned(),
-        )),
-        Some(_) if not_there => Err(Problems::one(&file, "does not exist".to_owned())),
-        Some(_) | None => {
-            let why = if error.kind() == ErrorKind::InvalidData {
-                "it is not UTF-8".to_owned()
-            } else {
-                error.kind().to_string()
-            };
-            Err(Problems::one(&file, format!("cannot be read: {why}")))
+        ErrorKind::NotFound if path.is_none() => {
+            "is not in the working directory, and no HUGGATE_ variable stands in for it; name a file with \
+             --config, or begin with the annotated config.toml of huggate's repository"
+                .to_owned()
         }
-    }
+        ErrorKind::NotFound => "does not exist".to_owned(),
+        ErrorKind::InvalidData => "cannot be read: it is not UTF-8".to_owned(),
+        kind => format!("cannot be read: {kind}"),
+    };
+    Err(Problems::one(&name, message))
 }
 
 /// Who asks: the program needs an upstream, the layer does not.
@@ -172,17 +177,14 @@ struct Parts {
 
 impl Parts {
     #[cfg(feature = "proxy")]
-    fn into_config(self, file: &str) -> Result<Config, Problems> {
-        match self.upstream {
-            Some(upstream) => Ok(Config { gate: self.gate, server: self.server, upstream }),
-            None => Err(Problems::one(file, "upstream: is missing".to_owned())),
-        }
+    fn into_config(self, file: Option<PathBuf>, name: &str) -> Result<Config, Problems> {
+        let upstream = self.upstream.ok_or_else(|| Problems::one(name, "has no upstream".to_owned()))?;
+        Ok(Config { file, gate: self.gate, server: self.server, upstream })
     }
 
     #[cfg(not(feature = "proxy"))]
-    #[expect(clippy::unnecessary_wraps, reason = "the proxy's settings may be missing")]
-    fn into_config(self, _: &str) -> Result<Config, Problems> {
-        Ok(Config { gate: self.gate })
+    fn into_config(self, file: Option<PathBuf>, _: &str) -> Result<Config, Problems> {
+        Ok(Config { file, gate: self.gate })
     }
 }
 

@@ -83,7 +83,9 @@ impl Report {
             Place::Variable(name) => (name.clone(), None),
             Place::File => (self.file.clone(), None),
         };
-        let problem = Problem { source, line, key: key.to_owned(), message: message.into() };
+        // A quoted key can hold anything; a problem is one line.
+        let key = key.replace(char::is_control, "?");
+        let problem = Problem { source, line, key, message: message.into() };
         let mut found = self.found.borrow_mut();
         if !found.contains(&problem) {
             found.push(problem);

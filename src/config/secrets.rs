@@ -86,7 +86,7 @@ fn given<'a>(table: &Table<'a>, name: &str, folder: &Path) -> Option<Vec<Given<'
             let text = match read_file(&path) {
                 Ok(text) => text,
                 Err(why) => {
-                    field.problem(format!("{} {why}", path.display()));
+                    field.problem(format!("{path:?} {why}"));
                     return None;
                 }
             };

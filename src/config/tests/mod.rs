@@ -2,6 +2,7 @@
 
 mod access;
 mod environment;
+mod odd;
 mod problems;
 mod reference;
 mod secrets;
@@ -49,4 +50,18 @@ fn problems(text: &str, environment: &Environment) -> String {
         Ok(_) => String::new(),
         Err(problems) => problems.to_string(),
     }
+}
+
+#[tokio::test]
+async fn a_gate_is_made_of_a_file_though_the_provider_is_down() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gate.toml");
+    // Bound and let go of: nothing listens there.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let provider = format!("[provider]\nclient_id = \"id\"\nissuer = \"http://127.0.0.1:{port}\"\n");
+    std::fs::write(&file, with(&provider)).unwrap();
+    let gate = crate::Gate::from_config(&file).await;
+    assert!(gate.is_ok(), "{gate:?}");
+    let none = crate::Gate::from_config(folder.path().join("none.toml")).await;
+    assert!(none.is_err_and(|error| error.to_string().ends_with("none.toml: does not exist")));
 }

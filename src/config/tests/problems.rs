@@ -68,7 +68,7 @@ fn each_mistake_about_the_provider_is_named() {
         ),
         (
             "client_id = \"id\"\nclient_secret_file = \"no/such/file\"",
-            "provider.client_secret_file: no/such/file does not exist",
+            "provider.client_secret_file: \"no/such/file\" does not exist",
         ),
         (
             "client_id = \"id\"\nscope = \"profile\"",

@@ -58,17 +58,17 @@ fn each_mistake_about_a_secret_is_named() {
             "session.secret: is the published example, with which anybody signs in; `huggate secret` prints one"
                 .to_owned(),
         ),
-        ("secret_file = \"/no/such\"".to_owned(), "session.secret_file: /no/such does not exist".to_owned()),
-        (format!("secret_file = {:?}", at("empty")), format!("session.secret_file: {} is empty", at("empty"))),
+        ("secret_file = \"/no/such\"".to_owned(), "session.secret_file: \"/no/such\" does not exist".to_owned()),
+        (format!("secret_file = {:?}", at("empty")), format!("session.secret_file: {:?} is empty", at("empty"))),
         (
             format!("secret_file = {:?}", at("short")),
             "session.secret_file: holds 2 bytes, and at least 32 random ones are needed; `huggate secret` prints one"
                 .to_owned(),
         ),
-        (format!("secret_file = {long:?}"), format!("session.secret_file: {long} is too long to be a secret")),
+        (format!("secret_file = {long:?}"), format!("session.secret_file: {long:?} is too long to be a secret")),
         (
             format!("secret_file = {:?}", at("")),
-            format!("session.secret_file: {} cannot be read: is a directory", at("")),
+            format!("session.secret_file: {:?} cannot be read: is a directory", at("")),
         ),
     ] {
         let found = problems(&session(&rest), &Environment::default());

@@ -1,0 +1,237 @@
+//! `huggate check`: every problem of a configuration, or what it amounts to.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use huggate::clock::Clock;
+use huggate::config::{Config, Environment};
+use huggate::gate::{Access, RouteAccess};
+use huggate::upstream::UpstreamUrl;
+use huggate::{Gate, Route, Rule};
+
+/// What came of a check; each holds the text to print.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Checked {
+    /// Nothing is wrong.
+    Fine(String),
+    /// The configuration has problems.
+    Wrong(String),
+    /// The configuration is fine, and the provider cannot be used.
+    NoProvider(String),
+}
+
+impl Checked {
+    /// The program's exit status.
+    pub(crate) fn exit_status(&self) -> u8 {
+        match self {
+            Self::Fine(_) => 0,
+            Self::NoProvider(_) => 1,
+            Self::Wrong(_) => 2,
+        }
+    }
+}
+
+/// Reads the configuration as `serve` would; `online` asks the provider too.
+pub(crate) async fn check(path: Option<&Path>, online: bool, environment: &Environment) -> Checked {
+    let config = match Config::load(path, environment) {
+        Ok(config) => config,
+        Err(problems) => return Checked::Wrong(problems.to_string()),
+    };
+    let name = config.file.as_ref().map_or("the environment".to_owned(), |file| file.display().to_string());
+    let unreadable = unreadable(&config, &name);
+    if !unreadable.is_empty() {
+        return Checked::Wrong(unreadable.join("\n"));
+    }
+    let mut text = format!("{name} is fine:\n{}", summary(&config));
+    let issuer = config.gate.provider.issuer.as_str().to_owned();
+    let gate = match Gate::new(config.gate, Clock::default()) {
+        Ok(gate) => gate,
+        Err(error) => return Checked::Wrong(format!("{name}: {error}")),
+    };
+    if !online {
+        return Checked::Fine(text);
+    }
+    match gate.discover().await {
+        Ok(()) => {
+            row(&mut text, "provider", &format!("{issuer} answers"));
+            Checked::Fine(text)
+        }
+        Err((reason, _)) => {
+            row(&mut text, "provider", &format!("{issuer} cannot be used: {reason}"));
+            Checked::NoProvider(text)
+        }
+    }
+}
+
+/// The files that the server will open, as far as it could not.
+fn unreadable(config: &Config, name: &str) -> Vec<String> {
+    let tls = config.server.tls.as_ref();
+    let files = [
+        ("tls.cert_file", tls.map(|tls| &tls.cert_file)),
+        ("tls.key_file", tls.map(|tls| &tls.key_file)),
+        ("upstream_tls.ca_file", config.upstream.ca_file.as_ref()),
+    ];
+    let problem = |(key, path): (&str, Option<&std::path::PathBuf>)| {
+        let path = path?;
+        let kind = std::fs::File::open(path).err()?.kind();
+        Some(format!("{name}: {key}: {path:?} cannot be read: {kind}"))
+    };
+    files.into_iter().filter_map(problem).collect()
+}
+
+/// What a configuration amounts to, a row a subject.
+fn summary(config: &Config) -> String {
+    let gate = &config.gate;
+    let mut text = String::new();
+    let listen: Vec<String> = config.server.listen.iter().map(ToString::to_string).collect();
+    row(&mut text, "public URL", gate.public_url.as_str());
+    let callback = format!("{}{}/callback", gate.public_url.as_str(), gate.prefix);
+    row(&mut text, "callback URL", &format!("{callback} (register it with the app at Hugging Face)"));
+    row(&mut text, "listens on", &listen.join(", "));
+    row(&mut text, "upstream", &config.upstream.default.to_string());
+    row(&mut text, "scopes", &gate.provider.scope);
+    row(&mut text, "may enter", &allowed(&gate.access));
+    if !gate.deny.is_empty() {
+        row(&mut text, "may not", &any_of(&gate.deny));
+    }
+    for (index, route) in gate.routes.iter().enumerate() {
+        let upstream = config.upstream.routes.get(index).and_then(Option::as_ref);
+        row(&mut text, if index == 0 { "routes" } else { "" }, &describe(route, upstream));
+    }
+    text
+}
+
+fn row(text: &mut String, subject: &str, what: &str) {
+    // Writing to a text cannot fail.
+    let _ = writeln!(text, "  {subject:<12}  {what}");
+}
+
+/// A route on one line: what it is for, who may enter, where it leads.
+fn describe(route: &Route, upstream: Option<&UpstreamUrl>) -> String {
+    let mut text = String::new();
+    for method in &route.methods {
+        text.push_str(method.as_str());
+        text.push(' ');
+    }
+    text.push_str(route.host.as_deref().unwrap_or_default());
+    match &route.path {
+        Some(path) => text.push_str(&path.to_string()),
+        None => text.push_str("/**"),
+    }
+    text.push_str(": ");
+    text.push_str(&match &route.access {
+        RouteAccess::Public => "everybody, signed in or not".to_owned(),
+        RouteAccess::Own(access) => allowed(access),
+        _ => "as everywhere".to_owned(),
+    });
+    if !route.deny.is_empty() {
+        text.push_str(&format!("; not {}", any_of(&route.deny)));
+    }
+    if let Some(upstream) = upstream {
+        text.push_str(&format!("; to {upstream}"));
+    }
+    text
+}
+
+fn allowed(access: &Access) -> String {
+    match access {
+        Access::Rules(rules) => any_of(rules),
+        _ => "every Hugging Face account".to_owned(),
+    }
+}
+
+fn any_of(rules: &[Rule]) -> String {
+    rules.iter().map(ToString::to_string).collect::<Vec<_>>().join("; or ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIG: &str = r#"
+public_url = "https://app.example.com"
+upstream = "http://127.0.0.1:7860"
+[provider]
+client_id = "id"
+[session]
+secret = "8f3a1c5e7d9b0246813579acefbd0246f1e2d3c4b5a697887766554433221100"
+[access]
+allow = [{ org = "acme" }, { user = "ada" }]
+deny = [{ user = "mallory" }]
+[[route]]
+path = "/health"
+public = true
+[[route]]
+host = "mlflow.example.com"
+path = "/admin/**"
+methods = ["GET", "POST"]
+allow = [{ org = "acme", role = "admin" }]
+upstream = "http://127.0.0.1:5000"
+"#;
+
+    async fn checked(text: &str, online: bool) -> (Checked, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        std::fs::write(&path, text).unwrap();
+        (check(Some(&path), online, &Environment::default()).await, path.display().to_string())
+    }
+
+    #[tokio::test]
+    async fn a_sound_file_is_summed_up() {
+        let (checked, path) = checked(CONFIG, false).await;
+        let expected = format!(
+            "{path} is fine:
+  public URL    https://app.example.com
+  callback URL  https://app.example.com/oauth2/callback (register it with the app at Hugging Face)
+  listens on    127.0.0.1:4180
+  upstream      http://127.0.0.1:7860
+  scopes        openid profile read-memberships
+  may enter     a member of acme; or the account ada
+  may not       the account mallory
+  routes        /health: everybody, signed in or not
+                GET POST mlflow.example.com/admin/**: a member of acme with the role admin or above; to http://127.0.0.1:5000
+"
+        );
+        assert_eq!(checked.exit_status(), 0);
+        assert_eq!(checked, Checked::Fine(expected));
+    }
+
+    #[tokio::test]
+    async fn problems_come_one_on_a_line() {
+        let (checked, path) = checked(&CONFIG.replace("allow =", "alow ="), false).await;
+        assert_eq!(checked.exit_status(), 2);
+        let Checked::Wrong(text) = checked else { panic!("{checked:?}") };
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines.iter().all(|line| line.starts_with(&path)), "{text}");
+        let misspelt = format!("{path}:9: access.alow: unknown key; did you mean `allow`?");
+        assert!(lines.len() > 1 && lines.contains(&misspelt.as_str()), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_is_not_there_is_a_problem() {
+        let (checked, path) =
+            checked(&format!("{CONFIG}[tls]\ncert_file = \"/no/cert\"\nkey_file = \"/no/key\"\n"), false)
+                .await;
+        assert_eq!(
+            checked,
+            Checked::Wrong(format!(
+                "{path}: tls.cert_file: \"/no/cert\" cannot be read: entity not found\n\
+                 {path}: tls.key_file: \"/no/key\" cannot be read: entity not found"
+            ))
+        );
+    }
+
+    #[tokio::test]
+    async fn online_asks_the_provider() {
+        // Nothing listens on the port: it was bound, and let go of.
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let issuer = format!("[provider]\nissuer = \"http://127.0.0.1:{port}\"\n");
+        let (checked, _) = checked(&CONFIG.replace("[provider]\n", &issuer), true).await;
+        assert_eq!(checked.exit_status(), 1);
+        let Checked::NoProvider(text) = checked else { panic!("{checked:?}") };
+        assert!(
+            text.contains(&format!("  provider      http://127.0.0.1:{port} cannot be used: ")),
+            "{text}"
+        );
+    }
+}
