@@ -27,8 +27,6 @@ pub(crate) use opened::Opened;
 pub use store::StoreSettings;
 pub(crate) use store::{Store, StoreDown};
 
-/// How many opened sessions are kept ready. One takes about 4 kB.
-const OPENED: usize = 8_192;
 /// How many characters of a sealed text tell it from all others: version, key id
 /// and nonce are 17 bytes, and 24 characters of base64 hold 18.
 const HANDLE: usize = 24;
@@ -50,6 +48,9 @@ pub struct SessionSettings {
     pub max_age: Duration,
     /// Where sessions are kept.
     pub store: StoreSettings,
+    /// How many opened sessions are kept ready, so that their requests neither
+    /// decrypt nor sign. One takes about 4 kB.
+    pub ready: usize,
 }
 
 impl SessionSettings {
@@ -63,6 +64,7 @@ impl SessionSettings {
             idle_timeout: Duration::from_secs(12 * 3600),
             max_age: Duration::from_secs(7 * 24 * 3600),
             store: StoreSettings::Cookie,
+            ready: 8_192,
         }
     }
 }
@@ -153,7 +155,7 @@ impl Sessions {
                 StoreSettings::Memory => Some(Store::Memory(store::Memory::default())),
             },
             register: Register::default(),
-            opened: quick_cache::sync::Cache::new(OPENED),
+            opened: quick_cache::sync::Cache::new(settings.ready),
             clock,
         }
     }
