@@ -1,5 +1,127 @@
-//! The program.
+//! The program: arguments to command, exit status, and the only prints.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use huggate::config::Environment;
+use huggate::telemetry::{self, LogFormat};
 
 mod commands;
 
-fn main() {}
+use commands::Failure;
+use commands::check::Checked;
+
+/// Sign in with Hugging Face, in front of any web app.
+#[derive(Debug, Parser)]
+#[command(name = "huggate", version, about, long_about = None, after_help = "Without a command it is `huggate serve`. Try it offline: huggate demo")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    log: LogArguments,
+}
+
+#[derive(Debug, Args)]
+struct LogArguments {
+    /// What to log: a level (error, warn, info, debug), or target=level pairs
+    #[arg(long, global = true, env = "HUGGATE_LOG", value_name = "FILTER")]
+    log: Option<String>,
+    /// How log lines look
+    #[arg(long, global = true, env = "HUGGATE_LOG_FORMAT", value_enum, default_value = "pretty")]
+    log_format: Format,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Format {
+    Pretty,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the proxy in front of your app
+    Serve(commands::serve::Arguments),
+    /// Everything in one process, offline: a stand-in for huggingface.co, a sample app, the gate
+    Demo(commands::demo::Arguments),
+    /// The stand-in for huggingface.co alone, to develop an app against
+    #[command(after_help = commands::hub::people())]
+    Hub(commands::hub::Arguments),
+    /// Say everything that is wrong with the configuration, at once
+    Check {
+        #[command(flatten)]
+        config: ConfigArgument,
+        /// Ask the provider too: its metadata, its keys
+        #[arg(long)]
+        online: bool,
+    },
+    /// Print a fresh session secret
+    Secret,
+    /// Print a completion script: huggate completions bash > /etc/bash_completion.d/huggate
+    Completions {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Which configuration to read.
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgument {
+    /// The configuration file; config.toml in this folder unless given
+    #[arg(long, short, env = "HUGGATE_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[expect(clippy::print_stderr, reason = "the one place that prints")]
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments) {
+        Ok(text) => {
+            // A reader that left early, as `head` does, is no failure.
+            let _ = write!(std::io::stdout(), "{text}");
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            let (status, text) = match failure {
+                Failure::Configuration(text) => (2, text),
+                Failure::Run(text) => (1, text),
+            };
+            if !text.is_empty() {
+                eprintln!("{}", text.trim_end());
+            }
+            ExitCode::from(status)
+        }
+    }
+}
+
+/// Runs a command; what it returns is printed.
+fn run(arguments: Arguments) -> Result<String, Failure> {
+    let format = match arguments.log.log_format {
+        Format::Pretty => LogFormat::Pretty,
+        Format::Json => LogFormat::Json,
+    };
+    telemetry::start(format, arguments.log.log.as_deref()).map_err(Failure::Configuration)?;
+    // For whatever in this process asks for TLS without saying whose; an error
+    // says that somebody was first.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let environment = Environment::of_process();
+    match arguments.command {
+        None => commands::serve::run(&commands::serve::Arguments::default(), &environment),
+        Some(Command::Serve(arguments)) => commands::serve::run(&arguments, &environment),
+        Some(Command::Demo(arguments)) => commands::demo::run(&arguments),
+        Some(Command::Hub(arguments)) => commands::hub::run(&arguments),
+        Some(Command::Check { config, online }) => {
+            let check = commands::check::check(config.config.as_deref(), online, &environment);
+            match commands::runtime()?.block_on(check) {
+                Checked::Fine(text) => Ok(text),
+                Checked::NoProvider(text) => Err(Failure::Run(text)),
+                Checked::Wrong(text) => Err(Failure::Configuration(text)),
+            }
+        }
+        Some(Command::Secret) => Ok(commands::secret::secret() + "\n"),
+        Some(Command::Completions { shell }) => {
+            Ok(commands::completions::completions(shell, &mut Arguments::command()))
+        }
+    }
+}

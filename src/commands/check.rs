@@ -20,17 +20,6 @@ pub(crate) enum Checked {
     NoProvider(String),
 }
 
-impl Checked {
-    /// The program's exit status.
-    pub(crate) fn exit_status(&self) -> u8 {
-        match self {
-            Self::Fine(_) => 0,
-            Self::NoProvider(_) => 1,
-            Self::Wrong(_) => 2,
-        }
-    }
-}
-
 /// Reads the configuration as `serve` would; `online` asks the provider too.
 pub(crate) async fn check(path: Option<&Path>, online: bool, environment: &Environment) -> Checked {
     let config = match Config::load(path, environment) {

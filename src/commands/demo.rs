@@ -1,0 +1,134 @@
+//! `huggate demo`: the stand-in, a sample app, and the gate in front of it, in one
+//! process, offline.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use clap::Args;
+use huggate::clock::Clock;
+use huggate::hub::{Client, Hub, Settings};
+use huggate::keys::Secret;
+use huggate::proxy::Proxy;
+use huggate::server::{Running, Server, ServerSettings};
+use huggate::upstream::{Upstream, UpstreamSettings, UpstreamUrl};
+use huggate::{Gate, PathPattern, Role, Route, Rule};
+
+use super::serve::until_stopped;
+use super::{Failure, asked_to_stop, demo_app, listen, runtime, say};
+
+/// Arguments of `huggate demo`.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Where to listen; an address of this machine alone
+    #[arg(long, default_value = "127.0.0.1:4180", value_name = "ADDR")]
+    listen: SocketAddr,
+}
+
+/// Runs until it is asked to stop.
+pub(crate) fn run(arguments: &Arguments) -> Result<String, Failure> {
+    if !arguments.listen.ip().is_loopback() {
+        return Err(Failure::Configuration(format!(
+            "--listen {}: the demo lets anybody be anybody, so it listens on this machine alone (127.0.0.1 or [::1])",
+            arguments.listen
+        )));
+    }
+    runtime()?.block_on(serve(arguments.listen))
+}
+
+async fn serve(addr: SocketAddr) -> Result<String, Failure> {
+    let failed = |error: &dyn std::fmt::Display| Failure::Run(error.to_string());
+    let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let listener = listen(addr).await?;
+    let public_url = format!("http://{}", listener.local_addr().map_err(|error| failed(&error))?);
+
+    let hub =
+        Hub::start(listen(anywhere).await?, Settings::default()).await.map_err(|error| failed(&error))?;
+    let callback = format!("{public_url}/oauth2/callback");
+    let client = Client { name: "The huggate demo".to_owned(), ..Client::for_development("demo") };
+    let (id, secret) = (client.id.clone(), client.secret.clone().unwrap_or_default());
+    hub.register(Client { redirect_uris: vec![callback], ..client });
+
+    let app = listen(anywhere).await?;
+    let app_url = format!("http://{}", app.local_addr().map_err(|error| failed(&error))?);
+    let running = Running::default();
+    let stopped = running.stop.clone().cancelled_owned();
+    let gate_of_app = demo_app::Gate { public_url: public_url.clone() };
+    running.tasks.spawn(async move {
+        if let Err(error) = demo_app::serve(app, gate_of_app, stopped).await {
+            tracing::error!(%error, "the sample app ended");
+        }
+    });
+
+    let acme = || Rule::org("acme");
+    let pattern = |text| PathPattern::parse(text).map_err(|error| failed(&error));
+    let gate = Gate::builder()
+        .public_url(&public_url)
+        .issuer(hub.issuer())
+        .client(id, secret)
+        .secret(Secret::generate())
+        .scope("openid profile email read-memberships")
+        .allow(acme())
+        .route(Route::path(pattern("/public/**")?).public())
+        .route(Route::path(pattern("/admin/**")?).allow(vec![acme().with_role(Role::Admin)]))
+        .clock(Clock::system())
+        .build()
+        .await
+        .map_err(|error| failed(&error))?;
+    let upstream = UpstreamSettings {
+        default: UpstreamUrl::parse(&app_url).map_err(|error| failed(&error))?,
+        routes: Vec::new(),
+        connect_timeout: Duration::from_secs(5),
+        response_timeout: Duration::from_secs(60),
+        ca_file: None,
+        body_bytes: None,
+    };
+    let upstream = Upstream::new(&upstream, running.tasks.clone(), running.stop.clone())
+        .map_err(|error| failed(&error))?;
+    let server = ServerSettings {
+        listen: vec![addr],
+        tls: None,
+        header_timeout: Duration::from_secs(10),
+        idle_timeout: Duration::from_secs(75),
+        drain_timeout: Duration::from_secs(2),
+        header_bytes: 64 * 1024,
+        connections: 1_000,
+    };
+    let server = Server::new(server, running.clone()).map_err(|error| failed(&error))?;
+    say(&welcome(&public_url, hub.issuer()));
+    until_stopped(Proxy::new(gate, upstream), server, vec![listener], running, asked_to_stop()).await;
+    hub.stop().await;
+    Ok("\nThe demo is over.\n".to_owned())
+}
+
+/// What a newcomer needs to know.
+fn welcome(public_url: &str, issuer: &str) -> String {
+    format!(
+        "
+  huggate demo: a sample app behind Sign in with Hugging Face.
+  All of it runs here, offline. Nobody needs an account or a password.
+
+  Open   {public_url}
+
+  You are sent to a stand-in for huggingface.co ({issuer}), where
+  you choose who to be. The app is open to members of the organisation acme:
+
+    ada    admin of acme             gets in, and into /admin
+    ben    may read in acme          gets in; tick acme on the consent page
+    cleo   acme asks for her SSO     is told what is missing
+    dan    member of nothing         is told who may enter
+    joerg  Jörg Müller-李            a name that is not ASCII
+    eve    in 300 organisations      and still a small cookie
+
+  Try
+    - {public_url}/reports/42?tab=2   a deep link is kept across the sign-in
+    - {public_url}/admin              for admins of acme
+    - {public_url}/public/hello       open to everybody
+    - curl -i {public_url}/           a program gets 401 and JSON, not a redirect
+    - {public_url}/oauth2/userinfo    who am I
+    - sign out in one tab and watch the stream and the socket end in another
+
+  Ctrl-C ends it.
+
+"
+    )
+}
