@@ -1,0 +1,141 @@
+//! What the gate itself costs, without sockets: a request in, the same request
+//! with identity out. `cargo bench --bench decide`
+//!
+//! - `public`: nobody, a public route; the floor.
+//! - `signed in`: the session was opened before, as in all but the first request.
+//! - `opened anew`: the cookie is decrypted and read, and headers are made ready.
+//!   Without the assertion, whose signing (about 30 µs) comes once in four
+//!   minutes for each session.
+
+use std::convert::Infallible;
+use std::hint::black_box;
+
+use bytes::Bytes;
+use criterion::{BatchSize, Criterion};
+use futures_util::FutureExt;
+use http::{Request, Response};
+use http_body_util::Full;
+use huggate::clock::Clock;
+use huggate::hub::{Client, Hub, Settings};
+use huggate::identity::AssertionSettings;
+use huggate::{Gate, GateBuilder, PathPattern, Route, Rule};
+
+const SECRET: &str = "5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e";
+
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let hub = runtime.block_on(hub())?;
+    let gate = runtime.block_on(builder(&hub).build())?;
+    let cookie = runtime.block_on(sign_in(&gate))?;
+    let off = || AssertionSettings { enabled: false, ..AssertionSettings::default() };
+    let unsigned = runtime.block_on(builder(&hub).assertion(off()).build())?;
+    let forgetful =
+        runtime.block_on(builder(&hub).assertion(off()).session(|session| session.ready = 0).build())?;
+
+    let mut criterion = Criterion::default().configure_from_args();
+    let mut group = criterion.benchmark_group("gate");
+    let _runtime = runtime.enter();
+    let public = || request("/public/x", None);
+    let signed_in = || request("/x", Some(&cookie));
+    let batch = BatchSize::SmallInput;
+    group.bench_function("public", |b| b.iter_batched(public, |request| handle(&gate, request), batch));
+    group.bench_function("signed in", |b| b.iter_batched(signed_in, |request| handle(&gate, request), batch));
+    group.bench_function("signed in, no assertion", |b| {
+        b.iter_batched(signed_in, |request| handle(&unsigned, request), batch);
+    });
+    group.bench_function("opened anew, no assertion", |b| {
+        b.iter_batched(signed_in, |request| handle(&forgetful, request), batch);
+    });
+    group.finish();
+    criterion.final_summary();
+    Ok(())
+}
+
+async fn hub() -> Result<Hub, Failure> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let hub = Hub::start(listener, Settings::default()).await?;
+    hub.register(Client::confidential(
+        "bench",
+        "secret",
+        "Benchmark",
+        &["http://127.0.0.1:1/oauth2/callback"],
+    ));
+    hub.consent("ada", "bench", &["acme", "example-labs"]);
+    Ok(hub)
+}
+
+fn builder(hub: &Hub) -> GateBuilder {
+    let builder = Gate::builder()
+        .public_url("http://127.0.0.1:1")
+        .issuer(hub.issuer())
+        .client("bench", "secret")
+        .secret(SECRET)
+        .scope("openid profile email read-memberships")
+        .allow(Rule::org("acme"))
+        .clock(Clock::system());
+    match PathPattern::parse("/public/**") {
+        Ok(path) => builder.route(Route::path(path).public()),
+        Err(_) => builder,
+    }
+}
+
+/// Goes the whole way once; returns the session's cookie.
+async fn sign_in(gate: &Gate) -> Result<String, Failure> {
+    let (mut parts, body) = request("/x", None).into_parts();
+    parts.headers.insert("sec-fetch-mode", "navigate".parse()?);
+    let begun = gate.handle(Request::from_parts(parts, body), app).await?;
+    let authorize = begun.headers().get("location").ok_or("not redirected")?.to_str()?.to_owned();
+    let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
+    let consented = http.get(authorize).header("cookie", "hub_user=ada").send().await?;
+    let callback = consented.headers().get("location").ok_or("the stand-in asks for consent")?.to_str()?;
+    let callback = callback.strip_prefix("http://127.0.0.1:1").ok_or("the callback is elsewhere")?;
+    let done = gate.handle(request(callback, Some(&cookies(&begun))), app).await?;
+    let session = cookies(&done);
+    session
+        .split("; ")
+        .find(|pair| pair.starts_with("huggate="))
+        .map(str::to_owned)
+        .ok_or("no session".into())
+}
+
+fn cookies<B>(response: &Response<B>) -> String {
+    let lines = response.headers().get_all("set-cookie").iter().filter_map(|line| line.to_str().ok());
+    lines.filter_map(|line| line.split(';').next()).collect::<Vec<_>>().join("; ")
+}
+
+/// A request with the headers that a browser sends.
+fn request(target: &str, cookie: Option<&str>) -> Request<Full<Bytes>> {
+    let mut request = Request::builder()
+        .uri(target)
+        .header("host", "127.0.0.1:1")
+        .header(
+            "user-agent",
+            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0",
+        )
+        .header("accept", "*/*")
+        .header("accept-encoding", "gzip, deflate, br, zstd")
+        .header("accept-language", "en-GB,en;q=0.9")
+        .header("referer", "http://127.0.0.1:1/")
+        .header("sec-fetch-site", "same-origin")
+        .header("sec-fetch-dest", "empty");
+    if let Some(cookie) = cookie {
+        request = request.header("cookie", format!("theme=dark; {cookie}; _ga=GA1.1.1234567890.1234567890"));
+    }
+    request.body(Full::default()).unwrap_or_default()
+}
+
+async fn app(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Infallible> {
+    black_box(&request);
+    Ok(Response::default())
+}
+
+/// The gate waits for nothing here, so one poll is all there is.
+fn handle(gate: &Gate, request: Request<Full<Bytes>>) -> u16 {
+    match gate.handle(request, app).now_or_never() {
+        Some(Ok(response)) => response.status().as_u16(),
+        Some(Err(never)) => match never {},
+        None => 0,
+    }
+}
