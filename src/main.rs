@@ -19,6 +19,9 @@ use commands::check::Checked;
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
+    /// The configuration file; config.toml in this folder unless given
+    #[arg(long, short, global = true, env = "HUGGATE_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
     #[command(flatten)]
     log: LogArguments,
 }
@@ -42,7 +45,7 @@ enum Format {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the proxy in front of your app
-    Serve(commands::serve::Arguments),
+    Serve,
     /// Everything in one process, offline: a stand-in for huggingface.co, a sample app, the gate
     Demo(commands::demo::Arguments),
     /// The stand-in for huggingface.co alone, to develop an app against
@@ -50,8 +53,6 @@ enum Command {
     Hub(commands::hub::Arguments),
     /// Say everything that is wrong with the configuration, at once
     Check {
-        #[command(flatten)]
-        config: ConfigArgument,
         /// Ask the provider too: its metadata, its keys
         #[arg(long)]
         online: bool,
@@ -63,14 +64,6 @@ enum Command {
         /// For which shell
         shell: clap_complete::Shell,
     },
-}
-
-/// Which configuration to read.
-#[derive(Debug, Args)]
-pub(crate) struct ConfigArgument {
-    /// The configuration file; config.toml in this folder unless given
-    #[arg(long, short, env = "HUGGATE_CONFIG", value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
 }
 
 #[expect(clippy::print_stderr, reason = "the one place that prints")]
@@ -106,13 +99,13 @@ fn run(arguments: Arguments) -> Result<String, Failure> {
     // says that somebody was first.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let environment = Environment::of_process();
+    let config = arguments.config.as_deref();
     match arguments.command {
-        None => commands::serve::run(&commands::serve::Arguments::default(), &environment),
-        Some(Command::Serve(arguments)) => commands::serve::run(&arguments, &environment),
+        None | Some(Command::Serve) => commands::serve::run(config, &environment),
         Some(Command::Demo(arguments)) => commands::demo::run(&arguments),
         Some(Command::Hub(arguments)) => commands::hub::run(&arguments),
-        Some(Command::Check { config, online }) => {
-            let check = commands::check::check(config.config.as_deref(), online, &environment);
+        Some(Command::Check { online }) => {
+            let check = commands::check::check(config, online, &environment);
             match commands::runtime()?.block_on(check) {
                 Checked::Fine(text) => Ok(text),
                 Checked::NoProvider(text) => Err(Failure::Run(text)),

@@ -1,6 +1,7 @@
 //! `huggate serve`: the proxy.
 
-use clap::Args;
+use std::path::Path;
+
 use huggate::clock::Clock;
 use huggate::config::{Config, Environment};
 use huggate::gate::Gate;
@@ -11,18 +12,9 @@ use huggate::upstream::Upstream;
 use tokio::net::TcpListener;
 
 use super::{Failure, asked_to_stop, listen, runtime};
-use crate::ConfigArgument;
-
-/// Arguments of `huggate serve`.
-#[derive(Debug, Default, Args)]
-pub(crate) struct Arguments {
-    #[command(flatten)]
-    config: Option<ConfigArgument>,
-}
 
 /// Runs until it is asked to stop.
-pub(crate) fn run(arguments: &Arguments, environment: &Environment) -> Result<String, Failure> {
-    let path = arguments.config.as_ref().and_then(|argument| argument.config.as_deref());
+pub(crate) fn run(path: Option<&Path>, environment: &Environment) -> Result<String, Failure> {
     let config =
         Config::load(path, environment).map_err(|problems| Failure::Configuration(problems.to_string()))?;
     runtime()?.block_on(async {
