@@ -2,4 +2,25 @@
 #![cfg(feature = "hub")]
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails says where")]
 
+// The vocabulary of the tests: a hub, an app, a gate in front of it, browsers.
+mod world;
+
+// The stand-in for huggingface.co itself.
 mod hub;
+
+// From nobody to somebody, and back.
+mod callback;
+mod id_token;
+mod provider_down;
+mod return_to;
+mod sessions;
+mod sign_in;
+mod sign_out;
+mod unauthenticated;
+
+// What the app is told, and who gets that far.
+mod headers;
+mod layer;
+mod paths;
+mod policy;
+mod websocket_origin;

@@ -1,0 +1,349 @@
+//! The callback: whose it is, what it may hold, and what becomes of it.
+
+use huggate::Rule;
+use huggate::hub::{EditQuery, Endpoint, Iss};
+
+use crate::world::{Ask, FRONTS, Front, World, parameter};
+
+/// The answer to a callback whose parameters `edit` changed.
+async fn edited(
+    front: Front,
+    edit: impl Fn(&mut Vec<(String, String)>) + Send + Sync + 'static,
+) -> (World, crate::world::Answer) {
+    let world = World::of_acme(front).await;
+    world.behave(|hub| hub.edit_callback = Some(EditQuery::new(edit)));
+    let mut ada = world.browser();
+    let answer = ada.sign_in("ada").await;
+    assert!(!ada.has_session());
+    (world, answer)
+}
+
+fn pair(name: &str, value: &str) -> (String, String) {
+    (name.to_owned(), value.to_owned())
+}
+
+#[tokio::test]
+async fn a_callback_of_another_browser_never_reaches_the_token_endpoint() {
+    // Threats 3: state not bound to the browser; code redeemed before state is checked.
+    for front in FRONTS {
+        let world = World::of_acme(front).await;
+        let mut mallory = world.browser();
+        let trap = mallory.callback_url("ben").await;
+        let mut ada = world.browser();
+        ada.open(&trap).await.expect_page(400, "This sign-in cannot be finished here");
+        assert!(!ada.has_session());
+        // Nor with a sign-in of her own under way.
+        ada.callback_url("ada").await;
+        assert_eq!(ada.pending().len(), 1);
+        ada.open(&trap).await.expect_page(400, "This sign-in cannot be finished here");
+        // Nor with the attacker's cookie under the name of hers.
+        let (planted, own) = (mallory.pending()[0].to_owned(), ada.pending()[0].to_owned());
+        let value = mallory.cookie(&planted).unwrap().to_owned();
+        ada.set_cookie(&own, &value);
+        ada.open(&trap).await.expect(400);
+        assert_eq!(world.calls(Endpoint::Token), 0);
+        // The victim's page does not end what the attacker began.
+        mallory.open(&trap).await.expect(200);
+        assert_eq!(world.calls(Endpoint::Token), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_state_that_only_looks_like_one_is_refused_before_anything_else() {
+    for front in FRONTS {
+        let world = World::of_acme(front).await;
+        let mut ada = world.browser();
+        let callback = ada.callback_url("ada").await;
+        let state = parameter(&callback, "state").unwrap();
+        let (attempt, _) = state.split_once('.').unwrap();
+        for wrong in [
+            String::new(),
+            ".".to_owned(),
+            attempt.to_owned(),
+            format!("{attempt}."),
+            format!("{state}x"),
+            state.to_ascii_uppercase(),
+            format!("{}.x", "a".repeat(10_000)),
+            format!("{attempt}%3B.x"),
+            "%00.%00".to_owned(),
+            "%ff%fe.x".to_owned(),
+        ] {
+            let answer = ada.step(&format!("/oauth2/callback?code=x&state={wrong}")).await;
+            answer.expect_page(400, "This sign-in cannot be finished here");
+        }
+        ada.step("/oauth2/callback").await.expect(400);
+        ada.step("/oauth2/callback?").await.expect(400);
+        let program = world.send(Ask::get("/oauth2/callback?code=x&state=y")).await.expect(400);
+        assert_eq!(program.json()["error"], "invalid_request");
+        assert_eq!(world.calls(Endpoint::Token), 0);
+        // None of it used up the real one.
+        ada.open(&callback).await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_takes_ten_minutes_at_most() {
+    for front in FRONTS {
+        let world = World::of_acme(front).await;
+        let mut ada = world.browser();
+        let callback = ada.callback_url("ada").await;
+        world.advance(601);
+        ada.open(&callback).await.expect_page(400, "10 minutes");
+        assert_eq!(world.calls(Endpoint::Token), 0);
+        let callback = ada.callback_url("ada").await;
+        world.advance(599);
+        ada.open(&callback).await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn a_callback_is_accepted_once_and_somebody_who_is_signed_in_just_goes_on() {
+    for front in FRONTS {
+        let world = World::of_acme(front).await;
+        let mut ada = world.browser();
+        let callback = ada.callback_url("ada").await;
+        let mut copy = ada.at(&world);
+        ada.open(&callback).await.expect(200);
+        // The back button: on to the app, and the provider is not asked again.
+        ada.open(&callback).await.expect(200);
+        assert_eq!(world.calls(Endpoint::Token), 1);
+        // The same cookie and state without the session.
+        copy.open(&callback).await.expect_page(400, "This sign-in cannot be finished here");
+        assert!(!copy.has_session());
+        // While signed in, a stranger's link does nothing but lead home.
+        let mut mallory = world.browser();
+        let trap = mallory.callback_url("ben").await;
+        assert_eq!(ada.open(&trap).await.expect(200).echo().username(), Some("ada"));
+        assert_eq!(world.calls(Endpoint::Token), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_second_callback_returns_to_where_its_sign_in_began() {
+    for front in FRONTS {
+        let world = World::of_acme(front).await;
+        let mut ada = world.browser();
+        ada.be_at_hub("ada", &["acme"]);
+        let start = ada.step("/deep/link").await;
+        let callback = ada.step(start.location()).await.location().to_owned();
+        let mut copy = ada.at(&world);
+        ada.open(&callback).await.expect(200);
+        copy.set_cookie("huggate", &ada.session().unwrap());
+        assert_eq!(copy.open(&callback).await.expect(200).echo().target(), "/deep/link");
+    }
+}
+
+#[tokio::test]
+async fn tabs_sign_in_side_by_side_in_any_order() {
+    // Threats 6: tabs that sign in side by side.
+    for front in FRONTS {
+        let world = World::of_acme(front).await;
+        let mut ada = world.browser();
+        ada.be_at_hub("ada", &["acme"]);
+        let mut callbacks = Vec::new();
+        for tab in 0..3 {
+            let start = ada.step(&format!("/tab/{tab}")).await.expect(302);
+            callbacks.push(ada.step(start.location()).await.location().to_owned());
+        }
+        for tab in [1, 2, 0] {
+            let page = ada.open(&callbacks[tab]).await.expect(200);
+            assert_eq!(page.echo().target(), format!("/tab/{tab}"));
+        }
+        assert_eq!(ada.pending(), [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn at_most_five_sign_ins_are_under_way_and_the_newest_counts() {
+    // Threats 3: state pile-up to 431.
+    for front in FRONTS {
+        let world = World::of_acme(front).await;
+        let mut ada = world.browser();
+        ada.be_at_hub("ada", &["acme"]);
+        let mut last = String::new();
+        for page in 0..12 {
+            world.advance(1);
+            last = ada.step(&format!("/{page}")).await.expect(302).location().to_owned();
+            assert!(ada.pending().len() <= 5, "{:?}", ada.pending());
+        }
+        assert_eq!(ada.pending().len(), 5);
+        assert_eq!(ada.open(&last).await.expect(200).echo().target(), "/11");
+        // What is over is swept away.
+        ada.open("/oauth2/sign_out").await.expect(200);
+        world.advance(601);
+        ada.step("/again").await.expect(302);
+        assert_eq!(ada.pending().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_parameter_that_comes_twice_is_refused() {
+    for name in ["state", "code", "iss", "error", "error_description"] {
+        let (world, answer) = edited(FRONTS[0], move |query| {
+            let value =
+                query.iter().find(|(known, _)| known == name).map_or("x", |(_, value)| value).to_owned();
+            query.push(pair(name, &value));
+            query.push(pair(name, &value));
+        })
+        .await;
+        answer.expect_page(400, "came twice");
+        assert_eq!(world.calls(Endpoint::Token), 0, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_callback_from_another_issuer_is_refused() {
+    // Threats 3: mix-up.
+    for front in FRONTS {
+        for (iss, announced, fine) in [
+            (Some(Iss::Right), false, true),
+            (Some(Iss::Right), true, true),
+            (None, false, true),
+            (None, true, false),
+            (Some(Iss::Other("https://evil.example".to_owned())), false, false),
+            (Some(Iss::Other("https://evil.example".to_owned())), true, false),
+            (Some(Iss::Other(String::new())), false, false),
+        ] {
+            let mut world = World::without_provider(front, |gate| gate.allow(Rule::org("acme"))).await;
+            world.bring_provider_back().await;
+            crate::world::skip(std::time::Duration::from_secs(3)).await;
+            let what = format!("{iss:?}, announced: {announced}");
+            world.behave(|hub| {
+                hub.iss = iss;
+                hub.announce_iss = announced;
+            });
+            let mut ada = world.browser();
+            let answer = ada.sign_in("ada").await;
+            assert_eq!(ada.has_session(), fine, "{what}: {answer:?}");
+            if !fine {
+                answer.expect_page(400, "comes from another provider");
+                assert_eq!(world.calls(Endpoint::Token), 0, "{what}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn to_say_no_at_the_provider_is_no_failure() {
+    for front in FRONTS {
+        let (world, answer) = edited(front, |query| {
+            query.retain(|(name, _)| name == "state");
+            query.push(pair("error", "access_denied"));
+            query.push(pair("error_description", "The+user+denied"));
+        })
+        .await;
+        answer.expect_page(403, "You are not signed in");
+        assert_eq!(world.calls(Endpoint::Token), 0);
+    }
+}
+
+#[tokio::test]
+async fn an_error_of_the_provider_is_shown_as_what_it_is_and_cannot_be_html() {
+    for front in FRONTS {
+        let (world, answer) = edited(front, |query| {
+            query.retain(|(name, _)| name == "state");
+            query.push(pair("error", "server_error"));
+            query.push(pair("error_description", "%3Cscript%3Ealert(1)%3C/script%3E"));
+        })
+        .await;
+        let answer = answer.expect_page(502, "server_error");
+        assert!(answer.text().contains("&lt;script&gt;"), "{}", answer.text());
+        assert_eq!(world.calls(Endpoint::Token), 0);
+    }
+}
+
+#[tokio::test]
+async fn an_error_counts_even_beside_a_code_and_nothing_at_all_is_an_error_too() {
+    for front in FRONTS {
+        let (world, answer) = edited(front, |query| query.push(pair("error", "server_error"))).await;
+        answer.expect(502);
+        assert_eq!(world.calls(Endpoint::Token), 0);
+        for code in [None, Some("")] {
+            let (world, answer) = edited(front, move |query| {
+                query.retain(|(name, _)| name != "code");
+                query.extend(code.map(|code| pair("code", code)));
+            })
+            .await;
+            answer.expect_page(400, "incomplete");
+            assert_eq!(world.calls(Endpoint::Token), 0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_code_of_somebody_elses_sign_in_does_not_fit_ours() {
+    // PKCE: a stolen code is worth nothing in another browser's sign-in.
+    for front in FRONTS {
+        let world = World::of_acme(front).await;
+        let mut ben = world.browser();
+        let stolen = parameter(&ben.callback_url("ben").await, "code").unwrap();
+        let mut mallory = world.browser();
+        let own = mallory.callback_url("dan").await;
+        let swapped = own.replace(&parameter(&own, "code").unwrap(), &stolen);
+        mallory.open(&swapped).await.expect_page(400, "did not accept");
+        assert!(!mallory.has_session());
+    }
+}
+
+#[tokio::test]
+async fn a_lost_session_cookie_ends_on_a_page_and_never_in_a_loop() {
+    // Threats 6: redirect loops.
+    for front in FRONTS {
+        let world = World::of_acme(front).await;
+        let mut ada = world.browser();
+        ada.refused = Some("huggate=".trim_end_matches('=').to_owned());
+        // All of our cookies are refused: the callback cannot be this browser's.
+        ada.sign_in("ada").await.expect_page(400, "This sign-in cannot be finished here");
+        // Only the session is lost on the way, say because it is too long.
+        let world = World::of_acme(front).await;
+        let mut ada = world.browser();
+        ada.be_at_hub("ada", &["acme"]);
+        let mut rounds = 0;
+        let mut next = "/".to_owned();
+        let last = loop {
+            let answer = ada.step(&next).await;
+            ada.forget_cookie("huggate");
+            if !answer.status.is_redirection() {
+                break answer;
+            }
+            next = ada.url.join(answer.location()).unwrap().to_string();
+            rounds += 1;
+            assert!(rounds < 20, "round and round");
+        };
+        last.expect_page(400, "The sign-in does not stick");
+        assert_eq!(world.calls(Endpoint::Token), 2);
+        assert_eq!(world.app.calls(), 0);
+        // The way out works once cookies do.
+        assert_eq!(ada.open("/").await.expect(200).echo().username(), Some("ada"));
+    }
+}
+
+#[tokio::test]
+async fn the_app_opened_at_another_address_is_told_so_and_does_not_loop() {
+    for front in FRONTS {
+        let world = World::of_acme(front).await;
+        let port = world.address.split_once(':').unwrap().1;
+        let other = format!("http://localhost:{port}/");
+        let mut ada = world.browser();
+        ada.be_at_hub("ada", &["acme"]);
+        let page = ada.open(&other).await.expect_page(400, "This sign-in cannot be finished here");
+        assert!(page.text().contains(&world.public_url), "{}", page.text());
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_begun_at_one_replica_ends_at_another() {
+    for front in FRONTS {
+        let one = World::of_acme(front).await;
+        let two = one.replica(|gate| gate.allow(Rule::org("acme"))).await;
+        let mut ada = one.browser();
+        let callback = ada.callback_url("ada").await;
+        let mut ada = ada.at(&two);
+        assert_eq!(ada.open(&callback).await.expect(200).echo().username(), Some("ada"));
+        // And the session is good at both.
+        assert_eq!(ada.at(&one).open("/").await.expect(200).echo().username(), Some("ada"));
+        // With another secret it is nothing at all.
+        let stranger = one.replica(|gate| gate.allow(Rule::org("acme"))).await;
+        drop(stranger);
+    }
+}

@@ -1,0 +1,276 @@
+//! ID tokens and userinfo: whatever is wrong with them, nobody gets in.
+
+use std::time::Duration;
+
+use huggate::Rule;
+use huggate::hub::{Behaviour, Edit, EditToken, Endpoint, Object, Signature};
+use serde_json::json;
+
+use crate::world::{FRONTS, NOW, World, skip};
+
+/// Nobody gets in with the provider behaving so, and the page says `words`.
+async fn refused(what: &str, words: &str, change: impl FnOnce(&mut Behaviour)) {
+    let world = World::of_acme(FRONTS[0]).await;
+    world.behave(change);
+    let mut ada = world.browser();
+    let answer = ada.sign_in("ada").await;
+    assert!(!ada.has_session(), "{what} lets somebody in");
+    assert_eq!(answer.status, 502, "{what}: {answer:?}");
+    assert!(answer.text().contains(words), "{what}: {words:?} is not in {}", answer.text());
+    assert_eq!(world.app.calls(), 0);
+    // It was this and nothing else that was in the way.
+    world.hub.behave(|hub| *hub = Behaviour::default());
+    skip(Duration::from_secs(11)).await;
+    ada.open("/").await.expect(200);
+}
+
+async fn claims(what: &str, words: &str, edit: impl Fn(&mut Object) + Send + Sync + 'static) {
+    let edit = EditToken::new(move |_, claims| edit(claims));
+    refused(what, words, |hub| hub.edit_id_token = Some(edit)).await;
+}
+
+#[tokio::test]
+async fn a_signature_that_proves_nothing_is_refused() {
+    for (signature, words) in [
+        (Signature::None, "the ID token is"),
+        (Signature::ClientSecret, "HS256"),
+        (Signature::PublicKey, "HS256"),
+        (Signature::ForeignKey, "signature does not fit"),
+        (Signature::Broken, "signature does not fit"),
+    ] {
+        let what = format!("{signature:?}");
+        refused(&what, words, |hub| hub.id_token_signature = signature).await;
+    }
+}
+
+#[tokio::test]
+async fn a_symmetric_or_unsigned_token_is_refused_without_a_kid_too() {
+    for signature in [Signature::None, Signature::ClientSecret, Signature::PublicKey, Signature::ForeignKey] {
+        refused(&format!("{signature:?}, no kid"), "the ID token", |hub| {
+            hub.id_token_signature = signature;
+            hub.no_kid = true;
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_header_that_is_not_understood_is_refused() {
+    for (name, value, words) in [
+        ("crit", json!(["exp"]), "critical"),
+        ("crit", json!([]), "critical"),
+        ("alg", json!("RS512"), "signature does not fit"),
+        ("alg", json!("ES256"), "signature does not fit"),
+        ("alg", json!("nOnE"), "not accepted"),
+        ("alg", json!(["RS256"]), "not a signed JWT"),
+        ("kid", json!("of-another"), "does not publish"),
+        ("kid", json!(""), "does not publish"),
+        ("kid", json!(7), "not a signed JWT"),
+    ] {
+        let what = format!("{name}: {value}");
+        let edit = EditToken::new(move |header, _| {
+            header.insert(name.to_owned(), value.clone());
+        });
+        refused(&what, words, |hub| hub.edit_id_token = Some(edit)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_token_of_another_issuer_app_or_sign_in_is_refused() {
+    for (name, value, words) in [
+        ("iss", json!("https://evil.example"), "another issuer"),
+        ("iss", json!(["https://huggingface.co"]), "claim"),
+        ("iss", json!(null), "claim"),
+        ("aud", json!("another-app"), "another app"),
+        ("aud", json!([]), "another app"),
+        ("aud", json!(["the-app", "another-app"]), "issued to another app"),
+        ("aud", json!(null), "claim"),
+        ("azp", json!("another-app"), "issued to another app"),
+        ("nonce", json!("of-another"), "another sign-in"),
+        ("nonce", json!(null), "another sign-in"),
+        ("sub", json!(""), "claim"),
+        ("sub", json!(null), "claim"),
+        ("sub", json!(7), "claim"),
+        ("sub", json!("62f264b9f3c90f4b65140009"), "somebody else"),
+        ("at_hash", json!("AAAAAAAAAAAAAAAAAAAAAA"), "another access token"),
+        ("at_hash", json!(""), "another access token"),
+    ] {
+        claims(&format!("{name}: {value}"), words, move |claims| {
+            claims.insert(name.to_owned(), value.clone());
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_token_without_a_claim_it_must_have_is_refused() {
+    for (name, words) in [
+        ("iss", "claim"),
+        ("sub", "claim"),
+        ("aud", "claim"),
+        ("exp", "claim"),
+        ("iat", "claim"),
+        ("nonce", "another sign-in"),
+    ] {
+        claims(&format!("no {name}"), words, move |claims| drop(claims.remove(name))).await;
+    }
+}
+
+#[tokio::test]
+async fn a_token_out_of_its_time_is_refused() {
+    for (name, value) in [
+        ("exp", json!(NOW - 61)),
+        ("exp", json!(0)),
+        ("exp", json!(-1)),
+        ("exp", json!(1e300)),
+        ("exp", json!(NOW + 10 * 24 * 3600)),
+        ("exp", json!("tomorrow")),
+        ("iat", json!(NOW + 3600)),
+        ("iat", json!(NOW - 10 * 24 * 3600)),
+        ("iat", json!(1e300)),
+        ("nbf", json!(NOW + 3600)),
+    ] {
+        claims(&format!("{name}: {value}"), "the ID token", move |claims| {
+            claims.insert(name.to_owned(), value.clone());
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn an_id_token_that_is_missing_or_no_token_at_all_is_refused() {
+    refused("no ID token", "no ID token", |hub| hub.no_id_token = true).await;
+    for garbage in ["", "x", "a.b.c", "....", "e30.e30.e30", "\u{0}.a.b"] {
+        let edit = Edit::new(move |answer: &mut Object| {
+            answer.insert("id_token".to_owned(), garbage.into());
+        });
+        refused(garbage, "What is wrong with it", |hub| hub.edit_token = Some(edit)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_token_answer_that_is_not_in_order_is_refused() {
+    for (name, value) in [
+        ("token_type", json!("mac")),
+        ("token_type", json!(null)),
+        ("access_token", json!("")),
+        ("access_token", json!("a\r\nX-Evil: 1")),
+        ("access_token", json!("x".repeat(20_000))),
+        ("access_token", json!(null)),
+        ("id_token", json!(["x"])),
+    ] {
+        let what: String = format!("{name}: {value}").chars().take(60).collect();
+        let edit = Edit::new(move |answer: &mut Object| {
+            answer.insert(name.to_owned(), value.clone());
+        });
+        refused(&what, "What is wrong with it", |hub| hub.edit_token = Some(edit)).await;
+    }
+}
+
+#[tokio::test]
+async fn what_an_honest_provider_may_do_is_accepted() {
+    let honest: [(&str, fn(&mut Behaviour)); 8] = [
+        ("no kid", |hub| hub.no_kid = true),
+        ("another spelling", |hub| hub.token_type = Some("BEARER".to_owned())),
+        ("no refresh token", |hub| hub.no_refresh_token = true),
+        ("an array of one audience", |hub| {
+            hub.edit_id_token =
+                Some(EditToken::new(|_, claims| drop(claims.insert("aud".into(), json!(["the-app"])))));
+        }),
+        ("several audiences and our name", |hub| {
+            hub.edit_id_token = Some(EditToken::new(|_, claims| {
+                claims.insert("aud".into(), json!(["other", "the-app"]));
+                claims.insert("azp".into(), json!("the-app"));
+            }));
+        }),
+        ("a clock a little ahead", |hub| {
+            hub.edit_id_token =
+                Some(EditToken::new(|_, claims| drop(claims.insert("iat".into(), json!(NOW + 30)))));
+        }),
+        ("a clock a little behind", |hub| {
+            hub.edit_id_token =
+                Some(EditToken::new(|_, claims| drop(claims.insert("exp".into(), json!(NOW - 30)))));
+        }),
+        ("claims of tomorrow", |hub| {
+            hub.edit_id_token = Some(EditToken::new(|header, claims| {
+                header.insert("x5t".into(), json!("x"));
+                claims.insert("future".into(), json!({"deep": [1]}));
+            }));
+        }),
+    ];
+    for (what, change) in honest {
+        let world = World::of_acme(FRONTS[0]).await;
+        world.behave(change);
+        let answer = world.browser().sign_in("ada").await;
+        assert_eq!(answer.status, 200, "{what}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn userinfo_of_somebody_else_is_refused() {
+    // Threats 3: userinfo of another `sub`.
+    refused("another sub", "somebody else", |hub| {
+        hub.userinfo_sub = Some("62f264b9f3c90f4b65140009".to_owned());
+    })
+    .await;
+    refused("no sub", "userinfo", |hub| {
+        hub.edit_userinfo = Some(Edit::new(|answer| drop(answer.remove("sub"))));
+    })
+    .await;
+    refused("a name with a line break", "control characters", |hub| {
+        hub.edit_userinfo = Some(Edit::new(|answer| {
+            answer.insert("preferred_username".into(), json!("ada\r\nX-Forwarded-User: root"));
+        }));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_providers_keys_may_change_at_any_time() {
+    for front in FRONTS {
+        for keep_old in [true, false] {
+            let world = World::of_acme(front).await;
+            world.signed_in("ada").await;
+            world.signed_in("ben").await;
+            assert_eq!(world.calls(Endpoint::Jwks), 1, "the keys are kept");
+            world.hub.rotate_keys(keep_old);
+            skip(Duration::from_secs(11)).await;
+            world.signed_in("ada").await;
+            assert_eq!(world.calls(Endpoint::Jwks), 2);
+        }
+    }
+}
+
+#[tokio::test]
+async fn unknown_keys_lead_to_one_question_in_ten_seconds() {
+    // Threats 3: unknown-`kid` storm.
+    for front in FRONTS {
+        let world = World::start(front, |gate| gate.allow(Rule::org("acme"))).await;
+        world.signed_in("ada").await;
+        let edit = EditToken::new(|header, _| drop(header.insert("kid".into(), json!("unheard-of"))));
+        world.behave(|hub| hub.edit_id_token = Some(edit));
+        skip(Duration::from_secs(11)).await;
+        for _ in 0..8 {
+            world.browser().sign_in("ada").await.expect(502);
+        }
+        assert_eq!(world.calls(Endpoint::Jwks), 2);
+        skip(Duration::from_secs(11)).await;
+        world.browser().sign_in("ada").await.expect(502);
+        assert_eq!(world.calls(Endpoint::Jwks), 3);
+        // The storm is over, and the keys known before are still good.
+        world.behave(|hub| hub.edit_id_token = None);
+        world.signed_in("ada").await;
+        assert_eq!(world.calls(Endpoint::Jwks), 3);
+    }
+}
+
+#[tokio::test]
+async fn keys_that_cannot_be_asked_for_do_not_matter_while_the_known_ones_do() {
+    for front in FRONTS {
+        let world = World::of_acme(front).await;
+        world.signed_in("ada").await;
+        world.behave(|hub| hub.fail(Endpoint::Jwks, huggate::hub::Fault::Status(500)));
+        skip(Duration::from_secs(3700)).await;
+        world.signed_in("ada").await;
+    }
+}

@@ -1,0 +1,190 @@
+//! A world to test in: the stand-in for huggingface.co, an app that tells what
+//! it was asked, the gate in front of it, all on sockets of their own; and
+//! browsers and programs that talk to it.
+
+mod app;
+mod browser;
+mod front;
+mod log;
+mod wire;
+
+use std::time::Duration;
+
+use huggate::clock::Clock;
+use huggate::hub::{Behaviour, Client, Hub, Settings};
+use huggate::{Gate, GateBuilder, Rule};
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+pub(crate) use app::{App, Echo};
+pub(crate) use browser::Browser;
+pub(crate) use front::{FRONTS, Front};
+pub(crate) use log::Log;
+pub(crate) use wire::{Answer, Ask, raw};
+
+/// When every world begins.
+pub(crate) const NOW: u64 = 1_790_000_000;
+/// The session secret of every gate that is not told otherwise.
+pub(crate) const SECRET: &str = "5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e";
+/// Our id at the hub.
+pub(crate) const CLIENT: &str = "the-app";
+/// Our secret at the hub.
+pub(crate) const CLIENT_SECRET: &str = "oauth_app_secret_of_the_app";
+
+/// The hub, the app, and the gate in front of it.
+pub(crate) struct World {
+    pub(crate) hub: Hub,
+    pub(crate) app: App,
+    pub(crate) gate: Gate,
+    pub(crate) clock: Clock,
+    /// Where the front listens: `127.0.0.1:port`.
+    pub(crate) address: String,
+    /// What people type.
+    pub(crate) public_url: String,
+    front: Front,
+}
+
+impl World {
+    /// A world whose public URL is the address of its own socket.
+    pub(crate) async fn start(front: Front, change: impl FnOnce(GateBuilder) -> GateBuilder) -> Self {
+        Self::build(front, None, true, change).await
+    }
+
+    /// A world that people reach at `https://…`, through something that ends TLS.
+    pub(crate) async fn at(
+        front: Front,
+        public_url: &str,
+        change: impl FnOnce(GateBuilder) -> GateBuilder,
+    ) -> Self {
+        Self::build(front, Some(public_url), true, change).await
+    }
+
+    /// A world whose provider is away when the gate starts.
+    pub(crate) async fn without_provider(
+        front: Front,
+        change: impl FnOnce(GateBuilder) -> GateBuilder,
+    ) -> Self {
+        Self::build(front, None, false, change).await
+    }
+
+    /// Members of acme may enter.
+    pub(crate) async fn of_acme(front: Front) -> Self {
+        Self::start(front, |gate| gate.allow(Rule::org("acme"))).await
+    }
+
+    async fn build(
+        front: Front,
+        public_url: Option<&str>,
+        provider: bool,
+        change: impl FnOnce(GateBuilder) -> GateBuilder,
+    ) -> Self {
+        let clock = Clock::manual(NOW);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let public_url = public_url.map_or_else(|| format!("http://{address}"), str::to_owned);
+        let hub = start_hub("127.0.0.1:0", &clock, &public_url).await;
+        if !provider {
+            hub.stop().await;
+        }
+        let app = App::default();
+        let gate = change(builder(&public_url, &hub, &clock)).build().await.unwrap();
+        front::serve(front, &gate, &app, listener).await;
+        Self { hub, app, gate, clock, address, public_url, front }
+    }
+
+    /// Another process with the same provider, people and clock: a replica, or
+    /// this one after a restart. The one before goes on.
+    pub(crate) async fn replica(&self, change: impl FnOnce(GateBuilder) -> GateBuilder) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let app = App::default();
+        let gate = change(builder(&self.public_url, &self.hub, &self.clock)).build().await.unwrap();
+        front::serve(self.front, &gate, &app, listener).await;
+        Self {
+            hub: self.hub.clone(),
+            app,
+            gate,
+            clock: self.clock.clone(),
+            address,
+            public_url: self.public_url.clone(),
+            front: self.front,
+        }
+    }
+
+    /// The provider is back, at the address it had.
+    pub(crate) async fn bring_provider_back(&mut self) {
+        let address = self.hub.issuer().strip_prefix("http://").unwrap().to_owned();
+        self.hub = start_hub(&address, &self.clock, &self.public_url).await;
+    }
+
+    pub(crate) fn browser(&self) -> Browser<'_> {
+        Browser::new(self)
+    }
+
+    /// Somebody who has agreed before and is signed in at the gate now.
+    pub(crate) async fn signed_in(&self, user: &str) -> Browser<'_> {
+        let mut browser = self.browser();
+        browser.sign_in(user).await;
+        assert!(browser.has_session(), "{user} has no session");
+        browser
+    }
+
+    pub(crate) fn behave(&self, edit: impl FnOnce(&mut Behaviour)) {
+        self.hub.behave(edit);
+    }
+
+    pub(crate) fn calls(&self, endpoint: huggate::hub::Endpoint) -> u64 {
+        self.hub.calls(endpoint)
+    }
+
+    pub(crate) fn advance(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+
+    /// Sends a request to the front and checks what holds for every answer.
+    pub(crate) async fn send(&self, ask: Ask) -> Answer {
+        let host = self.public_url.split_once("://").unwrap().1;
+        let answer = wire::send(&self.address, ask.or_host(host)).await;
+        answer.check();
+        answer
+    }
+
+    /// The public keys of the assertion.
+    pub(crate) async fn jwks(&self) -> Value {
+        self.send(Ask::get("/oauth2/jwks.json")).await.json()
+    }
+}
+
+fn builder(public_url: &str, hub: &Hub, clock: &Clock) -> GateBuilder {
+    Gate::builder()
+        .public_url(public_url)
+        .issuer(hub.issuer())
+        .client(CLIENT, CLIENT_SECRET)
+        .secret(SECRET)
+        .clock(clock.clone())
+}
+
+async fn start_hub(address: &str, clock: &Clock, public_url: &str) -> Hub {
+    let callbacks = [
+        format!("{public_url}/oauth2/callback"),
+        format!("{public_url}/auth/callback"),
+        "https://docs.example.com/oauth2/callback".to_owned(),
+    ];
+    let callbacks: Vec<&str> = callbacks.iter().map(String::as_str).collect();
+    let client = Client::confidential(CLIENT, CLIENT_SECRET, "The App", &callbacks);
+    let settings = Settings { clients: vec![client], clock: clock.clone(), ..Settings::default() };
+    Hub::start(TcpListener::bind(address).await.unwrap(), settings).await.unwrap()
+}
+
+/// Lets so much time pass for timers and back-offs at once, without waiting.
+pub(crate) async fn skip(duration: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(duration).await;
+    tokio::time::resume();
+}
+
+/// The value of a parameter of a URL's query.
+pub(crate) fn parameter(url: &str, name: &str) -> Option<String> {
+    let url = url::Url::parse("http://relative").unwrap().join(url).unwrap();
+    url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+}
