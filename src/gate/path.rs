@@ -92,7 +92,9 @@ const WAYS: [Way; 7] = [
     merged,
     |path| segments(path, |segment| segment.split(|byte| *byte == b';').next().unwrap_or_default()),
     resolved,
-    |path| path.split(|byte| *byte == 0).next().unwrap_or_default().to_vec(),
+    // C strings end at NUL; a server that decodes before it looks for the query
+    // ends the path at `%3f` or `%23` (Apache CVE-2024-38474).
+    |path| path.split(|byte| matches!(byte, 0 | b'?' | b'#')).next().unwrap_or_default().to_vec(),
     |path| segments(path, trimmed),
 ];
 
@@ -155,13 +157,23 @@ fn segments(path: &[u8], change: impl Fn(&[u8]) -> &[u8]) -> Vec<u8> {
     out
 }
 
-/// Without dots and spaces at the end, which some file systems do not see.
+/// Without dots and spaces at the end, which some file systems do not see, nor
+/// what else frameworks trim: control characters (Flask, Spring), U+0085 and
+/// U+00A0 (Express), in either encoding.
 fn trimmed(segment: &[u8]) -> &[u8] {
-    if matches!(segment, b"." | b"..") {
-        return segment;
+    let mut rest = segment;
+    while let [before @ .., last] = rest {
+        if matches!(rest, b"." | b"..") {
+            break;
+        }
+        match (before, last) {
+            ([before @ .., 0xc2], 0x85 | 0xa0) | (before, ..=b' ' | b'.' | 0x7f | 0x85 | 0xa0) => {
+                rest = before
+            }
+            _ => break,
+        }
     }
-    let end = segment.iter().rposition(|byte| !matches!(byte, b'.' | b' ')).map_or(0, |last| last + 1);
-    segment.get(..end).unwrap_or_default()
+    rest
 }
 
 #[cfg(test)]
@@ -204,6 +216,12 @@ mod tests {
             "/admin%00.png",
             "/admin.",
             "/admin%20",
+            "/admin%09",
+            "/admin%0a.",
+            "/admin%a0",
+            "/admin%c2%a0",
+            "/admin%3fx",
+            "/admin%23x",
             "/./admin",
             "/.%2e/admin",
             "/admin/.",
