@@ -291,7 +291,7 @@ async fn a_lost_session_cookie_ends_on_a_page_and_never_in_a_loop() {
     for front in FRONTS {
         let world = World::of_acme(front).await;
         let mut ada = world.browser();
-        ada.refused = Some("huggate=".trim_end_matches('=').to_owned());
+        ada.refused = Some("huggate".to_owned());
         // All of our cookies are refused: the callback cannot be this browser's.
         ada.sign_in("ada").await.expect_page(400, "This sign-in cannot be finished here");
         // Only the session is lost on the way, say because it is too long.
@@ -342,8 +342,5 @@ async fn a_sign_in_begun_at_one_replica_ends_at_another() {
         assert_eq!(ada.open(&callback).await.expect(200).echo().username(), Some("ada"));
         // And the session is good at both.
         assert_eq!(ada.at(&one).open("/").await.expect(200).echo().username(), Some("ada"));
-        // With another secret it is nothing at all.
-        let stranger = one.replica(|gate| gate.allow(Rule::org("acme"))).await;
-        drop(stranger);
     }
 }

@@ -1,1 +1,255 @@
-//!
+//! Which part of the app a request is for, however it is spelled.
+
+use http::Method;
+use huggate::{PathPattern, Route, Rule};
+
+use crate::world::{Ask, FRONTS, Front, World, raw};
+
+fn path(text: &str) -> Route {
+    Route::path(PathPattern::parse(text).unwrap())
+}
+
+/// `/public/**` for everybody, `/admin/**` for nobody, the rest for acme.
+async fn world(front: Front) -> World {
+    World::start(front, |gate| {
+        gate.allow(Rule::org("acme"))
+            .route(path("/admin/**").allow(vec![Rule::user("nobody-at-all")]))
+            .route(path("/public/**").public())
+            .route(path("/status").public())
+    })
+    .await
+}
+
+/// Sends the target as it is written; hyper's client would tidy or refuse it.
+async fn status(world: &World, target: &str) -> u16 {
+    let request = format!("GET {target} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", world.address);
+    let answer = raw(&world.address, request.as_bytes()).await;
+    answer
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .unwrap_or_else(|| panic!("{target}: {answer}"))
+}
+
+#[tokio::test]
+async fn a_public_path_is_for_everybody_and_its_neighbours_are_not() {
+    for front in FRONTS {
+        let world = world(front).await;
+        for (target, expected) in [
+            ("/public/a", 200),
+            ("/public", 200),
+            ("/public/", 200),
+            ("/status", 200),
+            ("/status?x=/admin", 200),
+            ("/publicity", 401),
+            ("/status/", 401),
+            ("/status/more", 401),
+            ("/STATUS", 401),
+            ("/Public/a", 401),
+            ("/x/public/a", 401),
+        ] {
+            assert_eq!(status(&world, target).await, expected, "{target}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn query_and_fragment_do_not_decide() {
+    // Threats 2: CVE-2025-54576, GHSA-pxq7.
+    for front in FRONTS {
+        let world = world(front).await;
+        for target in [
+            "/secret?p=/status",
+            "/secret?/public/a",
+            "/?/status",
+            "/secret?x=%2Fstatus",
+            "/secret%23/status",
+            "/secret%23/../status",
+            "/secret%3f/../public/a",
+        ] {
+            let status = status(&world, target).await;
+            assert!(matches!(status, 400 | 401), "{target}: {status}");
+        }
+        // A raw fragment: whatever is made of it, the part before it decides.
+        assert!(matches!(status(&world, "/secret#/status").await, 400 | 401));
+        assert!(matches!(status(&world, "/secret#/../status").await, 400 | 401));
+        assert_eq!(world.app.calls(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_path_that_servers_read_differently_is_refused_where_it_matters() {
+    // Threats 2: Pomerium CVE-2021-39206, Traefik CVE-2026-40912. The app may take
+    // any of these for /admin, or for one of our own endpoints.
+    for front in FRONTS {
+        let world = world(front).await;
+        for target in [
+            "/public/../admin",
+            "/public/%2e%2e/admin",
+            "/public/%2E%2E/admin",
+            "/public/.%2e/admin",
+            "/public/..%2fadmin",
+            "/public/..%2Fadmin",
+            "/public%2f..%2fadmin",
+            "/public/%252e%252e/admin",
+            "/public/%252e%252e%252fadmin",
+            "/public/..\\admin",
+            "/public\\..\\admin",
+            "/public/..%5cadmin",
+            "/public/..;/admin",
+            "/public/..;a=b/admin",
+            "/public/x/..//../admin",
+            "/public//../admin",
+            "//admin",
+            "//admin/",
+            "/./admin",
+            "/%61dmin",
+            "/%2561dmin",
+            "/admin%2f",
+            "/admin;x=1",
+            "/admin;x=1/y",
+            "/admin%00",
+            "/admin%00.css",
+            "/admin%20",
+            "/admin.",
+            "/admin%2e",
+            "/admin%09",
+            "/admin%0a",
+            "/admin%0d",
+            "/admin%3f",
+            "/admin%3fx.css",
+            "/admin%23x",
+            "/admin%c2%a0",
+            "/admin%c2%85",
+            "/public/%3f/../../admin",
+            "/x/../oauth2/start",
+            "//oauth2/start",
+            "/%6fauth2/start",
+            "/oauth2%2fstart",
+            "/oauth2;x/start",
+            "/%c0%af",
+            "/public/%c0%ae%c0%ae/admin",
+            "/public/%2525252525252e%2525252525252e/admin",
+        ] {
+            // Some of it hyper already refuses.
+            assert_eq!(status(&world, target).await, 400, "{target}");
+        }
+        assert_eq!(world.app.calls(), 0);
+    }
+}
+
+#[tokio::test]
+async fn the_refusal_of_a_path_says_what_to_do() {
+    for front in FRONTS {
+        let world = world(front).await;
+        let page = world.send(Ask::navigation("/public/%2e%2e/admin")).await;
+        page.expect_page(400, "This address cannot be opened");
+        let document = world.send(Ask::get("/public/%2e%2e/admin")).await.expect(400).json();
+        assert_eq!(document["error"], "ambiguous_path");
+    }
+}
+
+#[tokio::test]
+async fn a_path_that_is_decided_alike_in_every_reading_passes_as_it_came() {
+    for front in FRONTS {
+        let world = world(front).await;
+        for target in [
+            "/public/a%20b.txt",
+            "/public/caf%C3%A9",
+            "/public/a;v=1",
+            "/public/x//y",
+            "/public/file=/tmp/x.png?q=%2e%2e/",
+            "/public/100%25",
+            "/public/%7Euser",
+            "/public/what%3f",
+        ] {
+            let answer = world.send(Ask::get(target)).await.expect(200);
+            assert_eq!(answer.echo().target(), target);
+        }
+        // Where every path is alike, so is every reading of it.
+        let open = World::of_acme(front).await;
+        let mut ada = open.signed_in("ada").await;
+        for target in ["/a//b", "/a/../b", "/a%2Fb", "/models/org%2Fname;x"] {
+            assert_eq!(ada.ask(Ask::get(target)).await.expect(200).echo().target(), target);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_target_that_is_no_path_is_refused() {
+    // Threats 2: Authelia CVE-2021-32637.
+    for front in FRONTS {
+        let world =
+            World::start(front, |gate| gate.allow(Rule::org("acme")).route(path("/**").public())).await;
+        for request in [
+            "OPTIONS * HTTP/1.1\r\nHost: a\r\n",
+            "CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n",
+            "GET x HTTP/1.1\r\nHost: a\r\n",
+            "GET  HTTP/1.1\r\nHost: a\r\n",
+            "GET /a b HTTP/1.1\r\nHost: a\r\n",
+            "GET /x HTTP/1.1\r\n",
+            "GET /x HTTP/1.1\r\nHost: a\r\nHost: a\r\n",
+            "GET /x HTTP/1.1\r\nHost: a\r\nHost: b\r\n",
+            "GET /x HTTP/1.1\r\nHost: a@b\r\n",
+            "GET /x HTTP/1.1\r\nHost: a/b\r\n",
+            "GET /x HTTP/1.1\r\nHost: a, b\r\n",
+            "GET http://b/x HTTP/1.1\r\nHost: a\r\n",
+            "GET http://a@b/x HTTP/1.1\r\nHost: b\r\n",
+        ] {
+            let answer = raw(&world.address, format!("{request}Connection: close\r\n\r\n").as_bytes()).await;
+            assert!(answer.starts_with("HTTP/1.1 400"), "{request}: {answer}");
+        }
+        assert_eq!(world.app.calls(), 0);
+        let whole =
+            format!("GET http://{0}/x HTTP/1.1\r\nHost: {0}\r\nConnection: close\r\n\r\n", world.address);
+        assert!(raw(&world.address, whole.as_bytes()).await.starts_with("HTTP/1.1 200"));
+    }
+}
+
+#[tokio::test]
+async fn a_rule_for_get_covers_head_and_nothing_else_and_no_header_changes_the_method() {
+    for front in FRONTS {
+        let world = World::start(front, |gate| {
+            let mut read = path("/feed").public();
+            read.methods = vec![Method::GET];
+            gate.allow(Rule::org("acme")).route(read)
+        })
+        .await;
+        for (method, expected) in
+            [("GET", 200), ("HEAD", 200), ("POST", 401), ("OPTIONS", 401), ("PUT", 401), ("get", 401)]
+        {
+            assert_eq!(world.send(Ask::new(method, "/feed")).await.status, expected, "{method}");
+        }
+        for name in ["x-http-method-override", "x-http-method", "x-method-override"] {
+            let answer = world.send(Ask::get("/feed").with(name, "DELETE")).await.expect(200);
+            assert_eq!(answer.echo().header(name), None);
+            world.send(Ask::new("POST", "/feed").with(name, "GET")).await.expect(401);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_rule_for_a_host_is_for_that_host_alone() {
+    for front in FRONTS {
+        let world = World::start(front, |gate| {
+            let mut status = path("/**").public();
+            status.host = Some("status.example.com".to_owned());
+            gate.allow(Rule::org("acme")).route(status)
+        })
+        .await;
+        for (host, expected) in [
+            ("status.example.com", 200),
+            ("STATUS.example.com", 200),
+            ("status.example.com:80", 401),
+            ("status.example.com.", 401),
+            ("evil.status.example.com", 401),
+            ("app.example.com", 401),
+        ] {
+            assert_eq!(world.send(Ask::get("/x").with("host", host)).await.status, expected, "{host}");
+        }
+        // Nobody's word but the request's own counts.
+        let forwarded = Ask::get("/x").with("x-forwarded-host", "status.example.com");
+        world.send(forwarded).await.expect(401);
+        world.send(Ask::get("/x").with("forwarded", "host=status.example.com")).await.expect(401);
+    }
+}
