@@ -25,7 +25,7 @@ const NAMES: &[&[u8]] = &[
 ];
 /// Every name that starts so, folded, carries identity too.
 const FAMILIES: &[&[u8]] = &[b"xauthrequest", b"xhuggate"];
-/// The longest folded name that is compared; a longer name is none of ours.
+/// How much of a folded name is compared.
 const LONGEST: usize = 128;
 
 /// A fact about the signed-in person that a header can carry.
@@ -165,9 +165,7 @@ impl Spellings {
         let mut names: Vec<Box<[u8]>> = NAMES.iter().map(|name| Box::from(*name)).collect();
         let mut buffer = [0; LONGEST];
         for name in configured {
-            if let Some(folded) = fold(name.as_str(), &mut buffer) {
-                names.push(Box::from(folded));
-            }
+            names.push(Box::from(fold(name.as_str(), &mut buffer)));
         }
         let starts = names.iter().map(|name| &**name).chain(FAMILIES.iter().copied());
         let initials = starts.filter_map(|name| name.first()).fold(0, |bits, first| bits | initial(*first));
@@ -191,7 +189,7 @@ impl Spellings {
             return false;
         }
         let mut buffer = [0; LONGEST];
-        let Some(folded) = fold(name.as_str(), &mut buffer) else { return false };
+        let folded = fold(name.as_str(), &mut buffer);
         FAMILIES.iter().any(|family| folded.starts_with(family))
             || self.names.iter().any(|known| **known == *folded)
     }
@@ -206,14 +204,17 @@ fn initial(byte: u8) -> u32 {
     }
 }
 
-/// Letters and digits of a name, in lower case; `None` if there are too many.
-pub(crate) fn fold<'a>(name: &str, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
+/// Letters and digits of a name, in lower case, as many as `buffer` takes: two
+/// names that are alike so far count as one, since to strip one header too many
+/// is safe and one too few is not.
+pub(crate) fn fold<'a>(name: &str, buffer: &'a mut [u8]) -> &'a [u8] {
     let mut length = 0;
-    for byte in name.bytes().filter(u8::is_ascii_alphanumeric) {
-        *buffer.get_mut(length)? = byte.to_ascii_lowercase();
+    let letters = name.bytes().filter(u8::is_ascii_alphanumeric);
+    for (place, letter) in buffer.iter_mut().zip(letters) {
+        *place = letter.to_ascii_lowercase();
         length += 1;
     }
-    buffer.get(..length)
+    buffer.get(..length).unwrap_or_default()
 }
 
 #[cfg(test)]
