@@ -183,7 +183,11 @@ impl Cookies {
 
     /// Whether a `Set-Cookie` line of the app names one of our cookies.
     pub(crate) fn claims(&self, set_cookie: &HeaderValue) -> bool {
+        // `=huggate=x` is a cookie without a name, which browsers send back as
+        // `huggate=x`.
         let line = set_cookie.as_bytes();
+        let start = line.iter().position(|byte| !matches!(byte, b'=' | b' ' | b'\t')).unwrap_or(line.len());
+        let line = line.get(start..).unwrap_or_default();
         let name = line.split(|byte| matches!(byte, b'=' | b';')).next().unwrap_or_default();
         self.classify(name.trim_ascii()).is_some()
     }
@@ -424,6 +428,10 @@ mod tests {
             ("huggate=x; Path=/", true),
             (" huggate =x", true),
             ("huggate-1=x", true),
+            ("=huggate=x", true),
+            (" = huggate=x", true),
+            ("huggate", true),
+            ("=", false),
             ("huggate-theme=x", false),
             ("session=huggate", false),
         ] {
