@@ -152,7 +152,7 @@ fn requested_host(parts: &Parts) -> Result<&str, NoHost> {
 
 /// Lower case, without the root's dot and without a port that goes without
 /// saying: one spelling for each host, so that a route's cannot be passed by.
-fn normalized(host: &str) -> String {
+pub(crate) fn normalized(host: &str) -> String {
     let (name, port) = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (name, Some(port)),
         _ => (host, None),

@@ -53,11 +53,17 @@ pub(super) fn read(root: &Table<'_>) -> (HeaderSettings, AssertionSettings) {
     if let Some(flag) = table.field("access_token").and_then(|field| field.flag()) {
         headers.access_token = flag;
     }
+    // What is not given keeps its defaults, whose names are taken then.
+    let (given, carrier) = (table.field("headers"), table.field("assertion_header"));
     let mut names = Names::default();
-    if let Some(field) = table.field("headers") {
-        headers.claims = claims(&field, &mut names);
+    if carrier.is_none() {
+        names.0.extend(assertion.headers.iter().cloned());
     }
-    if let Some(field) = table.field("assertion_header") {
+    match given {
+        Some(field) => headers.claims = claims(&field, &mut names),
+        None => names.0.extend(headers.claims.iter().map(|(name, _)| name.clone())),
+    }
+    if let Some(field) = carrier {
         let fields = field.one_or_more();
         if fields.is_empty() {
             field.wrong("names no header; to send none, write assertion = false");

@@ -94,7 +94,7 @@ impl Config {
     /// # Errors
     /// [`Problems`]: all there are.
     pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Self, Problems> {
-        let found = find(path, environment)?;
+        let found = find(path, Path::new(DEFAULT_FILE), environment)?;
         let parts = read(&found.text, &found.name, environment, For::Program)?;
         parts.into_config(found.file, &found.name)
     }
@@ -119,7 +119,7 @@ impl Gate {
     /// start.
     pub async fn from_config(path: impl AsRef<Path>) -> Result<Self, FromConfigError> {
         let environment = Environment::of_process();
-        let found = find(Some(path.as_ref()), &environment)?;
+        let found = find(Some(path.as_ref()), Path::new(DEFAULT_FILE), &environment)?;
         let settings = read(&found.text, &found.name, &environment, For::Layer)?.gate;
         let gate = Self::new(settings, Clock::default())?;
         gate.discover_at_start().await?;
@@ -135,8 +135,10 @@ struct Found {
     file: Option<PathBuf>,
 }
 
-fn find(path: Option<&Path>, environment: &Environment) -> Result<Found, Problems> {
-    let file = path.unwrap_or(Path::new(DEFAULT_FILE));
+/// Reads the file at `path`, which must be there; or the one at `usual`, which
+/// need not be if the environment says enough.
+fn find(path: Option<&Path>, usual: &Path, environment: &Environment) -> Result<Found, Problems> {
+    let file = path.unwrap_or(usual);
     let name = file.display().to_string();
     let kind = match std::fs::read_to_string(file) {
         Ok(text) => return Ok(Found { text, name, file: Some(file.to_owned()) }),
@@ -210,7 +212,7 @@ fn parts(root: &Table<'_>, folder: &Path, space: Option<&Space>) -> Option<Parts
     let prefix = prefix(root);
     let access = access(root);
     let deny = root.table("access").field("deny").and_then(|field| rules::rules(&field)).unwrap_or_default();
-    let routes = routes::read(root, public_url.as_ref(), &prefix);
+    let routes = routes::read(root, &prefix);
     let session = session::read(root, folder, space, public_url.as_ref());
     let nobody = Access::Rules(Vec::new());
     let rules = provider::Rules { access: access.as_ref().unwrap_or(&nobody), deny: &deny, routes: &routes };

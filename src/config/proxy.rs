@@ -44,11 +44,15 @@ pub(super) fn upstream(
     let response_timeout = time(&timeouts, "response", 60);
     let ca_file = root.table("upstream_tls").field("ca_file").and_then(|field| path(&field, folder));
     let body_bytes = root.table("limits").field("body_bytes").and_then(|field| body_bytes(&field));
-    let field = root.field("upstream")?;
-    let default = field.parse(UpstreamUrl::parse)?;
-    if listen.iter().any(|address| leads_to(&default, *address)) {
-        field.wrong("is where huggate itself listens; let the app listen elsewhere, or set `listen`");
+    let of_routes = root.field("route").and_then(|field| field.as_list()).unwrap_or_default();
+    let of_routes = of_routes.iter().filter_map(|route| route.as_table()?.field("upstream"));
+    for field in of_routes.chain(root.field("upstream")) {
+        let url = field.as_text().and_then(|text| UpstreamUrl::parse(text).ok());
+        if url.is_some_and(|url| listen.iter().any(|address| leads_to(&url, *address))) {
+            field.wrong("is where huggate itself listens; let the app listen elsewhere, or set `listen`");
+        }
     }
+    let default = root.field("upstream")?.parse(UpstreamUrl::parse)?;
     let routes = routes
         .iter()
         .map(|route| route.upstream.as_ref().and_then(|url| UpstreamUrl::parse(url.as_str()).ok()))

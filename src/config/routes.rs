@@ -5,16 +5,16 @@ use url::Url;
 
 use super::reader::{Field, Table};
 use super::rules;
-use crate::client::PublicUrl;
+use crate::client::normalized;
 use crate::gate::{PathPattern, Route, RouteAccess};
 
 /// All routes, in order. A route that cannot be read is left out, which does no
 /// harm: its problem stops the start.
-pub(super) fn read(root: &Table<'_>, public_url: Option<&PublicUrl>, prefix: &str) -> Vec<Route> {
+pub(super) fn read(root: &Table<'_>, prefix: &str) -> Vec<Route> {
     let list = root.field("route").and_then(|field| field.as_list()).unwrap_or_default();
     let mut read: Vec<(Route, Field<'_>)> = Vec::new();
     for field in list {
-        let Some(route) = field.as_table().and_then(|table| route(&field, &table, public_url, prefix)) else {
+        let Some(route) = field.as_table().and_then(|table| route(&field, &table, prefix)) else {
             continue;
         };
         if let Some((_, earlier)) = read.iter().find(|(earlier, _)| earlier.covers(&route)) {
@@ -25,18 +25,13 @@ pub(super) fn read(root: &Table<'_>, public_url: Option<&PublicUrl>, prefix: &st
     read.into_iter().map(|(route, _)| route).collect()
 }
 
-fn route(
-    field: &Field<'_>,
-    table: &Table<'_>,
-    public_url: Option<&PublicUrl>,
-    prefix: &str,
-) -> Option<Route> {
+fn route(field: &Field<'_>, table: &Table<'_>, prefix: &str) -> Option<Route> {
     if ["host", "path", "methods"].iter().all(|name| table.field(name).is_none()) {
         field.problem("is for every request; say for which by path, host or methods (path = \"/**\" is all)");
         return None;
     }
     // Read all before the first `?`, so that one problem does not hide the next.
-    let host = table.field("host").map(|field| host(&field, public_url));
+    let host = table.field("host").map(|field| host(&field));
     let path = table.field("path").map(|field| path(&field, prefix));
     let methods = table.field("methods").map(|field| methods(&field));
     let access = access(table);
@@ -53,7 +48,6 @@ fn route(
 }
 
 /// Absent is fine, unreadable is not.
-#[expect(clippy::option_option, reason = "whether it is there, and whether it can be read")]
 fn transpose<T>(read: Option<Option<T>>) -> Option<Option<T>> {
     match read {
         None => Some(None),
@@ -61,18 +55,17 @@ fn transpose<T>(read: Option<Option<T>>) -> Option<Option<T>> {
     }
 }
 
-/// A host as [`Client`](crate::Client) has it: lower case, without the scheme's
-/// own port.
-fn host(field: &Field<'_>, public_url: Option<&PublicUrl>) -> Option<String> {
+/// A host in the one spelling that a request's is compared in.
+fn host(field: &Field<'_>) -> Option<String> {
     const WHY: &str = "is not a host; write it like \"app.example.com\" or \"app.example.com:8443\"";
-    let scheme = if public_url.is_none_or(PublicUrl::is_https) { "https" } else { "http" };
     field.parse(|text| {
         if text.contains(['/', '\\', '@', '?', '#', '*']) || text.contains(char::is_whitespace) {
             return Err(WHY);
         }
-        let url = Url::parse(&format!("{scheme}://{text}/")).map_err(|_| WHY)?;
+        // The URL parser's idea of a host: lower case, other alphabets as punycode.
+        let url = Url::parse(&format!("https://{text}/")).map_err(|_| WHY)?;
         let host = url.host_str().ok_or(WHY)?;
-        Ok(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
+        Ok(normalized(&url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))))
     })
 }
 

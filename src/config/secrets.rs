@@ -25,7 +25,7 @@ struct Given<'a> {
     text: Hidden,
 }
 
-/// `provider.client_secret`; `None` in `Some` is a public client.
+/// `provider.client_secret`; without one it is a public client.
 pub(super) fn client(provider: &Table<'_>, folder: &Path) -> Option<Hidden> {
     let mut given = given(provider, "client_secret", folder)?;
     Some(given.swap_remove(0).text)

@@ -1,6 +1,7 @@
 //! What is wrong with rules and routes.
 
 use super::problems::problem;
+use super::*;
 
 #[test]
 fn each_mistake_in_a_rule_is_named() {
@@ -141,4 +142,20 @@ fn each_mistake_in_a_route_is_named() {
         assert_eq!(problem(&format!("[[route]]\n{routes}\n")), expected, "{routes}");
     }
     assert_eq!(problem("route = 5"), "route: must be a list of tables; write each as [[route]]");
+}
+
+#[test]
+fn a_route_has_its_host_in_the_spelling_that_requests_are_compared_in() {
+    for (host, spelling) in [
+        ("A.Example", "a.example"),
+        ("a.example:443", "a.example"),
+        ("a.example:80", "a.example"),
+        ("a.example.:8443", "a.example:8443"),
+        ("bücher.example", "xn--bcher-kva.example"),
+        ("[::1]:4180", "[::1]:4180"),
+    ] {
+        let text = with(&format!("[[route]]\nhost = {host:?}\n"));
+        let gate = read(&text, &Environment::default()).unwrap_or_else(|problems| panic!("{problems}")).gate;
+        assert_eq!(gate.routes[0].host.as_deref(), Some(spelling), "{host}");
+    }
 }

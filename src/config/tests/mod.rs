@@ -65,3 +65,32 @@ async fn a_gate_is_made_of_a_file_though_the_provider_is_down() {
     let none = crate::Gate::from_config(folder.path().join("none.toml")).await;
     assert!(none.is_err_and(|error| error.to_string().ends_with("none.toml: does not exist")));
 }
+
+#[test]
+fn without_a_file_the_environment_must_say_something() {
+    let folder = tempfile::tempdir().unwrap();
+    let usual = folder.path().join("config.toml");
+    let find = |environment: &[(&str, &str)]| {
+        let found = super::find(None, &usual, &environment.iter().copied().collect());
+        found.map(|found| (found.name, found.file)).map_err(|problems| problems.to_string())
+    };
+    let nothing = find(&[("HUGGATE_LOG", "debug"), ("SPACE_HOST", "ada-app.hf.space")]).unwrap_err();
+    assert_eq!(
+        nothing,
+        format!(
+            "{}: is not in the working directory, and no HUGGATE_ variable stands in for it; name a file with \
+             --config, or begin with the annotated config.toml of huggate's repository",
+            usual.display()
+        )
+    );
+    for enough in [
+        [("HUGGATE_UPSTREAM", "http://127.0.0.1:7860"), ("PATH", "/bin")],
+        [("SPACE_HOST", "ada-app.hf.space"), ("OAUTH_CLIENT_ID", "id")],
+    ] {
+        assert_eq!(find(&enough), Ok(("environment".to_owned(), None)));
+    }
+    std::fs::write(&usual, "").unwrap();
+    assert_eq!(find(&[]), Ok((usual.display().to_string(), Some(usual.clone()))));
+    std::fs::write(&usual, b"\xff").unwrap();
+    assert!(find(&[]).is_err_and(|message| message.ends_with("cannot be read: it is not UTF-8")));
+}

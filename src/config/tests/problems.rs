@@ -170,6 +170,14 @@ fn each_mistake_about_identity_is_named() {
             "identity.headers.x_who: x_who is the same header as x-who to an app; take another name",
         ),
         (
+            "headers = { x_huggate_assertion = \"sub\" }",
+            "identity.headers.x_huggate_assertion: x_huggate_assertion is the same header as x-huggate-assertion to an app; take another name",
+        ),
+        (
+            "assertion_header = \"X-Forwarded-User\"",
+            "identity.assertion_header: X-Forwarded-User is the same header as x-forwarded-user to an app; take another name",
+        ),
+        (
             "assertion_header = \"X-Who\"\nheaders = { X-Who = \"sub\" }",
             "identity.assertion_header: X-Who is the same header as x-who to an app; take another name",
         ),
@@ -230,6 +238,10 @@ fn each_mistake_about_the_proxy_is_named() {
         (
             "upstream = \"http://localhost:4180\"",
             "upstream: \"http://localhost:4180\" is where huggate itself listens; let the app listen elsewhere, or set `listen`",
+        ),
+        (
+            "[[route]]\npath = \"/x\"\nupstream = \"http://127.0.0.1:4180\"",
+            "route[0].upstream: \"http://127.0.0.1:4180\" is where huggate itself listens; let the app listen elsewhere, or set `listen`",
         ),
         (
             "[tls]\ncert_file = \"cert.pem\"",
