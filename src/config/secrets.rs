@@ -27,8 +27,16 @@ struct Given<'a> {
 
 /// `provider.client_secret`; without one it is a public client.
 pub(super) fn client(provider: &Table<'_>, folder: &Path) -> Option<Hidden> {
+    if let Some(field) = provider.field("client_secret").filter(|field| field.as_list().is_some()) {
+        field.problem("must be text in quotation marks: an app has one secret");
+        return None;
+    }
     let mut given = given(provider, "client_secret", folder)?;
-    Some(given.swap_remove(0).text)
+    let first = given.swap_remove(0);
+    if !given.is_empty() {
+        first.field.problem("must be a file of one line: an app has one secret");
+    }
+    Some(first.text)
 }
 
 /// `session.secret`: the first seals, all open.

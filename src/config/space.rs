@@ -38,6 +38,7 @@ impl Space {
 
         let provider =
             |root: &Node, name: &str| root.get("provider").is_some_and(|table| table.get(name).is_some());
+        // The secret and the scopes belong to the Space's app, and to no other.
         let own_app = !provider(root, "client_id");
         if own_app {
             put_default(

@@ -63,6 +63,14 @@ fn each_mistake_about_the_provider_is_named() {
         ("client_id = \"id\"\nclient_secret = \"\"", "provider.client_secret: is empty"),
         ("client_id = \"id\"\nclient_secret = 5", "provider.client_secret: must be text in quotation marks"),
         (
+            "client_id = \"id\"\nclient_secret = [\"x\"]",
+            "provider.client_secret: must be text in quotation marks: an app has one secret",
+        ),
+        (
+            "client_id = \"id\"\nclient_secret_file = \"Cargo.toml\"",
+            "provider.client_secret_file: must be a file of one line: an app has one secret",
+        ),
+        (
             "client_id = \"id\"\nclient_secret = \"x\"\nclient_secret_file = \"x\"",
             "provider.client_secret_file: is given besides `client_secret`; take out one of the two",
         ),
