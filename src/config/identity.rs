@@ -126,8 +126,5 @@ impl Names {
 
 fn same(one: &str, other: &str) -> bool {
     let (mut a, mut b) = ([0; 256], [0; 256]);
-    match (fold(one, &mut a), fold(other, &mut b)) {
-        (Some(one), Some(other)) => one == other,
-        _ => one == other,
-    }
+    fold(one, &mut a) == fold(other, &mut b)
 }

@@ -94,7 +94,7 @@ async fn names_that_only_resemble_ours_stay() {
     for front in FRONTS {
         let world = world(front).await;
         let kept =
-            ["remote-users", "x-user", "x-forwarded-users", "user", "x-remote-user2", "x-auth", "x-hug"];
+            ["remote-users", "x-user", "x-for-users", "user", "x-remote-user2", "x-auth", "x-hug"];
         let ask = kept.iter().fold(Ask::get("/public/x"), |ask, name| ask.with(name, "kept"));
         let echo = world.send(ask).await.expect(200).echo();
         for name in kept {

@@ -240,8 +240,9 @@ async fn a_rule_for_a_host_is_for_that_host_alone() {
         for (host, expected) in [
             ("status.example.com", 200),
             ("STATUS.example.com", 200),
-            ("status.example.com:80", 401),
-            ("status.example.com.", 401),
+            ("status.example.com:80", 200),
+            ("status.example.com.", 200),
+            ("status.example.com:8080", 401),
             ("evil.status.example.com", 401),
             ("app.example.com", 401),
         ] {

@@ -1,10 +1,14 @@
 //! The ways to put the gate in front of the app.
 
 use std::convert::Infallible;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
+use huggate::proxy::Proxy;
+use huggate::server::{Running, Server, ServerSettings};
+use huggate::upstream::{Upstream, UpstreamSettings, UpstreamUrl};
 use huggate::{Gate, Peer};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -22,10 +26,12 @@ pub(crate) enum Front {
     Layer,
     /// The Tower layer around an axum router that the app is part of.
     Axum,
+    /// The reverse proxy, with the app on a socket of its own behind it.
+    Proxy,
 }
 
 /// All of them: what holds for one must hold for the others.
-pub(crate) const FRONTS: [Front; 2] = [Front::Layer, Front::Axum];
+pub(crate) const FRONTS: [Front; 3] = [Front::Layer, Front::Axum, Front::Proxy];
 
 /// Serves `app` behind `gate` on `listener` until the runtime ends.
 pub(crate) async fn serve(front: Front, gate: &Gate, app: &App, listener: TcpListener) {
@@ -40,7 +46,57 @@ pub(crate) async fn serve(front: Front, gate: &Gate, app: &App, listener: TcpLis
             let router = axum::Router::new().fallback_service(service).layer(gate.layer());
             tokio::spawn(accept(listener, router));
         }
+        Front::Proxy => {
+            let behind = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let url = UpstreamUrl::parse(&format!("http://{}", behind.local_addr().unwrap())).unwrap();
+            let service = tower::service_fn(move |request| app.clone().answer(request));
+            tokio::spawn(accept(behind, service));
+            proxy(gate, upstream(url), server(), listener);
+        }
     }
+}
+
+/// How the proxy of a test sends requests on, unless it is told otherwise.
+pub(crate) fn upstream(default: UpstreamUrl) -> UpstreamSettings {
+    UpstreamSettings {
+        default,
+        routes: Vec::new(),
+        connect_timeout: Duration::from_secs(5),
+        response_timeout: Duration::from_secs(30),
+        ca_file: None,
+        body_bytes: None,
+    }
+}
+
+/// How the proxy of a test takes requests, unless it is told otherwise.
+pub(crate) fn server() -> ServerSettings {
+    ServerSettings {
+        listen: Vec::new(),
+        tls: None,
+        header_timeout: Duration::from_secs(10),
+        idle_timeout: Duration::from_secs(75),
+        drain_timeout: Duration::from_secs(10),
+        header_bytes: 64 * 1024,
+        connections: 1_000,
+    }
+}
+
+/// Runs the proxy; what is returned ends it, and tells when it has.
+pub(crate) fn proxy(
+    gate: &Gate,
+    upstream: UpstreamSettings,
+    server: ServerSettings,
+    listener: TcpListener,
+) -> (Running, tokio::task::JoinHandle<bool>) {
+    let running = Running::default();
+    let upstream = Upstream::new(&upstream, running.tasks.clone(), running.stop.clone()).unwrap();
+    let proxy = Proxy::new(gate.clone(), upstream);
+    let server = Server::new(server, running.clone()).unwrap();
+    let service = move |request| {
+        let proxy = proxy.clone();
+        async move { proxy.handle(request).await }
+    };
+    (running, tokio::spawn(server.run(vec![listener], service)))
 }
 
 /// hyper, with the peer in each request's extensions.
