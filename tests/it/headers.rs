@@ -93,8 +93,7 @@ async fn no_spelling_of_an_identity_header_gets_through_on_any_kind_of_route() {
 async fn names_that_only_resemble_ours_stay() {
     for front in FRONTS {
         let world = world(front).await;
-        let kept =
-            ["remote-users", "x-user", "x-for-users", "user", "x-remote-user2", "x-auth", "x-hug"];
+        let kept = ["remote-users", "x-user", "x-for-users", "user", "x-remote-user2", "x-auth", "x-hug"];
         let ask = kept.iter().fold(Ask::get("/public/x"), |ask, name| ask.with(name, "kept"));
         let echo = world.send(ask).await.expect(200).echo();
         for name in kept {

@@ -1,5 +1,5 @@
 //! Tests over real sockets, one binary.
-#![cfg(feature = "hub")]
+#![cfg(all(feature = "hub", feature = "proxy"))]
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails says where")]
 
 // The vocabulary of the tests: a hub, an app, a gate in front of it, browsers.
@@ -24,3 +24,6 @@ mod layer;
 mod paths;
 mod policy;
 mod websocket_origin;
+
+// The reverse proxy's own work.
+mod proxy;

@@ -51,7 +51,7 @@ pub(crate) async fn serve(front: Front, gate: &Gate, app: &App, listener: TcpLis
             let url = UpstreamUrl::parse(&format!("http://{}", behind.local_addr().unwrap())).unwrap();
             let service = tower::service_fn(move |request| app.clone().answer(request));
             tokio::spawn(accept(behind, service));
-            proxy(gate, upstream(url), server(), listener);
+            proxy(gate, &upstream(url), server(), listener);
         }
     }
 }
@@ -84,12 +84,12 @@ pub(crate) fn server() -> ServerSettings {
 /// Runs the proxy; what is returned ends it, and tells when it has.
 pub(crate) fn proxy(
     gate: &Gate,
-    upstream: UpstreamSettings,
+    upstream: &UpstreamSettings,
     server: ServerSettings,
     listener: TcpListener,
 ) -> (Running, tokio::task::JoinHandle<bool>) {
     let running = Running::default();
-    let upstream = Upstream::new(&upstream, running.tasks.clone(), running.stop.clone()).unwrap();
+    let upstream = Upstream::new(upstream, running.tasks.clone(), running.stop.clone()).unwrap();
     let proxy = Proxy::new(gate.clone(), upstream);
     let server = Server::new(server, running.clone()).unwrap();
     let service = move |request| {
