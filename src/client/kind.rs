@@ -63,7 +63,7 @@ pub(crate) fn wants_html(headers: &HeaderMap) -> bool {
 
 /// A request to become a WebSocket (RFC 6455, section 4.1).
 pub(crate) fn wants_websocket(headers: &HeaderMap) -> bool {
-    headers.get(UPGRADE).is_some_and(|upgrade| {
+    headers.get_all(UPGRADE).iter().any(|upgrade| {
         upgrade
             .to_str()
             .is_ok_and(|upgrade| upgrade.split(',').any(|name| name.trim().eq_ignore_ascii_case("websocket")))
