@@ -4,23 +4,22 @@
 //! working.
 
 pub(crate) mod answer;
+mod ask;
 mod callback;
 mod pending;
 mod return_to;
 mod sign_out;
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, HeaderValue};
-use http::request::Parts;
-use http::{Method, Response, StatusCode};
+use http::{Response, StatusCode};
 use serde_json::json;
 
-use crate::client::{Client, Kind, PublicUrl, wants_html};
+use crate::client::{Client, Kind, PublicUrl};
 use crate::clock::Clock;
 use crate::identity::Person;
 use crate::keys::Keyring;
@@ -28,6 +27,7 @@ use crate::pages;
 use crate::provider::{AuthorizeRequest, DiscoveryError, Provider, Reachable};
 use crate::session::{Found, Sessions, StoreDown, find_cookie};
 
+pub(crate) use ask::{Ask, Endpoint};
 use pending::Pendings;
 pub(crate) use return_to::ReturnTo;
 pub use return_to::{ReturnHostError, ReturnHosts};
@@ -37,66 +37,6 @@ pub use return_to::{ReturnHostError, ReturnHosts};
 const ATTEMPTS_LIFETIME: u64 = 60;
 /// How many sign-ins in a row may come to nothing.
 const MAX_ATTEMPTS: u32 = 2;
-
-/// One of our endpoints.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Endpoint {
-    Start,
-    Callback,
-    SignIn,
-    SignOut,
-    Userinfo,
-    Jwks,
-    Healthz,
-    Readyz,
-}
-
-impl Endpoint {
-    /// The endpoint at this name below the prefix.
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "start" => Self::Start,
-            "callback" => Self::Callback,
-            "sign_in" => Self::SignIn,
-            "sign_out" => Self::SignOut,
-            "userinfo" => Self::Userinfo,
-            "jwks.json" => Self::Jwks,
-            "healthz" => Self::Healthz,
-            "readyz" => Self::Readyz,
-            _ => return None,
-        })
-    }
-
-    fn takes(self, method: &Method) -> bool {
-        matches!(*method, Method::GET | Method::HEAD) || (self == Self::SignOut && *method == Method::POST)
-    }
-}
-
-/// A request, and what is known of its sender.
-#[derive(Clone, Copy)]
-pub(crate) struct Ask<'a> {
-    pub(crate) parts: &'a Parts,
-    pub(crate) client: &'a Client,
-    pub(crate) kind: Kind,
-}
-
-impl Ask<'_> {
-    /// Path and query, as they were sent.
-    fn target(&self) -> &str {
-        self.parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str)
-    }
-
-    /// Whether to answer with a page rather than with JSON.
-    pub(crate) fn wants_page(&self) -> bool {
-        self.kind != Kind::Program || wants_html(&self.parts.headers)
-    }
-
-    /// A parameter of the query; the first, if there are several.
-    fn parameter(&self, name: &str) -> Option<Cow<'_, str>> {
-        let query = self.parts.uri.query()?;
-        url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value)
-    }
-}
 
 /// What the endpoints stand on.
 pub(crate) struct OAuth2 {
