@@ -34,6 +34,7 @@ pub(crate) use rule::is_id;
 
 use crate::client::{Client, Kind, Peer, TrustedProxies, wants_websocket};
 use crate::clock::Clock;
+use crate::identity::User;
 use crate::identity::assertion::Assertions;
 use crate::identity::headers::Spellings;
 use crate::oauth2::{Ask, Endpoint, OAuth2};
@@ -238,6 +239,8 @@ impl Inner {
         }
         let Some(opened) = grant.opened() else {
             cookies.rewrite(&mut parts.headers, None);
+            // One that a gate or layer outside of this one left is not our word.
+            parts.extensions.remove::<User>();
             parts.extensions.insert(client);
             parts.extensions.insert(grant.clone());
             return;
