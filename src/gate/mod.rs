@@ -314,21 +314,27 @@ impl Inner {
 }
 
 /// Adds the session's new cookie to a response that no cache shares: one that
-/// stored it would hand the session to everybody (RFC 9111, section 7.3). The
-/// next response will do for a public one.
+/// stored it would hand the session to everybody (RFC 9111, section 7.3). What
+/// is meant for all is left alone, since the next response will do; what a
+/// shared cache may keep unless told otherwise is marked as one person's.
 fn renew(headers: &mut HeaderMap, lines: &[HeaderValue]) {
-    let shared = headers.get_all(CACHE_CONTROL).iter().any(|control| {
-        let control = control.as_bytes().to_ascii_lowercase();
-        ["public", "s-maxage"].iter().any(|word| memchr::memmem::find(&control, word.as_bytes()).is_some())
-    });
-    if shared {
+    let says = |word: &str| {
+        let mut controls =
+            headers.get_all(CACHE_CONTROL).iter().map(|line| line.as_bytes().to_ascii_lowercase());
+        controls.any(|control| memchr::memmem::find(&control, word.as_bytes()).is_some())
+    };
+    // Fields that a CDN heeds instead (RFC 9213).
+    let targeted = |name: &HeaderName| {
+        name.as_str().ends_with("cdn-cache-control") || name.as_str() == "surrogate-control"
+    };
+    if says("public") || says("s-maxage") || headers.keys().any(targeted) {
         return;
+    }
+    if !says("private") && !says("no-store") {
+        headers.append(CACHE_CONTROL, HeaderValue::from_static("private"));
     }
     for line in lines {
         headers.append(SET_COOKIE, line.clone());
-    }
-    if !headers.contains_key(CACHE_CONTROL) {
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private"));
     }
 }
 
