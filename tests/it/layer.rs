@@ -1,1 +1,241 @@
-//!
+//! The layer around services of one's own: what it asks of them and leaves alone.
+
+use std::convert::Infallible;
+use std::fmt;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response};
+use http_body::{Body, Frame};
+use http_body_util::{BodyExt, Empty, Full, StreamBody};
+use huggate::{Client, Gate, Grant, PathPattern, Peer, Refusal, Route, Rule, TrustedProxies, User};
+use tower::{Layer, ServiceExt};
+
+use crate::world::{FRONTS, World};
+
+/// An error of the inner service, which nobody else has.
+#[derive(Debug, PartialEq)]
+struct Own(u32);
+
+impl fmt::Display for Own {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "own error {}", self.0)
+    }
+}
+
+/// A gate whose `/public/**` is open, and Ada's cookie for it.
+async fn world() -> (World, String) {
+    let world = World::start(FRONTS[0], |gate| {
+        let public = Route::path(PathPattern::parse("/public/**").unwrap()).public();
+        gate.allow(Rule::org("acme")).route(public)
+    })
+    .await;
+    let line = world.signed_in("ada").await.cookie_line();
+    (world, line)
+}
+
+fn ask(path: &str, cookie: &str) -> Request<Empty<Bytes>> {
+    let request = Request::builder().uri(path).header("host", "a.example").header("cookie", cookie);
+    request.body(Empty::new()).unwrap()
+}
+
+#[tokio::test]
+async fn the_inner_services_error_comes_out_as_it_is() {
+    let (world, cookie) = world().await;
+    let failing = tower::service_fn(async |_: Request<Empty<Bytes>>| Err::<Response<Full<Bytes>>, _>(Own(7)));
+    let error = world.gate.layer().layer(failing).oneshot(ask("/", &cookie)).await.err();
+    assert_eq!(error, Some(Own(7)));
+    // Nobody does not get that far, and a refusal is no error.
+    let refused = world.gate.layer().layer(failing).oneshot(ask("/", "")).await.unwrap();
+    assert_eq!(refused.status(), 401);
+    assert_eq!(refused.extensions().get::<Refusal>(), Some(&Refusal::SignIn));
+}
+
+#[tokio::test]
+async fn the_inner_body_passes_frame_by_frame_with_its_trailers_and_its_length() {
+    let (world, cookie) = world().await;
+    let streaming = tower::service_fn(async |_: Request<Empty<Bytes>>| {
+        let mut trailers = HeaderMap::new();
+        trailers.insert("grpc-status", "0".parse().unwrap());
+        let frames = [
+            Ok(Frame::data(Bytes::from_static(b"one"))),
+            Ok(Frame::data(Bytes::from_static(b"two"))),
+            Ok(Frame::trailers(trailers)),
+            Err(Own(1)),
+        ];
+        let frames = futures_util::stream::iter(frames);
+        Ok::<_, Infallible>(Response::new(StreamBody::new(frames)))
+    });
+    let mut body = world.gate.layer().layer(streaming).oneshot(ask("/", &cookie)).await.unwrap().into_body();
+    assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "one");
+    assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "two");
+    assert_eq!(body.frame().await.unwrap().unwrap().into_trailers().unwrap()["grpc-status"], "0");
+    assert_eq!(body.frame().await.unwrap().unwrap_err(), Own(1));
+
+    let whole = tower::service_fn(async |_: Request<Empty<Bytes>>| {
+        Ok::<_, Infallible>(Response::new(Full::from("12345")))
+    });
+    let body = world.gate.layer().layer(whole).oneshot(ask("/", &cookie)).await.unwrap().into_body();
+    assert_eq!(body.size_hint().exact(), Some(5));
+}
+
+#[tokio::test]
+async fn any_request_body_reaches_the_inner_service_unread() {
+    let (world, cookie) = world().await;
+    /// A type of body that the layer knows nothing of, and could not make.
+    struct Sealed(u32);
+    let reading = tower::service_fn(async |request: Request<Sealed>| {
+        Ok::<_, Infallible>(Response::new(Full::from(request.into_body().0.to_string())))
+    });
+    let request = ask("/", &cookie).map(|_| Sealed(42));
+    let response = world.gate.layer().layer(reading).oneshot(request).await.unwrap();
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "42");
+}
+
+#[tokio::test]
+async fn the_extensions_say_who_and_on_what_grounds() {
+    let (world, cookie) = world().await;
+    let telling = tower::service_fn(async |request: Request<Empty<Bytes>>| {
+        let extensions = request.extensions();
+        let user = extensions.get::<User>().map(|user| user.username().to_owned());
+        let grant = extensions.get::<Grant>().expect("a grant");
+        assert_eq!(grant.user().map(|user| user.username().to_owned()), user);
+        let client = extensions.get::<Client>().expect("a client");
+        let told = format!("{user:?} {:?} {}", grant.route(), client.host);
+        Ok::<_, Infallible>(Response::new(Full::from(told)))
+    });
+    for (path, cookie, told) in [
+        ("/x", cookie.as_str(), "Some(\"ada\") None a.example"),
+        ("/public/x", cookie.as_str(), "Some(\"ada\") Some(0) a.example"),
+        ("/public/x", "", "None Some(0) a.example"),
+    ] {
+        let response = world.gate.layer().layer(telling).oneshot(ask(path, cookie)).await.unwrap();
+        assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), told);
+    }
+}
+
+#[tokio::test]
+async fn somebody_elses_user_in_the_extensions_does_not_count() {
+    // A gate inside another, or an extension left by a layer outside: on a public
+    // route nobody is nobody.
+    let (world, cookie) = world().await;
+    let telling = tower::service_fn(async |request: Request<Empty<Bytes>>| {
+        let user = request.extensions().get::<User>().map(|user| user.username().to_owned());
+        Ok::<_, Infallible>(Response::new(Full::from(format!("{user:?}"))))
+    });
+    let stranger = World::start(FRONTS[0], |gate| {
+        gate.allow_anyone()
+            .route(Route::path(PathPattern::parse("/public/**").unwrap()).public())
+            .session(|session| session.cookie_name = "other".to_owned())
+    })
+    .await;
+    let inner = stranger.gate.layer().layer(telling);
+    let response = world.gate.layer().layer(tower::service_fn(move |request| {
+        let inner = inner.clone();
+        async move { inner.oneshot(request).await }
+    }));
+    let response = response.oneshot(ask("/public/x", &cookie)).await.unwrap();
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "None");
+}
+
+#[tokio::test]
+async fn a_peer_is_believed_only_if_it_is_a_trusted_proxy() {
+    // Threats 1: spoofed X-Forwarded-*; left-most address believed.
+    let world = World::start(FRONTS[0], |gate| {
+        let public = Route::path(PathPattern::parse("/**").unwrap()).public();
+        gate.allow(Rule::org("acme"))
+            .route(public)
+            .trusted_proxies(TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap()]))
+    })
+    .await;
+    let telling = tower::service_fn(async |request: Request<Empty<Bytes>>| {
+        let client = request.extensions().get::<Client>().unwrap().clone();
+        let told = format!(
+            "{} {} {}",
+            client.ip.map_or_else(String::new, |ip| ip.to_string()),
+            client.host,
+            client.https
+        );
+        Ok::<_, Infallible>(Response::new(Full::from(told)))
+    });
+    for (peer, forwarded, told) in [
+        ("203.0.113.9", "6.6.6.6", "203.0.113.9 a.example false"),
+        ("10.0.0.1", "6.6.6.6, 198.51.100.7", "198.51.100.7 app.example.com true"),
+        ("10.0.0.1", "6.6.6.6, 198.51.100.7, 10.2.3.4", "198.51.100.7 app.example.com true"),
+        ("::ffff:10.0.0.1", "198.51.100.7", "198.51.100.7 app.example.com true"),
+        ("10.0.0.1", "198.51.100.7, garbage", "10.0.0.1 app.example.com true"),
+    ] {
+        let mut request = ask("/x", "");
+        for (name, value) in [
+            ("x-forwarded-for", forwarded),
+            ("x-forwarded-host", "App.example.com"),
+            ("x-forwarded-proto", "https"),
+        ] {
+            request.headers_mut().insert(name, value.parse().unwrap());
+        }
+        let addr = std::net::SocketAddr::new(peer.parse().unwrap(), 4711);
+        request.extensions_mut().insert(Peer { addr: Some(addr), tls: false });
+        let response = world.gate.layer().layer(telling).oneshot(request).await.unwrap();
+        assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), told, "{peer}: {forwarded}");
+    }
+}
+
+#[tokio::test]
+async fn a_gate_is_cheap_to_clone_and_its_clones_are_one() {
+    let (world, cookie) = world().await;
+    let telling = tower::service_fn(async |_: Request<Empty<Bytes>>| {
+        Ok::<_, Infallible>(Response::new(Full::from("in")))
+    });
+    let one: Gate = world.gate.clone();
+    let two = world.gate.clone();
+    assert_eq!(one.layer().layer(telling).oneshot(ask("/", &cookie)).await.unwrap().status(), 200);
+    let out = one.layer().layer(telling).oneshot(ask("/oauth2/sign_out", &cookie)).await.unwrap();
+    assert_eq!(out.status(), 200);
+    assert_eq!(two.layer().layer(telling).oneshot(ask("/", &cookie)).await.unwrap().status(), 401);
+}
+
+#[cfg(feature = "axum")]
+mod extractors {
+    use axum::Router;
+    use axum::routing::get;
+    use huggate::User;
+    use tower::ServiceExt;
+
+    use super::{BodyExt, ask, world};
+
+    fn router() -> Router {
+        Router::new()
+            .route("/", get(|user: User| async move { format!("hello {}", user.username()) }))
+            .route(
+                "/public/maybe",
+                get(|user: Option<User>| async move {
+                    user.map_or_else(|| "nobody".to_owned(), |user| user.username().to_owned())
+                }),
+            )
+            .route("/public/must", get(|user: User| async move { user.username().to_owned() }))
+    }
+
+    #[tokio::test]
+    async fn a_handler_takes_the_user_as_an_argument() {
+        let (world, cookie) = world().await;
+        let app = router().layer(world.gate.layer());
+        for (path, cookie, status, body) in [
+            ("/", cookie.as_str(), 200, "hello ada"),
+            ("/public/maybe", cookie.as_str(), 200, "ada"),
+            ("/public/maybe", "", 200, "nobody"),
+            ("/public/must", "", 401, "nobody is signed in"),
+            ("/public/must", cookie.as_str(), 200, "ada"),
+            ("/public/none", "", 404, ""),
+        ] {
+            let response = app.clone().oneshot(ask(path, cookie)).await.unwrap();
+            assert_eq!(response.status(), status, "{path}");
+            assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), body, "{path}");
+        }
+        // Around the whole router it stands before routes that do not exist, too.
+        assert_eq!(app.clone().oneshot(ask("/none", "")).await.unwrap().status(), 401);
+    }
+
+    #[tokio::test]
+    async fn without_the_layer_a_handler_that_needs_somebody_is_401() {
+        assert_eq!(router().oneshot(ask("/", "")).await.unwrap().status(), 401);
+    }
+}

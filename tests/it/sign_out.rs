@@ -1,1 +1,145 @@
-//!
+//! The way out.
+
+use huggate::Rule;
+use huggate::session::{SameSitePolicy, StoreSettings};
+
+use crate::world::{Ask, FRONTS, World};
+
+#[tokio::test]
+async fn who_signs_out_is_out_and_a_kept_cookie_is_refused() {
+    // Threats 3: sign-out that does not.
+    for front in FRONTS {
+        for store in [
+            |_: &mut huggate::session::SessionSettings| {},
+            |session: &mut huggate::session::SessionSettings| {
+                session.store = StoreSettings::Memory;
+            },
+        ] {
+            let world = World::start(front, |gate| gate.allow(Rule::org("acme")).session(store)).await;
+            let mut ada = world.signed_in("ada").await;
+            let mut thief = ada.at(&world);
+            thief.fetch("/").await.expect(200);
+            let page = ada.open("/oauth2/sign_out").await.expect_page(200, "You are signed out");
+            assert_eq!(page.header("clear-site-data"), Some("\"cache\""));
+            assert_eq!(ada.cookies().len(), 0, "{}", ada.cookie_line());
+            thief.fetch("/").await.expect(401);
+            thief.fetch("/oauth2/userinfo").await.expect(401);
+            // Somebody else's session goes on.
+            let mut ben = world.signed_in("ben").await;
+            ada.open("/oauth2/sign_out").await.expect(200);
+            ben.fetch("/").await.expect(200);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_cookie_that_was_renewed_before_the_sign_out_is_refused_too() {
+    for front in FRONTS {
+        let world = World::of_acme(front).await;
+        let mut ada = world.signed_in("ada").await;
+        let mut old = ada.at(&world);
+        world.advance(2 * 3600);
+        ada.fetch("/").await.expect(200);
+        assert_ne!(ada.session(), old.session());
+        old.fetch("/").await.expect(200);
+        ada.open("/oauth2/sign_out").await.expect(200);
+        old.fetch("/").await.expect(401);
+    }
+}
+
+#[tokio::test]
+async fn cookies_are_deleted_with_the_attributes_they_were_set_with_and_every_chunk_is() {
+    // Threats 3: Envoy CVE-2025-55162, GHSA-f24x.
+    for front in FRONTS {
+        for (url, change) in [
+            ("https://app.example.com", (|_| {}) as fn(&mut huggate::session::SessionSettings)),
+            ("https://app.example.com", |session| session.same_site = SameSitePolicy::None),
+        ] {
+            let world = World::at(front, url, |gate| gate.allow(Rule::org("acme")).session(change)).await;
+            let mut ada = world.signed_in("ada").await;
+            let session = ada.session().unwrap();
+            let line = format!("__Host-huggate={session}; __Host-huggate-1=x; __Host-huggate-4=x");
+            let answer =
+                world.send(Ask::navigation("/oauth2/sign_out").with("cookie", &line)).await.expect(200);
+            for name in
+                ["__Host-huggate=;", "__Host-huggate-1=;", "__Host-huggate-4=;", "__Host-huggate-attempts=;"]
+            {
+                let removal = answer.cookie(name).unwrap_or_else(|| panic!("{name}: {answer:?}"));
+                for attribute in ["HttpOnly", "Secure", "Path=/", "Max-Age=0", "SameSite="] {
+                    assert!(removal.contains(attribute), "{removal} lacks {attribute}");
+                }
+                assert!(!removal.contains("Domain"), "{removal}");
+                let partitioned = removal.contains("SameSite=None");
+                assert_eq!(removal.contains("Partitioned"), partitioned, "{removal}");
+            }
+            // A browser that holds to the rules of `__Host-` has none left.
+            ada.open("/oauth2/sign_out").await.expect(200);
+            assert_eq!(ada.cookies().len(), 0, "{}", ada.cookie_line());
+        }
+    }
+}
+
+#[tokio::test]
+async fn another_site_cannot_sign_anybody_out_without_asking() {
+    // Threats 3: logout by another site's image.
+    for front in FRONTS {
+        let world = World::of_acme(front).await;
+        let mut ada = world.signed_in("ada").await;
+        for ask in [
+            Ask::navigation("/oauth2/sign_out").set("sec-fetch-site", "cross-site"),
+            Ask::navigation("/oauth2/sign_out").set("sec-fetch-site", "same-site"),
+            Ask::navigation("/oauth2/sign_out").method("POST").set("sec-fetch-site", "cross-site"),
+            Ask::get("/oauth2/sign_out")
+                .with("sec-fetch-site", "cross-site")
+                .with("sec-fetch-mode", "no-cors"),
+            Ask::get("/oauth2/sign_out").with("referer", "https://evil.example/"),
+            Ask::get("/oauth2/sign_out").with("origin", "https://evil.example"),
+            Ask::new("POST", "/oauth2/sign_out").with("origin", "null"),
+            Ask::get("/oauth2/sign_out").with("referer", "garbage"),
+        ] {
+            let page = ada.ask(ask).await.expect_page(200, "Another site sent you here");
+            assert!(page.cookies().is_empty(), "{page:?}");
+            assert!(page.header("clear-site-data").is_none());
+        }
+        ada.fetch("/").await.expect(200);
+        // The click on that page does it: a form of our own.
+        let click = Ask::navigation("/oauth2/sign_out")
+            .method("POST")
+            .set("sec-fetch-site", "same-origin")
+            .with("origin", &world.public_url);
+        ada.ask(click).await.expect_page(200, "You are signed out");
+        assert!(!ada.has_session());
+    }
+}
+
+#[tokio::test]
+async fn to_sign_out_twice_or_without_a_session_does_no_harm() {
+    for front in FRONTS {
+        let world = World::of_acme(front).await;
+        for cookie in ["", "huggate=garbage", "huggate=5.x; huggate-1=y", "a=b"] {
+            let answer =
+                world.send(Ask::navigation("/oauth2/sign_out").with("cookie", cookie)).await.expect(200);
+            assert!(answer.cookie("huggate=;").is_some());
+        }
+        // After signing out the next page asks for a sign-in, and gets one.
+        let mut ada = world.signed_in("ada").await;
+        ada.open("/oauth2/sign_out").await.expect(200);
+        ada.fetch("/").await.expect(401);
+        ada.open("/").await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn an_open_stream_ends_with_its_session() {
+    use http_body_util::BodyExt;
+    for front in FRONTS {
+        let world = World::of_acme(front).await;
+        let mut ada = world.signed_in("ada").await;
+        let ask = Ask::get("/events").with("cookie", &ada.cookie_line()).or_host(&world.address);
+        let mut stream = crate::world::begin(&world.address, ask).await.into_body();
+        assert_eq!(stream.frame().await.unwrap().unwrap().into_data().unwrap(), "data: hello\n\n");
+        ada.open("/oauth2/sign_out").await.expect(200);
+        let end = tokio::time::timeout(std::time::Duration::from_secs(10), stream.frame()).await;
+        assert!(end.expect("the stream goes on").is_none());
+    }
+}

@@ -87,7 +87,7 @@ impl World {
             hub.stop().await;
         }
         let app = App::default();
-        let gate = change(builder(&public_url, &hub, &clock)).build().await.unwrap();
+        let gate = change(builder(&public_url, &hub, &clock).secret(SECRET)).build().await.unwrap();
         front::serve(front, &gate, &app, listener).await;
         Self { hub, app, gate, clock, address, public_url, front }
     }
@@ -95,10 +95,22 @@ impl World {
     /// Another process with the same provider, people and clock: a replica, or
     /// this one after a restart. The one before goes on.
     pub(crate) async fn replica(&self, change: impl FnOnce(GateBuilder) -> GateBuilder) -> Self {
+        self.replica_with(change, &[SECRET]).await
+    }
+
+    /// The same with other secrets.
+    pub(crate) async fn replica_with(
+        &self,
+        change: impl FnOnce(GateBuilder) -> GateBuilder,
+        secrets: &[&str],
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let app = App::default();
-        let gate = change(builder(&self.public_url, &self.hub, &self.clock)).build().await.unwrap();
+        let builder = secrets
+            .iter()
+            .fold(builder(&self.public_url, &self.hub, &self.clock), |gate, secret| gate.secret(*secret));
+        let gate = change(builder).build().await.unwrap();
         front::serve(self.front, &gate, &app, listener).await;
         Self {
             hub: self.hub.clone(),
@@ -160,7 +172,6 @@ fn builder(public_url: &str, hub: &Hub, clock: &Clock) -> GateBuilder {
         .public_url(public_url)
         .issuer(hub.issuer())
         .client(CLIENT, CLIENT_SECRET)
-        .secret(SECRET)
         .clock(clock.clone())
 }
 
