@@ -1,6 +1,8 @@
 //! What holds for the tree as a whole: who may import whom, how long a file may
 //! be, and what must not be in one.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails says where")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

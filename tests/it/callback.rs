@@ -344,3 +344,27 @@ async fn a_sign_in_begun_at_one_replica_ends_at_another() {
         assert_eq!(ada.at(&one).open("/").await.expect(200).echo().username(), Some("ada"));
     }
 }
+
+#[tokio::test]
+async fn two_callbacks_at_the_same_moment_redeem_the_code_once() {
+    for front in FRONTS {
+        let world = World::of_acme(front).await;
+        let mut ada = world.browser();
+        let callback = ada.callback_url("ada").await;
+        let mut others: Vec<_> = (0..8).map(|_| ada.at(&world)).collect();
+        let answers = futures_util::future::join_all(others.iter_mut().map(|tab| tab.step(&callback))).await;
+        let signed_in = answers.iter().filter(|answer| answer.cookie("huggate=").is_some()).count();
+        assert_eq!((signed_in, world.calls(Endpoint::Token)), (1, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_failed_sign_in_keeps_the_session_there_was() {
+    for front in FRONTS {
+        let world = World::of_acme(front).await;
+        let mut ada = world.signed_in("ada").await;
+        world.behave(|hub| hub.userinfo_sub = Some("62f264b9f3c90f4b65140009".to_owned()));
+        ada.open("/oauth2/start").await.expect(502);
+        assert_eq!(ada.fetch("/").await.expect(200).echo().username(), Some("ada"));
+    }
+}

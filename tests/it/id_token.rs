@@ -8,6 +8,9 @@ use serde_json::json;
 
 use crate::world::{FRONTS, NOW, World, skip};
 
+/// A change of the provider's behaviour.
+type Change = fn(&mut Behaviour);
+
 /// Nobody gets in with the provider behaving so, and the page says `words`.
 async fn refused(what: &str, words: &str, change: impl FnOnce(&mut Behaviour)) {
     let world = World::of_acme(FRONTS[0]).await;
@@ -169,7 +172,7 @@ async fn a_token_answer_that_is_not_in_order_is_refused() {
 
 #[tokio::test]
 async fn what_an_honest_provider_may_do_is_accepted() {
-    let honest: [(&str, fn(&mut Behaviour)); 8] = [
+    let honest: [(&str, Change); 8] = [
         ("no kid", |hub| hub.no_kid = true),
         ("another spelling", |hub| hub.token_type = Some("BEARER".to_owned())),
         ("no refresh token", |hub| hub.no_refresh_token = true),

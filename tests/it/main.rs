@@ -1,6 +1,11 @@
 //! Tests over real sockets, one binary.
 #![cfg(all(feature = "hub", feature = "proxy"))]
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails says where")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that fails says where"
+)]
 
 // The vocabulary of the tests: a hub, an app, a gate in front of it, browsers.
 mod world;
@@ -23,6 +28,7 @@ mod headers;
 mod layer;
 mod paths;
 mod policy;
+mod smuggling;
 mod websocket_origin;
 
 // The reverse proxy's own work.

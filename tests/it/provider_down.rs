@@ -9,6 +9,9 @@ use huggate::{Gate, Rule};
 
 use crate::world::{Ask, FRONTS, Front, SECRET, World, skip};
 
+/// A change of the provider's behaviour.
+type Change = fn(&mut huggate::hub::Behaviour);
+
 async fn away(front: Front) -> World {
     World::without_provider(front, |gate| gate.allow(Rule::org("acme"))).await
 }
@@ -78,14 +81,14 @@ async fn a_crowd_at_the_door_is_no_crowd_at_the_providers() {
 #[tokio::test]
 async fn metadata_that_cannot_be_trusted_stops_the_start() {
     // Threats 3: issuer of discovery not equal to the configured one.
-    let build = async |change: fn(&mut huggate::hub::Behaviour)| {
+    let build = async |change: Change| {
         let world = World::of_acme(FRONTS[0]).await;
         world.behave(change);
         let gate =
             Gate::builder().public_url("https://a.example").issuer(world.hub.issuer()).client("id", "s");
         gate.secret(SECRET).allow_anyone().build().await
     };
-    let changes: [(fn(&mut huggate::hub::Behaviour), &str); 5] = [
+    let changes: [(Change, &str); 5] = [
         (|hub| hub.discovery_issuer = Some("https://evil.example".into()), "calls itself"),
         (
             |hub| {

@@ -1,6 +1,7 @@
 //! The whole way in: from a page of the app over the provider and back.
 
 use huggate::hub::{Client, Endpoint};
+use huggate::identity::HeaderSettings;
 use huggate::{Route, Rule};
 
 use crate::world::{Ask, CLIENT, CLIENT_SECRET, FRONTS, Log, World, parameter};
@@ -246,8 +247,7 @@ async fn no_secret_and_no_token_is_in_any_log_line() {
     // Threats 3: tokens in logs and `Debug`. `World::send` looks at every page.
     let log = Log::start();
     let world = World::start(FRONTS[0], |gate| {
-        let mut headers = huggate::identity::HeaderSettings::default();
-        headers.access_token = true;
+        let headers = HeaderSettings { access_token: true, ..HeaderSettings::default() };
         gate.allow(Rule::org("acme")).headers(headers)
     })
     .await;
