@@ -10,6 +10,7 @@ use http::header::HeaderName;
 use super::policy::{Access, Policy};
 use super::route::{Route, Routes};
 use super::rule::Rule;
+use super::settings::GateSettings;
 use super::{Gate, Inner};
 use crate::client::{PublicUrl, PublicUrlError, TrustedProxies};
 use crate::clock::Clock;
@@ -20,38 +21,6 @@ use crate::keys::{Hidden, Keyring, Secret, SecretError};
 use crate::oauth2::{OAuth2, ReturnHosts};
 use crate::provider::{Issuer, IssuerError, Provider, ProviderSettings};
 use crate::session::{Cookies, SessionSettings, Sessions};
-
-/// Everything a gate is made of. [`GateBuilder`] fills it in code, and the
-/// configuration file fills it for the program.
-#[derive(Debug, Clone)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "made by the builder or the configuration; read by nobody else"
-)]
-pub struct GateSettings {
-    /// What people type.
-    pub public_url: PublicUrl,
-    /// Where our endpoints live: `/oauth2`.
-    pub prefix: String,
-    /// The provider, and who we are to it.
-    pub provider: ProviderSettings,
-    /// How sessions are kept.
-    pub session: SessionSettings,
-    /// Who may enter.
-    pub access: Access,
-    /// Who may not, on any route.
-    pub deny: Vec<Rule>,
-    /// Parts of the app with rules of their own; the first match decides.
-    pub routes: Vec<Route>,
-    /// Headers that tell the app who is asking.
-    pub headers: HeaderSettings,
-    /// The signed assertion.
-    pub assertion: AssertionSettings,
-    /// Further hosts a sign-in may return to.
-    pub return_hosts: ReturnHosts,
-    /// Networks whose `X-Forwarded-*` are believed.
-    pub trusted_proxies: TrustedProxies,
-}
 
 /// Why a gate cannot be built. Each says which setting, and what it takes.
 #[derive(Debug, thiserror::Error)]

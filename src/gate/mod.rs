@@ -9,6 +9,7 @@ mod policy;
 mod refusal;
 mod route;
 mod rule;
+mod settings;
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use http_body::Body;
 pub use body::GateBody;
 #[cfg(feature = "config")]
 pub(crate) use builder::is_plain_prefix;
-pub use builder::{BuildError, GateBuilder, GateSettings, default_scope};
+pub use builder::{BuildError, GateBuilder, default_scope};
 pub use layer::{GateLayer, GateService};
 pub use policy::{Access, Grant};
 pub use refusal::{Forbidden, Refusal};
@@ -31,6 +32,7 @@ pub use route::{PathPattern, PatternError, Route, RouteAccess};
 pub use rule::Rule;
 #[cfg(feature = "config")]
 pub(crate) use rule::is_id;
+pub use settings::GateSettings;
 
 use crate::client::{Client, Kind, Peer, TrustedProxies, wants_websocket};
 use crate::clock::Clock;
