@@ -20,7 +20,7 @@ pub(crate) use app::{App, Echo};
 pub(crate) use browser::Browser;
 pub(crate) use front::{FRONTS, Front, proxy, server, upstream};
 pub(crate) use log::Log;
-pub(crate) use wire::{Answer, Ask, begin, raw, upgraded};
+pub(crate) use wire::{Answer, Ask, JWT, begin, raw, upgraded};
 
 /// When every world begins.
 pub(crate) const NOW: u64 = 1_790_000_000;

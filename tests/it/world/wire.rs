@@ -16,6 +16,8 @@ use tokio::net::TcpStream;
 use super::app::Echo;
 use super::{CLIENT_SECRET, SECRET};
 
+/// How a JWT begins: `{"alg":` and `{"typ":` in base64url.
+pub(crate) const JWT: [&str; 2] = ["eyJhbGciOi", "eyJ0eXAiOi"];
 /// How long anything may take before the test is given up.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -227,7 +229,9 @@ impl Answer {
     /// URLs; cached redirects and refusals).
     #[track_caller]
     pub(crate) fn check(&self) {
-        if self.is_from_app() || self.status.is_informational() {
+        // 431 is hyper's own word, before there is a request; there is nothing in it.
+        let before_us = self.status == 431 && self.body.is_empty();
+        if self.is_from_app() || self.status.is_informational() || before_us {
             return;
         }
         let asked = &self.asked;
@@ -247,7 +251,7 @@ impl Answer {
         let policy = self.header("content-security-policy").unwrap();
         assert!(!policy.contains("unsafe") && !policy.contains("script-src"), "{policy}");
         let whole = format!("{}{}", self.header("location").unwrap_or_default(), self.text());
-        for secret in ["hf_oauth_", "hf_app_", "eyJ", CLIENT_SECRET, SECRET] {
+        for secret in ["hf_oauth_", "hf_app_", JWT[0], JWT[1], CLIENT_SECRET, SECRET] {
             assert!(!whole.contains(secret), "{asked}: {secret} shows in {whole}");
         }
         assert!(!self.text().contains("<script"), "{asked}: a script in {}", self.text());
