@@ -22,11 +22,7 @@ async fn echoing() -> std::net::SocketAddr {
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             tokio::spawn(async move {
-                #[expect(
-                    clippy::result_large_err,
-                    clippy::unnecessary_wraps,
-                    reason = "the library's signature"
-                )]
+                #[expect(clippy::result_large_err, reason = "the library's signature")]
                 let subprotocol = |request: &Request, mut response: Response| {
                     if let Some(asked) = request.headers().get("sec-websocket-protocol") {
                         response.headers_mut().insert("sec-websocket-protocol", asked.clone());
