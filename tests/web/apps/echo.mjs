@@ -1,0 +1,69 @@
+// A plain app for the tests: says what reached it, streams, swallows, waits.
+// WebSockets are clients/ws.py's business.
+
+import http from "node:http";
+
+const MEGABYTE = Buffer.alloc(1 << 20, "x");
+const pause = milliseconds => new Promise(done => setTimeout(done, milliseconds));
+const places = {
+  /** As many mebibytes as `mib` says, as fast as the reader reads. */
+  async download(request, response, query) {
+    const count = Number(query.get("mib") ?? 1);
+    response.writeHead(200, { "content-type": "application/octet-stream", "content-length": count << 20 });
+    for (let n = 0; n < count; n++) {
+      if (!response.write(MEGABYTE)) await new Promise(done => response.once("drain", done));
+    }
+    response.end();
+  },
+  /** Counts what it gets. */
+  async upload(request, response) {
+    let bytes = 0;
+    for await (const chunk of request) bytes += chunk.length;
+    response.writeHead(200, { "content-type": "application/json" });
+    response.end(JSON.stringify({ bytes, chunked: request.headers["transfer-encoding"] === "chunked" }));
+  },
+  /** An event every `every` milliseconds; the last says how many there were. */
+  async events(request, response, query) {
+    const count = Number(query.get("count") ?? 5);
+    response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" });
+    for (let n = 1; n <= count; n++) {
+      response.write(`id: ${n}\ndata: ${JSON.stringify({ n, sent: Date.now() })}\n\n`);
+      await pause(Number(query.get("every") ?? 200));
+    }
+    response.end();
+  },
+  /** A line every 200 ms: still under way when the gate is asked to stop. */
+  async slow(request, response, query) {
+    const lines = Number(query.get("lines") ?? 10);
+    response.writeHead(200, { "content-type": "text/plain" });
+    for (let n = 1; n <= lines; n++) {
+      response.write(`line ${n}\n`);
+      await pause(200);
+    }
+    response.end("the end\n");
+  },
+  /** Breaks off before an answer. */
+  async broken(request) {
+    request.socket.destroy();
+  },
+};
+
+const server = http.createServer(async (request, response) => {
+  const url = new URL(request.url, "http://app");
+  const place = places[url.pathname.slice(1)];
+  if (place) return place(request, response, url.searchParams);
+  if (request.headers.accept?.includes("text/html")) {
+    const name = request.headers["x-forwarded-preferred-username"] ?? "stranger";
+    response.writeHead(200, { "content-type": "text/html; charset=utf-8" });
+    return response.end(`<!doctype html><html lang=en><title>App</title><h1>Hello, ${name}</h1><p id=path>${url.pathname}</p>
+<form method=post action=/form><input name=note value=kept><button>Send</button></form>`);
+  }
+  response.writeHead(200, { "content-type": "application/json" });
+  response.end(JSON.stringify({
+    method: request.method, url: request.url, version: request.httpVersion, headers: request.headers,
+    // Spellings and repeats as they came.
+    raw: request.rawHeaders,
+  }));
+});
+server.listen(0, "127.0.0.1", () => console.log(`echo listens at http://127.0.0.1:${server.address().port}`));
+process.on("SIGTERM", () => process.exit(0));

@@ -1,0 +1,114 @@
+// Starts what a test needs and stops exactly that, by process id.
+
+import { spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { after } from "node:test";
+import { fileURLToPath } from "node:url";
+
+export const root = resolve(dirname(fileURLToPath(import.meta.url)), "../../..");
+const target = resolve(root, process.env.CARGO_TARGET_DIR ?? "target");
+/** The program under test. */
+export const huggate = process.env.HUGGATE_BINARY ?? join(target, "debug/huggate");
+export const python = join(root, ".work/python/bin/python");
+export const screenshots = join(target, "screenshots");
+
+/** Calls `ask` until it returns something true. Polls; a test never sleeps a guessed while. */
+export async function eventually(what, ask, { timeout = 20_000, every = 50 } = {}) {
+  const end = Date.now() + timeout;
+  let last;
+  for (;;) {
+    try {
+      const answer = await ask();
+      if (answer) return answer;
+      last = answer;
+    } catch (error) {
+      if (error instanceof Fatal) throw error;
+      last = error;
+    }
+    if (Date.now() > end) throw new Error(`${what}: not within ${timeout} ms; last: ${last}`);
+    await pause(every);
+  }
+}
+
+export const pause = milliseconds => new Promise(done => setTimeout(done, milliseconds));
+
+/** A port nobody listens on. Needed where the address has to be known before the start. */
+export async function freePort() {
+  const server = createServer();
+  await new Promise((done, failed) => server.once("error", failed).listen(0, "127.0.0.1", done));
+  const { port } = server.address();
+  await new Promise(done => server.close(done));
+  return port;
+}
+
+/** A folder that is gone after the tests of this file. */
+export function folder() {
+  const path = mkdtempSync(join(tmpdir(), "huggate-web-"));
+  after(() => rmSync(path, { recursive: true, force: true }));
+  return path;
+}
+
+export class Process {
+  /** `ready(output)` returns what the test wants to know of it, or nothing while it is not there. */
+  static async start(name, command, args, { env = {}, cwd = folder(), ready }) {
+    const started = new Process(name, command, args, env, cwd);
+    after(() => started.stop());
+    started.known = await eventually(`${name} is ready`, async () => {
+      if (started.ended) throw new Fatal(`${name} ended with ${started.status}\n${started.output}`);
+      return ready(started.output);
+    }, { timeout: 60_000 }).catch(error => {
+      throw new Error(`${error.message}\n${started.output}`);
+    });
+    return started;
+  }
+
+  constructor(name, command, args, env, cwd) {
+    this.name = name;
+    this.output = "";
+    this.ended = false;
+    // Only what is needed: a developer's HUGGATE_… or a proxy's address must not leak in.
+    const { PATH, HOME, LANG, TMPDIR } = process.env;
+    this.child = spawn(command, args, {
+      cwd,
+      env: { PATH, HOME, LANG, ...(TMPDIR && { TMPDIR }), ...env },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const keep = chunk => { this.output = (this.output + chunk).slice(-200_000); };
+    this.child.stdout.setEncoding("utf8").on("data", keep);
+    this.child.stderr.setEncoding("utf8").on("data", keep);
+    this.exit = new Promise(done => {
+      this.child.once("error", error => { this.ended = true; this.status = error.message; done(null); });
+      this.child.once("close", (code, signal) => { this.ended = true; this.status = code ?? signal; done(this.status); });
+    });
+  }
+
+  get pid() { return this.child.pid; }
+
+  /** The most memory it ever had in use, in bytes. */
+  peakMemory() {
+    const status = readFileSync(`/proc/${this.pid}/status`, "utf8");
+    return Number(/VmHWM:\s+(\d+) kB/.exec(status)[1]) * 1024;
+  }
+
+  signal(name) { this.child.kill(name); }
+
+  /** Asks it to end; what does not is ended. Returns the exit status. */
+  async stop() {
+    if (this.ended) return this.status;
+    this.signal("SIGTERM");
+    const late = setTimeout(() => this.signal("SIGKILL"), 10_000);
+    const status = await this.exit;
+    clearTimeout(late);
+    return status;
+  }
+}
+
+class Fatal extends Error {}
+
+export function write(path, text) {
+  writeFileSync(path, text);
+  return path;
+}

@@ -1,0 +1,90 @@
+// What stands around a browser: the stand-in for huggingface.co, an app, the gate.
+
+import { join } from "node:path";
+
+import { request } from "./http.mjs";
+import { Process, folder, freePort, huggate, python, root, write } from "./processes.mjs";
+
+const answers = url => request(url).then(response => response.status < 500, () => false);
+
+/** `huggate demo`: all of it in one process. */
+export async function startDemo() {
+  const process = await Process.start("huggate demo", huggate, ["demo", "--listen", "127.0.0.1:0"], {
+    ready: output => {
+      const url = /Open\s+(http:\S+)/.exec(output)?.[1];
+      return url && { url, issuer: /stand-in for huggingface\.co \((http:[^)]+)\)/.exec(output)[1] };
+    },
+  });
+  return { process, ...process.known };
+}
+
+/** `huggate hub`: the provider, with a client for any loopback redirect URL. */
+export async function startHub({ users } = {}) {
+  const args = ["hub", "--listen", "127.0.0.1:0"];
+  if (users) args.push("--users", write(join(folder(), "users.toml"), users));
+  const process = await Process.start("huggate hub", huggate, args, {
+    ready: output => {
+      const read = key => new RegExp(`^${key}\\s*= "([^"]*)"`, "m").exec(output)?.[1];
+      return read("client_secret") && /Ctrl-C/.test(output)
+        && { issuer: read("issuer"), client_id: read("client_id"), client_secret: read("client_secret") };
+    },
+  });
+  return { process, ...process.known };
+}
+
+/** The plain app of apps/echo.mjs. */
+export async function startEcho() {
+  const process = await Process.start("echo", globalThis.process.execPath, [join(root, "tests/web/apps/echo.mjs")], {
+    ready: output => /listens at (\S+)/.exec(output)?.[1],
+  });
+  return { process, url: process.known };
+}
+
+/** The Gradio app of apps/greeter.py. */
+export async function startGradio() {
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const process = await Process.start("greeter", python, [join(root, "tests/web/apps/greeter.py")], {
+    env: {
+      GRADIO_SERVER_PORT: String(port),
+      GRADIO_ANALYTICS_ENABLED: "False",
+      HF_HUB_OFFLINE: "1",
+      PYTHONUNBUFFERED: "1",
+    },
+    ready: () => answers(`${url}/`),
+  });
+  return { process, url };
+}
+
+/**
+ * `huggate serve` with a config.toml of its own. `top` is what stands above the
+ * tables, `more` what stands below them.
+ */
+export async function startGate({ hub, upstream, allow = '[{ org = "acme" }]', top = "", more = "", provider = "" }) {
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const config = write(join(folder(), "config.toml"), `
+public_url = "${url}"
+listen     = "127.0.0.1:${port}"
+upstream   = "${upstream}"
+${top}
+
+[provider]
+issuer        = "${hub.issuer}"
+client_id     = "${hub.client_id}"
+client_secret = "${hub.client_secret}"
+${provider}
+
+[session]
+secret = "${Buffer.from("the web tests' secret, 32 bytes!").toString("base64")}"
+
+[access]
+allow = ${allow}
+
+${more}
+`);
+  const process = await Process.start("huggate serve", huggate, ["serve", "--config", config], {
+    ready: () => answers(`${url}/oauth2/healthz`),
+  });
+  return { process, url, port, config };
+}
