@@ -1,8 +1,8 @@
 // Debian's Chromium, and what people do in it.
 
-import { after } from "node:test";
-
 import { chromium } from "playwright-core";
+
+import { atEnd } from "./cleanup.mjs";
 
 /** A browser of its own, with a fresh profile. */
 export async function launch() {
@@ -23,7 +23,7 @@ export async function launch() {
     // People's browsers have it, and it is what the back button shows.
     ignoreDefaultArgs: ["--disable-back-forward-cache"],
   });
-  after(() => browser.close());
+  atEnd(() => browser.close());
   return browser;
 }
 

@@ -5,8 +5,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
-import { after } from "node:test";
 import { fileURLToPath } from "node:url";
+
+import { atEnd } from "./cleanup.mjs";
 
 export const root = resolve(dirname(fileURLToPath(import.meta.url)), "../../..");
 const target = resolve(root, process.env.CARGO_TARGET_DIR ?? "target");
@@ -47,15 +48,20 @@ export async function freePort() {
 /** A folder that is gone after the tests of this file. */
 export function folder() {
   const path = mkdtempSync(join(tmpdir(), "huggate-web-"));
-  after(() => rmSync(path, { recursive: true, force: true }));
+  atEnd(() => rmSync(path, { recursive: true, force: true }));
   return path;
 }
+
+const running = new Set();
+process.once("exit", () => {
+  for (const left of running) if (!left.ended) left.signal("SIGKILL");
+});
 
 export class Process {
   /** `ready(output)` returns what the test wants to know of it, or nothing while it is not there. */
   static async start(name, command, args, { env = {}, cwd = folder(), ready }) {
     const started = new Process(name, command, args, env, cwd);
-    after(() => started.stop());
+    atEnd(() => started.stop());
     started.known = await eventually(`${name} is ready`, async () => {
       if (started.ended) throw new Fatal(`${name} ended with ${started.status}\n${started.output}`);
       return ready(started.output);
@@ -79,9 +85,10 @@ export class Process {
     const keep = chunk => { this.output = (this.output + chunk).slice(-200_000); };
     this.child.stdout.setEncoding("utf8").on("data", keep);
     this.child.stderr.setEncoding("utf8").on("data", keep);
+    running.add(this);
     this.exit = new Promise(done => {
       this.child.once("error", error => { this.ended = true; this.status = error.message; done(null); });
-      this.child.once("close", (code, signal) => { this.ended = true; this.status = code ?? signal; done(this.status); });
+      this.child.once("close", (code, signal) => { this.ended = true; done(this.status ??= code ?? signal); });
     });
   }
 
