@@ -287,6 +287,9 @@ impl Inner {
     ) -> Response<GateBody<B>> {
         let (mut parts, body) = response.into_parts();
         self.guard_cookies(&mut parts.headers);
+        if grant.opened().is_some() {
+            keep_page_out_of_history(&mut parts.headers);
+        }
         if let Some(lines) = renewed {
             renew(&mut parts.headers, lines);
         }
@@ -320,24 +323,41 @@ impl Inner {
 /// is meant for all is left alone, since the next response will do; what a
 /// shared cache may keep unless told otherwise is marked as one person's.
 fn renew(headers: &mut HeaderMap, lines: &[HeaderValue]) {
-    let says = |word: &str| {
-        let mut controls =
-            headers.get_all(CACHE_CONTROL).iter().map(|line| line.as_bytes().to_ascii_lowercase());
-        controls.any(|control| memchr::memmem::find(&control, word.as_bytes()).is_some())
-    };
     // Fields that a CDN heeds instead (RFC 9213).
     let targeted = |name: &HeaderName| {
         name.as_str().ends_with("cdn-cache-control") || name.as_str() == "surrogate-control"
     };
-    if says("public") || says("s-maxage") || headers.keys().any(targeted) {
+    if cache_control(headers, "public") || cache_control(headers, "s-maxage") || headers.keys().any(targeted)
+    {
         return;
     }
-    if !says("private") && !says("no-store") {
+    if !cache_control(headers, "private") && !cache_control(headers, "no-store") {
         headers.append(CACHE_CONTROL, HeaderValue::from_static("private"));
     }
     for line in lines {
         headers.append(SET_COOKIE, line.clone());
     }
+}
+
+/// Browsers keep the page one leaves as it stands, and the back button shows it
+/// even after a sign-out. `no-store` says not to, where `Clear-Site-Data` is not
+/// known. An app that says itself how its page may be kept is not overruled.
+fn keep_page_out_of_history(headers: &mut HeaderMap) {
+    if headers.contains_key(CACHE_CONTROL) {
+        return;
+    }
+    let is_page = headers.get(CONTENT_TYPE).is_some_and(|kind| {
+        kind.as_bytes().get(..9).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/html"))
+    });
+    if is_page {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+}
+
+/// Whether `Cache-Control` has `word` in it.
+fn cache_control(headers: &HeaderMap, word: &str) -> bool {
+    let mut lines = headers.get_all(CACHE_CONTROL).iter().map(|line| line.as_bytes().to_ascii_lowercase());
+    lines.any(|line| memchr::memmem::find(&line, word.as_bytes()).is_some())
 }
 
 fn is_event_stream(headers: &HeaderMap) -> bool {

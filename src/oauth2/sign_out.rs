@@ -10,6 +10,7 @@ use crate::pages::{self, Onward};
 use crate::session::Found;
 
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
+const REFRESH: HeaderName = HeaderName::from_static("refresh");
 
 impl OAuth2 {
     /// Ends the session and says so. If another site caused the request, asks
@@ -30,6 +31,7 @@ impl OAuth2 {
             Ok(lines) => lines,
             Err(down) => return super::store_unavailable(ask, down),
         };
+        let ended = user.is_some();
         if let Some(user) = user {
             tracing::info!(target: "huggate::audit", event = "sign_out", %user, client = ?ask.client.ip, "signed out");
         }
@@ -42,7 +44,14 @@ impl OAuth2 {
         let mut response = answer::with_cookies(answer::page(StatusCode::OK, page), lines);
         // What the browser kept of the app is not for whoever sits there next: the
         // back button must show nothing.
-        response.headers_mut().insert(CLEAR_SITE_DATA, HeaderValue::from_static("\"cache\""));
+        let headers = response.headers_mut();
+        headers.insert(CLEAR_SITE_DATA, HeaderValue::from_static("\"cache\""));
+        // The page of the app that this one follows is put away only now, after that
+        // header was obeyed. So the page is asked for once more, and finds nobody.
+        if ended && let Ok(again) = HeaderValue::try_from(format!("0; url={}", self.sign_out_url(&return_to)))
+        {
+            headers.insert(REFRESH, again);
+        }
         response
     }
 }
