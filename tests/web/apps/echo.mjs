@@ -51,7 +51,8 @@ const places = {
 const server = http.createServer(async (request, response) => {
   const url = new URL(request.url, "http://app");
   const place = places[url.pathname.slice(1)];
-  if (place) return place(request, response, url.searchParams);
+  // A client that leaves in the middle is no reason to fall over.
+  if (place) return place(request, response, url.searchParams).catch(() => response.destroy());
   if (request.headers.accept?.includes("text/html")) {
     const name = request.headers["x-forwarded-preferred-username"] ?? "stranger";
     response.writeHead(200, { "content-type": "text/html; charset=utf-8" });

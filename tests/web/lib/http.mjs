@@ -49,15 +49,23 @@ export class Jar {
   }
 }
 
-/** Signs `username` in by following links and sending forms; returns the jar. */
-export async function signIn(gate, username, { orgs = ["acme"], jar = new Jar() } = {}) {
+/**
+ * Signs `username` in by following links and sending forms; returns the jar.
+ * `listen` is where the gate listens, if that is not where its address says.
+ */
+export async function signIn(gate, username, { orgs = ["acme"], jar = new Jar(), listen } = {}) {
+  const open = (url, options = {}) => {
+    if (!listen || !url.startsWith(gate)) return jar.request(url, options);
+    const headers = { ...options.headers, host: new URL(gate).host };
+    return jar.request(url.replace(gate, listen), { ...options, headers });
+  };
   let url = `${gate}/oauth2/start?rd=/`;
-  let response = await jar.request(url);
+  let response = await open(url);
   for (let step = 0; step < 10; step++) {
     if (response.headers.location) {
       url = new URL(response.headers.location, url).href;
       if (url === `${gate}/`) return jar;
-      response = await jar.request(url);
+      response = await open(url);
       continue;
     }
     const form = new URLSearchParams();
@@ -76,7 +84,7 @@ export async function signIn(gate, username, { orgs = ["acme"], jar = new Jar() 
     }
     const [, action] = /<form method="post" action="([^"]*)"/.exec(response.text);
     url = new URL(action.replaceAll("&amp;", "&"), url).href;
-    response = await jar.request(url, {
+    response = await open(url, {
       method: "POST",
       headers: { "content-type": "application/x-www-form-urlencoded", origin: new URL(url).origin },
       body: form.toString(),

@@ -60,14 +60,20 @@ process.once("exit", () => {
 export class Process {
   /** `ready(output)` returns what the test wants to know of it, or nothing while it is not there. */
   static async start(name, command, args, { env = {}, cwd = folder(), ready }) {
-    const started = new Process(name, command, args, env, cwd);
-    atEnd(() => started.stop());
+    const started = Process.spawn(name, command, args, { env, cwd });
     started.known = await eventually(`${name} is ready`, async () => {
       if (started.ended) throw new Fatal(`${name} ended with ${started.status}\n${started.output}`);
       return ready(started.output);
     }, { timeout: 60_000 }).catch(error => {
       throw new Error(`${error.message}\n${started.output}`);
     });
+    return started;
+  }
+
+  /** One that ends by itself; `exit` says when. */
+  static spawn(name, command, args, { env = {}, cwd = root } = {}) {
+    const started = new Process(name, command, args, env, cwd);
+    atEnd(() => started.stop());
     return started;
   }
 
