@@ -7,6 +7,7 @@ mod layer;
 mod path;
 mod policy;
 mod refusal;
+mod response;
 mod route;
 mod rule;
 mod settings;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, ORIGIN, SET_COOKIE};
+use http::header::{HeaderMap, HeaderName, HeaderValue, ORIGIN};
 use http::request::Parts;
 use http::{Request, Response};
 use http_body::Body;
@@ -277,91 +278,6 @@ impl Inner {
     fn renewal(&self, grant: &Grant, request: &HeaderMap) -> Option<Arc<Vec<HeaderValue>>> {
         self.oauth2.sessions.renewal(grant.opened()?, request)
     }
-
-    /// The app's response on its way back.
-    fn finish<B: Body<Data = Bytes>>(
-        &self,
-        response: Response<B>,
-        grant: &Grant,
-        renewed: Option<&[HeaderValue]>,
-    ) -> Response<GateBody<B>> {
-        let (mut parts, body) = response.into_parts();
-        self.guard_cookies(&mut parts.headers);
-        if grant.opened().is_some() {
-            keep_page_out_of_history(&mut parts.headers);
-        }
-        if let Some(lines) = renewed {
-            renew(&mut parts.headers, lines);
-        }
-        let body = match grant.opened() {
-            Some(opened) if is_event_stream(&parts.headers) => {
-                let (opened, now) = (Arc::clone(opened), self.clock.now());
-                GateBody::inner_until(body, Box::pin(async move { opened.ended(now).await }))
-            }
-            _ => GateBody::inner(body),
-        };
-        Response::from_parts(parts, body)
-    }
-
-    /// The app cannot set or remove our cookies.
-    fn guard_cookies(&self, headers: &mut HeaderMap) {
-        let cookies = self.oauth2.sessions.cookies();
-        if !headers.get_all(SET_COOKIE).iter().any(|line| cookies.claims(line)) {
-            return;
-        }
-        let lines: Vec<HeaderValue> =
-            headers.get_all(SET_COOKIE).iter().filter(|line| !cookies.claims(line)).cloned().collect();
-        headers.remove(SET_COOKIE);
-        for line in lines {
-            headers.append(SET_COOKIE, line);
-        }
-    }
-}
-
-/// Adds the session's new cookie to a response that no cache shares: one that
-/// stored it would hand the session to everybody (RFC 9111, section 7.3). What
-/// is meant for all is left alone, since the next response will do; what a
-/// shared cache may keep unless told otherwise is marked as one person's.
-fn renew(headers: &mut HeaderMap, lines: &[HeaderValue]) {
-    // Fields that a CDN heeds instead (RFC 9213).
-    let targeted = |name: &HeaderName| {
-        name.as_str().ends_with("cdn-cache-control") || name.as_str() == "surrogate-control"
-    };
-    if cache_control(headers, "public") || cache_control(headers, "s-maxage") || headers.keys().any(targeted)
-    {
-        return;
-    }
-    if !cache_control(headers, "private") && !cache_control(headers, "no-store") {
-        headers.append(CACHE_CONTROL, HeaderValue::from_static("private"));
-    }
-    for line in lines {
-        headers.append(SET_COOKIE, line.clone());
-    }
-}
-
-/// Browsers keep the page one leaves as it stands, and the back button shows it
-/// even after a sign-out. `no-store` says not to, where `Clear-Site-Data` is not
-/// known. An app that says itself how its page may be kept is not overruled.
-fn keep_page_out_of_history(headers: &mut HeaderMap) {
-    if headers.contains_key(CACHE_CONTROL) {
-        return;
-    }
-    let is_page = headers.get(CONTENT_TYPE).is_some_and(|kind| {
-        kind.as_bytes().get(..9).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/html"))
-    });
-    if is_page {
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    }
-}
-
-/// Whether `Cache-Control` has `word` in it.
-fn cache_control(headers: &HeaderMap, word: &str) -> bool {
-    let mut lines = headers.get_all(CACHE_CONTROL).iter().map(|line| line.as_bytes().to_ascii_lowercase());
-    lines.any(|line| memchr::memmem::find(&line, word.as_bytes()).is_some())
-}
-
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
 }
 
 /// The path of a request, if its target is one (RFC 9112, section 3.2).
