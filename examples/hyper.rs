@@ -1,8 +1,10 @@
 //! Sign in with Hugging Face around a bare hyper service, without Tower or axum.
 //!
 //! Run it as `examples/axum.rs` says, with `--example hyper`.
+#![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "a program that reads and says little")]
 
 use std::convert::Infallible;
+use std::env::var;
 
 use http_body_util::Full;
 use huggate::keys::Secret;
@@ -15,20 +17,19 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let setting = |name: &str| std::env::vars().find(|(key, _)| key == name).map(|(_, value)| value);
+    let listen = var("LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".to_owned());
+    let listener = tokio::net::TcpListener::bind(listen).await?;
+    let public_url = format!("http://{}", listener.local_addr()?);
     let gate = Gate::builder()
-        .public_url("http://127.0.0.1:3000")
-        .issuer(setting("ISSUER").unwrap_or_else(|| "https://huggingface.co".to_owned()))
-        .client(
-            setting("CLIENT_ID").ok_or("CLIENT_ID is not set")?,
-            setting("CLIENT_SECRET").unwrap_or_default(),
-        )
-        .secret(setting("SESSION_SECRET").unwrap_or_else(Secret::generate))
+        .public_url(&public_url)
+        .issuer(var("ISSUER").unwrap_or_else(|_| "https://huggingface.co".to_owned()))
+        .client(var("CLIENT_ID")?, var("CLIENT_SECRET")?)
+        .secret(var("SESSION_SECRET").unwrap_or_else(|_| Secret::generate()))
         .allow(Rule::org("acme"))
         .build()
         .await?;
 
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    println!("open {public_url}");
     loop {
         let (stream, addr) = listener.accept().await?;
         let gate = gate.clone();
