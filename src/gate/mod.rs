@@ -108,7 +108,7 @@ impl Gate {
     /// Answers `request` or lets `inner` do it. This is the whole of the gate;
     /// the Tower layer is plumbing around it.
     ///
-    /// What goes in: a request, whose extensions may hold a [`Peer`](crate::Peer).
+    /// What goes in: a request, whose extensions may hold a [`Peer`].
     /// What `inner` gets: the same request without any identity that the client
     /// claimed, with the identity headers, the assertion, and [`User`](crate::User),
     /// [`Client`] and [`Grant`] in its extensions.
