@@ -1,0 +1,66 @@
+//! The examples, as programs, and a whole sign-in at each.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use http::StatusCode;
+use huggate::clock::Clock;
+use huggate::hub::Hub;
+use reqwest::header::{ACCEPT, COOKIE};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use super::world::{CLIENT, example, http, hub, sign_in};
+
+/// A running example, and the address it says to open.
+async fn start(name: &str, hub: &Hub) -> (Child, String) {
+    let mut child = Command::new(example(name))
+        .env("LISTEN", "127.0.0.1:0")
+        .env("ISSUER", hub.issuer())
+        .env("CLIENT_ID", CLIENT.0)
+        .env("CLIENT_SECRET", CLIENT.1)
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let line = timeout(Duration::from_secs(10), lines.next_line()).await;
+    let line = line.unwrap_or_else(|_| panic!("{name} says nothing")).unwrap();
+    let line = line.unwrap_or_else(|| panic!("{name} ended at once"));
+    (child, line.strip_prefix("open ").unwrap().to_owned())
+}
+
+/// What a page says to somebody with these cookies.
+async fn page(url: String, cookies: &str) -> String {
+    let answer = http().get(url).header(ACCEPT, "text/html").header(COOKIE, cookies).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    answer.text().await.unwrap()
+}
+
+#[tokio::test]
+async fn axum() {
+    let hub = hub(Clock::system()).await;
+    let (_running, url) = start("axum", &hub).await;
+    assert_eq!(page(format!("{url}/"), "").await, "nobody is signed in; open /hello\n");
+    let refused = http().get(format!("{url}/hello")).send().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+
+    let cookies = sign_in(&format!("{url}/hello")).await;
+    assert_eq!(
+        page(format!("{url}/hello"), &cookies).await,
+        "hello Ada Example, you are in acme, acme:admin\n"
+    );
+    assert_eq!(page(format!("{url}/"), &cookies).await, "welcome back, ada\n");
+}
+
+#[tokio::test]
+async fn hyper() {
+    let hub = hub(Clock::system()).await;
+    let (_running, url) = start("hyper", &hub).await;
+    let refused = http().get(format!("{url}/")).send().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+
+    let cookies = sign_in(&format!("{url}/anything")).await;
+    assert_eq!(page(format!("{url}/"), &cookies).await, "hello ada\n");
+}
