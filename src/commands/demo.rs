@@ -111,9 +111,10 @@ fn welcome(public_url: &str, issuer: &str) -> String {
 
   You are sent to a stand-in for huggingface.co ({issuer}), where
   you choose who to be. The app is open to members of the organisation acme:
+  tick acme when you are asked what to share.
 
     ada    admin of acme             gets in, and into /admin
-    ben    may read in acme          gets in; tick acme on the consent page
+    ben    may read in acme          gets in, and not into /admin
     cleo   acme asks for her SSO     is told what is missing
     dan    member of nothing         is told who may enter
     joerg  Jörg Müller-李            a name that is not ASCII
