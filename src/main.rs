@@ -46,7 +46,7 @@ enum Format {
 enum Command {
     /// Run the proxy in front of your app
     Serve,
-    /// Everything in one process, offline: a stand-in for huggingface.co, a sample app, the gate
+    /// Everything in one process, offline: a stand-in for huggingface.co, a sample app, huggate before it
     Demo(commands::demo::Arguments),
     /// The stand-in for huggingface.co alone, to develop an app against
     #[command(after_help = commands::hub::people())]

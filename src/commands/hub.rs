@@ -22,7 +22,7 @@ pub(crate) struct Arguments {
 /// The built-in people, for `--help`.
 pub(crate) fn people() -> String {
     let people = table(&Settings::default().people);
-    format!("Who can sign in, and their tokens (--users FILE brings others):\n\n{people}")
+    format!("Who can sign in, and their user access tokens (--users FILE brings other people):\n\n{people}")
 }
 
 /// Runs until it is asked to stop.
@@ -56,7 +56,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String, Failure> {
              \n\
              Any redirect URL on http://localhost or http://127.0.0.1 is accepted.\n\
              \n\
-             Who can sign in, and their tokens:\n\n{people}\n\
+             Who can sign in, and their user access tokens, for its API:\n\n{people}\n\
              Ctrl-C ends it.\n",
             issuer = hub.issuer(),
             people = table(&hub.people()),
