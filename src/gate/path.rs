@@ -7,6 +7,9 @@
 
 /// A path with more readings than this is not worth reading.
 const MAX_READINGS: usize = 64;
+/// Nor is one whose readings are longer than this together, in bytes: each is
+/// read in every way again, and anybody may send 64 KiB of dots and slashes.
+const MAX_READ: usize = 256 * 1024;
 
 /// What a path may mean.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,7 +43,7 @@ pub(super) fn readings(path: &str) -> Result<Readings, Unreadable> {
                 found.push(other);
             }
         }
-        if found.len() > MAX_READINGS {
+        if found.len() > MAX_READINGS || found.iter().map(Vec::len).sum::<usize>() > MAX_READ {
             return Err(Unreadable);
         }
     }

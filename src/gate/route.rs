@@ -125,6 +125,8 @@ pub(super) struct Routes {
     list: Vec<Route>,
     exact: HashMap<Box<[u8]>, Vec<usize>>,
     folders: HashMap<Box<[u8]>, Vec<usize>>,
+    /// How many bytes the longest key of `folders` has.
+    longest_folder: usize,
     /// Routes without a path.
     anywhere: Vec<usize>,
 }
@@ -146,6 +148,7 @@ impl Routes {
                     routes.exact.entry(path.clone()).or_default().push(index)
                 }
                 Some(PathPattern { path, below: true }) => {
+                    routes.longest_folder = routes.longest_folder.max(path.len());
                     routes.folders.entry(path.clone()).or_default().push(index)
                 }
             }
@@ -171,15 +174,20 @@ impl Routes {
         if let Some(indices) = self.exact.get(path) {
             first = self.first_of(indices, asked, first);
         }
-        if !self.folders.is_empty() {
-            let mut folder = path;
-            loop {
-                if let Some(indices) = self.folders.get(folder) {
-                    first = self.first_of(indices, asked, first);
-                }
-                let Some(slash) = memchr::memrchr(b'/', folder) else { break };
-                folder = folder.get(..slash).unwrap_or_default();
+        if self.folders.is_empty() {
+            return first;
+        }
+        // Each look hashes all of a folder's name. So it begins at the deepest one
+        // that some route can have: a path of 30,000 segments takes no longer.
+        let mut folder = Some(path);
+        if let Some(start) = path.get(..=self.longest_folder) {
+            folder = parent(start);
+        }
+        while let Some(name) = folder {
+            if let Some(indices) = self.folders.get(name) {
+                first = self.first_of(indices, asked, first);
             }
+            folder = parent(name);
         }
         first
     }
@@ -191,6 +199,11 @@ impl Routes {
         let matches = |index: &usize| self.list.get(*index).is_some_and(|route| route.is_for(asked));
         candidates.into_iter().find(matches).or(before)
     }
+}
+
+/// The folder that something is in, without its final slash.
+fn parent(path: &[u8]) -> Option<&[u8]> {
+    path.get(..memchr::memrchr(b'/', path)?)
 }
 
 impl Route {

@@ -33,3 +33,6 @@ mod websocket_origin;
 
 // The reverse proxy's own work.
 mod proxy;
+
+// What went wrong once, and must not again.
+mod regressions;
