@@ -44,14 +44,14 @@ impl Activity {
         }
     }
 
-    /// When the connection has to be closed if nothing changes until then; a busy
-    /// one is looked at again after the same time.
-    pub(super) fn due(&self, headers: Duration, idle: Duration) -> (Instant, bool) {
+    /// When the connection has to be closed if nothing changes until then; never,
+    /// while it is busy.
+    pub(super) fn due(&self, headers: Duration, idle: Duration) -> Option<Instant> {
         let since = self.began + Duration::from_millis(self.since.load(Ordering::Relaxed));
         match self.phase.load(Ordering::Relaxed) {
-            HEADERS => (since + headers, true),
-            IDLE => (since + idle, true),
-            _ => (Instant::now() + headers.min(idle), false),
+            HEADERS => Some(since + headers),
+            IDLE => Some(since + idle),
+            _ => None,
         }
     }
 

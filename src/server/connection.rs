@@ -69,8 +69,13 @@ pub(super) async fn serve<S, F, B>(
         .with_upgrades();
     let mut connection = pin!(connection);
     let mut stopping = false;
+    // Whatever begins after a look has at least so long, so to look this often is
+    // to be late for nothing.
+    let often = settings.header_timeout.min(settings.idle_timeout);
     loop {
-        let (due, counts) = activity.due(settings.header_timeout, settings.idle_timeout);
+        let due = || activity.due(settings.header_timeout, settings.idle_timeout);
+        let now = tokio::time::Instant::now();
+        let next = due().map_or(now + often, |due| due.min(now + often));
         tokio::select! {
             result = &mut connection => {
                 if let Err(error) = result {
@@ -78,9 +83,8 @@ pub(super) async fn serve<S, F, B>(
                 }
                 return;
             }
-            () = tokio::time::sleep_until(due) => {
-                let (due, still_counts) = activity.due(settings.header_timeout, settings.idle_timeout);
-                if counts && still_counts && due <= tokio::time::Instant::now() {
+            () = tokio::time::sleep_until(next) => {
+                if due().is_some_and(|due| due <= tokio::time::Instant::now()) {
                     tracing::debug!("a client was silent for too long");
                     return;
                 }

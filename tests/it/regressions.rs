@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use huggate::{PathPattern, Route, Rule};
+use tokio::io::AsyncWriteExt;
 
+use crate::proxy::{Stand, closed, head, telling, until};
 use crate::world::{Ask, FRONTS, World};
 
 fn pattern(text: &str) -> PathPattern {
@@ -26,4 +28,26 @@ async fn one_long_path_kept_a_processor_busy_for_seconds() {
         }
         world.send(Ask::get(&format!("/public{}", "/a".repeat(30_000)))).await.expect(200);
     }
+}
+
+#[tokio::test]
+async fn a_client_that_had_asked_before_could_be_slow_for_as_long_as_keep_alive_lasts() {
+    let (app, _) = telling().await;
+    let stand = Stand::with(
+        app,
+        |_| {},
+        |server| {
+            server.header_timeout = Duration::from_millis(300);
+            server.idle_timeout = Duration::from_secs(8);
+        },
+    )
+    .await;
+    let mut client = stand.open(b"GET /1 HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    until(&mut client, "host: x\r\n").await;
+    // Past the time for headers, within that for keep-alive.
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    client.write_all(b"GET /2 HTTP/1.1\r\nhost: x\r\nx-sl").await.unwrap();
+    let began = Instant::now();
+    assert!(closed(&mut client).await);
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
 }
