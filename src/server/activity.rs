@@ -32,6 +32,8 @@ pub(super) struct Activity {
     since: AtomicU64,
     /// The request line that came last has a raw `#` in its target.
     fragment: AtomicBool,
+    /// Nothing came on this connection yet.
+    untouched: AtomicBool,
 }
 
 impl Activity {
@@ -41,6 +43,7 @@ impl Activity {
             began: Instant::now(),
             since: AtomicU64::new(0),
             fragment: AtomicBool::new(false),
+            untouched: AtomicBool::new(true),
         }
     }
 
@@ -73,13 +76,17 @@ impl Activity {
 
     /// Bytes came in.
     fn received(&self, bytes: &[u8]) {
-        if self.phase.load(Ordering::Relaxed) == BUSY {
-            return;
-        }
-        if self.phase.load(Ordering::Relaxed) == IDLE {
-            self.enter(HEADERS);
-        }
-        if has_fragment(bytes) {
+        let begins = match self.phase.load(Ordering::Relaxed) {
+            BUSY => return,
+            IDLE => {
+                self.enter(HEADERS);
+                true
+            }
+            _ => self.untouched.load(Ordering::Relaxed),
+        };
+        self.untouched.store(false, Ordering::Relaxed);
+        // Further pieces may begin with any of the headers.
+        if begins && has_fragment(bytes) {
             self.fragment.store(true, Ordering::Relaxed);
         }
     }
@@ -103,14 +110,11 @@ impl Activity {
 /// (RFC 9112, section 3.2, allows none). A line that comes in pieces may pass;
 /// then what is judged and what is sent on is the part before the `#`.
 fn has_fragment(bytes: &[u8]) -> bool {
-    if !bytes.first().is_some_and(u8::is_ascii_uppercase) {
-        return false;
-    }
-    let line = match memchr::memchr(b'\n', bytes) {
-        Some(end) => bytes.get(..end).unwrap_or_default(),
-        None => bytes,
-    };
-    memchr::memchr(b'#', line).is_some()
+    let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let mut words = line.split(|byte| *byte == b' ');
+    let method = words.next().unwrap_or_default();
+    let target = words.next().unwrap_or_default();
+    method.iter().all(u8::is_ascii_alphabetic) && memchr::memchr(b'#', target).is_some()
 }
 
 pin_project! {
@@ -227,7 +231,9 @@ mod tests {
     #[test]
     fn only_a_request_line_with_a_raw_fragment_counts() {
         assert!(has_fragment(b"GET /a#b HTTP/1.1\r\nHost: x\r\n\r\n"));
+        assert!(has_fragment(b"GET /a#b"));
         assert!(!has_fragment(b"GET /a%23b HTTP/1.1\r\nX: #\r\n\r\n"));
+        assert!(!has_fragment(b"User-Agent: C#\r\n\r\n"));
         assert!(!has_fragment(b"# a comment in an upload"));
     }
 }

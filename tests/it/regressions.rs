@@ -51,3 +51,19 @@ async fn a_client_that_had_asked_before_could_be_slow_for_as_long_as_keep_alive_
     assert!(closed(&mut client).await);
     assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
 }
+
+#[tokio::test]
+async fn a_header_with_a_hash_was_taken_for_a_request_line() {
+    let (app, _) = telling().await;
+    let stand = Stand::before(app).await;
+    for header in ["User-Agent: C# client", "Cookie: colour=#fff"] {
+        let mut client = stand.open(b"GET /1 HTTP/1.1\r\n").await;
+        // The rest comes in a segment of its own.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        client.write_all(format!("{header}\r\nhost: x\r\n\r\n").as_bytes()).await.unwrap();
+        let answer = head(&mut client).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{header}: {answer}");
+    }
+    let mut client = stand.open(b"GET /1#2 HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    assert!(head(&mut client).await.starts_with("HTTP/1.1 400"));
+}
