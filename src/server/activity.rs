@@ -14,6 +14,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 /// No request yet, or part of one: its headers must come in time.
@@ -34,16 +35,20 @@ pub(super) struct Activity {
     fragment: AtomicBool,
     /// Nothing came on this connection yet.
     untouched: AtomicBool,
+    /// The connection's place among those that may be open. The stream holds it
+    /// through this, so that a tunnel counts for as long as it lasts.
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Activity {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(place: Option<OwnedSemaphorePermit>) -> Self {
         Self {
             phase: AtomicU8::new(HEADERS),
             began: Instant::now(),
             since: AtomicU64::new(0),
             fragment: AtomicBool::new(false),
             untouched: AtomicBool::new(true),
+            _place: place,
         }
     }
 

@@ -16,6 +16,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use super::ServerSettings;
@@ -27,6 +28,7 @@ use crate::client::Peer;
 pub(super) async fn serve<S, F, B>(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: Peer,
+    place: Option<OwnedSemaphorePermit>,
     settings: Arc<ServerSettings>,
     service: S,
     stop: CancellationToken,
@@ -36,7 +38,7 @@ pub(super) async fn serve<S, F, B>(
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let activity = Arc::new(Activity::new());
+    let activity = Arc::new(Activity::new(place));
     let io = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
     let answer = service_fn(|mut request: Request<Incoming>| {
         activity.begin();

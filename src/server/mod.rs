@@ -40,7 +40,7 @@ pub struct ServerSettings {
     pub drain_timeout: Duration,
     /// The longest request headers, in bytes; past it 431.
     pub header_bytes: usize,
-    /// How many connections at a time; a further one waits.
+    /// How many connections at a time, tunnels among them; a further one waits.
     pub connections: usize,
 }
 
@@ -70,7 +70,7 @@ pub struct Running {
 pub struct Server {
     settings: Arc<ServerSettings>,
     tls: Option<TlsAcceptor>,
-    permits: Arc<Semaphore>,
+    places: Arc<Semaphore>,
     running: Running,
 }
 
@@ -81,8 +81,8 @@ impl Server {
     /// [`TlsError`] names the file and what is wrong with it.
     pub fn new(settings: ServerSettings, running: Running) -> Result<Self, TlsError> {
         let tls = settings.tls.as_ref().map(TlsFiles::load).transpose()?;
-        let permits = Arc::new(Semaphore::new(settings.connections.min(Semaphore::MAX_PERMITS)));
-        Ok(Self { settings: Arc::new(settings), tls, permits, running })
+        let places = Arc::new(Semaphore::new(settings.connections.min(Semaphore::MAX_PERMITS)));
+        Ok(Self { settings: Arc::new(settings), tls, places, running })
     }
 
     /// Answers the requests that come to `listeners` with `service`, until `stop`
@@ -114,25 +114,22 @@ impl Server {
     {
         loop {
             let stop = self.running.stop.clone();
-            let (stream, addr, permit) = tokio::select! {
+            let (stream, addr, place) = tokio::select! {
                 accepted = self.next(&listener) => accepted,
                 () = stop.cancelled() => return,
             };
             let (server, service) = (self.clone(), service.clone());
-            self.running.tasks.spawn(async move {
-                server.connection(stream, addr, service).await;
-                drop(permit);
-            });
+            self.running.tasks.spawn(async move { server.connection(stream, addr, place, service).await });
         }
     }
 
     /// The next connection, once there is room for it.
     async fn next(&self, listener: &TcpListener) -> (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>) {
-        // The semaphore is never closed, so there always is a permit in the end.
-        let permit = Arc::clone(&self.permits).acquire_owned().await.ok();
+        // The semaphore is never closed, so there always is a place in the end.
+        let place = Arc::clone(&self.places).acquire_owned().await.ok();
         loop {
             match listener.accept().await {
-                Ok((stream, addr)) => return (stream, addr, permit),
+                Ok((stream, addr)) => return (stream, addr, place),
                 // A client that left again is its own affair. Without descriptors
                 // only time helps: others must close first.
                 Err(error) => {
@@ -143,8 +140,13 @@ impl Server {
         }
     }
 
-    async fn connection<S, F, B>(self, stream: TcpStream, addr: SocketAddr, service: S)
-    where
+    async fn connection<S, F, B>(
+        self,
+        stream: TcpStream,
+        addr: SocketAddr,
+        place: Option<OwnedSemaphorePermit>,
+        service: S,
+    ) where
         S: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
         F: Future<Output = Response<B>> + Send,
         B: Body<Data = Bytes> + Send + 'static,
@@ -157,10 +159,10 @@ impl Server {
         let peer = Peer { addr: Some(addr), tls: self.tls.is_some() };
         let stop = self.running.stop.clone();
         let Some(tls) = &self.tls else {
-            return connection::serve(stream, peer, self.settings, service, stop).await;
+            return connection::serve(stream, peer, place, self.settings, service, stop).await;
         };
         match tokio::time::timeout(self.settings.header_timeout, tls.accept(stream)).await {
-            Ok(Ok(stream)) => connection::serve(stream, peer, self.settings, service, stop).await,
+            Ok(Ok(stream)) => connection::serve(stream, peer, place, self.settings, service, stop).await,
             Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
             Err(_) => tracing::debug!("a TLS handshake took too long"),
         }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use huggate::{PathPattern, Route, Rule};
 use tokio::io::AsyncWriteExt;
 
-use crate::proxy::{Stand, closed, head, telling, until};
+use crate::proxy::{ByHand, Stand, closed, head, patiently, telling, until};
 use crate::world::{Ask, FRONTS, World};
 
 fn pattern(text: &str) -> PathPattern {
@@ -66,4 +66,22 @@ async fn a_header_with_a_hash_was_taken_for_a_request_line() {
     }
     let mut client = stand.open(b"GET /1#2 HTTP/1.1\r\nhost: x\r\n\r\n").await;
     assert!(head(&mut client).await.starts_with("HTTP/1.1 400"));
+}
+
+#[tokio::test]
+async fn a_tunnel_did_not_count_as_a_connection() {
+    let (app, address) = ByHand::start().await;
+    let stand = Stand::with(address, |_| {}, |server| server.connections = 1).await;
+    let mut tunnel = stand
+        .open(b"GET /ws HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+        .await;
+    let (mut upstream, _) = app.request().await;
+    let switched = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
+    upstream.write_all(switched).await.unwrap();
+    assert!(head(&mut tunnel).await.starts_with("HTTP/1.1 101"));
+    let mut second = stand.open(b"GET /oauth2/healthz HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    let early = tokio::time::timeout(Duration::from_millis(300), head(&mut second)).await;
+    assert!(early.is_err(), "it was served beside the tunnel: {early:?}");
+    drop((tunnel, upstream));
+    assert!(patiently(head(&mut second)).await.starts_with("HTTP/1.1 200"));
 }
