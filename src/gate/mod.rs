@@ -39,20 +39,16 @@ use crate::client::{Client, Kind, Peer, TrustedProxies, wants_websocket};
 use crate::clock::Clock;
 use crate::identity::User;
 use crate::identity::assertion::Assertions;
-use crate::identity::headers::Spellings;
+use crate::identity::headers::{Spellings, fold};
 use crate::oauth2::{Ask, Endpoint, OAuth2};
 use authenticate::authenticate;
 use path::{Readings, readings};
 use policy::{No, Policy};
 use route::Asked;
 
-/// Headers by which some frameworks let a client change the method after the
-/// fact. A rule for a method would be worth nothing with them.
-const METHOD_OVERRIDES: [HeaderName; 3] = [
-    HeaderName::from_static("x-http-method-override"),
-    HeaderName::from_static("x-http-method"),
-    HeaderName::from_static("x-method-override"),
-];
+/// Headers, folded, by which some frameworks let a client change the method after
+/// the fact. A rule for a method would be worth nothing with them.
+const METHOD_OVERRIDES: [&[u8]; 3] = [b"xhttpmethodoverride", b"xhttpmethod", b"xmethodoverride"];
 
 /// Signs people in and decides who may enter; cheap to clone.
 ///
@@ -236,9 +232,7 @@ impl Inner {
             client.write_forwarded(*peer, self.oauth2.public_url.is_https(), &mut parts.headers);
         }
         if self.methods_matter {
-            for name in METHOD_OVERRIDES {
-                parts.headers.remove(name);
-            }
+            drop_method_overrides(&mut parts.headers);
         }
         let Some(opened) = grant.opened() else {
             cookies.rewrite(&mut parts.headers, None);
@@ -285,6 +279,20 @@ fn path_of(parts: &Parts) -> Result<&str, Refusal> {
     let path = parts.uri.path();
     // `*` of OPTIONS, or the authority of CONNECT.
     if path.starts_with('/') { Ok(path) } else { Err(Refusal::NoPath) }
+}
+
+/// Removes what would change the method, in every spelling that app servers fold
+/// together, as is done with identity.
+fn drop_method_overrides(headers: &mut HeaderMap) {
+    let mut buffer = [0; 32];
+    let found: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| METHOD_OVERRIDES.contains(&fold(name.as_str(), &mut buffer)))
+        .cloned()
+        .collect();
+    for name in found {
+        headers.remove(name);
+    }
 }
 
 /// Removes what the client's `Connection` names, but for the option that keeps

@@ -85,3 +85,22 @@ async fn a_tunnel_did_not_count_as_a_connection() {
     drop((tunnel, upstream));
     assert!(patiently(head(&mut second)).await.starts_with("HTTP/1.1 200"));
 }
+
+#[tokio::test]
+async fn a_method_override_reached_the_app_in_another_spelling() {
+    for front in FRONTS {
+        let mut reading = Route::path(pattern("/**")).public();
+        reading.methods = vec![http::Method::GET];
+        let world = World::start(front, |gate| gate.allow(Rule::org("acme")).route(reading)).await;
+        for name in [
+            "x-http-method-override",
+            "x_http_method_override",
+            "X-HTTP_Method.Override",
+            "x_http_method",
+            "x_method-override",
+        ] {
+            let answer = world.send(Ask::get("/").with(name, "DELETE")).await.expect(200);
+            assert!(!answer.text().contains("DELETE"), "{front:?}: {name}: {}", answer.text());
+        }
+    }
+}
