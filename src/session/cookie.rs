@@ -16,8 +16,8 @@ use http::header::{COOKIE, HeaderMap, HeaderValue};
 const CHUNK: usize = 3800;
 /// How many cookies a session may be spread over: 19 kB of sealed text.
 const MAX_CHUNKS: usize = 5;
-/// How many pairs of a `Cookie` header are looked at. Browsers keep fewer than
-/// 200 for a site.
+/// How many pairs of a `Cookie` line are looked at for our cookies. Browsers keep
+/// fewer than 200 for a site.
 const MAX_PAIRS: usize = 512;
 
 /// When a browser sends our cookies with requests that other sites cause.
@@ -222,7 +222,7 @@ impl Cookies {
         }
         let mut out = Vec::with_capacity(line.len() + replacement.map_or(0, str::len));
         let mut ours = false;
-        for pair in pairs(line) {
+        for pair in all_pairs(line) {
             match (self.classify(pair.name), replacement) {
                 (None, _) => push(&mut out, line.get(pair.span).unwrap_or_default()),
                 (Some(Ours::Session), Some(value)) => {
@@ -286,8 +286,13 @@ struct Pair<'a> {
 
 /// The pairs of a `Cookie` line (RFC 6265, section 4.2.1), read leniently: what
 /// has no `=` is a name without a value, as browsers send it. What lies past
-/// the bound is not read, and so does not travel.
+/// the bound is nothing to us.
 fn pairs(line: &[u8]) -> impl Iterator<Item = Pair<'_>> {
+    all_pairs(line).take(MAX_PAIRS)
+}
+
+/// All of them, for where ours must not be passed over.
+fn all_pairs(line: &[u8]) -> impl Iterator<Item = Pair<'_>> {
     let mut rest = 0..line.len();
     std::iter::from_fn(move || {
         loop {
@@ -306,7 +311,6 @@ fn pairs(line: &[u8]) -> impl Iterator<Item = Pair<'_>> {
             return Some(Pair { name: name.trim_ascii(), value: unquoted(value.trim_ascii()), span });
         }
     })
-    .take(MAX_PAIRS)
 }
 
 fn trim(line: &[u8], mut span: Range<usize>) -> Range<usize> {
@@ -416,6 +420,9 @@ mod tests {
             headers.get(COOKIE).unwrap(),
             "a=1; theme=dark; huggate_x=app; huggate-theme=app; b=\"2\""
         );
+        let mut late = request(&[&format!("{}huggate=sealed; c=d", "a=b; ".repeat(2 * MAX_PAIRS))]);
+        cookies.rewrite(&mut late, None);
+        assert_eq!(late.get(COOKIE).unwrap().to_str().unwrap(), "a=b; ".repeat(2 * MAX_PAIRS) + "c=d");
         let mut alone = request(&["huggate=sealed", "x=1"]);
         cookies.rewrite(&mut alone, None);
         assert_eq!(alone.get_all(COOKIE).iter().collect::<Vec<_>>(), ["x=1"]);

@@ -104,3 +104,19 @@ async fn a_method_override_reached_the_app_in_another_spelling() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_session_behind_very_many_cookies_travelled_to_the_app() {
+    for front in FRONTS {
+        let world = World::start(front, |gate| {
+            gate.allow(Rule::org("acme")).route(Route::path(pattern("/public/**")).public())
+        })
+        .await;
+        let ada = world.signed_in("ada").await;
+        let sealed = ada.session().unwrap();
+        let line = format!("{}huggate={sealed}; theme=dark", "a=b; ".repeat(600));
+        let answer = world.send(Ask::get("/public/x").with("cookie", &line)).await.expect(200);
+        assert!(!answer.text().contains(&sealed), "{front:?}");
+        assert!(answer.text().contains("theme=dark"), "{front:?}: other cookies are the app's");
+    }
+}
