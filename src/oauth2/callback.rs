@@ -131,7 +131,7 @@ impl OAuth2 {
             self.sessions.begin(person, access_token, &ask.parts.headers).await.map_err(Failure::Store)?;
         tracing::info!(target: "huggate::audit", event = "sign_in", user = %username, client = ?ask.client.ip, "signed in");
         let cookies = self.sessions.cookies();
-        let attempts = (self.attempts(ask) + 1).to_string();
+        let attempts = self.attempts(ask).saturating_add(1).to_string();
         lines.extend(cookies.set(cookies.attempts_name(), Some(&attempts), ATTEMPTS_LIFETIME));
         Ok(lines)
     }

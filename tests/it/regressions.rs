@@ -120,3 +120,15 @@ async fn a_session_behind_very_many_cookies_travelled_to_the_app() {
         assert!(answer.text().contains("theme=dark"), "{front:?}: other cookies are the app's");
     }
 }
+
+#[tokio::test]
+async fn a_count_of_attempts_that_cannot_go_on_broke_the_callback() {
+    for front in FRONTS {
+        let world = World::of_acme(front).await;
+        let mut browser = world.browser();
+        let url = browser.callback_url("ada").await;
+        browser.set_cookie("huggate-attempts", "4294967295");
+        browser.step(&url).await.expect(302);
+        assert!(browser.has_session(), "{front:?}");
+    }
+}
