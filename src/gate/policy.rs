@@ -86,6 +86,11 @@ impl Grant {
         }
     }
 
+    /// Whether the session was ended here since.
+    pub(super) fn has_ended(&self) -> bool {
+        self.opened.as_ref().is_some_and(|opened| opened.has_ended())
+    }
+
     pub(crate) fn opened(&self) -> Option<&Arc<Opened>> {
         self.opened.as_ref()
     }

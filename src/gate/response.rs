@@ -24,7 +24,8 @@ impl Inner {
         if grant.opened().is_some() {
             keep_page_out_of_history(&mut parts.headers);
         }
-        if let Some(lines) = renewed {
+        // The person may have signed out while the app was at work.
+        if let Some(lines) = renewed.filter(|_| !grant.has_ended()) {
             renew(&mut parts.headers, lines);
         }
         let body = match grant.opened() {

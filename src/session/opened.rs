@@ -67,6 +67,11 @@ impl Opened {
         &self.user
     }
 
+    /// Whether the session was ended here.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.live.has_ended()
+    }
+
     /// Waits until the session is ended here, or has reached its greatest age,
     /// which is `now` so far away.
     pub(crate) async fn ended(&self, now: UnixTime) {

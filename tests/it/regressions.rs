@@ -1,7 +1,11 @@
 //! What went wrong once, and must not again: each test is named for it.
 
+use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{Empty, Full};
 use huggate::{PathPattern, Route, Rule};
 use tokio::io::AsyncWriteExt;
 
@@ -131,4 +135,26 @@ async fn a_count_of_attempts_that_cannot_go_on_broke_the_callback() {
         browser.step(&url).await.expect(302);
         assert!(browser.has_session(), "{front:?}");
     }
+}
+
+#[tokio::test]
+async fn a_response_under_way_brought_back_a_session_that_was_signed_out() {
+    let world = World::of_acme(FRONTS[0]).await;
+    let ada = world.signed_in("ada").await;
+    // Time for a new cookie.
+    world.advance(2 * 3600);
+    let mut renewed = Vec::new();
+    for signs_out in [false, true] {
+        let request = Request::builder().uri("/").header("host", "a").header("cookie", ada.cookie_line());
+        let app = async |_: Request<Empty<Bytes>>| {
+            if signs_out {
+                let sign_out = Ask::new("POST", "/oauth2/sign_out").with("cookie", &ada.cookie_line());
+                world.send(sign_out).await.expect(200);
+            }
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+        };
+        let Ok(response) = world.gate.handle(request.body(Empty::new()).unwrap(), app).await;
+        renewed.push(response.headers().contains_key("set-cookie"));
+    }
+    assert_eq!(renewed, [true, false]);
 }
