@@ -193,12 +193,12 @@ impl Inner {
 
     /// The route of a path, if every reading of it is decided alike.
     fn route(&self, path: &str, asked: Asked<'_>) -> Result<Option<usize>, Refusal> {
-        let route = self.policy.routes.find(asked, path.as_bytes());
         let several = match readings(path) {
-            Ok(Readings::Plain) => return Ok(route),
+            Ok(Readings::Plain) => return Ok(self.policy.routes.find(asked, path.as_bytes())),
             Ok(Readings::Several(several)) => several,
             Err(path::Unreadable) => return Err(Refusal::AmbiguousPath),
         };
+        let route = several.first().and_then(|reading| self.policy.routes.find(asked, reading));
         for reading in several {
             // Our endpoints are plain; what only some server would take for one of
             // them is nobody's.

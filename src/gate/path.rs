@@ -16,7 +16,8 @@ const MAX_READ: usize = 256 * 1024;
 pub(super) enum Readings {
     /// Just what it says: no server reads it otherwise.
     Plain,
-    /// Each of these; the first is the path as it was sent.
+    /// Each of these; the first is the path as it was sent, but for what no URL
+    /// can hold unencoded.
     Several(Vec<Vec<u8>>),
 }
 
@@ -29,7 +30,7 @@ pub(super) fn readings(path: &str) -> Result<Readings, Unreadable> {
     if is_plain(path.as_bytes()) {
         return Ok(Readings::Plain);
     }
-    let mut found: Vec<Vec<u8>> = vec![path.as_bytes().to_vec()];
+    let mut found: Vec<Vec<u8>> = vec![spelled_out(path.as_bytes())];
     let mut next = 0;
     while let Some(reading) = found.get(next).cloned() {
         next += 1;
@@ -100,6 +101,31 @@ const WAYS: [Way; 7] = [
     |path| path.split(|byte| matches!(byte, 0 | b'?' | b'#')).next().unwrap_or_default().to_vec(),
     |path| segments(path, trimmed),
 ];
+
+/// With the escapes decoded that have no other form (RFC 3986, section 2.2):
+/// `/caf%C3%A9` is how `/café` is written, also to a server that decodes nothing.
+/// None of these bytes takes a path apart.
+fn spelled_out(path: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(path.len());
+    let mut rest = path;
+    while let [byte, after @ ..] = rest {
+        let escape = rest.get(..3).filter(|_| *byte == b'%');
+        match escape.and_then(|escape| percent_encoding::percent_decode(escape).next()) {
+            Some(
+                decoded @ (0x80.. | b' ' | b'"' | b'<' | b'>' | b'[' | b']' | b'^' | b'`' | b'{' | b'|'
+                | b'}'),
+            ) => {
+                out.push(decoded);
+                rest = rest.get(3..).unwrap_or_default();
+            }
+            _ => {
+                out.push(*byte);
+                rest = after;
+            }
+        }
+    }
+    out
+}
 
 /// Percent-decoded once.
 fn decoded(path: &[u8]) -> Vec<u8> {
@@ -231,6 +257,14 @@ mod tests {
         ] {
             assert!(reads_as(path, "/admin") || reads_as(path, "/admin/"), "{path}");
         }
+    }
+
+    #[test]
+    fn an_escape_that_has_no_other_form_is_no_second_reading() {
+        for (path, reading) in [("/caf%C3%A9", "/café"), ("/my%20files/%7Bx%7D", "/my files/{x}")] {
+            assert_eq!(readings(path), Ok(Readings::Several(vec![reading.as_bytes().to_vec()])), "{path}");
+        }
+        assert!(reads_as("/caf%25C3%25A9", "/caf%C3%A9") && reads_as("/caf%25C3%25A9", "/café"));
     }
 
     #[test]

@@ -158,3 +158,22 @@ async fn a_response_under_way_brought_back_a_session_that_was_signed_out() {
     }
     assert_eq!(renewed, [true, false]);
 }
+
+#[tokio::test]
+async fn a_route_for_a_path_that_has_to_be_encoded_matched_nothing() {
+    for front in FRONTS {
+        let world = World::start(front, |gate| {
+            let open = ["/café/**", "/my%20files/**"].map(|path| Route::path(pattern(path)).public());
+            open.into_iter().fold(gate.allow(Rule::org("acme")), huggate::GateBuilder::route)
+        })
+        .await;
+        for path in ["/caf%C3%A9/x", "/caf%c3%a9", "/my%20files/a%20b.txt"] {
+            let answer = world.send(Ask::get(path)).await.expect(200);
+            assert_eq!(answer.echo().target(), path, "{front:?}");
+        }
+        for path in ["/caf%25C3%25A9/x", "/caf%C3%A9/%2e%2e/x", "/my%20files/..", "/my%2520files"] {
+            world.send(Ask::get(path)).await.expect(400);
+        }
+        world.send(Ask::get("/cafe%CC%81/x")).await.expect(401);
+    }
+}
