@@ -11,8 +11,8 @@ use crate::oauth2::{Ask, answer, store_unavailable};
 use crate::pages::{self, HowToGrant, Refused};
 use crate::session::StoreDown;
 
-/// Why a request did not reach the app. It is left in the response's extensions,
-/// for logs and metrics.
+/// Why a request did not reach the app. It is left in the response's extensions
+/// for logs and metrics, and so is the [`Client`](crate::Client) it came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refusal {
@@ -88,6 +88,7 @@ impl Inner {
             ),
             Refusal::StoreUnavailable => store_unavailable(ask, StoreDown),
         };
+        response.extensions_mut().insert(ask.client.clone());
         response.extensions_mut().insert(refusal);
         response
     }

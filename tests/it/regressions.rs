@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{Empty, Full};
-use huggate::{PathPattern, Route, Rule};
+use huggate::{Client, PathPattern, Peer, Route, Rule};
 use tokio::io::AsyncWriteExt;
 
 use crate::proxy::{ByHand, Stand, closed, head, patiently, telling, until};
@@ -176,4 +176,17 @@ async fn a_route_for_a_path_that_has_to_be_encoded_matched_nothing() {
         }
         world.send(Ask::get("/cafe%CC%81/x")).await.expect(401);
     }
+}
+
+#[tokio::test]
+async fn the_log_of_refusals_never_said_who_was_refused() {
+    let world = World::of_acme(FRONTS[0]).await;
+    let mut request = Request::builder().uri("/").header("host", "a").body(Empty::<Bytes>::new()).unwrap();
+    let addr = "192.0.2.7:4711".parse().unwrap();
+    request.extensions_mut().insert(Peer { addr: Some(addr), tls: false });
+    let app = async |_| Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()));
+    let Ok(response) = world.gate.handle(request, app).await;
+    assert_eq!(response.status(), 401);
+    let client = response.extensions().get::<Client>().unwrap();
+    assert_eq!(client.ip, Some(addr.ip()));
 }
