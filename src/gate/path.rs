@@ -112,7 +112,17 @@ fn spelled_out(path: &[u8]) -> Vec<u8> {
         let escape = rest.get(..3).filter(|_| *byte == b'%');
         match escape.and_then(|escape| percent_encoding::percent_decode(escape).next()) {
             Some(
-                decoded @ (0x80.. | b' ' | b'"' | b'<' | b'>' | b'[' | b']' | b'^' | b'`' | b'{' | b'|'
+                decoded @ (0x80..
+                | b' '
+                | b'"'
+                | b'<'
+                | b'>'
+                | b'['
+                | b']'
+                | b'^'
+                | b'`'
+                | b'{'
+                | b'|'
                 | b'}'),
             ) => {
                 out.push(decoded);
