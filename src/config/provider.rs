@@ -51,7 +51,7 @@ fn client_id(text: &str) -> Result<String, &'static str> {
 fn org_id(field: &Field<'_>) -> Option<String> {
     field.parse(|text| {
         let why = "is not an organisation's id, which is 24 hex digits; \
-                   https://huggingface.co/api/organizations/NAME/overview has it as `_id`";
+                   a member's token at https://huggingface.co/api/whoami-v2 tells it (`orgs[].id`)";
         if is_id(text) { Ok(text.to_owned()) } else { Err(why) }
     })
 }

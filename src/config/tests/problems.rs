@@ -92,7 +92,7 @@ fn each_mistake_about_the_provider_is_named() {
         ),
         (
             "client_id = \"id\"\norgs = [\"acme\"]",
-            "provider.orgs[0]: \"acme\" is not an organisation's id, which is 24 hex digits; https://huggingface.co/api/organizations/NAME/overview has it as `_id`",
+            "provider.orgs[0]: \"acme\" is not an organisation's id, which is 24 hex digits; a member's token at https://huggingface.co/api/whoami-v2 tells it (`orgs[].id`)",
         ),
         (
             "client_id = \"id\"\nclient_secrets = \"x\"",
