@@ -295,9 +295,9 @@ fn drop_method_overrides(headers: &mut HeaderMap) {
     }
 }
 
-/// Removes what the client's `Connection` names, but for the option that keeps
-/// an upgrade an upgrade (RFC 9110, section 7.6.1). It names headers of the
-/// client's own connection, and ours are not among them yet.
+/// Removes what the client's `Connection` names, and from `Connection` all but
+/// what is said of the connection itself (RFC 9110, section 7.6.1). Whoever stands
+/// behind us may heed that line once more, when our own headers are there.
 fn drop_connection_options(headers: &mut HeaderMap) {
     use http::header::CONNECTION;
     let Some(connection) = headers.get(CONNECTION) else { return };
@@ -306,27 +306,27 @@ fn drop_connection_options(headers: &mut HeaderMap) {
     {
         return;
     }
-    let named: Vec<HeaderName> = headers
+    let options: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(','))
-        .filter_map(|option| HeaderName::from_bytes(option.trim().as_bytes()).ok())
-        .filter(|name| {
-            !matches!(
-                name.as_str(),
-                "close"
-                    | "keep-alive"
-                    | "upgrade"
-                    | "cookie"
-                    | "host"
-                    | "content-length"
-                    | "transfer-encoding"
-            )
-        })
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+        .filter_map(|option| HeaderName::from_bytes(option.trim_ascii()).ok())
         .collect();
-    for name in named {
-        headers.remove(name);
+    headers.remove(CONNECTION);
+    let mut kept: Vec<&str> = Vec::new();
+    for option in &options {
+        match option.as_str() {
+            "close" | "keep-alive" | "upgrade" => kept.push(option.as_str()),
+            // Without these the request would be another one.
+            "cookie" | "host" | "content-length" | "transfer-encoding" => {}
+            _ => drop(headers.remove(option)),
+        }
+    }
+    // One line: some servers look at the first alone.
+    if let Ok(line) = HeaderValue::try_from(kept.join(", "))
+        && !kept.is_empty()
+    {
+        headers.insert(CONNECTION, line);
     }
 }
 
