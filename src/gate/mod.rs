@@ -106,7 +106,7 @@ impl Gate {
     ///
     /// What goes in: a request, whose extensions may hold a [`Peer`].
     /// What `inner` gets: the same request without any identity that the client
-    /// claimed, with the identity headers, the assertion, and [`User`](crate::User),
+    /// claimed, with the identity headers, the assertion, and [`User`],
     /// [`Client`] and [`Grant`] in its extensions.
     ///
     /// # Errors
