@@ -29,7 +29,7 @@ impl Inner {
             renew(&mut parts.headers, lines);
         }
         let body = match grant.opened() {
-            Some(opened) if is_event_stream(&parts.headers) => {
+            Some(opened) if is_endless(&parts.headers) => {
                 let (opened, now) = (Arc::clone(opened), self.clock.now());
                 GateBody::inner_until(body, Box::pin(async move { opened.ended(now).await }))
             }
@@ -95,6 +95,34 @@ fn cache_control(headers: &HeaderMap, word: &str) -> bool {
     lines.any(|line| memchr::memmem::find(&line, word.as_bytes()).is_some())
 }
 
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
+/// Whether a body goes on for as long as somebody listens, and may end anywhere.
+/// One that has an end must not look complete when it is cut.
+fn is_endless(headers: &HeaderMap) -> bool {
+    const KINDS: [&[u8]; 4] =
+        [b"text/event-stream", b"application/x-ndjson", b"application/jsonl", b"multipart/x-mixed-replace"];
+    let Some(kind) = headers.get(CONTENT_TYPE) else { return false };
+    let kind = kind.as_bytes();
+    KINDS.iter().any(|known| kind.get(..known.len()).is_some_and(|start| start.eq_ignore_ascii_case(known)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_end_anywhere_is_told_from_what_has_an_end() {
+        for (kind, endless) in [
+            ("text/event-stream", true),
+            ("Text/Event-Stream; charset=utf-8", true),
+            ("application/x-ndjson", true),
+            ("multipart/x-mixed-replace; boundary=frame", true),
+            ("text/html", false),
+            ("application/octet-stream", false),
+            ("text/event", false),
+        ] {
+            let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(kind))]);
+            assert_eq!(is_endless(&headers), endless, "{kind}");
+        }
+        assert!(!is_endless(&HeaderMap::new()));
+    }
 }
