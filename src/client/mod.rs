@@ -8,7 +8,7 @@ mod public_url;
 pub(crate) use kind::{Kind, is_cross_site, is_prefetch, wants_html, wants_websocket};
 pub use public_url::{PublicUrl, PublicUrlError};
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use http::header::{FORWARDED, HOST, HeaderMap, HeaderName};
 use http::request::Parts;
@@ -153,10 +153,7 @@ fn requested_host(parts: &Parts) -> Result<&str, NoHost> {
 /// Lower case, without the root's dot and without a port that goes without
 /// saying: one spelling for each host, so that a route's cannot be passed by.
 pub(crate) fn normalized(host: &str) -> String {
-    let (name, port) = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (name, Some(port)),
-        _ => (host, None),
-    };
+    let (name, port) = name_and_port(host);
     let mut normalized = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
     if let Some(port) = port.filter(|port| !matches!(*port, "" | "80" | "443")) {
         normalized.push(':');
@@ -165,14 +162,29 @@ pub(crate) fn normalized(host: &str) -> String {
     normalized
 }
 
-/// Letters, digits and what else a host and its port can have: no user name, no
-/// path, nothing that ends a field.
+/// A host's name, or its address in brackets, and its port.
+pub(crate) fn name_and_port(host: &str) -> (&str, Option<&str>) {
+    match host.rsplit_once(':') {
+        Some((name, port)) if !port.contains(']') => (name, Some(port)),
+        _ => (host, None),
+    }
+}
+
+/// A host, and maybe its port, that all servers take apart alike (RFC 3986,
+/// section 3.2): no user name, no second colon, no empty label, nothing that ends
+/// a field.
 fn is_authority(text: &str) -> bool {
-    text.len() <= 255
-        && !text.is_empty()
-        && text.bytes().all(|byte| {
-            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b':' | b'[' | b']')
+    let (name, port) = name_and_port(text);
+    let is_name = |name: &str| {
+        name.strip_suffix('.').unwrap_or(name).split('.').all(|label| {
+            let fine = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+            !label.is_empty() && label.bytes().all(fine)
         })
+    };
+    let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+    text.len() <= 255
+        && port.is_none_or(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
+        && address.map_or_else(|| is_name(name), |address| address.parse::<Ipv6Addr>().is_ok())
 }
 
 /// The elements of a comma-separated field, over all its lines.
@@ -289,7 +301,9 @@ mod tests {
     fn a_request_names_one_host() {
         assert_eq!(client("203.0.113.9", &[]), Err(NoHost));
         assert_eq!(client("203.0.113.9", &[("host", "a"), ("host", "a")]), Err(NoHost));
-        assert_eq!(client("203.0.113.9", &[("host", "me@a")]), Err(NoHost));
+        for host in ["me@a", "a..", ".a", ".", "a:80:80", "a:x", "[::1", "::1", "[a]", "a]:80", ":80"] {
+            assert_eq!(client("203.0.113.9", &[("host", host)]), Err(NoHost), "{host}");
+        }
         for (host, normalized) in [
             ("A.example:80", "a.example"),
             ("a.example.", "a.example"),

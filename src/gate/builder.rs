@@ -12,7 +12,7 @@ use super::route::{Route, Routes};
 use super::rule::Rule;
 use super::settings::GateSettings;
 use super::{Gate, Inner};
-use crate::client::{PublicUrl, PublicUrlError, TrustedProxies};
+use crate::client::{PublicUrl, PublicUrlError, TrustedProxies, normalized};
 use crate::clock::Clock;
 use crate::identity::assertion::{Assertions, choose_cryptography};
 use crate::identity::headers::Spellings;
@@ -296,13 +296,17 @@ impl Gate {
             session,
             access,
             deny,
-            routes,
+            mut routes,
             headers,
             assertion,
             ..
         } = settings;
         if !is_plain_prefix(&prefix) {
             return Err(BuildError::Prefix(prefix));
+        }
+        for host in routes.iter_mut().filter_map(|route| route.host.as_mut()) {
+            // As the host of a request is read, or they would never be equal.
+            *host = normalized(host);
         }
         let hosts: Vec<String> = routes
             .iter()

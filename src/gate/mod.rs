@@ -181,7 +181,9 @@ impl Inner {
         if let Some(endpoint) = self.oauth2.endpoint(path) {
             return Ok(Decision::Ours(endpoint));
         }
-        let route = self.route(path, Asked { host: &client.host, method: &parts.method })?;
+        let asked = Asked { host: &client.host, by_name: false, method: &parts.method };
+        let route = self.route(path, asked)?;
+        self.check_port(path, asked, route)?;
         self.check_origin(&parts.headers)?;
         let caller = authenticate(&self.oauth2.sessions, &parts.headers).await?;
         match self.policy.authorize(route, caller, self.clock.now()) {
@@ -208,6 +210,16 @@ impl Inner {
             }
         }
         Ok(route)
+    }
+
+    /// A port that nobody configured must not lead past the routes of its host:
+    /// the app may not look at it.
+    fn check_port(&self, path: &str, asked: Asked<'_>, route: Option<usize>) -> Result<(), Refusal> {
+        if !self.policy.routes.has_strange_port(asked.host, self.oauth2.public_url.authority()) {
+            return Ok(());
+        }
+        let by_name = self.route(path, Asked { by_name: true, ..asked })?;
+        if self.policy.alike(route, by_name) { Ok(()) } else { Err(Refusal::NoHost) }
     }
 
     /// A WebSocket handshake carries cookies across sites, and no other check of

@@ -16,7 +16,8 @@ use crate::session::StoreDown;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// The request does not name one host.
+    /// The request does not name one host, or names one by a port that makes it
+    /// another to some servers and not to others.
     NoHost,
     /// The target is no path: `*`, an authority, or something with a raw `#`.
     NoPath,
@@ -70,7 +71,11 @@ impl Inner {
     /// The answer to a request that may not go on.
     pub(super) async fn refuse(&self, refusal: Refusal, ask: Ask<'_>) -> Response<Bytes> {
         let mut response = match &refusal {
-            Refusal::NoHost => bad_request(ask, &refusal, "The request does not name exactly one host."),
+            Refusal::NoHost => bad_request(
+                ask,
+                &refusal,
+                "The request does not name exactly one host, or names it with a port that is not in use here.",
+            ),
             Refusal::NoPath => bad_request(ask, &refusal, "The address of the request is not a path."),
             Refusal::AmbiguousPath => bad_request(
                 ask,

@@ -1,6 +1,6 @@
 //! Routes: which part of the app a request is for. The first match decides.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use http::Method;
@@ -8,11 +8,12 @@ use url::Url;
 
 use super::policy::Access;
 use super::rule::Rule;
+use crate::client::name_and_port;
 
 /// A part of the app with rules of its own.
 #[derive(Debug, Clone)]
 pub struct Route {
-    /// Only requests for this host; lower case, with its port if it has one.
+    /// Only requests for this host, with its port unless that is the scheme's own.
     pub host: Option<String>,
     /// Only requests for these paths.
     pub path: Option<PathPattern>,
@@ -123,6 +124,7 @@ impl fmt::Display for PathPattern {
 #[derive(Debug, Default)]
 pub(super) struct Routes {
     list: Vec<Route>,
+    hosts: HashSet<String>,
     exact: HashMap<Box<[u8]>, Vec<usize>>,
     folders: HashMap<Box<[u8]>, Vec<usize>>,
     /// How many bytes the longest key of `folders` has.
@@ -135,12 +137,15 @@ pub(super) struct Routes {
 #[derive(Clone, Copy)]
 pub(super) struct Asked<'a> {
     pub(super) host: &'a str,
+    /// Whether hosts are compared without their ports.
+    pub(super) by_name: bool,
     pub(super) method: &'a Method,
 }
 
 impl Routes {
     pub(super) fn new(list: Vec<Route>) -> Self {
-        let mut routes = Self::default();
+        let hosts = list.iter().filter_map(|route| route.host.clone()).collect();
+        let mut routes = Self { hosts, ..Self::default() };
         for (index, route) in list.iter().enumerate() {
             match &route.path {
                 None => routes.anywhere.push(index),
@@ -163,6 +168,18 @@ impl Routes {
 
     pub(super) fn list(&self) -> &[Route] {
         &self.list
+    }
+
+    /// Whether `host` has the name of a route's and a port that nobody configured.
+    /// Servers with several hosts look at the name alone, or at both. `own`, the
+    /// public URL's, is configured; but a route without a port may mean it.
+    pub(super) fn has_strange_port(&self, host: &str, own: &str) -> bool {
+        let (name, _) = name_and_port(host);
+        let may_mean = |route: &String| {
+            let (route_name, route_port) = name_and_port(route);
+            route_name == name && (host != own || route_port.is_none())
+        };
+        !self.hosts.is_empty() && !self.hosts.contains(host) && self.hosts.iter().any(may_mean)
     }
 
     /// The index of the first route that matches.
@@ -238,7 +255,9 @@ impl Route {
             listed == asked.method || (*listed == Method::GET && *asked.method == Method::HEAD)
         };
         (self.methods.is_empty() || self.methods.iter().any(method))
-            && self.host.as_ref().is_none_or(|host| host == asked.host)
+            && self.host.as_ref().is_none_or(|host| {
+                host == asked.host || (asked.by_name && name_and_port(host).0 == name_and_port(asked.host).0)
+            })
     }
 
     /// Whether every request for `other` is one for this route too, so that
@@ -275,7 +294,7 @@ mod tests {
     }
 
     fn find(routes: &Routes, path: &str) -> Option<usize> {
-        routes.find(Asked { host: "a.example", method: &Method::GET }, path.as_bytes())
+        routes.find(Asked { host: "a.example", by_name: false, method: &Method::GET }, path.as_bytes())
     }
 
     #[test]
@@ -317,7 +336,7 @@ mod tests {
             ("b.example", Method::GET, false),
         ] {
             assert_eq!(
-                routes.find(Asked { host, method: &method }, b"/x").is_some(),
+                routes.find(Asked { host, by_name: false, method: &method }, b"/x").is_some(),
                 found,
                 "{method} {host}"
             );

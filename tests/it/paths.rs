@@ -242,7 +242,7 @@ async fn a_rule_for_a_host_is_for_that_host_alone() {
             ("STATUS.example.com", 200),
             ("status.example.com:80", 200),
             ("status.example.com.", 200),
-            ("status.example.com:8080", 401),
+            ("status.example.com:8080", 400),
             ("evil.status.example.com", 401),
             ("app.example.com", 401),
         ] {

@@ -190,3 +190,34 @@ async fn the_log_of_refusals_never_said_who_was_refused() {
     let client = response.extensions().get::<Client>().unwrap();
     assert_eq!(client.ip, Some(addr.ip()));
 }
+
+#[tokio::test]
+async fn another_spelling_of_a_host_led_past_its_route() {
+    for front in FRONTS {
+        let mut admin = Route::path(pattern("/**")).allow(vec![Rule::user("ada")]);
+        admin.host = Some("Admin.example.com:443".to_owned());
+        let mut docs = Route::path(pattern("/**")).allow(vec![Rule::user("ada")]);
+        docs.host = Some("docs.example.com:8443".to_owned());
+        let world = World::start(front, |gate| gate.allow_anyone().route(admin).route(docs)).await;
+        let dan = world.signed_in("dan").await;
+        let cookie = dan.cookie_line();
+        for (host, expected) in [
+            ("admin.example.com", 403),
+            ("ADMIN.example.com.", 403),
+            // App servers with several hosts do not look at the port.
+            ("admin.example.com:1234", 400),
+            ("admin.example.com.:1234", 400),
+            ("admin.example.com:0443", 400),
+            ("admin.example.com:80:80", 400),
+            ("admin.example.com:443:", 400),
+            ("admin.example.com:x", 400),
+            ("admin.example.com..", 400),
+            ("docs.example.com:8443", 403),
+            ("docs.example.com", 400),
+            ("other.example.com:1234", 200),
+        ] {
+            let answer = world.send(Ask::get("/").with("host", host).with("cookie", &cookie)).await;
+            assert_eq!(answer.status, expected, "{front:?}: {host}");
+        }
+    }
+}
