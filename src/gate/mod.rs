@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use http::header::{HeaderMap, HeaderName, HeaderValue, ORIGIN};
+use http::header::{HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN};
 use http::request::Parts;
 use http::{Request, Response};
 use http_body::Body;
@@ -238,6 +238,14 @@ impl Inner {
     fn introduce(&self, parts: &mut Parts, client: Client, grant: &Grant) {
         let cookies = self.oauth2.sessions.cookies();
         drop_connection_options(&mut parts.headers);
+        // An absolute target names the host that was judged; without this the app
+        // could be asked at another one (RFC 9112, section 3.2.2).
+        if !parts.headers.contains_key(HOST)
+            && let Some(authority) = parts.uri.authority()
+            && let Ok(host) = HeaderValue::from_str(authority.as_str())
+        {
+            parts.headers.insert(HOST, host);
+        }
         // Without a known peer, as around somebody's own service, they stay as
         // that service is used to.
         if let Some(peer) = parts.extensions.get::<Peer>() {

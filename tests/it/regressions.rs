@@ -10,7 +10,7 @@ use huggate::{Client, PathPattern, Peer, Route, Rule};
 use tokio::io::AsyncWriteExt;
 
 use crate::proxy::{ByHand, Stand, closed, head, patiently, telling, until};
-use crate::world::{Ask, FRONTS, World};
+use crate::world::{Ask, FRONTS, World, raw};
 
 fn pattern(text: &str) -> PathPattern {
     PathPattern::parse(text).unwrap()
@@ -218,6 +218,21 @@ async fn another_spelling_of_a_host_led_past_its_route() {
         ] {
             let answer = world.send(Ask::get("/").with("host", host).with("cookie", &cookie)).await;
             assert_eq!(answer.status, expected, "{front:?}: {host}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_absolute_target_was_judged_at_one_host_and_asked_at_another() {
+    for front in FRONTS {
+        let mut status = Route::path(pattern("/**")).public();
+        status.host = Some("status.example.com".to_owned());
+        let world = World::start(front, |gate| gate.allow(Rule::org("acme")).route(status)).await;
+        for version in ["1.1", "1.0"] {
+            let request =
+                format!("GET http://status.example.com/x HTTP/{version}\r\nconnection: close\r\n\r\n");
+            let answer = raw(&world.address, request.as_bytes()).await;
+            assert!(answer.contains(r#"["host","status.example.com"]"#), "{front:?} {version}: {answer}");
         }
     }
 }
