@@ -70,8 +70,11 @@ impl Cache {
                 None => Err(IdTokenError::NoKeys),
             };
         }
+        let fetched = fetch(http, metadata).await;
+        // Not before: a client that leaves in the middle takes its question along,
+        // and the next one's must not wait for an answer that nobody gets.
         *asked = Some(Instant::now());
-        match fetch(http, metadata).await {
+        match fetched {
             Ok(keys) => {
                 let keys = Arc::new(keys);
                 self.keys.store(Some(Arc::clone(&keys)));

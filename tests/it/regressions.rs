@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{Empty, Full};
+use huggate::hub::{Endpoint, Fault};
 use huggate::{Client, PathPattern, Peer, Route, Rule};
 use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 use crate::proxy::{ByHand, Stand, closed, head, patiently, telling, until};
 use crate::world::{Ask, FRONTS, World, raw};
@@ -234,5 +236,29 @@ async fn an_absolute_target_was_judged_at_one_host_and_asked_at_another() {
             let answer = raw(&world.address, request.as_bytes()).await;
             assert!(answer.contains(r#"["host","status.example.com"]"#), "{front:?} {version}: {answer}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_left_in_the_middle_kept_everybody_from_signing_in() {
+    for front in FRONTS {
+        let world = World::of_acme(front).await;
+        let mut ada = world.browser();
+        let url = ada.callback_url("ada").await;
+        world.behave(|hub| hub.fail(Endpoint::Jwks, Fault::Hang));
+        let target = &url[world.public_url.len()..];
+        let cookie = ada.cookie_line();
+        let request = format!("GET {target} HTTP/1.1\r\nhost: {}\r\ncookie: {cookie}\r\n\r\n", world.address);
+        let mut leaving = TcpStream::connect(&world.address).await.unwrap();
+        leaving.write_all(request.as_bytes()).await.unwrap();
+        let asked = async {
+            while world.calls(Endpoint::Jwks) == 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        patiently(asked).await;
+        drop(leaving);
+        world.behave(|hub| hub.mend(Endpoint::Jwks));
+        world.signed_in("ben").await;
     }
 }
