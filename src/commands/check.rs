@@ -45,7 +45,7 @@ pub(crate) async fn check(path: Option<&Path>, online: bool, environment: &Envir
             row(&mut text, "provider", &format!("{issuer} answers"));
             Checked::Fine(text)
         }
-        Err((reason, _)) => {
+        Err(reason) => {
             row(&mut text, "provider", &format!("{issuer} cannot be used: {reason}"));
             Checked::NoProvider(text)
         }

@@ -89,9 +89,9 @@ pub(super) async fn until_stopped(
 async fn discover(gate: Gate) {
     match gate.discover().await {
         Ok(()) => tracing::info!("the provider answers"),
-        Err((reason, true)) => {
+        Err(reason) if reason.is_passing() => {
             tracing::warn!(%reason, "the provider does not answer yet; sign-ins are answered with 503 until it does");
         }
-        Err((reason, false)) => tracing::error!(%reason, "the provider cannot be used; nobody can sign in"),
+        Err(reason) => tracing::error!(%reason, "the provider cannot be used; nobody can sign in"),
     }
 }

@@ -1,52 +1,31 @@
-//! How a gate is made: typed settings, and a builder for code.
+//! A gate built in code.
 
-use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
-use bytes::Bytes;
-use http::header::HeaderName;
-
-use super::policy::{Access, Policy};
-use super::route::{Route, Routes};
+use super::Gate;
+use super::policy::Access;
+use super::route::Route;
 use super::rule::Rule;
-use super::settings::GateSettings;
-use super::{Gate, Inner};
-use crate::client::{PublicUrl, PublicUrlError, TrustedProxies, normalized};
+use super::settings::{BuildError, GateSettings, default_scope};
+use crate::client::{PublicUrl, TrustedProxies};
 use crate::clock::Clock;
-use crate::identity::assertion::{Assertions, choose_cryptography};
-use crate::identity::headers::Spellings;
-use crate::identity::{AssertionSettings, Claim, HeaderSettings, Person};
-use crate::keys::{Hidden, Keyring, Secret, SecretError};
-use crate::oauth2::{OAuth2, ReturnHosts};
-use crate::provider::{Issuer, IssuerError, Provider, ProviderSettings};
-use crate::session::{Cookies, SessionSettings, Sessions};
+use crate::identity::{AssertionSettings, HeaderSettings};
+use crate::keys::{Hidden, Secret};
+use crate::oauth2::ReturnHosts;
+use crate::provider::{Issuer, ProviderSettings};
+use crate::session::SessionSettings;
 
-/// Why a gate cannot be built. Each says which setting, and what it takes.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BuildError {
-    /// A setting without a default was not given.
-    #[error("{0} is missing")]
-    Missing(&'static str),
-    /// `public_url`
-    #[error("public_url {0:?} {1}")]
-    PublicUrl(String, PublicUrlError),
-    /// `issuer`
-    #[error("issuer {0:?} {1}")]
-    Issuer(String, IssuerError),
-    /// `secret`
-    #[error("the session secret {0}")]
-    Secret(SecretError),
-    /// `prefix`
-    #[error("prefix {0:?} must be a plain path such as /oauth2")]
-    Prefix(String),
-    /// The provider answered, and what it said cannot be used.
-    #[error("the provider cannot be used: {0}")]
-    Provider(String),
-    /// No key for the assertion could be derived.
-    #[error("no signing key can be derived from the session secret")]
-    Key,
+/// What [`GateBuilder::session`] was given, in order.
+#[derive(Clone, Default)]
+struct SessionChanges(Vec<Arc<SessionChange>>);
+
+type SessionChange = dyn Fn(&mut SessionSettings) + Send + Sync;
+
+impl fmt::Debug for SessionChanges {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SessionChanges({})", self.0.len())
+    }
 }
 
 /// Collects settings; [`GateBuilder::build`] makes the gate.
@@ -62,7 +41,7 @@ pub struct GateBuilder {
     deny: Vec<Rule>,
     routes: Vec<Route>,
     prefix: Option<String>,
-    session: Option<fn(&mut SessionSettings)>,
+    session: SessionChanges,
     headers: HeaderSettings,
     assertion: AssertionSettings,
     trusted_proxies: TrustedProxies,
@@ -168,8 +147,8 @@ impl GateBuilder {
     /// huggate::Gate::builder().session(|session| session.idle_timeout = Duration::from_secs(3600));
     /// ```
     #[must_use]
-    pub fn session(mut self, change: fn(&mut SessionSettings)) -> Self {
-        self.session = Some(change);
+    pub fn session(mut self, change: impl Fn(&mut SessionSettings) + Send + Sync + 'static) -> Self {
+        self.session.0.push(Arc::new(change));
         self
     }
 
@@ -234,7 +213,7 @@ impl GateBuilder {
         for further in secrets {
             session.secrets.push(further.map_err(BuildError::Secret)?);
         }
-        if let Some(change) = self.session {
+        for change in &self.session.0 {
             change(&mut session);
         }
         let access = self.access.ok_or(BuildError::Missing("allow (or allow_anyone)"))?;
@@ -253,131 +232,4 @@ impl GateBuilder {
             trusted_proxies: self.trusted_proxies,
         })
     }
-}
-
-/// The scopes that the rules need: `email` for one about addresses,
-/// `read-memberships` for one about organisations.
-#[must_use]
-pub fn default_scope(access: &Access, deny: &[Rule], routes: &[Route]) -> String {
-    let policy = Policy { access: access.clone(), deny: deny.to_vec(), routes: Routes::new(routes.to_vec()) };
-    let mut scope = "openid profile".to_owned();
-    if policy.rules().any(Rule::needs_email) {
-        scope.push_str(" email");
-    }
-    if policy.rules().any(Rule::needs_orgs) {
-        scope.push_str(" read-memberships");
-    }
-    scope
-}
-
-impl Gate {
-    /// Asks the provider for its metadata; one that is down only gets a warning.
-    pub(crate) async fn discover_at_start(&self) -> Result<(), BuildError> {
-        match self.discover().await {
-            Ok(()) => Ok(()),
-            Err((reason, true)) => {
-                tracing::warn!(%reason, "the provider does not answer yet");
-                Ok(())
-            }
-            Err((reason, false)) => Err(BuildError::Provider(reason)),
-        }
-    }
-
-    /// Makes a gate of typed settings, without asking the provider anything.
-    ///
-    /// # Errors
-    /// [`BuildError::Prefix`] or [`BuildError::Key`].
-    pub fn new(settings: GateSettings, clock: Clock) -> Result<Self, BuildError> {
-        choose_cryptography();
-        let GateSettings {
-            public_url,
-            prefix,
-            provider,
-            session,
-            access,
-            deny,
-            mut routes,
-            headers,
-            assertion,
-            ..
-        } = settings;
-        if !is_plain_prefix(&prefix) {
-            return Err(BuildError::Prefix(prefix));
-        }
-        for host in routes.iter_mut().filter_map(|route| route.host.as_mut()) {
-            // As the host of a request is read, or they would never be equal.
-            *host = normalized(host);
-        }
-        let hosts: Vec<String> = routes
-            .iter()
-            .filter_map(|route| route.host.clone())
-            .filter(|host| host != public_url.authority())
-            .collect::<BTreeSet<_>>()
-            .into_iter()
-            .collect();
-        let mut origins = vec![public_url.as_str().to_owned()];
-        origins.extend(hosts.iter().map(|host| public_url.sibling(host)));
-
-        let keyring = Arc::new(Keyring::new(&session.secrets));
-        let assertions = Assertions::new(public_url.as_str(), &keyring).map_err(|_| BuildError::Key)?;
-        let cookies = Cookies::new(&session.cookie_name, public_url.is_https(), session.same_site);
-        let groups_wanted = headers.wants(Claim::Groups) || assertion.enabled;
-        let configured: Vec<HeaderName> = headers
-            .claims
-            .iter()
-            .map(|(name, _)| name.clone())
-            .chain(assertion.headers.iter().cloned())
-            .collect();
-        let scope = provider.scope.clone();
-        let sessions =
-            Sessions::new(&session, Arc::clone(&keyring), cookies, headers, origins.len(), clock.clone());
-        let policy = Policy { access, deny, routes: Routes::new(routes) };
-        let named: Vec<Rule> = policy.rules().cloned().collect();
-        let retain = move |person: &mut Person| {
-            person.retain(
-                |org| named.iter().any(|rule| rule.names(org)),
-                |org, group| named.iter().any(|rule| rule.names_group(org, group)),
-                groups_wanted,
-            );
-        };
-        let oauth2 = OAuth2 {
-            pendings: OAuth2::pendings(keyring, &sessions),
-            sessions,
-            provider: Provider::new(provider, clock.clone()),
-            jwks: Bytes::from(assertions.jwks().to_owned()),
-            public_url,
-            prefix,
-            scope,
-            return_hosts: settings.return_hosts,
-            hosts,
-            retain: Box::new(retain),
-            draining: AtomicBool::new(false),
-            clock: clock.clone(),
-        };
-        Ok(Self {
-            inner: Arc::new(Inner {
-                oauth2,
-                methods_matter: policy.routes.list().iter().any(|route| !route.methods.is_empty()),
-                policy,
-                spellings: Spellings::new(configured.iter()),
-                trusted_proxies: settings.trusted_proxies,
-                assertions,
-                assertion_headers: assertion.headers,
-                assertion_enabled: assertion.enabled,
-                origins,
-                clock,
-            }),
-        })
-    }
-}
-
-/// A path that no server reads in two ways: `/` and then letters, digits, `-`,
-/// `_` in segments.
-pub(crate) fn is_plain_prefix(prefix: &str) -> bool {
-    prefix.strip_prefix('/').is_some_and(|rest| {
-        rest.split('/').all(|segment| {
-            !segment.is_empty()
-                && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-        })
-    })
 }

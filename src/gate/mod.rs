@@ -24,8 +24,7 @@ use http_body::Body;
 
 pub use body::GateBody;
 #[cfg(feature = "config")]
-pub(crate) use builder::is_plain_prefix;
-pub use builder::{BuildError, GateBuilder, default_scope};
+pub use builder::GateBuilder;
 pub use layer::{GateLayer, GateService};
 pub use policy::{Access, Grant};
 pub use refusal::{Forbidden, Refusal};
@@ -33,7 +32,8 @@ pub use route::{PathPattern, PatternError, Route, RouteAccess};
 pub use rule::Rule;
 #[cfg(feature = "config")]
 pub(crate) use rule::is_id;
-pub use settings::GateSettings;
+pub(crate) use settings::is_plain_prefix;
+pub use settings::{BuildError, GateSettings, Unusable, default_scope};
 
 use crate::client::{Client, Kind, Peer, TrustedProxies, wants_websocket};
 use crate::clock::Clock;
@@ -151,15 +151,10 @@ impl Gate {
     /// Asks the provider for its metadata.
     ///
     /// # Errors
-    /// A sentence that says why it cannot be used, and whether that may pass.
-    pub async fn discover(&self) -> Result<(), (String, bool)> {
-        self.inner
-            .oauth2
-            .provider
-            .metadata()
-            .await
-            .map(drop)
-            .map_err(|error| (error.to_string(), error.is_passing()))
+    /// [`Unusable`] says why it cannot be used, and whether that may pass.
+    pub async fn discover(&self) -> Result<(), Unusable> {
+        let asked = self.inner.oauth2.provider.metadata().await;
+        asked.map(drop).map_err(|error| Unusable { reason: error.to_string(), passing: error.is_passing() })
     }
 
     /// Makes `readyz` say no from now on: the drain has begun.

@@ -131,9 +131,9 @@ impl Policy {
         let rule = self.deny.iter().chain(own).find(|rule| rule.holds(person) != Holds::No)?;
         let reason = match rule.holds(person) {
             Holds::Unknown => {
-                format!("This place is closed to {rule}, and whether that is you cannot be told.")
+                format!("This place is closed to {rule:#}, and whether that is you cannot be told.")
             }
-            Holds::Yes | Holds::No => format!("This place is closed to {rule}."),
+            Holds::Yes | Holds::No => format!("This place is closed to {rule:#}."),
         };
         Some(Denied { username: person.username.to_string(), reasons: vec![reason], not_granted: None })
     }
@@ -174,7 +174,10 @@ fn explain(allow: &[Rule], person: &Person) -> Denied {
     let mut reasons: Vec<String> = Vec::new();
     let mut not_granted = None;
     for rule in allow {
-        reasons.push(format!("It is open to {rule}."));
+        let open_to = format!("It is open to {rule:#}.");
+        if !reasons.contains(&open_to) {
+            reasons.push(open_to);
+        }
         if rule.holds(person) == Holds::No {
             // An organisation that is not listed at all may be one whose box on
             // the consent page was not ticked.
@@ -204,6 +207,5 @@ fn explain(allow: &[Rule], person: &Person) -> Denied {
             );
         }
     }
-    reasons.dedup();
     Denied { username: person.username.to_string(), reasons, not_granted }
 }

@@ -284,13 +284,15 @@ fn same_address(one: &str, other: &str) -> bool {
 }
 
 impl fmt::Display for Rule {
-    /// As in "open to …".
+    /// As in "open to …". The alternate form (`{rule:#}`) is for whoever was
+    /// refused: it names no account and no address.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, condition) in self.conditions.iter().enumerate() {
             if index > 0 {
                 f.write_str(", ")?;
             }
             match condition {
+                Condition::User(_) if f.alternate() => f.write_str("a listed account")?,
                 Condition::User(Name(name)) => write!(f, "the account {name}")?,
                 Condition::Org { org: Name(org), role, group } => {
                     match group {
@@ -302,6 +304,9 @@ impl fmt::Display for Rule {
                         Some(role) => write!(f, " with the role {role} or above")?,
                         None => {}
                     }
+                }
+                Condition::Email(_) if f.alternate() => {
+                    f.write_str("with a listed e-mail address, verified")?
                 }
                 Condition::Email(address) => write!(f, "with the verified e-mail address {address}")?,
                 Condition::EmailDomain(Domain { name, below }) => {
@@ -417,6 +422,19 @@ mod tests {
                 assert_ne!(rule.holds(&ada), Holds::Yes, "{rule} for {address}");
             }
         }
+    }
+
+    #[test]
+    fn whoever_is_refused_is_told_no_account_and_no_address() {
+        let rule = Rule::user("ada").and(Rule::email("ada@example.com")).and(Rule::org("acme"));
+        assert_eq!(
+            rule.to_string(),
+            "the account ada, with the verified e-mail address ada@example.com, a member of acme"
+        );
+        assert_eq!(
+            format!("{rule:#}"),
+            "a listed account, with a listed e-mail address, verified, a member of acme"
+        );
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::pending::{Pending, Taken};
 use super::return_to::ReturnTo;
 use super::{ATTEMPTS_LIFETIME, Ask, OAuth2, answer};
 use crate::pages::{self, SignInFailed};
-use crate::provider::{CodeGrant, SignInError, TokenError};
+use crate::provider::{CodeGrant, SignInError, TokenError, cut};
 use crate::session::Found;
 
 /// The parameters of a callback, each of them at most once
@@ -265,9 +265,4 @@ fn is_passing(error: &SignInError) -> bool {
         SignInError::IdToken(IdTokenError::NoKeys) => true,
         SignInError::Token(_) | SignInError::Userinfo(_) | SignInError::IdToken(_) => false,
     }
-}
-
-/// A stranger's words, cut to `limit` characters.
-fn cut(text: &str, limit: usize) -> String {
-    text.chars().filter(|character| !character.is_control()).take(limit).collect()
 }

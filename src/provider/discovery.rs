@@ -151,9 +151,8 @@ async fn discover(http: &HttpClient, issuer: &Issuer) -> Result<Metadata, Discov
     let mut url = issuer.url.clone();
     url.set_path(&format!("{}/.well-known/openid-configuration", issuer.url.path().trim_end_matches('/')));
     let document: Document = http.get(&url, HeaderMap::new()).await?.ok()?.json()?;
-    // Section 4.3: exactly the same. Some providers end it with a slash, which is
-    // forgiven, since both name the same place.
-    if document.issuer.trim_end_matches('/') != issuer.text {
+    // Section 4.3: exactly the same, as the ID token's will have to be.
+    if document.issuer != issuer.text {
         let found = document.issuer.chars().take(200).collect();
         return Err(DiscoveryError::Issuer { expected: issuer.text.clone(), found });
     }

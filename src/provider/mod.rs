@@ -25,7 +25,7 @@ pub use discovery::{Issuer, IssuerError};
 use http_client::HttpClient;
 use id_token::Expected;
 pub(crate) use id_token::IdTokenError;
-pub(crate) use token::TokenError;
+pub(crate) use token::{TokenError, cut};
 pub(crate) use userinfo::UserinfoError;
 
 /// The provider, and who we are to it.
@@ -102,7 +102,7 @@ impl Provider {
         }
     }
 
-    /// Ids of organisations that every sign-in asks for.
+    /// Who the provider is.
     pub(crate) fn issuer(&self) -> &Issuer {
         &self.settings.issuer
     }

@@ -114,7 +114,7 @@ fn basic(client_id: &str, secret: &Hidden) -> HeaderValue {
 }
 
 /// A stranger's words, cut to `limit` characters.
-fn cut(text: &str, limit: usize) -> String {
+pub(crate) fn cut(text: &str, limit: usize) -> String {
     text.chars().filter(|character| !character.is_control()).take(limit).collect()
 }
 

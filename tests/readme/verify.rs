@@ -24,7 +24,7 @@ async fn in_node() {
 #[tokio::test]
 #[ignore = "needs python3 with PyJWT: run ./scripts/test"]
 async fn in_python() {
-    let python = std::env::vars().find(|(name, _)| name == "HUGGATE_PYTHON");
+    let python = std::env::vars().find(|(name, _)| name == "TEST_PYTHON");
     let python = python.map_or("python3".to_owned(), |(_, path)| path);
     believes_the_gate_alone(|| script(&python, "docs/verify/verify.py")).await;
 }
