@@ -23,7 +23,6 @@ use http::{Request, Response};
 use http_body::Body;
 
 pub use body::GateBody;
-#[cfg(feature = "config")]
 pub use builder::GateBuilder;
 pub use layer::{GateLayer, GateService};
 pub use policy::{Access, Grant};
@@ -32,6 +31,7 @@ pub use route::{PathPattern, PatternError, Route, RouteAccess};
 pub use rule::Rule;
 #[cfg(feature = "config")]
 pub(crate) use rule::is_id;
+#[cfg(feature = "config")]
 pub(crate) use settings::is_plain_prefix;
 pub use settings::{BuildError, GateSettings, Unusable, default_scope};
 
