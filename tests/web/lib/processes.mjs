@@ -11,8 +11,8 @@ import { atEnd } from "./cleanup.mjs";
 
 export const root = resolve(dirname(fileURLToPath(import.meta.url)), "../../..");
 const target = resolve(root, process.env.CARGO_TARGET_DIR ?? "target");
-/** The program under test. */
-export const huggate = process.env.HUGGATE_BINARY ?? join(target, "debug/huggate");
+/** The program under test. Not HUGGATE_…: the program reads those, and knows no such key. */
+export const huggate = process.env.PROGRAM_UNDER_TEST ?? join(target, "debug/huggate");
 export const python = join(root, ".work/python/bin/python");
 export const screenshots = join(target, "screenshots");
 
