@@ -56,8 +56,10 @@ fn problems(text: &str, environment: &Environment) -> String {
 async fn a_gate_is_made_of_a_file_though_the_provider_is_down() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("gate.toml");
-    // Bound and let go of: nothing listens there.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    // Bound and not listened on: nobody answers, and no other test gets the port.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let port = socket.local_addr().unwrap().port();
     let provider = format!("[provider]\nclient_id = \"id\"\nissuer = \"http://127.0.0.1:{port}\"\n");
     std::fs::write(&file, with(&provider)).unwrap();
     let gate = crate::Gate::from_config(&file).await;
