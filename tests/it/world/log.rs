@@ -11,13 +11,17 @@ use tracing::{Event, Metadata, Subscriber};
 pub(crate) struct Log {
     text: Arc<Mutex<String>>,
     _guard: tracing::subscriber::DefaultGuard,
+    _second: tracing::Dispatch,
 }
 
 impl Log {
     pub(crate) fn start() -> Self {
         let text = Arc::default();
         let recorder = Recorder { text: Arc::clone(&text) };
-        Self { text, _guard: tracing::subscriber::set_default(recorder) }
+        // While there is just one recorder, tracing asks the thread that comes by a
+        // line first whether anybody listens, and remembers its no for all threads.
+        let second = tracing::Dispatch::new(Recorder { text: Arc::default() });
+        Self { text, _guard: tracing::subscriber::set_default(recorder), _second: second }
     }
 
     pub(crate) fn text(&self) -> String {
