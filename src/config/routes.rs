@@ -44,6 +44,7 @@ fn route(field: &Field<'_>, table: &Table<'_>, prefix: &str) -> Option<Route> {
         access: access?,
         deny: transpose(deny)?.unwrap_or_default(),
         upstream: transpose(upstream)?,
+        ..Route::unspecified()
     })
 }
 

@@ -27,7 +27,7 @@ pub use builder::GateBuilder;
 pub use layer::{GateLayer, GateService};
 pub use policy::{Access, Grant};
 pub use refusal::{Forbidden, Refusal};
-pub use route::{PathPattern, PatternError, Route, RouteAccess};
+pub use route::{BearerUse, PathPattern, PatternError, Route, RouteAccess};
 pub use rule::Rule;
 #[cfg(feature = "config")]
 pub(crate) use rule::is_id;
@@ -92,6 +92,16 @@ enum Decision {
     Ours(Option<Endpoint>),
     /// The app's.
     Pass(Grant),
+}
+
+/// What is asked of the app, and with what.
+#[derive(Clone, Copy)]
+struct Question<'a> {
+    /// As it was sent.
+    path: &'a str,
+    host: &'a str,
+    method: &'a http::Method,
+    headers: &'a HeaderMap,
 }
 
 impl Gate {
@@ -176,13 +186,21 @@ impl Inner {
         if let Some(endpoint) = self.oauth2.endpoint(path) {
             return Ok(Decision::Ours(endpoint));
         }
-        let asked = Asked { host: &client.host, by_name: false, method: &parts.method };
+        let question = Question { path, host: &client.host, method: &parts.method, headers: &parts.headers };
+        self.judge(question).await.map(Decision::Pass)
+    }
+
+    /// Whether what is asked of the app may be had: the one judgement, whether the
+    /// request came here or another proxy describes it.
+    async fn judge(&self, question: Question<'_>) -> Result<Grant, Refusal> {
+        let Question { path, host, method, headers } = question;
+        let asked = Asked { host, by_name: false, method };
         let route = self.route(path, asked)?;
         self.check_port(path, asked, route)?;
-        self.check_origin(&parts.headers)?;
-        let caller = authenticate(&self.oauth2.sessions, &parts.headers).await?;
+        self.check_origin(headers)?;
+        let caller = authenticate(&self.oauth2.sessions, headers).await?;
         match self.policy.authorize(route, caller, self.clock.now()) {
-            Ok(grant) => Ok(Decision::Pass(grant)),
+            Ok(grant) => Ok(grant),
             Err(No::Nobody) => Err(Refusal::SignIn),
             Err(No::Denied(denied)) => Err(Refusal::Forbidden(Forbidden(denied))),
         }
@@ -249,7 +267,7 @@ impl Inner {
         if self.methods_matter {
             drop_method_overrides(&mut parts.headers);
         }
-        let Some(opened) = grant.opened() else {
+        let Some(introduction) = grant.introduction() else {
             cookies.rewrite(&mut parts.headers, None);
             // One that a gate or layer outside of this one left is not our word.
             parts.extensions.remove::<User>();
@@ -257,12 +275,12 @@ impl Inner {
             parts.extensions.insert(grant.clone());
             return;
         };
-        for (name, value) in opened.headers() {
+        for (name, value) in introduction.headers() {
             parts.headers.insert(name.clone(), value.clone());
         }
         let assertion = if self.assertion_enabled {
             let audience = self.audience(&client);
-            opened.assertion(&self.assertions, &self.origins, audience, self.clock.now())
+            introduction.assertion(&self.assertions, &self.origins, audience, self.clock.now())
         } else {
             None
         };
@@ -272,7 +290,7 @@ impl Inner {
             }
         }
         cookies.rewrite(&mut parts.headers, assertion.as_ref().map(|assertion| assertion.token.as_str()));
-        parts.extensions.insert(opened.user().clone());
+        parts.extensions.insert(introduction.user().clone());
         parts.extensions.insert(client);
         parts.extensions.insert(grant.clone());
     }
@@ -285,7 +303,7 @@ impl Inner {
 
     /// New cookie lines for the session, if it is time for them.
     fn renewal(&self, grant: &Grant, request: &HeaderMap) -> Option<Arc<Vec<HeaderValue>>> {
-        self.oauth2.sessions.renewal(grant.opened()?, request)
+        self.oauth2.sessions.renewal(grant.session()?, request)
     }
 }
 

@@ -9,7 +9,7 @@ use super::authenticate::Caller;
 use super::route::{Route, RouteAccess, Routes};
 use super::rule::{Holds, Rule};
 use crate::clock::UnixTime;
-use crate::identity::{Person, Standing, User};
+use crate::identity::{Introduction, Person, Standing, User};
 use crate::session::Opened;
 
 /// Who may enter.
@@ -28,7 +28,7 @@ pub enum Access {
 /// service behind the layer finds it in the request's extensions.
 #[derive(Debug, Clone)]
 pub struct Grant {
-    opened: Option<Arc<Opened>>,
+    caller: Caller,
     route: Option<usize>,
     /// When it was given.
     now: UnixTime,
@@ -66,7 +66,7 @@ impl Grant {
     /// Who is signed in; nobody may be, on a public route.
     #[must_use]
     pub fn user(&self) -> Option<&User> {
-        self.opened.as_ref().map(|opened| opened.user())
+        self.introduction().map(Introduction::user)
     }
 
     /// Which route the request is for, as its place in the list; `None` is none
@@ -80,19 +80,25 @@ impl Grant {
     /// reached its greatest age; for ever on a public route. An open tunnel or
     /// stream is closed then.
     pub async fn ended(&self) {
-        match &self.opened {
-            Some(opened) => opened.ended(self.now).await,
-            None => std::future::pending().await,
+        match &self.caller {
+            Caller::Session(opened) => opened.ended(self.now).await,
+            Caller::Nobody => std::future::pending().await,
         }
     }
 
     /// Whether the session was ended here since.
     pub(super) fn has_ended(&self) -> bool {
-        self.opened.as_ref().is_some_and(|opened| opened.has_ended())
+        self.session().is_some_and(|opened| opened.has_ended())
     }
 
-    pub(crate) fn opened(&self) -> Option<&Arc<Opened>> {
-        self.opened.as_ref()
+    /// What the app is told of whoever it was given to.
+    pub(super) fn introduction(&self) -> Option<&Introduction> {
+        self.caller.introduction()
+    }
+
+    /// The session it rests on.
+    pub(super) fn session(&self) -> Option<&Arc<Opened>> {
+        self.caller.session()
     }
 }
 
@@ -100,27 +106,28 @@ impl Policy {
     /// Whether `caller` may enter `route`. Deny wins, everywhere.
     pub(super) fn authorize(&self, route: Option<usize>, caller: Caller, now: UnixTime) -> Result<Grant, No> {
         let rules = route.and_then(|index| self.routes.get(index));
-        let opened = match caller {
-            Caller::Nobody if rules.is_some_and(|route| route.access == RouteAccess::Public) => {
-                return Ok(Grant { opened: None, route, now });
-            }
-            Caller::Nobody => return Err(No::Nobody),
-            Caller::Session(opened) => opened,
-        };
-        let person = opened.user().person();
-        if let Some(denied) = self.denial(rules, person) {
+        let access = rules.map_or(&RouteAccess::Inherited, |route| &route.access);
+        if let Some(introduction) = caller.introduction() {
+            self.admit(rules, access, introduction.user().person())?;
+        } else if *access != RouteAccess::Public {
+            return Err(No::Nobody);
+        }
+        Ok(Grant { caller, route, now })
+    }
+
+    /// Whether somebody may enter.
+    fn admit(&self, route: Option<&Route>, access: &RouteAccess, person: &Person) -> Result<(), No> {
+        if let Some(denied) = self.denial(route, person) {
             return Err(No::Denied(denied));
         }
-        let access = match rules.map(|route| &route.access) {
-            Some(RouteAccess::Public) => return Ok(Grant { opened: Some(opened), route, now }),
-            Some(RouteAccess::Own(access)) => access,
-            Some(RouteAccess::Inherited) | None => &self.access,
+        let access = match access {
+            RouteAccess::Public => return Ok(()),
+            RouteAccess::Own(access) => access,
+            RouteAccess::Inherited => &self.access,
         };
         match access {
-            Access::Anyone => Ok(Grant { opened: Some(opened), route, now }),
-            Access::Rules(allow) if allow.iter().any(|rule| rule.holds(person) == Holds::Yes) => {
-                Ok(Grant { opened: Some(opened), route, now })
-            }
+            Access::Anyone => Ok(()),
+            Access::Rules(allow) if allow.iter().any(|rule| rule.holds(person) == Holds::Yes) => Ok(()),
             Access::Rules(allow) => Err(No::Denied(explain(allow, person))),
         }
     }
@@ -145,9 +152,7 @@ impl Policy {
         }
         match (one.and_then(|index| self.routes.get(index)), other.and_then(|index| self.routes.get(index))) {
             (Some(one), Some(other)) => one.decides_like(other),
-            (Some(route), None) | (None, Some(route)) => {
-                route.access == RouteAccess::Inherited && route.deny.is_empty() && route.upstream.is_none()
-            }
+            (Some(route), None) | (None, Some(route)) => route.decides_like(&Route::unspecified()),
             (None, None) => true,
         }
     }

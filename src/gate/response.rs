@@ -21,14 +21,14 @@ impl Inner {
     ) -> Response<GateBody<B>> {
         let (mut parts, body) = response.into_parts();
         self.guard_cookies(&mut parts.headers);
-        if grant.opened().is_some() {
+        if grant.user().is_some() {
             keep_page_out_of_history(&mut parts.headers);
         }
         // The person may have signed out while the app was at work.
         if let Some(lines) = renewed.filter(|_| !grant.has_ended()) {
             renew(&mut parts.headers, lines);
         }
-        let body = match grant.opened() {
+        let body = match grant.session() {
             Some(opened) if is_endless(&parts.headers) => {
                 let (opened, now) = (Arc::clone(opened), self.clock.now());
                 GateBody::inner_until(body, Box::pin(async move { opened.ended(now).await }))

@@ -10,8 +10,10 @@ use super::policy::Access;
 use super::rule::Rule;
 use crate::client::name_and_port;
 
-/// A part of the app with rules of its own.
+/// A part of the app with rules of its own. Begin with [`Route::path`] or
+/// [`Route::host`], then set what differs.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Route {
     /// Only requests for this host, with its port unless that is the scheme's own.
     pub host: Option<String>,
@@ -25,6 +27,26 @@ pub struct Route {
     pub deny: Vec<Rule>,
     /// Where the proxy sends its requests; the layer does not look at it.
     pub upstream: Option<Url>,
+    /// Whether API clients may come with a token.
+    pub bearer: BearerUse,
+    /// Whether the app gets the `Authorization` that a request came with.
+    pub forward_authorization: bool,
+    /// Whether CORS preflights (an `OPTIONS` that browsers send without
+    /// credentials) pass without an identity.
+    pub preflight: bool,
+}
+
+/// How a route takes `Authorization: Bearer`, where tokens are accepted at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum BearerUse {
+    /// As well as a session.
+    #[default]
+    Also,
+    /// Instead of a session: cookies do not count, nobody is sent to sign in.
+    Only,
+    /// Not at all: the header says nothing to the gate.
+    Off,
 }
 
 /// Who may enter a route.
@@ -228,13 +250,28 @@ impl Route {
     /// whole lets in, until told otherwise.
     #[must_use]
     pub fn path(path: PathPattern) -> Self {
+        Self { path: Some(path), ..Self::unspecified() }
+    }
+
+    /// A route for all requests for this host, with its port unless that is the
+    /// scheme's own; otherwise as [`Route::path`].
+    #[must_use]
+    pub fn host(host: impl Into<String>) -> Self {
+        Self { host: Some(host.into()), ..Self::unspecified() }
+    }
+
+    /// What decides where no route matches.
+    pub(crate) fn unspecified() -> Self {
         Self {
             host: None,
-            path: Some(path),
+            path: None,
             methods: Vec::new(),
             access: RouteAccess::Inherited,
             deny: Vec::new(),
             upstream: None,
+            bearer: BearerUse::Also,
+            forward_authorization: false,
+            preflight: false,
         }
     }
 
@@ -248,6 +285,12 @@ impl Route {
     #[must_use]
     pub fn allow(self, rules: Vec<Rule>) -> Self {
         Self { access: RouteAccess::Own(Access::Rules(rules)), ..self }
+    }
+
+    /// Keeps out whom one of `rules` means, whoever is let in otherwise.
+    #[must_use]
+    pub fn deny(self, rules: Vec<Rule>) -> Self {
+        Self { deny: rules, ..self }
     }
 
     fn is_for(&self, asked: Asked<'_>) -> bool {
@@ -281,7 +324,12 @@ impl Route {
     /// Whether both routes decide the same and lead to the same place, so that it
     /// does not matter which of them a request is for.
     pub(super) fn decides_like(&self, other: &Self) -> bool {
-        self.access == other.access && self.deny == other.deny && self.upstream == other.upstream
+        self.access == other.access
+            && self.deny == other.deny
+            && self.upstream == other.upstream
+            && self.bearer == other.bearer
+            && self.forward_authorization == other.forward_authorization
+            && self.preflight == other.preflight
     }
 }
 

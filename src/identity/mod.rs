@@ -6,11 +6,13 @@
 
 pub(crate) mod assertion;
 pub(crate) mod headers;
+mod introduction;
 mod org;
 mod user;
 
 pub use assertion::AssertionSettings;
 pub use headers::{Claim, HeaderSettings};
+pub(crate) use introduction::Introduction;
 pub use org::{Org, ResourceGroup, Role, Standing};
 #[cfg(feature = "axum")]
 pub use user::NobodySignedIn;

@@ -17,7 +17,7 @@ use http::header::{HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Clock, UnixTime};
-use crate::identity::{AuthMethod, HeaderSettings, Person, User};
+use crate::identity::{AuthMethod, HeaderSettings, Introduction, Person, User};
 use crate::keys::{Hidden, Keyring, Purpose, Secret, equal, random, sha256};
 
 pub use cookie::SameSitePolicy;
@@ -300,16 +300,14 @@ impl Sessions {
     fn prepare(&self, sealed: &str, current: bool, session: Session, live: Arc<Live>) -> Opened {
         let user = User::new(session.person.clone(), AuthMethod::Session);
         let token = session.access_token.as_ref().map_or("", Hidden::expose);
+        let headers = self.headers.render(&user, token);
         Opened {
             sealed: sealed.into(),
             current,
-            headers: self.headers.render(&user, token),
-            user,
-            sid: self.fingerprint(session.id),
+            introduction: Introduction::new(user, self.fingerprint(session.id), headers, self.audiences),
             seen: AtomicU64::new(session.seen),
             ends: session.began.saturating_add(self.max_age),
             live,
-            assertions: (0..self.audiences).map(|_| ArcSwapOption::empty()).collect(),
             renewed: ArcSwapOption::empty(),
             session,
         }

@@ -7,13 +7,12 @@ use std::task::Poll;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use http::header::{HeaderName, HeaderValue};
+use http::header::HeaderValue;
 
 use super::live::Live;
 use super::{Session, SessionId};
 use crate::clock::UnixTime;
-use crate::identity::User;
-use crate::identity::assertion::{Assertions, REUSE};
+use crate::identity::{Introduction, User};
 
 /// An opened session. The cache hands out one `Arc` of it per cookie, so nothing
 /// here is computed, signed or encoded for a single request.
@@ -27,32 +26,14 @@ pub(crate) struct Opened {
     /// When it ends at the latest.
     pub(super) ends: UnixTime,
     pub(super) live: Arc<Live>,
-    pub(super) user: User,
-    /// A fingerprint of the session's id.
-    pub(super) sid: String,
-    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
-    /// One place for each audience.
-    pub(super) assertions: Box<[ArcSwapOption<Minted>]>,
+    pub(super) introduction: Introduction,
     /// The cookie lines that replace this one, once there was reason to.
     pub(super) renewed: ArcSwapOption<Vec<HeaderValue>>,
 }
 
-/// A signed assertion, and its form as a field value.
-pub(crate) struct Minted {
-    pub(crate) token: String,
-    pub(crate) value: HeaderValue,
-    at: UnixTime,
-}
-
 impl fmt::Debug for Opened {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Opened").field("user", &self.user).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Minted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Minted(..)")
+        f.debug_struct("Opened").field("introduction", &self.introduction).finish_non_exhaustive()
     }
 }
 
@@ -64,7 +45,7 @@ impl Opened {
 
     /// Who it belongs to.
     pub(crate) fn user(&self) -> &User {
-        &self.user
+        self.introduction.user()
     }
 
     /// Whether the session was ended here.
@@ -85,38 +66,13 @@ impl Opened {
         .await;
     }
 
-    /// The identity headers.
-    pub(crate) fn headers(&self) -> &[(HeaderName, HeaderValue)] {
-        &self.headers
+    /// What the app is told.
+    pub(crate) fn introduction(&self) -> &Introduction {
+        &self.introduction
     }
 
     /// When the session was last used, as far as is known.
     pub(super) fn seen(&self) -> UnixTime {
         self.seen.load(Ordering::Relaxed)
-    }
-
-    /// The assertion for the audience at `index`: signed at most once every four
-    /// minutes. Two requests that come at that moment may both sign; either
-    /// result holds.
-    pub(crate) fn assertion(
-        &self,
-        assertions: &Assertions,
-        audiences: &[String],
-        index: usize,
-        now: UnixTime,
-    ) -> Option<Arc<Minted>> {
-        let place = self.assertions.get(index)?;
-        if let Some(minted) = &*place.load()
-            && now < minted.at + REUSE
-            && now >= minted.at
-        {
-            return Some(Arc::clone(minted));
-        }
-        let token = assertions.mint(&self.user, &self.sid, audiences.get(index)?, now)?;
-        let mut value = HeaderValue::from_str(&token).ok()?;
-        value.set_sensitive(true);
-        let minted = Arc::new(Minted { token, value, at: now });
-        place.store(Some(Arc::clone(&minted)));
-        Some(minted)
     }
 }

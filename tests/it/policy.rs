@@ -24,7 +24,9 @@ async fn admits(table: Vec<(Route, Vec<&str>)>) {
         let gate = gate.allow_anyone();
         table.iter().enumerate().fold(gate, |gate, (index, (template, _))| {
             let path = route(&format!("/{index}")).path;
-            gate.route(Route { path, ..template.clone() })
+            let mut route = template.clone();
+            route.path = path;
+            gate.route(route)
         })
     })
     .await;
@@ -54,7 +56,7 @@ fn allow(rule: Rule) -> Route {
 }
 
 fn deny(rule: Rule) -> Route {
-    Route { deny: vec![rule], ..route("/") }
+    route("/").deny(vec![rule])
 }
 
 #[tokio::test]

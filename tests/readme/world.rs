@@ -7,7 +7,6 @@ use std::process::{Output, Stdio};
 use axum::Router;
 use http::HeaderMap;
 use huggate::clock::Clock;
-use huggate::gate::RouteAccess;
 use huggate::hub::{Client, Hub, Settings};
 use huggate::{Gate, Route, Rule};
 use reqwest::header::{ACCEPT, COOKIE, HOST, LOCATION, SET_COOKIE};
@@ -40,14 +39,7 @@ pub(crate) async fn hub(clock: Clock) -> Hub {
 /// Starts a gate, and returns its public URL. All gates have the same secret.
 pub(crate) async fn gate(hub: &Hub, clock: Clock) -> String {
     let (listener, public_url) = listen().await;
-    let other = Route {
-        host: Some(OTHER_HOST.to_owned()),
-        path: None,
-        methods: Vec::new(),
-        access: RouteAccess::Inherited,
-        deny: Vec::new(),
-        upstream: None,
-    };
+    let other = Route::host(OTHER_HOST);
     let gate = Gate::builder()
         .public_url(&public_url)
         .issuer(hub.issuer())

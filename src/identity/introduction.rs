@@ -1,0 +1,89 @@
+//! What the app is told of whoever asks: made once for each session or token,
+//! then only copied into requests.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use http::header::{HeaderName, HeaderValue};
+
+use super::assertion::{Assertions, REUSE};
+use super::user::User;
+use crate::clock::UnixTime;
+
+/// A person, ready to be introduced to the app: nothing here is computed, signed
+/// or encoded for a single request.
+pub(crate) struct Introduction {
+    user: User,
+    /// A fingerprint of the session's id, or of the token.
+    sid: String,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    /// One place for each audience.
+    assertions: Box<[ArcSwapOption<Minted>]>,
+}
+
+/// A signed assertion, and its form as a field value.
+pub(crate) struct Minted {
+    pub(crate) token: String,
+    pub(crate) value: HeaderValue,
+    at: UnixTime,
+}
+
+impl Introduction {
+    /// `audiences`: how many apps an assertion can be meant for.
+    pub(crate) fn new(
+        user: User,
+        sid: String,
+        headers: Vec<(HeaderName, HeaderValue)>,
+        audiences: usize,
+    ) -> Self {
+        Self { user, sid, headers, assertions: (0..audiences).map(|_| ArcSwapOption::empty()).collect() }
+    }
+
+    /// Who asks.
+    pub(crate) fn user(&self) -> &User {
+        &self.user
+    }
+
+    /// The identity headers.
+    pub(crate) fn headers(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.headers
+    }
+
+    /// The assertion for the audience at `index`: signed at most once every four
+    /// minutes. Two requests that come at that moment may both sign; either
+    /// result holds.
+    pub(crate) fn assertion(
+        &self,
+        assertions: &Assertions,
+        audiences: &[String],
+        index: usize,
+        now: UnixTime,
+    ) -> Option<Arc<Minted>> {
+        let place = self.assertions.get(index)?;
+        if let Some(minted) = &*place.load()
+            && now < minted.at + REUSE
+            && now >= minted.at
+        {
+            return Some(Arc::clone(minted));
+        }
+        let token = assertions.mint(&self.user, &self.sid, audiences.get(index)?, now)?;
+        let mut value = HeaderValue::from_str(&token).ok()?;
+        value.set_sensitive(true);
+        let minted = Arc::new(Minted { token, value, at: now });
+        place.store(Some(Arc::clone(&minted)));
+        Some(minted)
+    }
+}
+
+impl fmt::Debug for Introduction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Introduction").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Minted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Minted(..)")
+    }
+}
