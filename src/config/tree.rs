@@ -133,7 +133,9 @@ fn syntax(text: &str, message: &str, offset: usize) -> String {
     let shown = lines.get(line - 1).copied().unwrap_or_default().trim_end();
     // The statement that the line belongs to begins at the last key or table we know.
     let statement = lines.iter().take(line).rev().find(|line| begins_statement(line));
-    let harmless = statement.is_some_and(|begin| !mentions_secret(begin)) && !mentions_secret(shown);
+    // A key that is not known may be a misspelt one.
+    let known = !shown.contains('=') || begins_statement(shown);
+    let harmless = known && statement.is_some_and(|begin| !mentions_secret(begin)) && !mentions_secret(shown);
     if !harmless {
         return format!("not TOML at line {line}, column {column}: {message}");
     }

@@ -95,6 +95,7 @@ fn no_problem_and_no_debug_output_shows_a_secret() {
             session(&format!("secret = [\n\"{secret}\"\n\"{secret}\"\n]")),
             session(&format!("secret = \"\"\"\n{secret}\n")),
             session(&format!("secret \"{secret}\"")),
+            session(&format!("s\"ecret = \"{secret}\"")),
             with(&format!("session = \"{secret}\"")),
             with(&format!("provider = \"{secret}\"")),
             with(&format!("client_secret = \"{secret}\"")),
