@@ -69,6 +69,8 @@ pub(super) const ROOT: &[Key] = &[
             text("same_site"),
             text("idle_timeout"),
             text("max_age"),
+            text("revalidate"),
+            text("revalidate_grace"),
             text("store"),
         ],
     ),

@@ -22,8 +22,12 @@ pub(super) fn read(
     let secrets = secrets::session(&table, folder, space, public_url);
     let cookie_name = table.field("cookie_name").and_then(|field| field.parse(cookie_name));
     let same_site = same_site(&table, public_url);
-    let duration = |name| table.field(name).and_then(|field| field.duration(SHORTEST));
+    let at_least = |shortest: Duration, name| table.field(name).and_then(|field| field.duration(shortest));
+    let duration = |name| at_least(SHORTEST, name);
     let (idle_timeout, max_age) = (duration("idle_timeout"), duration("max_age"));
+    let revalidate = duration("revalidate");
+    // None at all is a choice: then the provider's silence is a no.
+    let grace = at_least(Duration::ZERO, "revalidate_grace");
     let store = table.field("store").and_then(|field| field.parse(store));
 
     let mut settings = SessionSettings::new(secrets.first()?.clone());
@@ -32,6 +36,8 @@ pub(super) fn read(
     settings.same_site = same_site.unwrap_or(settings.same_site);
     settings.store = store.unwrap_or(settings.store);
     settings.max_age = max_age.unwrap_or(settings.max_age);
+    settings.revalidate = revalidate.unwrap_or(settings.revalidate);
+    settings.revalidate_grace = grace.unwrap_or(settings.revalidate_grace);
     // Who shortens the whole did not ask for a longer idle time.
     settings.idle_timeout = idle_timeout.unwrap_or(settings.idle_timeout.min(settings.max_age));
     if settings.idle_timeout > settings.max_age

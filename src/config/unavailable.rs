@@ -7,8 +7,6 @@ pub(super) const MESSAGE: &str = "is not available in this version yet; take it 
 
 /// Delete the line when the thing is there.
 const UNAVAILABLE: &[(&str, What)] = &[
-    ("session.revalidate", What::Key),
-    ("session.revalidate_grace", What::Key),
     ("session.store", What::Start("file:")),
     ("session.store", What::Start("redis:")),
     ("session.store", What::Start("rediss:")),

@@ -6,7 +6,8 @@ use http::HeaderMap;
 
 use super::refusal::Refusal;
 use crate::identity::Introduction;
-use crate::session::{Found, Opened, Sessions};
+use crate::oauth2::OAuth2;
+use crate::session::Current;
 
 /// Who calls.
 #[derive(Debug, Clone)]
@@ -14,7 +15,7 @@ pub(super) enum Caller {
     /// No session, or nothing that is one.
     Nobody,
     /// Somebody with a session in force.
-    Session(Arc<Opened>),
+    Session(Current),
 }
 
 impl Caller {
@@ -22,24 +23,21 @@ impl Caller {
     pub(super) fn introduction(&self) -> Option<&Introduction> {
         match self {
             Self::Nobody => None,
-            Self::Session(opened) => Some(opened.introduction()),
+            Self::Session(session) => Some(session.introduction()),
         }
     }
 
     /// The session, if that is how they are known.
-    pub(super) fn session(&self) -> Option<&Arc<Opened>> {
+    pub(super) fn session(&self) -> Option<&Current> {
         match self {
             Self::Nobody => None,
-            Self::Session(opened) => Some(opened),
+            Self::Session(session) => Some(session),
         }
     }
 }
 
-/// Finds out. Garbage is nobody; a store that cannot be asked is neither.
-pub(super) async fn authenticate(sessions: &Sessions, headers: &HeaderMap) -> Result<Caller, Refusal> {
-    match sessions.open(headers).await {
-        Found::Nobody => Ok(Caller::Nobody),
-        Found::Session(opened) => Ok(Caller::Session(opened)),
-        Found::Unknown(_) => Err(Refusal::StoreUnavailable),
-    }
+/// Finds out. Garbage is nobody; what cannot be told for now is neither.
+pub(super) async fn authenticate(oauth2: &Arc<OAuth2>, headers: &HeaderMap) -> Result<Caller, Refusal> {
+    let session = oauth2.session(headers).await.map_err(Refusal::from)?;
+    Ok(session.map_or(Caller::Nobody, Caller::Session))
 }

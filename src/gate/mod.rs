@@ -11,6 +11,7 @@ mod response;
 mod route;
 mod rule;
 mod settings;
+mod watch;
 
 use std::fmt;
 use std::sync::Arc;
@@ -72,7 +73,7 @@ pub struct Gate {
 }
 
 struct Inner {
-    oauth2: OAuth2,
+    oauth2: Arc<OAuth2>,
     policy: Policy,
     spellings: Spellings,
     trusted_proxies: TrustedProxies,
@@ -181,7 +182,7 @@ impl Gate {
 
 impl Inner {
     /// What is to become of a request: one step a line.
-    async fn decide(&self, parts: &Parts, client: &Client) -> Result<Decision, Refusal> {
+    async fn decide(self: &Arc<Self>, parts: &Parts, client: &Client) -> Result<Decision, Refusal> {
         let path = path_of(parts)?;
         if let Some(endpoint) = self.oauth2.endpoint(path) {
             return Ok(Decision::Ours(endpoint));
@@ -192,15 +193,15 @@ impl Inner {
 
     /// Whether what is asked of the app may be had: the one judgement, whether the
     /// request came here or another proxy describes it.
-    async fn judge(&self, question: Question<'_>) -> Result<Grant, Refusal> {
+    async fn judge(self: &Arc<Self>, question: Question<'_>) -> Result<Grant, Refusal> {
         let Question { path, host, method, headers } = question;
         let asked = Asked { host, by_name: false, method };
         let route = self.route(path, asked)?;
         self.check_port(path, asked, route)?;
         self.check_origin(headers)?;
-        let caller = authenticate(&self.oauth2.sessions, headers).await?;
-        match self.policy.authorize(route, caller, self.clock.now()) {
-            Ok(grant) => Ok(grant),
+        let caller = authenticate(&self.oauth2, headers).await?;
+        match self.policy.authorize(route, caller) {
+            Ok(grant) => Ok(grant.watched_by(self)),
             Err(No::Nobody) => Err(Refusal::SignIn),
             Err(No::Denied(denied)) => Err(Refusal::Forbidden(Forbidden(denied))),
         }

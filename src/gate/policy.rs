@@ -3,14 +3,15 @@
 //! A [`Grant`] is made here and nowhere else. Whatever forwards a request asks
 //! for one, so a forgotten check does not compile.
 
+use std::fmt;
 use std::sync::Arc;
 
+use super::Inner;
 use super::authenticate::Caller;
 use super::route::{Route, RouteAccess, Routes};
 use super::rule::{Holds, Rule};
-use crate::clock::UnixTime;
 use crate::identity::{Introduction, Person, Standing, User};
-use crate::session::Opened;
+use crate::session::Current;
 
 /// Who may enter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,12 +27,12 @@ pub enum Access {
 ///
 /// Only the policy makes one. The proxy's upstream takes it as an argument; a
 /// service behind the layer finds it in the request's extensions.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Grant {
     caller: Caller,
     route: Option<usize>,
-    /// When it was given.
-    now: UnixTime,
+    /// Whom to ask whether it still holds.
+    gate: Option<Arc<Inner>>,
 }
 
 /// Why a caller may not enter.
@@ -76,19 +77,26 @@ impl Grant {
         self.route
     }
 
-    /// Waits until the session that this permission rests on is ended here or has
-    /// reached its greatest age; for ever on a public route. An open tunnel or
-    /// stream is closed then.
+    /// Waits until this permission no longer holds: the session that it rests on is
+    /// ended here or has reached its greatest age, or the provider, asked again in
+    /// due time, says what the rules refuse. For ever on a public route without a
+    /// session. An open tunnel or stream is closed then.
     pub async fn ended(&self) {
-        match &self.caller {
-            Caller::Session(opened) => opened.ended(self.now).await,
-            Caller::Nobody => std::future::pending().await,
+        match (&self.caller, &self.gate) {
+            (Caller::Session(session), Some(gate)) => gate.until_refused(session, self.route).await,
+            (Caller::Session(_) | Caller::Nobody, _) => std::future::pending().await,
         }
+    }
+
+    /// Lets it be asked whether it still holds.
+    pub(super) fn watched_by(self, gate: &Arc<Inner>) -> Self {
+        let gate = self.caller.introduction().map(|_| Arc::clone(gate));
+        Self { gate, ..self }
     }
 
     /// Whether the session was ended here since.
     pub(super) fn has_ended(&self) -> bool {
-        self.session().is_some_and(|opened| opened.has_ended())
+        self.session().is_some_and(Current::has_ended)
     }
 
     /// What the app is told of whoever it was given to.
@@ -97,14 +105,23 @@ impl Grant {
     }
 
     /// The session it rests on.
-    pub(super) fn session(&self) -> Option<&Arc<Opened>> {
+    pub(super) fn session(&self) -> Option<&Current> {
         self.caller.session()
+    }
+}
+
+impl fmt::Debug for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Grant")
+            .field("caller", &self.caller)
+            .field("route", &self.route)
+            .finish_non_exhaustive()
     }
 }
 
 impl Policy {
     /// Whether `caller` may enter `route`. Deny wins, everywhere.
-    pub(super) fn authorize(&self, route: Option<usize>, caller: Caller, now: UnixTime) -> Result<Grant, No> {
+    pub(super) fn authorize(&self, route: Option<usize>, caller: Caller) -> Result<Grant, No> {
         let rules = route.and_then(|index| self.routes.get(index));
         let access = rules.map_or(&RouteAccess::Inherited, |route| &route.access);
         if let Some(introduction) = caller.introduction() {
@@ -112,7 +129,14 @@ impl Policy {
         } else if *access != RouteAccess::Public {
             return Err(No::Nobody);
         }
-        Ok(Grant { caller, route, now })
+        Ok(Grant { caller, route, gate: None })
+    }
+
+    /// Whether somebody who entered a route once may still be there.
+    pub(super) fn still_admits(&self, route: Option<usize>, person: &Person) -> bool {
+        let rules = route.and_then(|index| self.routes.get(index));
+        let access = rules.map_or(&RouteAccess::Inherited, |route| &route.access);
+        self.admit(rules, access, person).is_ok()
     }
 
     /// Whether somebody may enter.

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::Inner;
 use super::policy::Denied;
 use crate::client::Kind;
-use crate::oauth2::{Ask, answer, store_unavailable};
+use crate::oauth2::{Ask, Unconfirmed, answer};
 use crate::pages::{self, HowToGrant, Refused};
 use crate::session::StoreDown;
 
@@ -31,6 +31,21 @@ pub enum Refusal {
     CrossOrigin,
     /// The session store cannot be asked.
     StoreUnavailable,
+    /// The provider cannot be asked whether a session still counts, and its last
+    /// word is too old.
+    Unconfirmed {
+        /// Seconds until it is asked again.
+        retry_after: u64,
+    },
+}
+
+impl From<Unconfirmed> for Refusal {
+    fn from(unconfirmed: Unconfirmed) -> Self {
+        match unconfirmed {
+            Unconfirmed::Store(StoreDown) => Self::StoreUnavailable,
+            Unconfirmed::Provider { retry_after } => Self::Unconfirmed { retry_after },
+        }
+    }
 }
 
 /// Who was refused, and what would have helped.
@@ -62,7 +77,7 @@ impl Refusal {
             Self::SignIn => "login_required",
             Self::Forbidden(_) => "access_denied",
             Self::CrossOrigin => "cross_origin",
-            Self::StoreUnavailable => "temporarily_unavailable",
+            Self::StoreUnavailable | Self::Unconfirmed { .. } => "temporarily_unavailable",
         }
     }
 }
@@ -91,7 +106,10 @@ impl Inner {
                     "error_description": "A page of another site asked for this WebSocket (its Origin is not this app's).",
                 }),
             ),
-            Refusal::StoreUnavailable => store_unavailable(ask, StoreDown),
+            Refusal::StoreUnavailable => self.oauth2.unconfirmed(ask, Unconfirmed::Store(StoreDown)),
+            Refusal::Unconfirmed { retry_after } => {
+                self.oauth2.unconfirmed(ask, Unconfirmed::Provider { retry_after: *retry_after })
+            }
         };
         response.extensions_mut().insert(ask.client.clone());
         response.extensions_mut().insert(refusal);

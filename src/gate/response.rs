@@ -1,7 +1,5 @@
 //! The app's response on its way back: its cookies, ours, and who may keep it.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use http::Response;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
@@ -28,12 +26,11 @@ impl Inner {
         if let Some(lines) = renewed.filter(|_| !grant.has_ended()) {
             renew(&mut parts.headers, lines);
         }
-        let body = match grant.session() {
-            Some(opened) if is_endless(&parts.headers) => {
-                let (opened, now) = (Arc::clone(opened), self.clock.now());
-                GateBody::inner_until(body, Box::pin(async move { opened.ended(now).await }))
-            }
-            _ => GateBody::inner(body),
+        let body = if grant.user().is_some() && is_endless(&parts.headers) {
+            let grant = grant.clone();
+            GateBody::inner_until(body, Box::pin(async move { grant.ended().await }))
+        } else {
+            GateBody::inner(body)
         };
         Response::from_parts(parts, body)
     }

@@ -198,7 +198,7 @@ impl Gate {
         };
         Ok(Self {
             inner: Arc::new(Inner {
-                oauth2,
+                oauth2: Arc::new(oauth2),
                 methods_matter: policy.routes.list().iter().any(|route| !route.methods.is_empty()),
                 policy,
                 spellings: Spellings::new(configured.iter()),

@@ -8,12 +8,14 @@ pub(crate) mod assertion;
 pub(crate) mod headers;
 mod introduction;
 mod org;
+mod tokens;
 mod user;
 
 pub use assertion::AssertionSettings;
 pub use headers::{Claim, HeaderSettings};
 pub(crate) use introduction::Introduction;
 pub use org::{Org, ResourceGroup, Role, Standing};
+pub(crate) use tokens::Tokens;
 #[cfg(feature = "axum")]
 pub use user::NobodySignedIn;
 pub use user::{AuthMethod, Email, Person, User};

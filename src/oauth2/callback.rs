@@ -124,11 +124,11 @@ impl OAuth2 {
             code_verifier: &pending.code_verifier,
             nonce: &pending.nonce,
         };
-        let (mut person, access_token) = self.provider.sign_in(&grant).await.map_err(Failure::SignIn)?;
+        let (mut person, tokens) = self.provider.sign_in(&grant).await.map_err(Failure::SignIn)?;
         (self.retain)(&mut person);
         let username = person.username.clone();
         let mut lines =
-            self.sessions.begin(person, access_token, &ask.parts.headers).await.map_err(Failure::Store)?;
+            self.sessions.begin(person, tokens, &ask.parts.headers).await.map_err(Failure::Store)?;
         tracing::info!(target: "huggate::audit", event = "sign_in", user = %username, client = ?ask.client.ip, "signed in");
         let cookies = self.sessions.cookies();
         let attempts = self.attempts(ask).saturating_add(1).to_string();

@@ -8,6 +8,7 @@ mod ask;
 mod callback;
 mod pending;
 mod return_to;
+mod revalidate;
 mod sign_out;
 
 use std::fmt;
@@ -25,12 +26,13 @@ use crate::identity::Person;
 use crate::keys::Keyring;
 use crate::pages;
 use crate::provider::{AuthorizeRequest, DiscoveryError, Provider, Reachable};
-use crate::session::{Found, Sessions, StoreDown, find_cookie};
+use crate::session::{Sessions, StoreDown, find_cookie};
 
 pub(crate) use ask::{Ask, Endpoint};
 use pending::Pendings;
 pub(crate) use return_to::ReturnTo;
 pub use return_to::{ReturnHostError, ReturnHosts};
+pub(crate) use revalidate::Unconfirmed;
 
 /// How long it is remembered that a sign-in succeeded, in seconds, to notice
 /// that the browser came back without the session.
@@ -74,7 +76,11 @@ impl OAuth2 {
     }
 
     /// Answers one of our endpoints.
-    pub(crate) async fn answer(&self, endpoint: Option<Endpoint>, ask: Ask<'_>) -> Response<Bytes> {
+    pub(crate) async fn answer(
+        self: &Arc<Self>,
+        endpoint: Option<Endpoint>,
+        ask: Ask<'_>,
+    ) -> Response<Bytes> {
         let Some(endpoint) = endpoint else { return self.not_found(ask) };
         if !endpoint.takes(&ask.parts.method) {
             let mut response = answer::text(StatusCode::METHOD_NOT_ALLOWED, "this address takes GET\n");
@@ -166,10 +172,10 @@ impl OAuth2 {
     }
 
     /// `userinfo`: who am I, without a token in it.
-    async fn userinfo(&self, ask: Ask<'_>) -> Response<Bytes> {
-        match self.sessions.open(&ask.parts.headers).await {
-            Found::Session(opened) => {
-                let user = opened.user();
+    async fn userinfo(self: &Arc<Self>, ask: Ask<'_>) -> Response<Bytes> {
+        match self.session(&ask.parts.headers).await {
+            Ok(Some(session)) => {
+                let user = session.user();
                 answer::json(
                     StatusCode::OK,
                     &json!({
@@ -184,9 +190,32 @@ impl OAuth2 {
                     }),
                 )
             }
-            Found::Nobody => self.sign_in_needed(ask),
-            Found::Unknown(down) => store_unavailable(ask, down),
+            Ok(None) => self.sign_in_needed(ask),
+            Err(unconfirmed) => self.unconfirmed(ask, unconfirmed),
         }
+    }
+
+    /// 503: it cannot be told whether the session still counts. The cookie stays.
+    pub(crate) fn unconfirmed(&self, ask: Ask<'_>, unconfirmed: Unconfirmed) -> Response<Bytes> {
+        let retry_after = match unconfirmed {
+            Unconfirmed::Store(down) => return store_unavailable(ask, down),
+            Unconfirmed::Provider { retry_after } => retry_after,
+        };
+        const CAUSE: &str = "Hugging Face cannot be asked at the moment whether you still may enter, and its last answer is too old";
+        let mut response = if ask.wants_page() {
+            let retry = if self.endpoint(ask.parts.uri.path()).is_some() { "/" } else { ask.target() };
+            answer::page(
+                StatusCode::SERVICE_UNAVAILABLE,
+                pages::provider_unavailable(&format!("{CAUSE}. You are still signed in."), retry),
+            )
+        } else {
+            answer::json(
+                StatusCode::SERVICE_UNAVAILABLE,
+                &json!({"error": "temporarily_unavailable", "error_description": format!("{CAUSE}. Nobody is signed out by this; try again.")}),
+            )
+        };
+        response.headers_mut().insert(http::header::RETRY_AFTER, HeaderValue::from(retry_after.max(1)));
+        response
     }
 
     /// 401 for a program: what is wrong, and where a person can sign in.

@@ -17,12 +17,12 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::clock::Clock;
-use crate::identity::Person;
+use crate::identity::{Person, Tokens};
 use crate::keys::Hidden;
 
 pub(crate) use discovery::{DiscoveryError, Metadata};
 pub use discovery::{Issuer, IssuerError};
-use http_client::HttpClient;
+use http_client::{FetchError, HttpClient};
 use id_token::Expected;
 pub(crate) use id_token::IdTokenError;
 pub(crate) use token::{TokenError, cut};
@@ -81,6 +81,22 @@ pub(crate) enum SignInError {
     IdToken(#[from] IdTokenError),
     #[error(transparent)]
     Userinfo(#[from] UserinfoError),
+}
+
+impl SignInError {
+    /// Whether the provider says that the tokens speak for nobody, or for somebody
+    /// else: asking again will not change that.
+    pub(crate) fn is_rejection(&self) -> bool {
+        use http::StatusCode;
+        match self {
+            Self::Userinfo(UserinfoError::Fetch(FetchError::Status { status, .. })) => {
+                matches!(*status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+            }
+            Self::Userinfo(UserinfoError::Subject) => true,
+            Self::Token(TokenError::Refused { error, .. }) => error == "invalid_grant",
+            Self::Userinfo(_) | Self::Token(_) | Self::Discovery(_) | Self::IdToken(_) => false,
+        }
+    }
 }
 
 /// What the provider says of itself at the moment, for readiness.
@@ -146,22 +162,36 @@ impl Provider {
     }
 
     /// Exchanges the code, checks the ID token, asks userinfo: the person, and
-    /// the access token that spoke for them.
-    pub(crate) async fn sign_in(&self, grant: &CodeGrant<'_>) -> Result<(Person, Hidden), SignInError> {
+    /// the tokens that speak for them.
+    pub(crate) async fn sign_in(&self, grant: &CodeGrant<'_>) -> Result<(Person, Tokens), SignInError> {
         let metadata = self.metadata().await?;
-        let tokens = token::exchange(&self.http, &metadata, &self.settings, grant).await?;
+        let now = self.clock.now();
+        let (tokens, id_token) = token::exchange(&self.http, &metadata, &self.settings, grant, now).await?;
         let expected = Expected {
             issuer: self.settings.issuer.as_str(),
             client_id: &self.settings.client_id,
             nonce: grant.nonce,
-            access_token: tokens.access_token.expose(),
-            now: self.clock.now(),
+            access_token: tokens.access.expose(),
+            now,
         };
-        let id_token = id_token::parse(tokens.id_token.expose())?;
+        let id_token = id_token::parse(id_token.expose())?;
         let keys = self.jwks.for_token(&self.http, &metadata, id_token.kid()).await?;
         let subject = id_token.verify(&keys, &expected)?;
-        let person = userinfo::ask(&self.http, &metadata, &tokens.access_token, &subject).await?;
-        Ok((person, tokens.access_token))
+        let person = userinfo::ask(&self.http, &metadata, &tokens.access, &subject).await?;
+        Ok((person, tokens))
+    }
+
+    /// Asks userinfo once more; the answer must be about `subject`.
+    pub(crate) async fn person(&self, access_token: &Hidden, subject: &str) -> Result<Person, SignInError> {
+        let metadata = self.metadata().await?;
+        Ok(userinfo::ask(&self.http, &metadata, access_token, subject).await?)
+    }
+
+    /// Exchanges a refresh token, which may be worth nothing from then on.
+    pub(crate) async fn refresh(&self, refresh_token: &Hidden) -> Result<Tokens, SignInError> {
+        let metadata = self.metadata().await?;
+        let now = self.clock.now();
+        Ok(token::refresh(&self.http, &metadata, &self.settings, refresh_token, now).await?)
     }
 }
 

@@ -1,4 +1,5 @@
-//! The token request: RFC 6749, section 4.1.3, with PKCE (RFC 7636, section 4.5).
+//! The token request: RFC 6749, section 4.1.3, with PKCE (RFC 7636, section 4.5),
+//! and section 6 for a refresh.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,22 +10,22 @@ use url::form_urlencoded;
 use super::discovery::Metadata;
 use super::http_client::{FetchError, HttpClient};
 use super::{CodeGrant, ProviderSettings};
+use crate::clock::UnixTime;
+use crate::identity::Tokens;
 use crate::keys::Hidden;
 
 /// The longest token that is taken, in bytes.
 const MAX_TOKEN: usize = 16 * 1024;
 
-/// What an exchange gave.
-pub(super) struct Tokens {
-    pub(super) access_token: Hidden,
-    pub(super) id_token: Hidden,
-}
-
+/// RFC 6749, section 5.1.
 #[derive(Deserialize)]
 struct TokenResponse {
     access_token: Hidden,
     token_type: String,
     id_token: Option<Hidden>,
+    refresh_token: Option<Hidden>,
+    /// Seconds. Any number is taken, and what is none says nothing.
+    expires_in: Option<serde_json::Value>,
 }
 
 /// RFC 6749, section 5.2.
@@ -41,7 +42,7 @@ pub(crate) enum TokenError {
     #[error(transparent)]
     Fetch(#[from] FetchError),
     /// The provider's own error code and words, cut to a length.
-    #[error("the provider refused the code: {error} {description}")]
+    #[error("the provider refused: {error} {description}")]
     Refused { error: String, description: String },
     #[error("the provider gave no ID token; the openid scope must be among the app's scopes")]
     NoIdToken,
@@ -51,19 +52,48 @@ pub(crate) enum TokenError {
     Unusable,
 }
 
-/// Exchanges the code for tokens.
+/// Exchanges the code for tokens and an ID token.
 pub(super) async fn exchange(
     http: &HttpClient,
     metadata: &Metadata,
     settings: &ProviderSettings,
     grant: &CodeGrant<'_>,
-) -> Result<Tokens, TokenError> {
-    let mut form = vec![
+    now: UnixTime,
+) -> Result<(Tokens, Hidden), TokenError> {
+    let form = vec![
         ("grant_type", "authorization_code"),
         ("code", grant.code),
         ("redirect_uri", grant.redirect_uri),
         ("code_verifier", grant.code_verifier),
     ];
+    let response = request(http, metadata, settings, form).await?;
+    let id_token = response.id_token.clone().ok_or(TokenError::NoIdToken)?;
+    check(&id_token)?;
+    Ok((response.tokens(now)?, id_token))
+}
+
+/// Exchanges a refresh token for new tokens. Where the provider gives no new
+/// refresh token, the old one stays (section 6).
+pub(super) async fn refresh(
+    http: &HttpClient,
+    metadata: &Metadata,
+    settings: &ProviderSettings,
+    refresh_token: &Hidden,
+    now: UnixTime,
+) -> Result<Tokens, TokenError> {
+    let form = vec![("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())];
+    let mut tokens = request(http, metadata, settings, form).await?.tokens(now)?;
+    tokens.refresh.get_or_insert_with(|| refresh_token.clone());
+    Ok(tokens)
+}
+
+/// Asks the token endpoint, as the client we are.
+async fn request(
+    http: &HttpClient,
+    metadata: &Metadata,
+    settings: &ProviderSettings,
+    mut form: Vec<(&str, &str)>,
+) -> Result<TokenResponse, TokenError> {
     let mut headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
     match &settings.client_secret {
         // Section 2.3.1: basic is what every server must know. Post only where the
@@ -88,19 +118,30 @@ pub(super) async fn exchange(
             Err(_) => FetchError::Status { endpoint: answer.endpoint, status: answer.status }.into(),
         });
     }
-    let response: TokenResponse = answer.ok()?.json()?;
-    // Section 5.1: the type is case-insensitive, and the provider's is lower case.
-    if !response.token_type.eq_ignore_ascii_case("bearer") {
-        return Err(TokenError::TokenType);
-    }
-    let id_token = response.id_token.ok_or(TokenError::NoIdToken)?;
-    for token in [&response.access_token, &id_token] {
-        let text = token.expose();
-        if text.is_empty() || text.len() > MAX_TOKEN || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(TokenError::Unusable);
+    Ok(answer.ok()?.json()?)
+}
+
+impl TokenResponse {
+    fn tokens(self, now: UnixTime) -> Result<Tokens, TokenError> {
+        // Section 5.1: the type is case-insensitive, and the provider's is lower case.
+        if !self.token_type.eq_ignore_ascii_case("bearer") {
+            return Err(TokenError::TokenType);
         }
+        check(&self.access_token)?;
+        // It is optional; one that cannot be used is none.
+        let refresh = self.refresh_token.filter(|token| check(token).is_ok());
+        let lifetime = self.expires_in.as_ref().and_then(serde_json::Value::as_u64);
+        let expires = lifetime.map(|lifetime| now.saturating_add(lifetime));
+        Ok(Tokens { access: self.access_token, refresh, expires })
     }
-    Ok(Tokens { access_token: response.access_token, id_token })
+}
+
+/// A token of printable characters, and of a length that can be kept.
+fn check(token: &Hidden) -> Result<(), TokenError> {
+    let text = token.expose();
+    let sound =
+        !text.is_empty() && text.len() <= MAX_TOKEN && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if sound { Ok(()) } else { Err(TokenError::Unusable) }
 }
 
 /// RFC 6749, section 2.3.1: id and secret are form-encoded before they are joined.

@@ -5,12 +5,15 @@
 //! and every opened copy of the session hold.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use arc_swap::ArcSwap;
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
-use super::SessionId;
+use super::known::Known;
+use super::{Session, SessionId};
 use crate::clock::UnixTime;
 
 /// How many ended sessions are remembered. Each took a whole sign-in, so the
@@ -19,14 +22,72 @@ const CAPACITY: usize = 100_000;
 /// How many entries are added between two sweeps.
 const SWEEP: usize = 1_024;
 
-/// Whether one session still stands; shared by everything opened from it.
-#[derive(Debug, Default)]
+/// A session in this process: whether it still stands, and what is known of it.
+/// Shared by everything opened from it.
+#[derive(Debug)]
 pub(crate) struct Live {
     ended: AtomicBool,
     end: Notify,
+    known: ArcSwap<Known>,
+    changed: Notify,
+    /// Held by whoever asks the provider about the session.
+    asking: Arc<tokio::sync::Mutex<()>>,
+    /// No question before, since the last one was not answered.
+    not_before: AtomicU64,
 }
 
+/// The right to ask the provider about a session: nobody else does meanwhile.
+#[derive(Debug)]
+pub(crate) struct Turn(#[expect(dead_code, reason = "held, not read")] tokio::sync::OwnedMutexGuard<()>);
+
 impl Live {
+    fn new(known: Known) -> Self {
+        Self {
+            ended: AtomicBool::new(false),
+            end: Notify::new(),
+            known: ArcSwap::from_pointee(known),
+            changed: Notify::new(),
+            asking: Arc::default(),
+            not_before: AtomicU64::new(0),
+        }
+    }
+
+    /// What is known of the session.
+    pub(super) fn known(&self) -> Arc<Known> {
+        self.known.load_full()
+    }
+
+    /// Takes in what became known, and tells whoever waits for it.
+    pub(super) fn learn(&self, known: Known) {
+        self.known.store(Arc::new(known));
+        self.changed.notify_waiters();
+    }
+
+    /// Is ready when something else is known than at the time of this call.
+    pub(crate) fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
+    }
+
+    /// The right to ask the provider now, unless somebody else has it.
+    pub(crate) fn try_turn(&self) -> Option<Turn> {
+        Arc::clone(&self.asking).try_lock_owned().ok().map(Turn)
+    }
+
+    /// The right to ask the provider, once whoever has it is done.
+    pub(crate) async fn turn(&self) -> Turn {
+        Turn(Arc::clone(&self.asking).lock_owned().await)
+    }
+
+    /// How many seconds are left until the provider may be asked again.
+    pub(crate) fn pause(&self, now: UnixTime) -> u64 {
+        self.not_before.load(Ordering::Relaxed).saturating_sub(now)
+    }
+
+    /// Asks the provider nothing until then.
+    pub(crate) fn pause_until(&self, then: UnixTime) {
+        self.not_before.store(then, Ordering::Relaxed);
+    }
+
     /// Whether the session was ended here.
     pub(crate) fn has_ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
@@ -61,17 +122,27 @@ struct State {
 }
 
 impl Register {
-    /// The switch of a session; `None` if it has ended.
-    pub(crate) fn enter(&self, id: SessionId, now: UnixTime) -> Option<Arc<Live>> {
+    /// The session as a cookie or the store just told it; `None` if it has ended.
+    /// What is older in there than what is known already does not count.
+    pub(super) fn enter(
+        &self,
+        session: Session,
+        prepare: impl Fn(Session) -> Known,
+        now: UnixTime,
+    ) -> Option<Arc<Live>> {
+        let id = session.id;
         let mut state = self.lock();
         if state.ended.contains_key(&id) {
             return None;
         }
         if let Some(live) = state.open.get(&id).and_then(Weak::upgrade) {
+            if let Some(newer) = live.known.load().session.with_newer_of(&session) {
+                live.learn(prepare(newer));
+            }
             return Some(live);
         }
         state.sweep(now);
-        let live = Arc::new(Live::default());
+        let live = Arc::new(Live::new(prepare(session)));
         state.open.insert(id, Arc::downgrade(&live));
         Some(live)
     }
@@ -111,20 +182,28 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::Tokens;
+    use crate::keys::Hidden;
+    use crate::session::tests::{known, session};
+
+    fn enter(register: &Register, id: [u8; 16], now: UnixTime) -> Option<Arc<Live>> {
+        let session = Session { id: id.into(), ..session() };
+        register.enter(session, known, now)
+    }
 
     #[tokio::test]
     async fn an_ended_session_is_refused_and_whoever_waits_is_told() {
         let register = Register::default();
-        let id = SessionId::from([1; 16]);
-        let live = register.enter(id, 0).unwrap();
+        let id = [1; 16];
+        let live = enter(&register, id, 0).unwrap();
         let waiting = tokio::spawn({
             let live = Arc::clone(&live);
             async move { live.ended().await }
         });
-        register.end(id, 100, 0);
+        register.end(id.into(), 100, 0);
         waiting.await.unwrap();
         assert!(live.has_ended());
-        assert!(register.enter(id, 50).is_none());
+        assert!(enter(&register, id, 50).is_none());
         live.ended().await;
     }
 
@@ -135,10 +214,27 @@ mod tests {
             let mut id = [0; 16];
             id[..4].copy_from_slice(&n.to_be_bytes());
             let now = u64::from(n);
-            register.enter(SessionId::from(id), now);
+            enter(&register, id, now);
             register.end(SessionId::from(id), now + 1, now);
         }
         let state = register.lock();
         assert!(state.ended.len() <= SWEEP + 1 && state.open.len() <= SWEEP + 1, "{}", state.ended.len());
+    }
+
+    #[test]
+    fn an_old_cookie_does_not_bring_back_what_was_known_once() {
+        let register = Register::default();
+        let tokens =
+            |text: &str, expires| Tokens { access: Hidden::new(text), refresh: None, expires: Some(expires) };
+        let old = Session { tokens: tokens("old", 100), checked: 10, ..session() };
+        let live = register.enter(old.clone(), known, 0).unwrap();
+        // Another process asked, and refreshed.
+        let newer = Session { tokens: tokens("new", 200), checked: 20, ..session() };
+        register.enter(newer, known, 0).unwrap();
+        register.enter(old, known, 0).unwrap();
+        // A third one asked later, with the old token.
+        register.enter(Session { tokens: tokens("old", 100), checked: 30, ..session() }, known, 0).unwrap();
+        let session = live.known().session.clone();
+        assert_eq!((session.tokens.access.expose(), session.checked), ("new", 30));
     }
 }

@@ -1,8 +1,10 @@
 //! Sessions: begun at a sign-in, opened with every request, renewed, ended.
 
 mod cookie;
+mod known;
 mod live;
 mod opened;
+mod renewal;
 mod store;
 
 use std::fmt;
@@ -17,13 +19,16 @@ use http::header::{HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Clock, UnixTime};
-use crate::identity::{AuthMethod, HeaderSettings, Introduction, Person, User};
-use crate::keys::{Hidden, Keyring, Purpose, Secret, equal, random, sha256};
+use crate::identity::{AuthMethod, HeaderSettings, Introduction, Person, Tokens, User};
+use crate::keys::{Keyring, Purpose, Secret, equal, random, sha256};
 
 pub use cookie::SameSitePolicy;
 pub(crate) use cookie::{Cookies, find as find_cookie};
-use live::{Live, Register};
-pub(crate) use opened::Opened;
+use known::Known;
+pub(crate) use known::{Current, Freshness};
+use live::Register;
+pub(crate) use live::Turn;
+use opened::{Opened, Renewed};
 pub use store::StoreSettings;
 pub(crate) use store::{Store, StoreDown};
 
@@ -31,7 +36,7 @@ pub(crate) use store::{Store, StoreDown};
 /// and nonce are 17 bytes, and 24 characters of base64 hold 18.
 const HANDLE: usize = 24;
 /// The format of a sealed session; another one reads as signed out.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// How sessions are kept.
 #[derive(Debug, Clone)]
@@ -46,6 +51,11 @@ pub struct SessionSettings {
     pub idle_timeout: Duration,
     /// A session ends so long after the sign-in, used or not.
     pub max_age: Duration,
+    /// How long the provider's word on a person and their organisations counts
+    /// before it is asked again.
+    pub revalidate: Duration,
+    /// How much longer it counts while the provider cannot be asked.
+    pub revalidate_grace: Duration,
     /// Where sessions are kept.
     pub store: StoreSettings,
     /// How many opened sessions are kept ready, so that their requests neither
@@ -63,6 +73,8 @@ impl SessionSettings {
             same_site: SameSitePolicy::Lax,
             idle_timeout: Duration::from_secs(12 * 3600),
             max_age: Duration::from_secs(7 * 24 * 3600),
+            revalidate: Duration::from_secs(15 * 60),
+            revalidate_grace: Duration::from_secs(3600),
             store: StoreSettings::Cookie,
             ready: 8_192,
         }
@@ -93,15 +105,39 @@ pub(crate) struct Session {
     pub(crate) person: Person,
     pub(crate) began: UnixTime,
     pub(crate) seen: UnixTime,
-    /// Kept only if something uses it.
-    pub(crate) access_token: Option<Hidden>,
+    /// When the provider last said who this is.
+    pub(crate) checked: UnixTime,
+    /// By which it can be asked again.
+    pub(crate) tokens: Tokens,
+}
+
+/// What tells two states of a session apart: when it was checked, and when its
+/// token ends.
+type Stamp = (UnixTime, Option<UnixTime>);
+
+impl Session {
+    fn stamp(&self) -> Stamp {
+        (self.checked, self.tokens.expires)
+    }
+
+    /// This session with what is newer in `other`, if anything is: another process
+    /// may have asked the provider, or refreshed the tokens.
+    fn with_newer_of(&self, other: &Self) -> Option<Self> {
+        let (checked, refreshed) = (other.checked > self.checked, other.tokens.expires > self.tokens.expires);
+        if !checked && !refreshed {
+            return None;
+        }
+        let mut merged = if checked { other.clone() } else { self.clone() };
+        merged.tokens = if refreshed { other.tokens.clone() } else { self.tokens.clone() };
+        Some(merged)
+    }
 }
 
 /// What is inside a session cookie.
 #[derive(Serialize, Deserialize)]
 enum Sealed {
     /// The session itself.
-    Whole(Session),
+    Whole(Box<Session>),
     /// The id of one in a server-side store.
     Ticket(SessionId),
 }
@@ -112,7 +148,7 @@ pub(crate) enum Found {
     /// No session, or nothing that opens: nobody.
     Nobody,
     /// A session in force.
-    Session(Arc<Opened>),
+    Session(Current),
     /// The store cannot be asked; the cookie may be good.
     Unknown(StoreDown),
 }
@@ -125,6 +161,8 @@ pub(crate) struct Sessions {
     audiences: usize,
     idle: u64,
     max_age: u64,
+    revalidate: u64,
+    grace: u64,
     store: Option<Store>,
     register: Register,
     opened: quick_cache::sync::Cache<[u8; HANDLE], Arc<Opened>>,
@@ -150,6 +188,8 @@ impl Sessions {
             audiences,
             idle: settings.idle_timeout.as_secs(),
             max_age: settings.max_age.as_secs(),
+            revalidate: settings.revalidate.as_secs(),
+            grace: settings.revalidate_grace.as_secs(),
             store: match settings.store {
                 StoreSettings::Cookie => None,
                 StoreSettings::Memory => Some(Store::Memory(store::Memory::default())),
@@ -174,26 +214,21 @@ impl Sessions {
     pub(crate) async fn begin(
         &self,
         person: Person,
-        access_token: Hidden,
+        tokens: Tokens,
         request: &HeaderMap,
     ) -> Result<Vec<HeaderValue>, StoreDown> {
         if let Found::Session(old) = self.open(request).await {
-            self.end_id(old.id(), old.session.began).await?;
+            self.end_session(&old).await?;
         }
         let now = self.clock.now();
-        let session = Session {
-            id: SessionId(random()),
-            person,
-            began: now,
-            seen: now,
-            access_token: self.headers.access_token.then_some(access_token),
-        };
+        let session =
+            Session { id: SessionId(random()), person, began: now, seen: now, checked: now, tokens };
         let sealed = match &self.store {
             Some(store) => {
                 store.save(&session, now + self.max_age, now).await?;
                 self.seal(&Sealed::Ticket(session.id))
             }
-            None => self.seal(&Sealed::Whole(session)),
+            None => self.seal(&Sealed::Whole(Box::new(session))),
         };
         Ok(self.cookies.set_session(&sealed, self.max_age, request))
     }
@@ -208,7 +243,7 @@ impl Sessions {
         }
         let Some((inside, current)) = self.unseal(&sealed) else { return Found::Nobody };
         let session = match (inside, &self.store) {
-            (Sealed::Whole(session), None) => session,
+            (Sealed::Whole(session), None) => *session,
             (Sealed::Ticket(id), Some(store)) => match store.load(id, now).await {
                 Ok(Some(session)) => session,
                 Ok(None) => return Found::Nobody,
@@ -220,12 +255,26 @@ impl Sessions {
         if !self.in_force(session.began, session.seen, now) {
             return Found::Nobody;
         }
-        let Some(live) = self.register.enter(session.id, now) else { return Found::Nobody };
-        let opened = Arc::new(self.prepare(&sealed, current, session, live));
+        let (id, began, seen, stamp) = (session.id, session.began, session.seen, session.stamp());
+        let Some(live) = self.register.enter(session, |session| self.prepare(session), now) else {
+            return Found::Nobody;
+        };
+        let opened = Arc::new(Opened {
+            sealed: sealed.as_ref().into(),
+            current,
+            id,
+            began,
+            seen_when_sealed: seen,
+            stamp,
+            seen: AtomicU64::new(seen),
+            ends: began.saturating_add(self.max_age),
+            live,
+            renewed: ArcSwapOption::empty(),
+        });
         if let Some(handle) = handle(&sealed) {
             self.opened.insert(handle, Arc::clone(&opened));
         }
-        Found::Session(opened)
+        Found::Session(Current::of(opened))
     }
 
     /// The answer, if this very cookie was opened before.
@@ -234,45 +283,22 @@ impl Sessions {
         if !equal(opened.sealed.as_bytes(), sealed.as_bytes()) {
             return None;
         }
-        if opened.live.has_ended() || !self.in_force(opened.session.began, opened.seen(), now) {
+        if opened.live.has_ended() || !self.in_force(opened.began, opened.seen(), now) {
             return Some(Found::Nobody);
         }
         if let Some(store) = &self.store
             && now > opened.seen()
         {
             opened.seen.store(now, Ordering::Relaxed);
-            store.touch(opened.id(), now);
+            store.touch(opened.id, now);
         }
-        Some(Found::Session(opened))
+        Some(Found::Session(Current::of(opened)))
     }
 
     /// Whether a session is within both its limits. One from the future, sealed
     /// by a machine whose clock is ahead, counts as begun now.
     fn in_force(&self, began: UnixTime, seen: UnixTime, now: UnixTime) -> bool {
         now.saturating_sub(began) < self.max_age && now.saturating_sub(seen) < self.idle
-    }
-
-    /// Cookie lines that replace the session's, if there is reason to: a tenth of
-    /// the idle time has passed, or an old secret sealed it. Requests that come
-    /// side by side get the same lines.
-    pub(crate) fn renewal(&self, opened: &Opened, request: &HeaderMap) -> Option<Arc<Vec<HeaderValue>>> {
-        let now = self.clock.now();
-        let stale = self.store.is_none() && now.saturating_sub(opened.session.seen) > self.idle / 10;
-        if (!stale && opened.current) || opened.live.has_ended() {
-            return None;
-        }
-        if let Some(lines) = &*opened.renewed.load() {
-            return Some(Arc::clone(lines));
-        }
-        let session = Session { seen: now, ..opened.session.clone() };
-        let remaining = self.max_age.saturating_sub(now.saturating_sub(session.began));
-        let sealed = self.seal(&match self.store {
-            Some(_) => Sealed::Ticket(session.id),
-            None => Sealed::Whole(session),
-        });
-        let lines = Arc::new(self.cookies.set_session(&sealed, remaining, request));
-        opened.renewed.store(Some(Arc::clone(&lines)));
-        Some(lines)
     }
 
     /// Ends the session of a request and returns the lines that remove its
@@ -282,35 +308,30 @@ impl Sessions {
     /// [`StoreDown`] if a server-side store still has it.
     pub(crate) async fn end(&self, request: &HeaderMap) -> Result<Vec<HeaderValue>, StoreDown> {
         match self.open(request).await {
-            Found::Session(opened) => self.end_id(opened.id(), opened.session.began).await?,
+            Found::Session(current) => self.end_session(&current).await?,
             Found::Nobody => {}
             Found::Unknown(down) => return Err(down),
         }
         Ok(self.cookies.remove_session(request))
     }
 
-    async fn end_id(&self, id: SessionId, began: UnixTime) -> Result<(), StoreDown> {
-        self.register.end(id, began.saturating_add(self.max_age), self.clock.now());
+    /// Ends a session, for all its cookies.
+    ///
+    /// # Errors
+    /// [`StoreDown`] if a server-side store still has it.
+    pub(crate) async fn end_session(&self, session: &Current) -> Result<(), StoreDown> {
+        self.register.end(session.id(), session.opened.ends, self.clock.now());
         match &self.store {
-            Some(store) => store.remove(id).await,
+            Some(store) => store.remove(session.id()).await,
             None => Ok(()),
         }
     }
 
-    fn prepare(&self, sealed: &str, current: bool, session: Session, live: Arc<Live>) -> Opened {
+    fn prepare(&self, session: Session) -> Known {
         let user = User::new(session.person.clone(), AuthMethod::Session);
-        let token = session.access_token.as_ref().map_or("", Hidden::expose);
-        let headers = self.headers.render(&user, token);
-        Opened {
-            sealed: sealed.into(),
-            current,
-            introduction: Introduction::new(user, self.fingerprint(session.id), headers, self.audiences),
-            seen: AtomicU64::new(session.seen),
-            ends: session.began.saturating_add(self.max_age),
-            live,
-            renewed: ArcSwapOption::empty(),
-            session,
-        }
+        let headers = self.headers.render(&user, session.tokens.access.expose());
+        let sid = self.fingerprint(session.id);
+        Known { introduction: Introduction::new(user, sid, headers, self.audiences), session }
     }
 
     /// What stands for a session outside: nobody can go from it to the id.

@@ -1,78 +1,52 @@
-//! A session that was opened, with everything its requests need ready-made.
+//! A session cookie that was opened: one for each sealed text, so that the
+//! requests which carry it neither decrypt nor decode.
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Poll;
-use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use http::header::HeaderValue;
 
 use super::live::Live;
-use super::{Session, SessionId};
+use super::{SessionId, Stamp};
 use crate::clock::UnixTime;
-use crate::identity::{Introduction, User};
 
-/// An opened session. The cache hands out one `Arc` of it per cookie, so nothing
-/// here is computed, signed or encoded for a single request.
+/// An opened cookie.
 pub(crate) struct Opened {
     /// The sealed text this was opened from.
     pub(super) sealed: Box<str>,
     /// Sealed by the first secret.
     pub(super) current: bool,
-    pub(super) session: Session,
+    pub(super) id: SessionId,
+    pub(super) began: UnixTime,
+    /// When it was sealed, for the cookie store.
+    pub(super) seen_when_sealed: UnixTime,
+    /// What the session was known by when it was sealed.
+    pub(super) stamp: Stamp,
     pub(super) seen: AtomicU64,
-    /// When it ends at the latest.
+    /// When the session ends at the latest.
     pub(super) ends: UnixTime,
     pub(super) live: Arc<Live>,
-    pub(super) introduction: Introduction,
-    /// The cookie lines that replace this one, once there was reason to.
-    pub(super) renewed: ArcSwapOption<Vec<HeaderValue>>,
+    /// What replaces this cookie, once there was reason to.
+    pub(super) renewed: ArcSwapOption<Renewed>,
+}
+
+/// Cookie lines, and what the session in them is known by.
+pub(super) struct Renewed {
+    pub(super) stamp: Stamp,
+    pub(super) lines: Arc<Vec<HeaderValue>>,
+}
+
+impl Opened {
+    /// When the session was last used, as far as is known.
+    pub(super) fn seen(&self) -> UnixTime {
+        self.seen.load(Ordering::Relaxed)
+    }
 }
 
 impl fmt::Debug for Opened {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Opened").field("introduction", &self.introduction).finish_non_exhaustive()
-    }
-}
-
-impl Opened {
-    /// The session's id.
-    pub(crate) fn id(&self) -> SessionId {
-        self.session.id
-    }
-
-    /// Who it belongs to.
-    pub(crate) fn user(&self) -> &User {
-        self.introduction.user()
-    }
-
-    /// Whether the session was ended here.
-    pub(crate) fn has_ended(&self) -> bool {
-        self.live.has_ended()
-    }
-
-    /// Waits until the session is ended here, or has reached its greatest age,
-    /// which is `now` so far away.
-    pub(crate) async fn ended(&self, now: UnixTime) {
-        let age = tokio::time::sleep(Duration::from_secs(self.ends.saturating_sub(now)));
-        tokio::pin!(age);
-        let ended = self.live.ended();
-        tokio::pin!(ended);
-        std::future::poll_fn(|cx| {
-            if ended.as_mut().poll(cx).is_ready() { Poll::Ready(()) } else { age.as_mut().poll(cx) }
-        })
-        .await;
-    }
-
-    /// What the app is told.
-    pub(crate) fn introduction(&self) -> &Introduction {
-        &self.introduction
-    }
-
-    /// When the session was last used, as far as is known.
-    pub(super) fn seen(&self) -> UnixTime {
-        self.seen.load(Ordering::Relaxed)
+        f.debug_struct("Opened").field("live", &self.live).finish_non_exhaustive()
     }
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::identity::{Org, Role, Standing};
+use crate::keys::Hidden;
 use http::header::{COOKIE, SET_COOKIE};
 
 const NOW: UnixTime = 1_790_000_000;
@@ -33,6 +34,22 @@ fn ada() -> Person {
     }
 }
 
+pub(super) fn tokens(access: &str) -> Tokens {
+    Tokens { access: Hidden::new(access), refresh: None, expires: Some(NOW + 28_800) }
+}
+
+/// A session of Ada's.
+pub(super) fn session() -> Session {
+    let id = SessionId::from([0; 16]);
+    Session { id, person: ada(), began: NOW, seen: NOW, checked: NOW, tokens: tokens("hf_oauth_x") }
+}
+
+/// What is known of a session, as far as it matters here.
+pub(super) fn known(session: Session) -> Known {
+    let user = User::new(session.person.clone(), AuthMethod::Session);
+    Known { introduction: Introduction::new(user, String::new(), Vec::new(), 0), session }
+}
+
 /// The request a browser sends after it was answered with `lines`.
 fn request(lines: &[HeaderValue]) -> HeaderMap {
     let pairs: Vec<_> = lines.iter().map(|line| line.to_str().unwrap().split(';').next().unwrap()).collect();
@@ -40,7 +57,7 @@ fn request(lines: &[HeaderValue]) -> HeaderMap {
 }
 
 async fn begin(sessions: &Sessions) -> HeaderMap {
-    request(&sessions.begin(ada(), Hidden::new("hf_oauth_x"), &HeaderMap::new()).await.unwrap())
+    request(&sessions.begin(ada(), tokens("hf_oauth_x"), &HeaderMap::new()).await.unwrap())
 }
 
 async fn is_open(sessions: &Sessions, request: &HeaderMap) -> bool {
@@ -62,7 +79,7 @@ async fn a_session_opens_until_it_is_ended_and_a_kept_cookie_is_refused_after() 
         let lines = sessions.end(&request).await.unwrap();
         assert!(lines[0].to_str().unwrap().starts_with("__Host-huggate=; "));
         assert!(!is_open(&sessions, &request).await);
-        opened.ended(NOW).await;
+        opened.ended(&Clock::manual(NOW)).await;
     }
 }
 
@@ -131,7 +148,7 @@ async fn each_sign_in_has_a_new_id_and_ends_the_session_before() {
     for settings in each_store() {
         let sessions = sessions(&settings, &Clock::manual(NOW));
         let planted = begin(&sessions).await;
-        let lines = sessions.begin(ada(), Hidden::new("x"), &planted).await.unwrap();
+        let lines = sessions.begin(ada(), tokens("x"), &planted).await.unwrap();
         assert!(is_open(&sessions, &request(&lines)).await);
         assert!(!is_open(&sessions, &planted).await, "the planted session lives on");
     }
@@ -160,9 +177,9 @@ async fn garbage_is_nobody() {
 #[tokio::test]
 async fn nothing_of_a_session_is_printed() {
     let sessions = sessions(&SessionSettings::new(secret(1)), &Clock::manual(NOW));
-    let lines = sessions.begin(ada(), Hidden::new("hf_oauth_secret"), &HeaderMap::new()).await.unwrap();
+    let lines = sessions.begin(ada(), tokens("hf_oauth_secret"), &HeaderMap::new()).await.unwrap();
     let Found::Session(opened) = sessions.open(&request(&lines)).await else { panic!("no session") };
     let response = http::Response::builder().header(SET_COOKIE, &lines[0]).body(()).unwrap();
-    let printed = format!("{:?} {response:?}", opened.session);
+    let printed = format!("{:?} {response:?}", opened.known.session);
     assert!(!printed.contains("hf_oauth_secret") && printed.contains("Sensitive"), "{printed}");
 }

@@ -18,6 +18,7 @@ mod callback;
 mod id_token;
 mod provider_down;
 mod return_to;
+mod revalidate;
 mod sessions;
 mod sign_in;
 mod sign_out;

@@ -39,6 +39,13 @@ impl Memory {
         Ok(())
     }
 
+    pub(super) fn replace(&self, session: &Session) {
+        if let Some((kept, _)) = self.lock().sessions.get_mut(&session.id) {
+            let seen = kept.seen.max(session.seen);
+            *kept = Session { seen, ..session.clone() };
+        }
+    }
+
     pub(super) fn load(&self, id: SessionId, now: UnixTime) -> Option<Session> {
         let kept = self.lock();
         kept.sessions.get(&id).filter(|(_, ends)| *ends > now).map(|(session, _)| session.clone())

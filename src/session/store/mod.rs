@@ -45,6 +45,14 @@ impl Store {
         }
     }
 
+    /// Replaces what is kept of `session`, if it is there still.
+    pub(crate) async fn replace(&self, session: &Session) -> Result<(), StoreDown> {
+        match self {
+            Self::Memory(memory) => memory.replace(session),
+        }
+        Ok(())
+    }
+
     /// The session of this id, if it is there and has not ended.
     pub(crate) async fn load(&self, id: SessionId, now: UnixTime) -> Result<Option<Session>, StoreDown> {
         match self {

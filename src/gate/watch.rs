@@ -1,0 +1,48 @@
+//! Permission that lasts: an open stream or tunnel is looked at again whenever
+//! its session is, and does not outlive what it was allowed by.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Inner;
+use crate::session::{Current, Freshness};
+
+/// No session is looked at more often, whatever is configured.
+const AT_LEAST: Duration = Duration::from_secs(1);
+
+impl Inner {
+    /// Waits until `session` has ended, or may no longer be where `route` leads.
+    pub(super) async fn until_refused(self: &Arc<Self>, session: &Current, route: Option<usize>) {
+        tokio::select! {
+            () = session.ended(&self.clock) => {}
+            () = self.until_not_admitted(session, route) => {}
+        }
+    }
+
+    async fn until_not_admitted(self: &Arc<Self>, session: &Current, route: Option<usize>) {
+        loop {
+            // Before anything is looked at, so that no change is missed.
+            let changed = session.live().changed();
+            let latest = session.latest();
+            if !self.policy.still_admits(route, latest.user().person()) {
+                return;
+            }
+            match self.oauth2.confirmed(latest).await {
+                Ok(Some(_)) => {}
+                Ok(None) => return,
+                // The last word is too old, and there is no other: no fresh allow.
+                Err(_) => {
+                    if self.oauth2.sessions.freshness(&session.latest()) == Freshness::Overdue {
+                        return;
+                    }
+                }
+            }
+            let latest = session.latest();
+            let wait = self.oauth2.sessions.due_in(&latest).max(latest.live().pause(self.clock.now()));
+            tokio::select! {
+                () = changed => {}
+                () = tokio::time::sleep(Duration::from_secs(wait).max(AT_LEAST)) => {}
+            }
+        }
+    }
+}
