@@ -14,8 +14,11 @@ use crate::clock::UnixTime;
 use crate::identity::Tokens;
 use crate::keys::Hidden;
 
-/// The longest token that is taken, in bytes.
-const MAX_TOKEN: usize = 16 * 1024;
+/// The longest ID token that is taken, in bytes. It is looked at once.
+const MAX_ID_TOKEN: usize = 16 * 1024;
+/// The longest of the tokens that a session keeps: with both of them at most, and
+/// a person with many organisations, it still fits into its cookies.
+const MAX_TOKEN: usize = 4 * 1024;
 
 /// RFC 6749, section 5.1.
 #[derive(Deserialize)]
@@ -68,7 +71,7 @@ pub(super) async fn exchange(
     ];
     let response = request(http, metadata, settings, form).await?;
     let id_token = response.id_token.clone().ok_or(TokenError::NoIdToken)?;
-    check(&id_token)?;
+    check(&id_token, MAX_ID_TOKEN)?;
     Ok((response.tokens(now)?, id_token))
 }
 
@@ -127,9 +130,9 @@ impl TokenResponse {
         if !self.token_type.eq_ignore_ascii_case("bearer") {
             return Err(TokenError::TokenType);
         }
-        check(&self.access_token)?;
+        check(&self.access_token, MAX_TOKEN)?;
         // It is optional; one that cannot be used is none.
-        let refresh = self.refresh_token.filter(|token| check(token).is_ok());
+        let refresh = self.refresh_token.filter(|token| check(token, MAX_TOKEN).is_ok());
         let lifetime = self.expires_in.as_ref().and_then(serde_json::Value::as_u64);
         let expires = lifetime.map(|lifetime| now.saturating_add(lifetime));
         Ok(Tokens { access: self.access_token, refresh, expires })
@@ -137,10 +140,9 @@ impl TokenResponse {
 }
 
 /// A token of printable characters, and of a length that can be kept.
-fn check(token: &Hidden) -> Result<(), TokenError> {
+fn check(token: &Hidden, longest: usize) -> Result<(), TokenError> {
     let text = token.expose();
-    let sound =
-        !text.is_empty() && text.len() <= MAX_TOKEN && text.bytes().all(|byte| byte.is_ascii_graphic());
+    let sound = !text.is_empty() && text.len() <= longest && text.bytes().all(|byte| byte.is_ascii_graphic());
     if sound { Ok(()) } else { Err(TokenError::Unusable) }
 }
 

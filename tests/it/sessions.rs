@@ -322,3 +322,26 @@ async fn another_name_for_the_cookie_is_used_throughout() {
         assert_eq!(told, ["door"]);
     }
 }
+
+#[tokio::test]
+async fn a_session_with_long_tokens_fits_into_its_cookies_or_is_refused_in_words() {
+    let token = |name: &'static str, length: usize| {
+        Some(huggate::hub::Edit::new(move |answer| {
+            answer.insert(name.to_owned(), "t".repeat(length).into());
+        }))
+    };
+    let world = World::start(FRONTS[0], |gate| {
+        gate.allow(Rule::org("acme")).scope("openid profile email read-memberships")
+    })
+    .await;
+    let eve = world.hub.people().into_iter().find(|person| person.username == "eve").unwrap();
+    let everything: Vec<&str> = eve.orgs.iter().map(|org| org.slug.as_str()).collect();
+    world.behave(|hub| hub.edit_token = token("refresh_token", 4096));
+    world.browser().sign_in_showing("eve", &everything).await.expect(200);
+    // One that is longer is none: it is optional.
+    world.behave(|hub| hub.edit_token = token("refresh_token", 4097));
+    world.browser().sign_in_showing("eve", &everything).await.expect(200);
+    world.behave(|hub| hub.edit_token = token("access_token", 4097));
+    let page = world.browser().sign_in_showing("eve", &everything).await.expect(502);
+    assert!(page.text().contains("empty or too long"), "{}", page.text());
+}
