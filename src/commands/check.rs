@@ -116,6 +116,9 @@ fn describe(route: &Route, upstream: Option<&UpstreamUrl>) -> String {
     if !route.deny.is_empty() {
         text.push_str(&format!("; not {}", any_of(&route.deny)));
     }
+    if route.preflight {
+        text.push_str("; CORS preflights pass");
+    }
     if let Some(upstream) = upstream {
         text.push_str(&format!("; to {upstream}"));
     }
@@ -155,6 +158,7 @@ host = "mlflow.example.com"
 path = "/admin/**"
 methods = ["GET", "POST"]
 allow = [{ org = "acme", role = "admin" }]
+preflight = true
 upstream = "http://127.0.0.1:5000"
 "#;
 
@@ -178,7 +182,7 @@ upstream = "http://127.0.0.1:5000"
   may enter     a member of acme; or the account ada
   may not       the account mallory
   routes        /health: everybody, signed in or not
-                GET POST mlflow.example.com/admin/**: a member of acme with the role admin or above; to http://127.0.0.1:5000
+                GET POST mlflow.example.com/admin/**: a member of acme with the role admin or above; CORS preflights pass; to http://127.0.0.1:5000
 "
         );
         assert!(matches!(checked, Checked::Fine(_)));

@@ -37,6 +37,7 @@ fn route(field: &Field<'_>, table: &Table<'_>, prefix: &str) -> Option<Route> {
     let access = access(table);
     let deny = table.field("deny").map(|field| rules::rules(&field));
     let upstream = table.field("upstream").map(|field| upstream(&field));
+    let preflight = table.field("preflight").map(|field| field.flag());
     Some(Route {
         host: transpose(host)?,
         path: transpose(path)?,
@@ -44,6 +45,7 @@ fn route(field: &Field<'_>, table: &Table<'_>, prefix: &str) -> Option<Route> {
         access: access?,
         deny: transpose(deny)?.unwrap_or_default(),
         upstream: transpose(upstream)?,
+        preflight: transpose(preflight)?.unwrap_or_default(),
         ..Route::unspecified()
     })
 }

@@ -85,6 +85,7 @@ pub(super) const ROOT: &[Key] = &[
             rules("allow"),
             rules("deny"),
             text("upstream"),
+            value("preflight"),
         ]),
     },
     table("upstream_tls", &[text("ca_file")]),

@@ -6,6 +6,7 @@ mod builder;
 mod layer;
 mod path;
 mod policy;
+mod preflight;
 mod refusal;
 mod response;
 mod route;
@@ -82,7 +83,7 @@ struct Inner {
     assertion_enabled: bool,
     /// Origins that are this app: the public URL's first, then the routes' hosts.
     origins: Vec<String>,
-    /// Whether some route asks for a method.
+    /// Whether some route depends on the method.
     methods_matter: bool,
     clock: Clock,
 }
@@ -195,10 +196,14 @@ impl Inner {
     /// request came here or another proxy describes it.
     async fn judge(self: &Arc<Self>, question: Question<'_>) -> Result<Grant, Refusal> {
         let Question { path, host, method, headers } = question;
-        let asked = Asked { host, by_name: false, method };
+        let preflight = preflight::asks_about(method, headers);
+        let asked = Asked { host, by_name: false, method, preflight: preflight.as_ref() };
         let route = self.route(path, asked)?;
         self.check_port(path, asked, route)?;
         self.check_origin(headers)?;
+        if let Some(grant) = self.policy.preflight(route, asked) {
+            return Ok(grant);
+        }
         let caller = authenticate(&self.oauth2, headers).await?;
         match self.policy.authorize(route, caller) {
             Ok(grant) => Ok(grant.watched_by(self)),

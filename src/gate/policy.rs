@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::Inner;
 use super::authenticate::Caller;
-use super::route::{Route, RouteAccess, Routes};
+use super::route::{Asked, Route, RouteAccess, Routes};
 use super::rule::{Holds, Rule};
 use crate::identity::{Introduction, Person, Standing, User};
 use crate::session::Current;
@@ -137,6 +137,13 @@ impl Policy {
         let rules = route.and_then(|index| self.routes.get(index));
         let access = rules.map_or(&RouteAccess::Inherited, |route| &route.access);
         self.admit(rules, access, person).is_ok()
+    }
+
+    /// Permission for a CORS preflight, where the route lets them pass: no rule is
+    /// asked, since nobody is there to ask it of.
+    pub(super) fn preflight(&self, route: Option<usize>, asked: Asked<'_>) -> Option<Grant> {
+        let lets_pass = asked.preflight.is_some() && self.routes.get(route?)?.preflight;
+        lets_pass.then_some(Grant { caller: Caller::Nobody, route, gate: None })
     }
 
     /// Whether somebody may enter.

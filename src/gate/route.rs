@@ -32,7 +32,8 @@ pub struct Route {
     /// Whether the app gets the `Authorization` that a request came with.
     pub forward_authorization: bool,
     /// Whether CORS preflights (an `OPTIONS` that browsers send without
-    /// credentials) pass without an identity.
+    /// credentials) pass, without an identity. The route is then for those that
+    /// ask about one of its methods too, besides `OPTIONS` as far as it has that.
     pub preflight: bool,
 }
 
@@ -162,6 +163,8 @@ pub(super) struct Asked<'a> {
     /// Whether hosts are compared without their ports.
     pub(super) by_name: bool,
     pub(super) method: &'a Method,
+    /// The method that it asks about, if it is a CORS preflight.
+    pub(super) preflight: Option<&'a Method>,
 }
 
 impl Routes {
@@ -293,11 +296,21 @@ impl Route {
         Self { deny: rules, ..self }
     }
 
+    /// Lets CORS preflights pass, without an identity.
+    #[must_use]
+    pub fn preflight(self) -> Self {
+        Self { preflight: true, ..self }
+    }
+
+    /// Whether requests with this method are for the route.
+    fn takes(&self, method: &Method) -> bool {
+        let is_it = |listed: &Method| listed == method || (*listed == Method::GET && *method == Method::HEAD);
+        self.methods.is_empty() || self.methods.iter().any(is_it)
+    }
+
     fn is_for(&self, asked: Asked<'_>) -> bool {
-        let method = |listed: &Method| {
-            listed == asked.method || (*listed == Method::GET && *asked.method == Method::HEAD)
-        };
-        (self.methods.is_empty() || self.methods.iter().any(method))
+        (self.takes(asked.method)
+            || (self.preflight && asked.preflight.is_some_and(|about| self.takes(about))))
             && self.host.as_ref().is_none_or(|host| {
                 host == asked.host || (asked.by_name && name_and_port(host).0 == name_and_port(asked.host).0)
             })
@@ -342,7 +355,10 @@ mod tests {
     }
 
     fn find(routes: &Routes, path: &str) -> Option<usize> {
-        routes.find(Asked { host: "a.example", by_name: false, method: &Method::GET }, path.as_bytes())
+        routes.find(
+            Asked { host: "a.example", by_name: false, method: &Method::GET, preflight: None },
+            path.as_bytes(),
+        )
     }
 
     #[test]
@@ -384,7 +400,9 @@ mod tests {
             ("b.example", Method::GET, false),
         ] {
             assert_eq!(
-                routes.find(Asked { host, by_name: false, method: &method }, b"/x").is_some(),
+                routes
+                    .find(Asked { host, by_name: false, method: &method, preflight: None }, b"/x")
+                    .is_some(),
                 found,
                 "{method} {host}"
             );

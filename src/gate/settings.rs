@@ -199,7 +199,11 @@ impl Gate {
         Ok(Self {
             inner: Arc::new(Inner {
                 oauth2: Arc::new(oauth2),
-                methods_matter: policy.routes.list().iter().any(|route| !route.methods.is_empty()),
+                methods_matter: policy
+                    .routes
+                    .list()
+                    .iter()
+                    .any(|route| route.preflight || !route.methods.is_empty()),
                 policy,
                 spellings: Spellings::new(configured.iter()),
                 trusted_proxies: settings.trusted_proxies,

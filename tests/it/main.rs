@@ -29,6 +29,7 @@ mod headers;
 mod layer;
 mod paths;
 mod policy;
+mod preflight;
 mod smuggling;
 mod websocket_origin;
 

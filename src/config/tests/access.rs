@@ -100,6 +100,11 @@ fn each_mistake_in_a_route_is_named() {
             "path = \"/x\"\npublic = true\nallow = \"anyone\"",
             "route[0].public: lets everybody in, and `allow` lets in some; take out one of the two",
         ),
+        ("path = \"/x\"\npreflight = true\npublic = true", ""),
+        (
+            "path = \"/x\"\npreflight = \"yes\"",
+            "route[0].preflight: \"yes\" is not a switch; write true or false, without quotation marks",
+        ),
         ("path = \"x\"", "route[0].path: \"x\" must start with a slash"),
         (
             "path = \"/x*\"",
