@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use huggate::clock::Clock;
-use huggate::config::{Config, Environment};
+use huggate::config::{Config, Environment, Problem};
 use huggate::gate::{Access, RouteAccess};
 use huggate::upstream::UpstreamUrl;
 use huggate::{Gate, Route, Rule};
@@ -31,24 +31,33 @@ pub(crate) async fn check(path: Option<&Path>, online: bool, environment: &Envir
     if !unreadable.is_empty() {
         return Checked::Wrong(unreadable.join("\n"));
     }
-    let mut text = format!("{name} is fine:\n{}", summary(&config));
+    let mut text = format!("{name} is fine{}:\n{}", but_for(&config.warnings), summary(&config));
+    let warnings: String = config.warnings.iter().map(|warning| format!("warning: {warning}\n")).collect();
     let issuer = config.gate.provider.issuer.as_str().to_owned();
     let gate = match Gate::new(config.gate, Clock::default()) {
         Ok(gate) => gate,
         Err(error) => return Checked::Wrong(format!("{name}: {error}")),
     };
     if !online {
-        return Checked::Fine(text);
+        return Checked::Fine(text + &warnings);
     }
     match gate.discover().await {
         Ok(()) => {
             row(&mut text, "provider", &format!("{issuer} answers"));
-            Checked::Fine(text)
+            Checked::Fine(text + &warnings)
         }
         Err(reason) => {
             row(&mut text, "provider", &format!("{issuer} cannot be used: {reason}"));
-            Checked::NoProvider(text)
+            Checked::NoProvider(text + &warnings)
         }
+    }
+}
+
+fn but_for(warnings: &[Problem]) -> String {
+    match warnings {
+        [] => String::new(),
+        [_] => ", with a warning".to_owned(),
+        several => format!(", with {} warnings", several.len()),
     }
 }
 
@@ -187,6 +196,29 @@ upstream = "http://127.0.0.1:5000"
         );
         assert!(matches!(checked, Checked::Fine(_)));
         assert_eq!(checked, Checked::Fine(expected));
+    }
+
+    #[tokio::test]
+    async fn what_is_likely_not_meant_comes_below_with_its_line() {
+        let doubtful =
+            CONFIG.replace("https://app", "http://app").replace("upstream = \"http://127.0.0.1:5000\"\n", "");
+        let (checked, path) = checked(&doubtful, false).await;
+        let Checked::Fine(text) = checked else { panic!("{checked:?}") };
+        assert!(text.starts_with(&format!("{path} is fine, with 2 warnings:\n  public URL ")), "{text}");
+        let below = text.lines().skip_while(|line| !line.starts_with("warning: ")).collect::<Vec<_>>();
+        assert_eq!(
+            below,
+            [
+                format!(
+                    "warning: {path}:2: public_url: \"http://app.example.com\" is http: anybody on the way can read and take sessions"
+                ),
+                format!(
+                    "warning: {path}:15: route[1].host: \"mlflow.example.com\" is no barrier: by another name the same app is \
+                     reached through [access], which decides otherwise; give the route an upstream of its own, or let the \
+                     app tell its hosts apart"
+                ),
+            ]
+        );
     }
 
     #[tokio::test]

@@ -17,6 +17,9 @@ use super::{Failure, asked_to_stop, listen, runtime};
 pub(crate) fn run(path: Option<&Path>, environment: &Environment) -> Result<String, Failure> {
     let config =
         Config::load(path, environment).map_err(|problems| Failure::Configuration(problems.to_string()))?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
     runtime()?.block_on(async {
         let running = Running::default();
         let (proxy, server, listeners) = prepare(config, &running).await?;

@@ -21,6 +21,7 @@
 //! ```
 
 mod environment;
+mod hosts;
 mod identity;
 mod problem;
 mod provider;
@@ -43,12 +44,12 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 
 pub use environment::Environment;
-pub use problem::{Problem, Problems};
+pub use problem::{Origin, Problem, Problems};
 pub use secrets::EXAMPLE_SECRET;
 
 use crate::client::{PublicUrl, TrustedProxies};
 use crate::clock::Clock;
-use crate::gate::{Access, BuildError, Gate, GateSettings, is_plain_prefix};
+use crate::gate::{Access, BuildError, Gate, GateSettings, Route, is_plain_prefix};
 use crate::oauth2::ReturnHosts;
 #[cfg(feature = "proxy")]
 use crate::{server::ServerSettings, upstream::UpstreamSettings};
@@ -65,8 +66,12 @@ const DEFAULT_FILE: &str = "config.toml";
 pub struct Config {
     /// The file it comes from; `None` if the environment alone was enough.
     pub file: Option<PathBuf>,
+    /// What is sound and likely not meant, one by one.
+    pub warnings: Vec<Problem>,
     /// Who may enter, and how they sign in.
     pub gate: GateSettings,
+    /// Where each of the gate's routes is from, in their order.
+    pub routes_from: Vec<Origin>,
     /// How clients are served.
     #[cfg(feature = "proxy")]
     pub server: ServerSettings,
@@ -120,8 +125,11 @@ impl Gate {
     pub async fn from_config(path: impl AsRef<Path>) -> Result<Self, FromConfigError> {
         let environment = Environment::of_process();
         let found = find(Some(path.as_ref()), Path::new(DEFAULT_FILE), &environment)?;
-        let settings = read(&found.text, &found.name, &environment, For::Layer)?.gate;
-        let gate = Self::new(settings, Clock::default())?;
+        let parts = read(&found.text, &found.name, &environment, For::Layer)?;
+        for warning in &parts.warnings {
+            tracing::warn!("{warning}");
+        }
+        let gate = Self::new(parts.gate, Clock::default())?;
         gate.discover_at_start().await?;
         Ok(gate)
     }
@@ -170,7 +178,9 @@ enum For {
 
 /// What was read.
 struct Parts {
+    warnings: Vec<Problem>,
     gate: GateSettings,
+    routes_from: Vec<Origin>,
     #[cfg(feature = "proxy")]
     server: ServerSettings,
     #[cfg(feature = "proxy")]
@@ -181,12 +191,19 @@ impl Parts {
     #[cfg(feature = "proxy")]
     fn into_config(self, file: Option<PathBuf>, name: &str) -> Result<Config, Problems> {
         let upstream = self.upstream.ok_or_else(|| Problems::one(name, "has no upstream".to_owned()))?;
-        Ok(Config { file, gate: self.gate, server: self.server, upstream })
+        Ok(Config {
+            file,
+            warnings: self.warnings,
+            gate: self.gate,
+            routes_from: self.routes_from,
+            server: self.server,
+            upstream,
+        })
     }
 
     #[cfg(not(feature = "proxy"))]
     fn into_config(self, file: Option<PathBuf>, _: &str) -> Result<Config, Problems> {
-        Ok(Config { file, gate: self.gate })
+        Ok(Config { file, warnings: self.warnings, gate: self.gate, routes_from: self.routes_from })
     }
 }
 
@@ -203,11 +220,12 @@ fn read(text: &str, file: &str, environment: &Environment, whom: For) -> Result<
     if whom == For::Program {
         root.required("upstream", "say where the app listens, as in upstream = \"http://127.0.0.1:7860\"");
     }
-    let parts = parts(&root, folder, space.as_ref());
-    report.finish(parts)
+    let parts = parts(&root, folder, space.as_ref(), whom);
+    let (parts, warnings) = report.finish(parts)?;
+    Ok(Parts { warnings, ..parts })
 }
 
-fn parts(root: &Table<'_>, folder: &Path, space: Option<&Space>) -> Option<Parts> {
+fn parts(root: &Table<'_>, folder: &Path, space: Option<&Space>, whom: For) -> Option<Parts> {
     let public_url = public_url(root);
     let prefix = prefix(root);
     let access = access(root);
@@ -215,7 +233,11 @@ fn parts(root: &Table<'_>, folder: &Path, space: Option<&Space>) -> Option<Parts
     let routes = routes::read(root, &prefix);
     let session = session::read(root, folder, space, public_url.as_ref());
     let nobody = Access::Rules(Vec::new());
-    let rules = provider::Rules { access: access.as_ref().unwrap_or(&nobody), deny: &deny, routes: &routes };
+    let allow = access.as_ref().unwrap_or(&nobody);
+    hosts::warn(root, &routes, allow, whom);
+    let (routes, routes_from): (Vec<Route>, _) =
+        routes.into_iter().map(|(route, field)| (route, field.origin())).unzip();
+    let rules = provider::Rules { access: allow, deny: &deny, routes: &routes };
     let provider = provider::read(root, folder, space, &rules);
     let (headers, assertion) = identity::read(root);
     let trusted_proxies = trusted_proxies(root);
@@ -225,6 +247,8 @@ fn parts(root: &Table<'_>, folder: &Path, space: Option<&Space>) -> Option<Parts
     #[cfg(feature = "proxy")]
     let upstream = proxy::upstream(root, folder, &routes, &server.listen);
     Some(Parts {
+        warnings: Vec::new(),
+        routes_from,
         gate: GateSettings {
             public_url: public_url?,
             prefix,
@@ -249,7 +273,7 @@ fn public_url(root: &Table<'_>) -> Option<PublicUrl> {
     let field = root.required("public_url", "say what people type, as in \"https://app.example.com\"")?;
     let url = field.parse(PublicUrl::parse)?;
     if !url.is_https() && !url.is_loopback() {
-        tracing::warn!(public_url = url.as_str(), "over http anybody on the way can read and take sessions");
+        field.warn("is http: anybody on the way can read and take sessions");
     }
     Some(url)
 }
@@ -277,7 +301,7 @@ fn trusted_proxies(root: &Table<'_>) -> TrustedProxies {
             text.parse().ok().or_else(address).ok_or("is not a network; write it like \"10.0.0.0/8\"")
         })?;
         if network.prefix_len() == 0 {
-            tracing::warn!(%network, "everybody counts as a trusted proxy, and may claim any address");
+            field.warn("is everybody: any client may claim any address");
         }
         Some(network)
     };

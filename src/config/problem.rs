@@ -1,11 +1,12 @@
-//! What is wrong with a configuration: every problem of it, not the first alone.
+//! What is wrong with a configuration: every problem of it, not the first alone;
+//! and what is sound and still worth a warning.
 
 use std::cell::RefCell;
 use std::fmt;
 
 use super::tree::Place;
 
-/// One problem: where it is, and what would be right.
+/// One problem, or one warning: where it is, and what would be right.
 ///
 /// It never holds a secret, so that it can be printed and logged.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +21,26 @@ pub struct Problem {
     pub key: String,
     /// What is wrong, and what would be right.
     pub message: String,
+}
+
+/// Where in a configuration something is from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Origin {
+    /// The file, or the environment variable.
+    pub source: String,
+    /// The line of the file.
+    pub line: Option<usize>,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.source)?;
+        match self.line {
+            Some(line) => write!(f, ":{line}"),
+            None => Ok(()),
+        }
+    }
 }
 
 impl fmt::Display for Problem {
@@ -70,35 +91,54 @@ pub(super) struct Report {
     /// What to call the file.
     file: String,
     found: RefCell<Vec<Problem>>,
+    warnings: RefCell<Vec<Problem>>,
 }
 
 impl Report {
     pub(super) fn new(file: &str) -> Self {
-        Self { file: file.to_owned(), found: RefCell::default() }
+        Self { file: file.to_owned(), found: RefCell::default(), warnings: RefCell::default() }
     }
 
+    /// Reports what must not be so.
     pub(super) fn add(&self, place: &Place, key: &str, message: impl Into<String>) {
-        let (source, line) = match place {
-            Place::Line(line) => (self.file.clone(), Some(*line)),
-            Place::Variable(name) => (name.clone(), None),
-            Place::File => (self.file.clone(), None),
-        };
+        self.note(&self.found, place, key, message.into());
+    }
+
+    /// Reports what may be so, and is likely not meant.
+    pub(super) fn warn(&self, place: &Place, key: &str, message: impl Into<String>) {
+        self.note(&self.warnings, place, key, message.into());
+    }
+
+    fn note(&self, list: &RefCell<Vec<Problem>>, place: &Place, key: &str, message: String) {
+        let Origin { source, line } = self.origin(place);
         // A quoted key can hold anything; a problem is one line.
         let key = key.replace(char::is_control, "?");
-        let problem = Problem { source, line, key, message: message.into() };
-        let mut found = self.found.borrow_mut();
-        if !found.contains(&problem) {
-            found.push(problem);
+        let problem = Problem { source, line, key, message };
+        let mut list = list.borrow_mut();
+        if !list.contains(&problem) {
+            list.push(problem);
         }
     }
 
-    /// `value`, if nothing was found; otherwise everything that was.
-    pub(super) fn finish<T>(self, value: Option<T>) -> Result<T, Problems> {
+    /// A place as people are told it.
+    pub(super) fn origin(&self, place: &Place) -> Origin {
+        match place {
+            Place::Line(line) => Origin { source: self.file.clone(), line: Some(*line) },
+            Place::Variable(name) => Origin { source: name.clone(), line: None },
+            Place::File => Origin { source: self.file.clone(), line: None },
+        }
+    }
+
+    /// `value` and the warnings, if nothing else was found; otherwise everything
+    /// that was.
+    pub(super) fn finish<T>(self, value: Option<T>) -> Result<(T, Vec<Problem>), Problems> {
         let mut found = self.found.into_inner();
+        let mut warnings = self.warnings.into_inner();
         // What has no line is missing, or in the environment; it comes last.
         found.sort_by_key(|problem| (problem.line.is_none(), problem.line));
+        warnings.sort_by_key(|warning| (warning.line.is_none(), warning.line));
         match value {
-            Some(value) if found.is_empty() => Ok(value),
+            Some(value) if found.is_empty() => Ok((value, warnings)),
             None if found.is_empty() => Err(Problems::one(&self.file, "cannot be read".to_owned())),
             Some(_) | None => Err(Problems(found)),
         }

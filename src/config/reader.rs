@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use super::problem::Report;
+use super::problem::{Origin, Report};
 use super::tree::{Node, Place, Value};
 
 /// Longer than anything that makes sense, and short enough that no sum of times
@@ -84,6 +84,17 @@ impl<'a> Field<'a> {
     /// Reports the value, and after it what is wrong with it.
     pub(super) fn wrong(&self, why: impl Display) {
         self.problem(format!("{} {why}", show(self.node)));
+    }
+
+    /// Reports what may be so, and is likely not meant. As with [`Field::wrong`],
+    /// the value comes first.
+    pub(super) fn warn(&self, why: impl Display) {
+        self.report.warn(&self.node.place, &self.key, format!("{} {why}", show(self.node)));
+    }
+
+    /// Where the value is from.
+    pub(super) fn origin(&self) -> Origin {
+        self.report.origin(&self.node.place)
     }
 
     /// Where the value stands, for a message about another one.

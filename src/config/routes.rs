@@ -8,21 +8,33 @@ use super::rules;
 use crate::client::normalized;
 use crate::gate::{PathPattern, Route, RouteAccess};
 
+/// A route, and where it stands.
+pub(super) type Read<'a> = (Route, Field<'a>);
+
 /// All routes, in order. A route that cannot be read is left out, which does no
 /// harm: its problem stops the start.
-pub(super) fn read(root: &Table<'_>, prefix: &str) -> Vec<Route> {
+pub(super) fn read<'a>(root: &Table<'a>, prefix: &str) -> Vec<Read<'a>> {
     let list = root.field("route").and_then(|field| field.as_list()).unwrap_or_default();
-    let mut read: Vec<(Route, Field<'_>)> = Vec::new();
+    let mut read: Vec<Read<'a>> = Vec::new();
     for field in list {
         let Some(route) = field.as_table().and_then(|table| route(&field, &table, prefix)) else {
             continue;
         };
-        if let Some((_, earlier)) = read.iter().find(|(earlier, _)| earlier.covers(&route)) {
-            field.problem(format!("can never match: {} takes all its requests", earlier.place()));
+        let earlier: Vec<&Route> = read.iter().map(|(earlier, _)| earlier).collect();
+        if let Some(takers) = route.taken_by(&earlier) {
+            let takers: Vec<String> =
+                takers.iter().filter_map(|index| Some(read.get(*index)?.1.place())).collect();
+            field.problem(match takers.as_slice() {
+                [several @ .., last] if !several.is_empty() => format!(
+                    "can never match: {} and {last} take all its requests between them",
+                    several.join(", ")
+                ),
+                one => format!("can never match: {} takes all its requests", one.concat()),
+            });
         }
         read.push((route, field));
     }
-    read.into_iter().map(|(route, _)| route).collect()
+    read
 }
 
 fn route(field: &Field<'_>, table: &Table<'_>, prefix: &str) -> Option<Route> {

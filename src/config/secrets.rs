@@ -91,7 +91,7 @@ fn given<'a>(table: &Table<'a>, name: &str, folder: &Path) -> Option<Vec<Given<'
         }
         (None, Some(field)) => {
             let path = folder.join(field.text()?);
-            let text = match read_file(&path) {
+            let text = match read_file(&path, &field) {
                 Ok(text) => text,
                 Err(why) => {
                     field.problem(format!("{path:?} {why}"));
@@ -107,13 +107,13 @@ fn given<'a>(table: &Table<'a>, name: &str, folder: &Path) -> Option<Vec<Given<'
 }
 
 /// The text of a file of secrets, or why there is none.
-fn read_file(path: &Path) -> Result<Hidden, String> {
+fn read_file(path: &Path, field: &Field<'_>) -> Result<Hidden, String> {
     let why = |error: std::io::Error| match error.kind() {
         ErrorKind::NotFound => "does not exist".to_owned(),
         kind => format!("cannot be read: {kind}"),
     };
     let file = File::open(path).map_err(why)?;
-    warn_if_open_to_all(&file, path);
+    warn_if_open_to_all(&file, field);
     let mut text = String::new();
     let length = file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(why);
     let text = Hidden::new(text);
@@ -127,13 +127,13 @@ fn read_file(path: &Path) -> Result<Hidden, String> {
 }
 
 #[cfg(unix)]
-fn warn_if_open_to_all(file: &File, path: &Path) {
+fn warn_if_open_to_all(file: &File, field: &Field<'_>) {
     use std::os::unix::fs::PermissionsExt;
     let open = file.metadata().is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o004 != 0);
     if open {
-        tracing::warn!(path = %path.display(), "everybody on this machine can read this secret; chmod 600 would do");
+        field.warn("can be read by everybody on this machine; chmod 600 would do");
     }
 }
 
 #[cfg(not(unix))]
-fn warn_if_open_to_all(_: &File, _: &Path) {}
+fn warn_if_open_to_all(_: &File, _: &Field<'_>) {}

@@ -3,6 +3,8 @@
 mod authenticate;
 mod body;
 mod builder;
+#[cfg(feature = "config")]
+mod coverage;
 mod layer;
 mod path;
 mod policy;

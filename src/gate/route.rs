@@ -73,9 +73,9 @@ pub enum RouteAccess {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathPattern {
     /// The path, or the folder without its final slash; percent-decoded.
-    path: Box<[u8]>,
+    pub(super) path: Box<[u8]>,
     /// `/**`: the folder and all below it.
-    below: bool,
+    pub(super) below: bool,
 }
 
 /// Why a text is no path pattern.
@@ -122,16 +122,6 @@ impl PathPattern {
             return Err(PatternError::Unmatchable("a segment that ends in a dot or a space".to_owned()));
         }
         Ok(Self { path: decoded.into(), below })
-    }
-
-    /// Whether every path of `other` is one of these.
-    #[cfg(feature = "config")]
-    pub(crate) fn covers(&self, other: &Self) -> bool {
-        if !self.below {
-            return self == other;
-        }
-        let rest = other.path.strip_prefix(&*self.path);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
     }
 }
 
@@ -303,7 +293,7 @@ impl Route {
     }
 
     /// Whether requests with this method are for the route.
-    fn takes(&self, method: &Method) -> bool {
+    pub(super) fn takes(&self, method: &Method) -> bool {
         let is_it = |listed: &Method| listed == method || (*listed == Method::GET && *method == Method::HEAD);
         self.methods.is_empty() || self.methods.iter().any(is_it)
     }
@@ -314,24 +304,6 @@ impl Route {
             && self.host.as_ref().is_none_or(|host| {
                 host == asked.host || (asked.by_name && name_and_port(host).0 == name_and_port(asked.host).0)
             })
-    }
-
-    /// Whether every request for `other` is one for this route too, so that
-    /// `other` never has its turn after it.
-    #[cfg(feature = "config")]
-    pub(crate) fn covers(&self, other: &Self) -> bool {
-        let path = match (&self.path, &other.path) {
-            (None, _) => true,
-            (Some(_), None) => false,
-            (Some(own), Some(other)) => own.covers(other),
-        };
-        let host = self.host.is_none() || self.host == other.host;
-        let takes = |method: &Method| {
-            self.methods.contains(method) || (*method == Method::HEAD && self.methods.contains(&Method::GET))
-        };
-        let methods =
-            self.methods.is_empty() || (!other.methods.is_empty() && other.methods.iter().all(takes));
-        path && host && methods
     }
 
     /// Whether both routes decide the same and lead to the same place, so that it

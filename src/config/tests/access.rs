@@ -143,6 +143,30 @@ fn each_mistake_in_a_route_is_named() {
             "path = \"/x\"\nmethods = [\"GET\"]\n[[route]]\npath = \"/x\"\nmethods = [\"HEAD\"]",
             "route[1]: can never match: route[0] (line 3) takes all its requests",
         ),
+        (
+            "methods = [\"GET\"]\n[[route]]\npath = \"/a/**\"\nmethods = [\"POST\"]\n\
+             [[route]]\npath = \"/a/b\"\nhost = \"a.example\"\nmethods = [\"POST\", \"HEAD\"]",
+            "route[2]: can never match: route[0] (line 3) and route[1] (line 5) take all its requests between them",
+        ),
+        (
+            "host = \"a.example\"\nmethods = [\"GET\"]\n[[route]]\nmethods = [\"PUT\"]\n\
+             [[route]]\nmethods = [\"POST\"]\n[[route]]\nhost = \"a.example\"\nmethods = [\"POST\", \"PUT\", \"GET\"]",
+            "route[3]: can never match: route[0] (line 3), route[1] (line 6) and route[2] (line 8) take all its requests between them",
+        ),
+        // HEAD alone leaves GET.
+        ("path = \"/x\"\nmethods = [\"HEAD\"]\n[[route]]\npath = \"/x\"\nmethods = [\"GET\"]", ""),
+        // There are more methods than can be listed.
+        ("path = \"/x\"\nmethods = [\"GET\", \"POST\"]\n[[route]]\npath = \"/x\"", ""),
+        // A preflight is no request of its own: what it asks about is taken.
+        (
+            "path = \"/x\"\nmethods = [\"POST\"]\n[[route]]\npath = \"/x\"\nmethods = [\"POST\"]\npreflight = true",
+            "route[1]: can never match: route[0] (line 3) takes all its requests",
+        ),
+        // And nobody's OPTIONS but a preflight's are taken by it.
+        (
+            "path = \"/x\"\nmethods = [\"POST\"]\npreflight = true\n[[route]]\npath = \"/x\"\nmethods = [\"OPTIONS\"]",
+            "",
+        ),
     ] {
         assert_eq!(problem(&format!("[[route]]\n{routes}\n")), expected, "{routes}");
     }
@@ -162,5 +186,62 @@ fn a_route_has_its_host_in_the_spelling_that_requests_are_compared_in() {
         let text = with(&format!("[[route]]\nhost = {host:?}\n"));
         let gate = read(&text, &Environment::default()).unwrap_or_else(|problems| panic!("{problems}")).gate;
         assert_eq!(gate.routes[0].host.as_deref(), Some(spelling), "{host}");
+    }
+}
+
+/// The warnings about hosts of a sound file with these routes.
+fn warnings(routes: &str) -> Vec<String> {
+    let text = with(&format!("upstream = \"http://127.0.0.1:7860\"\n{routes}\n"));
+    let read = super::super::read(&text, "config.toml", &Environment::default(), For::Program);
+    let parts = read.unwrap_or_else(|problems| panic!("{problems}"));
+    parts.warnings.iter().map(|warning| format!("{}: {}", warning.key, warning.message)).collect()
+}
+
+#[test]
+fn a_host_that_is_no_barrier_is_warned_of() {
+    let admins = "allow = [{ org = \"acme\", role = \"admin\" }]";
+    let host = |name: &str, rest: &str| format!("[[route]]\nhost = \"{name}\"\n{rest}\n");
+    let path = |path: &str, rest: &str| format!("[[route]]\npath = \"{path}\"\n{rest}\n");
+    let own = "upstream = \"http://127.0.0.1:5000\"";
+    let same = "upstream = \"http://127.0.0.1:7860/\"";
+    for (routes, through) in [
+        (host("a.example", admins), Some("[access]")),
+        (host("a.example", &format!("{admins}\n{same}")), Some("[access]")),
+        (host("a.example", "deny = [{ user = \"ben\" }]"), Some("[access]")),
+        (host("a.example", admins) + &path("/x", "public = true"), Some("route[1] (line 7)")),
+        (host("a.example", admins) + &host("b.example", ""), Some("route[1] (line 7)")),
+        // The other way round: the app of a route of its own is reached by two names.
+        (host("a.example", &format!("{admins}\n{own}")) + &host("b.example", own), Some("route[1] (line 8)")),
+        // Nobody comes to the same app by another name.
+        (host("a.example", &format!("{admins}\n{own}")), None),
+        (host("a.example", admins) + &path("/**", own), None),
+        // Or only those come who may.
+        (host("a.example", "public = true"), None),
+        (host("a.example", ""), None),
+        (host("a.example", "allow = \"anyone\""), None),
+        (host("a.example", "allow = [{ org = \"acme\" }, { user = \"ada\" }]"), None),
+        (host("a.example", admins) + &path("/**", admins), None),
+        // What would lead around comes too late, or is about something else.
+        (
+            host("a.example", &format!("path = \"/a/**\"\n{admins}"))
+                + &path("/a/**", admins)
+                + &path("/b/**", "public = true"),
+            None,
+        ),
+        (
+            host("a.example", "path = \"/assets/**\"\npublic = true")
+                + &host("a.example", admins)
+                + &path("/assets/**", "public = true")
+                + &path("/**", admins),
+            None,
+        ),
+    ] {
+        let expected = through.map(|through| {
+            format!(
+                "route[0].host: \"a.example\" is no barrier: by another name the same app is reached through {through}, \
+                 which decides otherwise; give the route an upstream of its own, or let the app tell its hosts apart"
+            )
+        });
+        assert_eq!(warnings(&routes).first(), expected.as_ref(), "{routes}");
     }
 }
