@@ -5,6 +5,7 @@ mod body;
 mod builder;
 #[cfg(feature = "config")]
 mod coverage;
+mod introduce;
 mod layer;
 mod path;
 mod policy;
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use http::header::{HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN};
+use http::header::{HeaderMap, HeaderName, HeaderValue, ORIGIN};
 use http::request::Parts;
 use http::{Request, Response};
 use http_body::Body;
@@ -39,20 +40,15 @@ pub(crate) use rule::is_id;
 pub(crate) use settings::is_plain_prefix;
 pub use settings::{BuildError, GateSettings, Unusable, default_scope};
 
-use crate::client::{Client, Kind, Peer, TrustedProxies, wants_websocket};
+use crate::client::{Client, Kind, TrustedProxies, wants_websocket};
 use crate::clock::Clock;
-use crate::identity::User;
 use crate::identity::assertion::Assertions;
-use crate::identity::headers::{Spellings, fold};
+use crate::identity::headers::Spellings;
 use crate::oauth2::{Ask, Endpoint, OAuth2};
 use authenticate::authenticate;
 use path::{Readings, readings};
 use policy::{No, Policy};
 use route::Asked;
-
-/// Headers, folded, by which some frameworks let a client change the method after
-/// the fact. A rule for a method would be worth nothing with them.
-const METHOD_OVERRIDES: [&[u8]; 3] = [b"xhttpmethodoverride", b"xhttpmethod", b"xmethodoverride"];
 
 /// Signs people in and decides who may enter; cheap to clone.
 ///
@@ -118,9 +114,9 @@ impl Gate {
     /// Answers `request` or lets `inner` do it. This is the whole of the gate;
     /// the Tower layer is plumbing around it.
     ///
-    /// What goes in: a request, whose extensions may hold a [`Peer`].
+    /// What goes in: a request, whose extensions may hold a [`Peer`](crate::Peer).
     /// What `inner` gets: the same request without any identity that the client
-    /// claimed, with the identity headers, the assertion, and [`User`],
+    /// claimed, with the identity headers, the assertion, and [`User`](crate::User),
     /// [`Client`] and [`Grant`] in its extensions.
     ///
     /// # Errors
@@ -253,62 +249,6 @@ impl Inner {
         if headers.get_all(ORIGIN).iter().all(known) { Ok(()) } else { Err(Refusal::CrossOrigin) }
     }
 
-    /// Tells the app who is asking: the browser's sealed cookie out, headers, the
-    /// assertion and the person in. Hop-by-hop headers go first, so that a
-    /// client's `Connection` cannot name what is written here.
-    fn introduce(&self, parts: &mut Parts, client: Client, grant: &Grant) {
-        let cookies = self.oauth2.sessions.cookies();
-        drop_connection_options(&mut parts.headers);
-        // An absolute target names the host that was judged; without this the app
-        // could be asked at another one (RFC 9112, section 3.2.2).
-        if !parts.headers.contains_key(HOST)
-            && let Some(authority) = parts.uri.authority()
-            && let Ok(host) = HeaderValue::from_str(authority.as_str())
-        {
-            parts.headers.insert(HOST, host);
-        }
-        // Without a known peer, as around somebody's own service, they stay as
-        // that service is used to.
-        if let Some(peer) = parts.extensions.get::<Peer>() {
-            client.write_forwarded(*peer, self.oauth2.public_url.is_https(), &mut parts.headers);
-        }
-        if self.methods_matter {
-            drop_method_overrides(&mut parts.headers);
-        }
-        let Some(introduction) = grant.introduction() else {
-            cookies.rewrite(&mut parts.headers, None);
-            // One that a gate or layer outside of this one left is not our word.
-            parts.extensions.remove::<User>();
-            parts.extensions.insert(client);
-            parts.extensions.insert(grant.clone());
-            return;
-        };
-        for (name, value) in introduction.headers() {
-            parts.headers.insert(name.clone(), value.clone());
-        }
-        let assertion = if self.assertion_enabled {
-            let audience = self.audience(&client);
-            introduction.assertion(&self.assertions, &self.origins, audience, self.clock.now())
-        } else {
-            None
-        };
-        if let Some(assertion) = &assertion {
-            for name in &self.assertion_headers {
-                parts.headers.insert(name.clone(), assertion.value.clone());
-            }
-        }
-        cookies.rewrite(&mut parts.headers, assertion.as_ref().map(|assertion| assertion.token.as_str()));
-        parts.extensions.insert(introduction.user().clone());
-        parts.extensions.insert(client);
-        parts.extensions.insert(grant.clone());
-    }
-
-    /// Which app an assertion is for: the host of a route, or the public URL's.
-    fn audience(&self, client: &Client) -> usize {
-        let host = self.oauth2.hosts.iter().position(|host| *host == client.host);
-        host.map_or(0, |index| index + 1)
-    }
-
     /// New cookie lines for the session, if it is time for them.
     fn renewal(&self, grant: &Grant, request: &HeaderMap) -> Option<Arc<Vec<HeaderValue>>> {
         self.oauth2.sessions.renewal(grant.session()?, request)
@@ -320,55 +260,6 @@ fn path_of(parts: &Parts) -> Result<&str, Refusal> {
     let path = parts.uri.path();
     // `*` of OPTIONS, or the authority of CONNECT.
     if path.starts_with('/') { Ok(path) } else { Err(Refusal::NoPath) }
-}
-
-/// Removes what would change the method, in every spelling that app servers fold
-/// together, as is done with identity.
-fn drop_method_overrides(headers: &mut HeaderMap) {
-    let mut buffer = [0; 32];
-    let found: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| METHOD_OVERRIDES.contains(&fold(name.as_str(), &mut buffer)))
-        .cloned()
-        .collect();
-    for name in found {
-        headers.remove(name);
-    }
-}
-
-/// Removes what the client's `Connection` names, and from `Connection` all but
-/// what is said of the connection itself (RFC 9110, section 7.6.1). Whoever stands
-/// behind us may heed that line once more, when our own headers are there.
-fn drop_connection_options(headers: &mut HeaderMap) {
-    use http::header::CONNECTION;
-    let Some(connection) = headers.get(CONNECTION) else { return };
-    if matches!(connection.as_bytes(), b"keep-alive" | b"close" | b"Upgrade" | b"upgrade")
-        && headers.get_all(CONNECTION).iter().nth(1).is_none()
-    {
-        return;
-    }
-    let options: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
-        .filter_map(|option| HeaderName::from_bytes(option.trim_ascii()).ok())
-        .collect();
-    headers.remove(CONNECTION);
-    let mut kept: Vec<&str> = Vec::new();
-    for option in &options {
-        match option.as_str() {
-            "close" | "keep-alive" | "upgrade" => kept.push(option.as_str()),
-            // Without these the request would be another one.
-            "cookie" | "host" | "content-length" | "transfer-encoding" => {}
-            _ => drop(headers.remove(option)),
-        }
-    }
-    // One line: some servers look at the first alone.
-    if let Ok(line) = HeaderValue::try_from(kept.join(", "))
-        && !kept.is_empty()
-    {
-        headers.insert(CONNECTION, line);
-    }
 }
 
 impl fmt::Debug for Gate {

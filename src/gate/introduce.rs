@@ -1,0 +1,122 @@
+//! What the app gets of a request that may enter: who asks, and nothing that was
+//! meant for us or claims what is not so.
+
+use http::header::{HOST, HeaderMap, HeaderName, HeaderValue};
+use http::request::Parts;
+
+use super::Inner;
+use super::policy::Grant;
+use crate::client::{Client, Peer};
+use crate::identity::User;
+use crate::identity::headers::fold;
+
+/// Headers, folded, by which some frameworks let a client change the method after
+/// the fact. A rule for a method would be worth nothing with them.
+const METHOD_OVERRIDES: [&[u8]; 3] = [b"xhttpmethodoverride", b"xhttpmethod", b"xmethodoverride"];
+
+impl Inner {
+    /// Tells the app who is asking: the browser's sealed cookie out, headers, the
+    /// assertion and the person in. Hop-by-hop headers go first, so that a
+    /// client's `Connection` cannot name what is written here.
+    pub(super) fn introduce(&self, parts: &mut Parts, client: Client, grant: &Grant) {
+        let cookies = self.oauth2.sessions.cookies();
+        drop_connection_options(&mut parts.headers);
+        // An absolute target names the host that was judged; without this the app
+        // could be asked at another one (RFC 9112, section 3.2.2).
+        if !parts.headers.contains_key(HOST)
+            && let Some(authority) = parts.uri.authority()
+            && let Ok(host) = HeaderValue::from_str(authority.as_str())
+        {
+            parts.headers.insert(HOST, host);
+        }
+        // Without a known peer, as around somebody's own service, they stay as
+        // that service is used to.
+        if let Some(peer) = parts.extensions.get::<Peer>() {
+            client.write_forwarded(*peer, self.oauth2.public_url.is_https(), &mut parts.headers);
+        }
+        if self.methods_matter {
+            drop_method_overrides(&mut parts.headers);
+        }
+        let Some(introduction) = grant.introduction() else {
+            cookies.rewrite(&mut parts.headers, None);
+            // One that a gate or layer outside of this one left is not our word.
+            parts.extensions.remove::<User>();
+            parts.extensions.insert(client);
+            parts.extensions.insert(grant.clone());
+            return;
+        };
+        for (name, value) in introduction.headers() {
+            parts.headers.insert(name.clone(), value.clone());
+        }
+        let assertion = if self.assertion_enabled {
+            let audience = self.audience(&client);
+            introduction.assertion(&self.assertions, &self.origins, audience, self.clock.now())
+        } else {
+            None
+        };
+        if let Some(assertion) = &assertion {
+            for name in &self.assertion_headers {
+                parts.headers.insert(name.clone(), assertion.value.clone());
+            }
+        }
+        cookies.rewrite(&mut parts.headers, assertion.as_ref().map(|assertion| assertion.token.as_str()));
+        parts.extensions.insert(introduction.user().clone());
+        parts.extensions.insert(client);
+        parts.extensions.insert(grant.clone());
+    }
+
+    /// Which app an assertion is for: the host of a route, or the public URL's.
+    fn audience(&self, client: &Client) -> usize {
+        let host = self.oauth2.hosts.iter().position(|host| *host == client.host);
+        host.map_or(0, |index| index + 1)
+    }
+}
+
+/// Removes what would change the method, in every spelling that app servers fold
+/// together, as is done with identity.
+fn drop_method_overrides(headers: &mut HeaderMap) {
+    let mut buffer = [0; 32];
+    let found: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| METHOD_OVERRIDES.contains(&fold(name.as_str(), &mut buffer)))
+        .cloned()
+        .collect();
+    for name in found {
+        headers.remove(name);
+    }
+}
+
+/// Removes what the client's `Connection` names, and from `Connection` all but
+/// what is said of the connection itself (RFC 9110, section 7.6.1). Whoever stands
+/// behind us may heed that line once more, when our own headers are there.
+fn drop_connection_options(headers: &mut HeaderMap) {
+    use http::header::CONNECTION;
+    let Some(connection) = headers.get(CONNECTION) else { return };
+    if matches!(connection.as_bytes(), b"keep-alive" | b"close" | b"Upgrade" | b"upgrade")
+        && headers.get_all(CONNECTION).iter().nth(1).is_none()
+    {
+        return;
+    }
+    let options: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+        .filter_map(|option| HeaderName::from_bytes(option.trim_ascii()).ok())
+        .collect();
+    headers.remove(CONNECTION);
+    let mut kept: Vec<&str> = Vec::new();
+    for option in &options {
+        match option.as_str() {
+            "close" | "keep-alive" | "upgrade" => kept.push(option.as_str()),
+            // Without these the request would be another one.
+            "cookie" | "host" | "content-length" | "transfer-encoding" => {}
+            _ => drop(headers.remove(option)),
+        }
+    }
+    // One line: some servers look at the first alone.
+    if let Ok(line) = HeaderValue::try_from(kept.join(", "))
+        && !kept.is_empty()
+    {
+        headers.insert(CONNECTION, line);
+    }
+}
