@@ -133,7 +133,7 @@ impl Client {
 /// The host of the request itself: exactly one, and the same in an absolute
 /// target as in `Host` (RFC 9112, section 3.2.2, says to ignore `Host` then; two
 /// that differ are an attempt to be read in two ways).
-fn requested_host(parts: &Parts) -> Result<&str, NoHost> {
+pub(crate) fn requested_host(parts: &Parts) -> Result<&str, NoHost> {
     let mut hosts = parts.headers.get_all(HOST).iter();
     let host = hosts.next().map(|host| host.to_str().map_err(|_| NoHost)).transpose()?;
     if hosts.next().is_some() {
@@ -173,7 +173,7 @@ pub(crate) fn name_and_port(host: &str) -> (&str, Option<&str>) {
 /// A host, and maybe its port, that all servers take apart alike (RFC 3986,
 /// section 3.2): no user name, no second colon, no empty label, nothing that ends
 /// a field.
-fn is_authority(text: &str) -> bool {
+pub(crate) fn is_authority(text: &str) -> bool {
     let (name, port) = name_and_port(text);
     let is_name = |name: &str| {
         name.strip_suffix('.').unwrap_or(name).split('.').all(|label| {

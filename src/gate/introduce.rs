@@ -1,14 +1,16 @@
 //! What the app gets of a request that may enter: who asks, and nothing that was
 //! meant for us or claims what is not so.
 
+use std::sync::Arc;
+
 use http::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 
 use super::Inner;
 use super::policy::Grant;
 use crate::client::{Client, Peer};
-use crate::identity::User;
 use crate::identity::headers::fold;
+use crate::identity::{Introduction, Minted, User};
 
 /// Headers, folded, by which some frameworks let a client change the method after
 /// the fact. A rule for a method would be worth nothing with them.
@@ -48,12 +50,7 @@ impl Inner {
         for (name, value) in introduction.headers() {
             parts.headers.insert(name.clone(), value.clone());
         }
-        let assertion = if self.assertion_enabled {
-            let audience = self.audience(&client);
-            introduction.assertion(&self.assertions, &self.origins, audience, self.clock.now())
-        } else {
-            None
-        };
+        let assertion = self.assertion(introduction, &client);
         if let Some(assertion) = &assertion {
             for name in &self.assertion_headers {
                 parts.headers.insert(name.clone(), assertion.value.clone());
@@ -63,6 +60,13 @@ impl Inner {
         parts.extensions.insert(introduction.user().clone());
         parts.extensions.insert(client);
         parts.extensions.insert(grant.clone());
+    }
+
+    /// Who they are, signed, for the app that `client` asks for.
+    pub(super) fn assertion(&self, introduction: &Introduction, client: &Client) -> Option<Arc<Minted>> {
+        let audience = self.audience(client);
+        let signed = || introduction.assertion(&self.assertions, &self.origins, audience, self.clock.now());
+        self.assertion_enabled.then(signed).flatten()
     }
 
     /// Which app an assertion is for: the host of a route, or the public URL's.

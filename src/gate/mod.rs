@@ -5,6 +5,7 @@ mod body;
 mod builder;
 #[cfg(feature = "config")]
 mod coverage;
+mod forward_auth;
 mod introduce;
 mod layer;
 mod path;
@@ -29,6 +30,7 @@ use http_body::Body;
 
 pub use body::GateBody;
 pub use builder::GateBuilder;
+pub use forward_auth::{Original, Unclear};
 pub use layer::{GateLayer, GateService};
 pub use policy::{Access, Grant};
 pub use refusal::{Forbidden, Refusal};
@@ -44,8 +46,9 @@ use crate::client::{Client, Kind, TrustedProxies, wants_websocket};
 use crate::clock::Clock;
 use crate::identity::assertion::Assertions;
 use crate::identity::headers::Spellings;
-use crate::oauth2::{Ask, Endpoint, OAuth2};
+use crate::oauth2::{Ask, Endpoint, OAuth2, Redirect};
 use authenticate::authenticate;
+use forward_auth::Contract;
 use path::{Readings, readings};
 use policy::{No, Policy};
 use route::Asked;
@@ -79,6 +82,9 @@ struct Inner {
     assertions: Assertions,
     assertion_headers: Vec<HeaderName>,
     assertion_enabled: bool,
+    /// Every header that forward auth answers with, so that none of the client's
+    /// is left.
+    identity_names: Vec<HeaderName>,
     /// Origins that are this app: the public URL's first, then the routes' hosts.
     origins: Vec<String>,
     /// Whether some route depends on the method.
@@ -90,6 +96,8 @@ struct Inner {
 enum Decision {
     /// One of our endpoints, or nothing at an address of ours.
     Ours(Option<Endpoint>),
+    /// Another proxy's, which asks about it.
+    Asked(Contract),
     /// The app's.
     Pass(Grant),
 }
@@ -133,16 +141,23 @@ impl Gate {
     {
         let gate = &self.inner;
         let (mut parts, body) = request.into_parts();
+        if gate.oauth2.endpoint(parts.uri.path()).is_some() {
+            Redirect::put_aside(&mut parts);
+        }
         // Strip first, whatever comes of the request.
         gate.spellings.strip(&mut parts.headers);
         let Ok(client) = Client::of(&parts, &gate.trusted_proxies) else {
             let nobody = Client { ip: None, host: String::new(), https: false, trusted: false };
             let ask = Ask { parts: &parts, client: &nobody, kind: Kind::of(&parts) };
-            return Ok(gate.refuse(Refusal::NoHost, ask).await.map(GateBody::own));
+            let response = gate.refuse(Refusal::NoHost, ask).await;
+            return Ok(forward_auth::shaped(gate.contract(parts.uri.path()), response).map(GateBody::own));
         };
         let kind = Kind::of(&parts);
         let grant = match gate.decide(&parts, &client).await {
             Ok(Decision::Pass(grant)) => grant,
+            Ok(Decision::Asked(contract)) => {
+                return Ok(gate.forward_auth(contract, parts, client).await.map(GateBody::own));
+            }
             Ok(Decision::Ours(endpoint)) => {
                 let ask = Ask { parts: &parts, client: &client, kind };
                 return Ok(gate.oauth2.answer(endpoint, ask).await.map(GateBody::own));
@@ -184,7 +199,8 @@ impl Inner {
     async fn decide(self: &Arc<Self>, parts: &Parts, client: &Client) -> Result<Decision, Refusal> {
         let path = path_of(parts)?;
         if let Some(endpoint) = self.oauth2.endpoint(path) {
-            return Ok(Decision::Ours(endpoint));
+            let asked = self.contract(path).map(Decision::Asked);
+            return Ok(asked.unwrap_or(Decision::Ours(endpoint)));
         }
         let question = Question { path, host: &client.host, method: &parts.method, headers: &parts.headers };
         self.judge(question).await.map(Decision::Pass)

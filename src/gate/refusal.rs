@@ -5,6 +5,7 @@ use http::{Response, StatusCode};
 use serde_json::json;
 
 use super::Inner;
+use super::forward_auth::Unclear;
 use super::policy::Denied;
 use crate::client::Kind;
 use crate::oauth2::{Ask, Unconfirmed, answer};
@@ -37,6 +38,10 @@ pub enum Refusal {
         /// Seconds until it is asked again.
         retry_after: u64,
     },
+    /// A proxy asks (forward auth) without saying unmistakably about what.
+    ForwardAuth(Unclear),
+    /// A proxy asks (forward auth) for a host where nobody can sign in.
+    UnknownHost,
 }
 
 impl From<Unconfirmed> for Refusal {
@@ -78,6 +83,8 @@ impl Refusal {
             Self::Forbidden(_) => "access_denied",
             Self::CrossOrigin => "cross_origin",
             Self::StoreUnavailable | Self::Unconfirmed { .. } => "temporarily_unavailable",
+            Self::ForwardAuth(_) => "invalid_forward_auth",
+            Self::UnknownHost => "unknown_host",
         }
     }
 }
@@ -109,6 +116,20 @@ impl Inner {
             Refusal::StoreUnavailable => self.oauth2.unconfirmed(ask, Unconfirmed::Store(StoreDown)),
             Refusal::Unconfirmed { retry_after } => {
                 self.oauth2.unconfirmed(ask, Unconfirmed::Provider { retry_after: *retry_after })
+            }
+            Refusal::ForwardAuth(unclear) => {
+                let cause = format!(
+                    "The proxy in front of this app does not say which address was asked for: {unclear}."
+                );
+                bad_request(ask, &refusal, &cause)
+            }
+            Refusal::UnknownHost => {
+                let cause = format!(
+                    "Nobody can sign in at {}: it is neither the address of this app, {}, nor the host of a route.",
+                    ask.client.host,
+                    self.oauth2.public_url.as_str(),
+                );
+                bad_request(ask, &refusal, &cause)
             }
         };
         response.extensions_mut().insert(ask.client.clone());

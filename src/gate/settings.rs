@@ -14,7 +14,7 @@ use super::{Gate, Inner};
 use crate::client::{PublicUrl, PublicUrlError, TrustedProxies, normalized};
 use crate::clock::Clock;
 use crate::identity::assertion::{Assertions, choose_cryptography};
-use crate::identity::headers::Spellings;
+use crate::identity::headers::{ACCESS_TOKEN, AUTH_REQUEST, Spellings};
 use crate::identity::{AssertionSettings, Claim, HeaderSettings, Person};
 use crate::keys::{Keyring, SecretError};
 use crate::oauth2::{OAuth2, ReturnHosts};
@@ -170,6 +170,15 @@ impl Gate {
             .map(|(name, _)| name.clone())
             .chain(assertion.headers.iter().cloned())
             .collect();
+        let identity_names = HeaderSettings::default()
+            .claims
+            .iter()
+            .chain(&AUTH_REQUEST)
+            .map(|(name, _)| name.clone())
+            .chain(AssertionSettings::default().headers)
+            .chain([ACCESS_TOKEN])
+            .chain(configured.iter().cloned())
+            .collect();
         let scope = provider.scope.clone();
         let sessions =
             Sessions::new(&session, Arc::clone(&keyring), cookies, headers, origins.len(), clock.clone());
@@ -210,6 +219,7 @@ impl Gate {
                 assertions,
                 assertion_headers: assertion.headers,
                 assertion_enabled: assertion.enabled,
+                identity_names,
                 origins,
                 clock,
             }),

@@ -28,6 +28,16 @@ const FAMILIES: &[&[u8]] = &[b"xauthrequest", b"xhuggate"];
 /// How much of a folded name is compared.
 const LONGEST: usize = 128;
 
+/// Carries the person's Hugging Face token.
+pub(crate) const ACCESS_TOKEN: HeaderName = HeaderName::from_static("x-forwarded-access-token");
+/// How forward auth names them, as oauth2-proxy does.
+pub(crate) const AUTH_REQUEST: [(HeaderName, Claim); 4] = [
+    (HeaderName::from_static("x-auth-request-user"), Claim::Sub),
+    (HeaderName::from_static("x-auth-request-preferred-username"), Claim::PreferredUsername),
+    (HeaderName::from_static("x-auth-request-email"), Claim::Email),
+    (HeaderName::from_static("x-auth-request-groups"), Claim::Groups),
+];
+
 /// A fact about the signed-in person that a header can carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -106,19 +116,24 @@ impl HeaderSettings {
 
     /// The headers for `user`, made once for each opened session.
     pub(crate) fn render(&self, user: &User, access_token: &str) -> Vec<(HeaderName, HeaderValue)> {
-        let mut rendered: Vec<_> = self
-            .claims
-            .iter()
-            .filter_map(|(name, claim)| Some((name.clone(), field_value(&claim.of(user)?)?)))
-            .collect();
+        let mut rendered = rendered(&self.claims, user);
         if self.access_token
             && let Ok(mut value) = HeaderValue::from_str(access_token)
         {
             value.set_sensitive(true);
-            rendered.push((HeaderName::from_static("x-forwarded-access-token"), value));
+            rendered.push((ACCESS_TOKEN, value));
         }
         rendered
     }
+}
+
+/// How forward auth names `user`.
+pub(crate) fn auth_request(user: &User) -> Vec<(HeaderName, HeaderValue)> {
+    rendered(&AUTH_REQUEST, user)
+}
+
+fn rendered(claims: &[(HeaderName, Claim)], user: &User) -> Vec<(HeaderName, HeaderValue)> {
+    claims.iter().filter_map(|(name, claim)| Some((name.clone(), field_value(&claim.of(user)?)?))).collect()
 }
 
 /// What an ext-value leaves as it is: `attr-char` of RFC 8187, section 3.2.1.

@@ -2,12 +2,13 @@
 //! then only copied into requests.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwapOption;
 use http::header::{HeaderName, HeaderValue};
 
 use super::assertion::{Assertions, REUSE};
+use super::headers::auth_request;
 use super::user::User;
 use crate::clock::UnixTime;
 
@@ -18,6 +19,8 @@ pub(crate) struct Introduction {
     /// A fingerprint of the session's id, or of the token.
     sid: String,
     headers: Vec<(HeaderName, HeaderValue)>,
+    /// The names of forward auth; made when somebody asks in that way.
+    auth_request: OnceLock<Vec<(HeaderName, HeaderValue)>>,
     /// One place for each audience.
     assertions: Box<[ArcSwapOption<Minted>]>,
 }
@@ -37,7 +40,13 @@ impl Introduction {
         headers: Vec<(HeaderName, HeaderValue)>,
         audiences: usize,
     ) -> Self {
-        Self { user, sid, headers, assertions: (0..audiences).map(|_| ArcSwapOption::empty()).collect() }
+        Self {
+            user,
+            sid,
+            headers,
+            auth_request: OnceLock::new(),
+            assertions: (0..audiences).map(|_| ArcSwapOption::empty()).collect(),
+        }
     }
 
     /// Who asks.
@@ -48,6 +57,11 @@ impl Introduction {
     /// The identity headers.
     pub(crate) fn headers(&self) -> &[(HeaderName, HeaderValue)] {
         &self.headers
+    }
+
+    /// `X-Auth-Request-*`, which answer forward auth.
+    pub(crate) fn auth_request(&self) -> &[(HeaderName, HeaderValue)] {
+        self.auth_request.get_or_init(|| auth_request(&self.user))
     }
 
     /// The assertion for the audience at `index`: signed at most once every four

@@ -13,7 +13,7 @@ mod user;
 
 pub use assertion::AssertionSettings;
 pub use headers::{Claim, HeaderSettings};
-pub(crate) use introduction::Introduction;
+pub(crate) use introduction::{Introduction, Minted};
 pub use org::{Org, ResourceGroup, Role, Standing};
 pub(crate) use tokens::Tokens;
 #[cfg(feature = "axum")]

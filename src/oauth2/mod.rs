@@ -20,7 +20,7 @@ use http::header::{ALLOW, CACHE_CONTROL, HeaderValue};
 use http::{Response, StatusCode};
 use serde_json::json;
 
-use crate::client::{Client, Kind, PublicUrl};
+use crate::client::{Client, Kind, PublicUrl, normalized};
 use crate::clock::Clock;
 use crate::identity::Person;
 use crate::keys::Keyring;
@@ -28,7 +28,7 @@ use crate::pages;
 use crate::provider::{AuthorizeRequest, DiscoveryError, Provider, Reachable};
 use crate::session::{Sessions, StoreDown, find_cookie};
 
-pub(crate) use ask::{Ask, Endpoint};
+pub(crate) use ask::{Ask, Endpoint, Redirect};
 use pending::Pendings;
 pub(crate) use return_to::ReturnTo;
 pub use return_to::{ReturnHostError, ReturnHosts};
@@ -92,7 +92,7 @@ impl OAuth2 {
             Endpoint::Start => self.start(ask).await,
             Endpoint::Callback => self.callback(ask).await,
             Endpoint::SignIn => {
-                let start = self.start_url(&self.return_to(ask), None);
+                let start = self.start_url(&self.return_after_sign_in(ask), None);
                 answer::page(StatusCode::OK, pages::sign_in(&ask.client.host, &start, &self.scope))
             }
             Endpoint::SignOut => self.sign_out(ask).await,
@@ -105,7 +105,7 @@ impl OAuth2 {
 
     /// `start`: begins a sign-in, unless the request could not use one.
     async fn start(&self, ask: Ask<'_>) -> Response<Bytes> {
-        let return_to = self.return_to(ask);
+        let return_to = self.return_after_sign_in(ask);
         let mentions_fetch = ask.parts.headers.contains_key("sec-fetch-mode");
         match ask.kind {
             Kind::Framed => self.framed(ask, &return_to),
@@ -315,8 +315,33 @@ impl OAuth2 {
         })
     }
 
+    /// Where `rd` says to end, or else the proxy in front.
+    fn return_after_sign_in(&self, ask: Ask<'_>) -> ReturnTo {
+        match ask.redirect() {
+            Some(address) if ask.parameter("rd").is_none() => self.told_by_proxy(ask, address),
+            Some(_) | None => self.return_to(ask),
+        }
+    }
+
+    /// An address that a trusted proxy names. Its own host, if sign-ins end there,
+    /// needs no entry in `return_hosts`; the scheme may be what the proxy itself
+    /// was asked by, behind another one that ended TLS.
+    fn told_by_proxy(&self, ask: Ask<'_>, address: &str) -> ReturnTo {
+        let host = &ask.client.host;
+        let known = host == self.public_url.authority() || self.hosts.contains(host);
+        let local = ["https://", "http://"].iter().find_map(|scheme| {
+            let rest = address.strip_prefix(scheme)?;
+            let (authority, path) = rest.split_at(rest.find('/')?);
+            (known && normalized(authority) == *host).then_some(path)
+        });
+        ReturnTo::parse(local.unwrap_or(address), &self.public_url, &self.prefix, &self.return_hosts)
+    }
+
     /// The address of the request itself, to return to.
     pub(crate) fn here(&self, ask: Ask<'_>) -> ReturnTo {
+        if let Some(address) = ask.redirect() {
+            return self.told_by_proxy(ask, address);
+        }
         ReturnTo::parse(ask.target(), &self.public_url, &self.prefix, &ReturnHosts::default())
     }
 

@@ -6,7 +6,7 @@ use http::{Method, Response, StatusCode};
 use tracing_subscriber::EnvFilter;
 
 use crate::client::Client;
-use crate::gate::Refusal;
+use crate::gate::{Original, Refusal};
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -55,28 +55,32 @@ impl Asked {
     pub fn decided<B>(&self, response: &Response<B>) {
         let status = response.status().as_u16();
         let client = response.extensions().get::<Client>().and_then(|client| client.ip);
+        // Of what another proxy asked about, rather than of its asking.
+        let original = response.extensions().get::<Original>();
+        let (method, path) =
+            original.map_or((&self.method, &*self.path), |asked| (asked.method(), asked.path()));
         match response.extensions().get::<Refusal>() {
             Some(Refusal::Forbidden(forbidden)) => {
                 tracing::info!(
                     target: "huggate::audit", event = "refused", code = "access_denied", user = forbidden.username(),
-                    method = %self.method, path = %self.path, status, client = ?client, "refused",
+                    %method, path, status, client = ?client, "refused",
                 );
             }
             Some(refusal) if response.status() != StatusCode::FOUND => {
                 tracing::info!(
                     target: "huggate::audit", event = "refused", code = refusal.code(),
-                    method = %self.method, path = %self.path, status, client = ?client, "refused",
+                    %method, path, status, client = ?client, "refused",
                 );
             }
             Some(refusal) => {
                 tracing::debug!(
                     target: "huggate::audit", event = "redirected", code = refusal.code(),
-                    method = %self.method, path = %self.path, "sent to sign in",
+                    %method, path, "sent to sign in",
                 );
             }
             None => {
                 tracing::debug!(
-                    target: "huggate::audit", event = "answered", method = %self.method, path = %self.path, status, "answered",
+                    target: "huggate::audit", event = "answered", %method, path, status, "answered",
                 );
             }
         }

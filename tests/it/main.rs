@@ -33,6 +33,9 @@ mod preflight;
 mod smuggling;
 mod websocket_origin;
 
+// Other proxies that ask.
+mod forward_auth;
+
 // The reverse proxy's own work.
 mod proxy;
 

@@ -104,6 +104,10 @@ impl Ask {
         &self.target
     }
 
+    pub(crate) fn method_name(&self) -> String {
+        self.method.to_string()
+    }
+
     /// The same at another target.
     pub(crate) fn retarget(mut self, target: &str) -> Self {
         target.clone_into(&mut self.target);

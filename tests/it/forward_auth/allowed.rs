@@ -1,0 +1,268 @@
+//! What a yes tells the proxy, and through it the app.
+
+use http::header::HeaderName;
+use huggate::identity::{AssertionSettings, Claim, HeaderSettings};
+use huggate::{Route, Rule};
+
+use super::{WAYS, Way, local, path, world};
+use crate::world::{Answer, Ask, FRONTS, JWT, World};
+
+const IDENTITY: &[&str] = &[
+    "x-auth-request-user",
+    "x-auth-request-preferred-username",
+    "x-auth-request-email",
+    "x-auth-request-groups",
+    "x-forwarded-user",
+    "x-forwarded-preferred-username",
+    "x-forwarded-email",
+    "x-forwarded-groups",
+    "x-forwarded-access-token",
+    "x-huggate-assertion",
+];
+
+fn assert_jwt(value: Option<&str>) {
+    let value = value.unwrap();
+    assert!(JWT.iter().any(|start| value.starts_with(start)) && value.split('.').count() == 3, "{value}");
+}
+
+#[tokio::test]
+async fn a_yes_names_the_person_in_both_families_of_headers() {
+    for front in FRONTS {
+        let world = World::start(front, |gate| {
+            gate.allow(Rule::org("acme"))
+                .scope("openid profile email read-memberships")
+                .trusted_proxies(local())
+        })
+        .await;
+        let id = world.hub.people().into_iter().find(|person| person.username == "ada").unwrap().id;
+        let mut ada = world.signed_in("ada").await;
+        for way in WAYS {
+            for original in
+                [Ask::get("/x"), Ask::navigation("/x?y=1"), Ask::new("POST", "/x"), Ask::fetch("/x")]
+            {
+                let answer = ada.ask(way.about(original, &world.address)).await.expect(way.yes());
+                for family in ["x-auth-request", "x-forwarded"] {
+                    for (name, value) in [
+                        ("user", id.as_str()),
+                        ("preferred-username", "ada"),
+                        ("email", "ada@example.org"),
+                        ("groups", "acme,acme:admin"),
+                    ] {
+                        assert_eq!(answer.header(&format!("{family}-{name}")), Some(value));
+                    }
+                }
+                assert_jwt(answer.header("x-huggate-assertion"));
+                assert_eq!(answer.header("x-forwarded-access-token"), Some(""));
+                assert_eq!(answer.header("cache-control"), Some("no-store"));
+                assert_eq!(answer.text(), "");
+            }
+            // HEAD is GET, to those who ask so.
+            if way != Way::Envoy {
+                let head = way.about(Ask::get("/x"), &world.address).method("HEAD");
+                let answer = ada.ask(head).await.expect(way.yes());
+                assert_eq!(answer.header("x-auth-request-preferred-username"), Some("ada"));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_there_is_nothing_to_say_for_is_said_empty() {
+    // Threats 1: the client's own header would be left otherwise.
+    for front in FRONTS {
+        let world = world(front).await;
+        for way in WAYS {
+            let mut ask = way.about(Ask::get("/public/x"), &world.address);
+            for name in IDENTITY {
+                ask = ask.with(name, "mallory").with(&name.replace('-', "_"), "mallory");
+            }
+            let answer = world.send(ask).await.expect(way.yes());
+            for name in IDENTITY {
+                assert_eq!(answer.header(name), Some(""), "{way:?} {name}");
+            }
+            for name in ["cookie", "authorization"] {
+                assert_eq!(answer.header(name), Some(""), "{way:?} {name}");
+            }
+            assert!(!format!("{answer:?}").contains("mallory"), "{answer:?}");
+        }
+        // No verified address.
+        let mut finn = world.signed_in("finn").await;
+        for way in WAYS {
+            let answer = finn.ask(way.about(Ask::get("/x"), &world.address)).await.expect(way.yes());
+            assert_eq!(answer.header("x-auth-request-preferred-username"), Some("finn"));
+            assert_eq!(answer.header("x-auth-request-email"), Some(""));
+            assert_eq!(answer.header("x-forwarded-email"), Some(""));
+        }
+        // Somebody who is known is named on a public route too.
+        let answer = finn.ask(Way::Forward.about(Ask::get("/public/x"), &world.address)).await.expect(200);
+        assert_eq!(answer.header("x-forwarded-preferred-username"), Some("finn"));
+    }
+}
+
+#[tokio::test]
+async fn configured_names_carry_it_and_the_usual_ones_are_emptied() {
+    for front in FRONTS {
+        let world = World::start(front, |gate| {
+            let headers = HeaderSettings {
+                claims: vec![(HeaderName::from_static("x-who"), Claim::PreferredUsername)],
+                access_token: true,
+            };
+            let proof = vec![HeaderName::from_static("x-proof"), HeaderName::from_static("x-other-proof")];
+            gate.allow(Rule::org("acme"))
+                .headers(headers)
+                .assertion(AssertionSettings { enabled: true, headers: proof })
+                .trusted_proxies(local())
+        })
+        .await;
+        let mut ada = world.signed_in("ada").await;
+        for way in WAYS {
+            let answer = ada.ask(way.about(Ask::get("/x"), &world.address)).await.expect(way.yes());
+            assert_eq!(answer.header("x-who"), Some("ada"));
+            assert_eq!(answer.header("x-auth-request-preferred-username"), Some("ada"));
+            assert!(answer.header("x-forwarded-access-token").unwrap().starts_with("hf_oauth_"));
+            assert_jwt(answer.header("x-proof"));
+            assert_jwt(answer.header("x-other-proof"));
+            assert_eq!(answer.header("x-forwarded-user"), Some(""));
+            assert_eq!(answer.header("x-huggate-assertion"), Some(""));
+        }
+    }
+}
+
+#[tokio::test]
+async fn nobody_but_a_trusted_proxy_is_handed_cookies_or_tokens() {
+    for front in FRONTS {
+        let world = World::start(front, |gate| {
+            let headers = HeaderSettings { access_token: true, ..HeaderSettings::default() };
+            gate.allow(Rule::org("acme")).headers(headers)
+        })
+        .await;
+        let mut ada = world.signed_in("ada").await;
+        let answer = ada.ask(Ask::get("/oauth2/auth").with("authorization", "Basic x")).await.expect(202);
+        assert_eq!(answer.header("x-auth-request-preferred-username"), Some("ada"));
+        assert_jwt(answer.header("x-huggate-assertion"));
+        for name in ["cookie", "authorization"] {
+            assert_eq!(answer.header(name), None, "{name}");
+        }
+        assert_eq!(answer.header("x-forwarded-access-token"), Some(""));
+    }
+}
+
+#[tokio::test]
+async fn the_sealed_cookie_is_replaced_and_authorization_ends_here() {
+    // Threats 1: own session cookie forwarded; threats 4: the token handed to the app.
+    for front in FRONTS {
+        let world = World::start(front, |gate| {
+            let mut api = path("/api/**");
+            api.forward_authorization = true;
+            gate.allow(Rule::org("acme")).route(api).trusted_proxies(local())
+        })
+        .await;
+        let mut ada = world.signed_in("ada").await;
+        let sealed = ada.session().unwrap();
+        ada.set_cookie("theme", "dark");
+        for way in WAYS {
+            let ask = |target: &str| way.about(Ask::get(target), &world.address);
+            let answer = ada.ask(ask("/x").with("authorization", "Bearer x").with("cookie", "a=b")).await;
+            let answer = answer.expect(way.yes());
+            let cookie = answer.header("cookie").unwrap();
+            assert!(!cookie.contains(&sealed) && !cookie.contains("attempts"), "{cookie}");
+            let pairs: Vec<_> = cookie.split("; ").map(|pair| pair.split_once('=').unwrap()).collect();
+            let names: Vec<_> = pairs.iter().map(|(name, _)| *name).collect();
+            assert_eq!(names, ["a", "huggate", "theme"]);
+            assert_eq!(pairs[1].1, answer.header("x-huggate-assertion").unwrap());
+            assert_eq!(answer.header("authorization"), Some(""));
+            // A route that forwards it gets it back, since the proxy overwrites it.
+            let answer = ada.ask(ask("/api/x").with("authorization", "Bearer x")).await.expect(way.yes());
+            assert_eq!(answer.header("authorization"), Some("Bearer x"));
+            let answer = ada.ask(ask("/api/x")).await.expect(way.yes());
+            assert_eq!(answer.header("authorization"), Some(""));
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_assertion_is_for_the_host_that_was_asked_for() {
+    for front in FRONTS {
+        let world = World::start(front, |gate| {
+            gate.allow(Rule::org("acme")).route(Route::host("docs.example.com")).trusted_proxies(local())
+        })
+        .await;
+        let mut ada = world.signed_in("ada").await;
+        for way in WAYS {
+            let mut audience = async |host: &str| {
+                let answer = ada.ask(way.about(Ask::get("/x"), host)).await.expect(way.yes());
+                let claims = answer.header("x-huggate-assertion").unwrap().split('.').nth(1).unwrap();
+                use base64::Engine;
+                let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(claims).unwrap();
+                let claims: serde_json::Value = serde_json::from_slice(&claims).unwrap();
+                claims["aud"].as_str().unwrap().to_owned()
+            };
+            assert_eq!(audience(&world.address).await, world.public_url);
+            assert_eq!(audience("docs.example.com").await, "http://docs.example.com");
+        }
+    }
+}
+
+/// The cookie lines of an answer, by whatever name they travel.
+fn lines(answer: &Answer) -> (usize, Vec<String>) {
+    let extra: Vec<String> = (1..=5)
+        .filter_map(|number| answer.header(&format!("x-huggate-set-cookie-{number}")).map(str::to_owned))
+        .collect();
+    (answer.cookies().len(), extra)
+}
+
+#[tokio::test]
+async fn a_session_in_use_is_renewed_and_never_in_part() {
+    for front in FRONTS {
+        let world = World::start(front, |gate| gate.allow(Rule::org("acme")).trusted_proxies(local())).await;
+        let mut ada = world.signed_in("ada").await;
+        for way in WAYS {
+            let answer = ada.ask(way.about(Ask::get("/x"), &world.address)).await.expect(way.yes());
+            assert_eq!(lines(&answer), (0, vec![]), "{way:?}: it is fresh");
+            world.advance(2 * 3600);
+            let before = ada.session().unwrap();
+            let answer = ada.ask(way.about(Ask::get("/x"), &world.address)).await.expect(way.yes());
+            assert_eq!(lines(&answer), (1, vec![]), "{way:?}");
+            assert_ne!(ada.session().unwrap(), before);
+            ada.ask(way.about(Ask::get("/x"), &world.address)).await.expect(way.yes());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_session_in_pieces_is_renewed_as_a_whole_or_not_at_all() {
+    for front in FRONTS {
+        let world = World::start(front, |gate| {
+            gate.allow(Rule::org("acme"))
+                .scope("openid profile email read-memberships")
+                .trusted_proxies(local())
+        })
+        .await;
+        let eve = world.hub.people().into_iter().find(|person| person.username == "eve").unwrap();
+        let orgs: Vec<&str> = eve.orgs.iter().map(|org| org.slug.as_str()).collect();
+        for way in WAYS {
+            let mut eve = world.browser();
+            eve.sign_in_showing("eve", &orgs).await;
+            assert!(eve.cookie("huggate-1").is_some(), "the session is not in chunks");
+            world.advance(2 * 3600);
+            let before = (eve.session(), eve.cookie("huggate-1").map(str::to_owned));
+            let answer = eve.ask(way.about(Ask::get("/x"), &world.address)).await.expect(way.yes());
+            let (several, pieces) = lines(&answer);
+            if way == Way::Nginx {
+                // nginx passes on one `Set-Cookie`; so there is none, and the pieces
+                // have a name each.
+                assert_eq!((several, &eve.session()), (0, &before.0));
+                assert!(pieces.len() > 1, "{answer:?}");
+                for line in pieces {
+                    let (name, value) = line.split(';').next().unwrap().split_once('=').unwrap();
+                    eve.set_cookie(name, value);
+                }
+            } else {
+                assert!(several > 1 && pieces.is_empty(), "{answer:?}");
+            }
+            assert_ne!(eve.session(), before.0);
+            assert_ne!(eve.cookie("huggate-1").map(str::to_owned), before.1);
+            eve.ask(way.about(Ask::get("/x"), &world.address)).await.expect(way.yes());
+        }
+    }
+}
