@@ -30,6 +30,8 @@ pub struct Behaviour {
     pub token_type: Option<String>,
     /// Changes the token endpoint's answer.
     pub edit_token: Option<Edit>,
+    /// Changes the claims of an access token before it is signed.
+    pub edit_access_token: Option<Edit>,
     /// The status of `invalid_client`: 401 unless set (the real one is unknown).
     pub invalid_client_status: u16,
     /// Userinfo names another person: this `sub`.
@@ -79,6 +81,7 @@ impl Default for Behaviour {
             no_refresh_token: false,
             token_type: None,
             edit_token: None,
+            edit_access_token: None,
             invalid_client_status: 401,
             userinfo_sub: None,
             no_orgs: false,
@@ -150,6 +153,9 @@ pub enum Fault {
     Hang,
     /// This status with a short JSON body; 429 has the rate-limit headers.
     Status(u16),
+    /// 429 with `Retry-After` in so many seconds, and without the headers of a
+    /// limit: from something in front of the provider.
+    RetryAfter(u64),
     /// The right answer, cut off in the middle.
     Truncated,
     /// 200 and a page of HTML.

@@ -169,6 +169,13 @@ impl Hub {
         self.shared.state().person_named(username).map(|person| person.token.clone())
     }
 
+    /// A token that a client got for a person, as at the end of a sign-in: with
+    /// every scope that it may ask for, and the organisations of [`Hub::consent`].
+    #[must_use]
+    pub fn oauth_token(&self, username: &str, client_id: &str) -> Option<String> {
+        token::hand_out(&self.shared, username, client_id)
+    }
+
     /// Everybody, as they are now.
     #[must_use]
     pub fn people(&self) -> Vec<Person> {

@@ -10,7 +10,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::DefaultBodyLimit;
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE,
-    LOCATION,
+    LOCATION, RETRY_AFTER,
 };
 use axum::http::{HeaderValue, Method, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -147,6 +147,10 @@ async fn answer(
             std::future::pending().await
         }
         Some(Fault::Status(status)) => broken(hub, status),
+        Some(Fault::RetryAfter(seconds)) => {
+            let headers = [(RETRY_AFTER, seconds.to_string())];
+            (StatusCode::TOO_MANY_REQUESTS, headers, "slow down").into_response()
+        }
         Some(Fault::NotJson) => axum::response::Html("<!doctype html><title>Oops</title>").into_response(),
         Some(Fault::Huge(size)) => {
             ([(CONTENT_TYPE, "application/json")], Body::new(Flood::new(size))).into_response()

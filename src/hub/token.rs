@@ -8,7 +8,7 @@ use axum::http::header::{AUTHORIZATION, CACHE_CONTROL};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::json;
+use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use super::behaviour::Behaviour;
@@ -17,7 +17,7 @@ use super::device;
 use super::fields::{self, Fields};
 use super::id_token;
 use super::jwt;
-use super::object::{Object, set};
+use super::object::{Object, object, set};
 use super::random;
 use super::refusal::Refusal;
 use super::state::{Grant, Inner, Shared};
@@ -216,6 +216,25 @@ fn issue(hub: &Inner, mut grant: Grant, nonce: Option<String>, refresh: bool) ->
     object
 }
 
+/// An access token for a person, without a sign-in.
+pub(super) fn hand_out(hub: &Inner, username: &str, client: &str) -> Option<String> {
+    let now = hub.now();
+    let grant = {
+        let state = hub.state();
+        let client = state.clients.get(client)?;
+        Grant {
+            person: state.person_named(username)?.id.clone(),
+            client: client.id.clone(),
+            scopes: client.scopes.clone(),
+            auth_time: now,
+            expires: now + client.token_lifetime,
+        }
+    };
+    let token = access_token(hub, &grant);
+    hub.state().access_tokens.put(token.clone(), grant.expires, grant);
+    Some(token)
+}
+
 /// A fresh refresh token, unless there shall be none.
 fn refresh_token(behaviour: &Behaviour, wanted: bool) -> Option<String> {
     (wanted && !behaviour.no_refresh_token).then(|| format!("hf_oauth__refresh_{}", random::alphanumeric(34)))
@@ -224,10 +243,14 @@ fn refresh_token(behaviour: &Behaviour, wanted: bool) -> Option<String> {
 /// `hf_oauth_` and a JWT in the shape of the real one (card, section 4): the
 /// audience is the hub, not the client.
 fn access_token(hub: &Inner, grant: &Grant) -> String {
-    let claims = json!({
+    let mut claims = object(json!({
         "iss": hub.issuer, "aud": hub.issuer, "sub": grant.person, "client_id": grant.client,
         "scope": grant.scopes, "iat": hub.now(), "exp": grant.expires,
         "jti": random::uuid(), "sessionId": random::hex(&random::fill::<12>()),
-    });
-    format!("hf_oauth_{}", hub.state().keys.access_token(&claims))
+    }));
+    let state = hub.state();
+    if let Some(edit) = &state.behaviour.edit_access_token {
+        edit.apply(&mut claims);
+    }
+    format!("hf_oauth_{}", state.keys.access_token(&Value::Object(claims)))
 }
