@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use reqwest::redirect::Policy;
 use serde::de::DeserializeOwned;
 use url::Url;
+
+use crate::keys::Hidden;
 
 /// The longest answer that is read. A userinfo of 300 organisations takes about
 /// 150 kB.
@@ -141,6 +143,13 @@ impl HttpClient {
         }
         Ok(Answer { endpoint, status, body })
     }
+}
+
+/// `Authorization` for a token (RFC 6750, section 2.1), if it can stand in a header.
+pub(super) fn bearer(token: &Hidden) -> Option<HeaderValue> {
+    let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose())).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 /// Where a question went, for messages: without a query, which may hold secrets.

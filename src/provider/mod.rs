@@ -4,6 +4,7 @@
 //! gate starts while the provider is down and signs people in once it is back.
 
 mod discovery;
+mod fields;
 mod http_client;
 mod id_token;
 mod jwks;

@@ -5,20 +5,10 @@ use http::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
 use serde::Deserialize;
 
 use super::discovery::Metadata;
-use super::http_client::{FetchError, HttpClient};
-use crate::identity::{Email, Org, Person, ResourceGroup, Role, Standing};
+use super::fields::{self, MAX_ORGS, Membership, display_name, email, identifier};
+use super::http_client::{FetchError, HttpClient, bearer};
+use crate::identity::{Org, Person};
 use crate::keys::{Hidden, equal};
-
-/// How many organisations are looked at.
-const MAX_ORGS: usize = 2_000;
-/// How many resource groups of one organisation are looked at.
-const MAX_GROUPS: usize = 500;
-/// The longest identifier (id, username, slug, role) that is taken, in bytes.
-const MAX_IDENTIFIER: usize = 128;
-/// A display name is cut to so many characters.
-const MAX_NAME: usize = 200;
-/// RFC 5321, section 4.5.3.1.3, and the angle brackets.
-const MAX_EMAIL: usize = 254;
 
 /// Unknown members are passed over: the provider adds some now and then.
 #[derive(Deserialize)]
@@ -39,15 +29,8 @@ struct Document {
 struct OrgDocument {
     sub: String,
     preferred_username: Option<String>,
-    /// Only if the person granted the app access to the organisation.
-    #[serde(rename = "roleInOrg")]
-    role_in_org: Option<String>,
-    #[serde(rename = "securityRestrictions")]
-    security_restrictions: Option<Vec<serde_json::Value>>,
-    #[serde(rename = "pendingSSO")]
-    pending_sso: Option<bool>,
-    #[serde(rename = "missingMFA")]
-    missing_mfa: Option<bool>,
+    #[serde(flatten)]
+    membership: Membership,
     #[serde(rename = "resourceGroups")]
     resource_groups: Option<Vec<GroupDocument>>,
 }
@@ -77,9 +60,7 @@ pub(super) async fn ask(
     access_token: &Hidden,
     subject: &str,
 ) -> Result<Person, UserinfoError> {
-    let mut bearer = HeaderValue::try_from(format!("Bearer {}", access_token.expose()))
-        .map_err(|_| UserinfoError::Unusable("token"))?;
-    bearer.set_sensitive(true);
+    let bearer = bearer(access_token).ok_or(UserinfoError::Unusable("token"))?;
     let headers = HeaderMap::from_iter([
         (ACCEPT, HeaderValue::from_static("application/json")),
         (AUTHORIZATION, bearer),
@@ -106,10 +87,7 @@ fn read(document: Document) -> Result<Person, UserinfoError> {
         username,
         name: document.name.as_deref().and_then(display_name),
         email: document.email.and_then(|address| email(address, document.email_verified)),
-        picture: document
-            .picture
-            .filter(|url| url.starts_with("https://") && url.len() <= 512)
-            .map(Into::into),
+        picture: document.picture.and_then(fields::picture),
         pro: document.is_pro.unwrap_or(false),
         orgs: document.orgs.unwrap_or_default().into_iter().take(MAX_ORGS).filter_map(org).collect(),
         orgs_known,
@@ -119,59 +97,20 @@ fn read(document: Document) -> Result<Person, UserinfoError> {
 
 /// An organisation; one without an id or a slug is none.
 fn org(document: OrgDocument) -> Option<Org> {
-    let restricted = document.security_restrictions.is_some_and(|list| !list.is_empty())
-        || document.pending_sso == Some(true)
-        || document.missing_mfa == Some(true);
-    let standing = match document.role_in_org {
-        _ if restricted => Standing::Restricted,
-        None => Standing::NotGranted,
-        Some(role) => Standing::Member(Role::parse(&identifier(role)?)),
-    };
+    let groups = document.resource_groups.unwrap_or_default().into_iter();
     Some(Org {
+        standing: document.membership.standing()?,
         id: identifier(document.sub)?,
         slug: identifier(document.preferred_username?)?,
-        standing,
-        resource_groups: document
-            .resource_groups
-            .unwrap_or_default()
-            .into_iter()
-            .take(MAX_GROUPS)
-            .filter_map(|group| {
-                Some(ResourceGroup {
-                    id: identifier(group.sub)?,
-                    name: identifier(group.name?)?,
-                    role: Role::parse(&identifier(group.role?)?),
-                })
-            })
-            .collect(),
+        resource_groups: fields::resource_groups(groups.map(|group| (group.sub, group.name, group.role))),
     })
-}
-
-fn identifier(text: String) -> Option<Box<str>> {
-    let sound = !text.is_empty() && text.len() <= MAX_IDENTIFIER && !text.chars().any(char::is_control);
-    sound.then(|| text.into())
-}
-
-fn display_name(text: &str) -> Option<Box<str>> {
-    let name: String = text.chars().filter(|character| !character.is_control()).take(MAX_NAME).collect();
-    let name = name.trim();
-    (!name.is_empty()).then(|| name.into())
-}
-
-/// One `@`, something on both sides, nothing that could split a header.
-fn email(address: String, verified: Option<bool>) -> Option<Email> {
-    let (local, domain) = address.split_once('@')?;
-    let sound = !local.is_empty()
-        && !domain.is_empty()
-        && !domain.contains('@')
-        && address.len() <= MAX_EMAIL
-        && !address.chars().any(|character| character.is_control() || character.is_whitespace());
-    sound.then(|| Email { address: address.into(), verified: verified == Some(true) })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::{Role, Standing};
+    use crate::provider::fields::MAX_NAME;
 
     fn person(json: &str) -> Result<Person, UserinfoError> {
         read(serde_json::from_str(json).unwrap())
