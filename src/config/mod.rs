@@ -261,6 +261,7 @@ fn parts(root: &Table<'_>, folder: &Path, space: Option<&Space>, whom: For) -> O
             assertion,
             return_hosts,
             trusted_proxies,
+            bearer: None,
         },
         #[cfg(feature = "proxy")]
         server,

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::Gate;
+use super::bearer::BearerSettings;
 use super::policy::Access;
 use super::route::Route;
 use super::rule::Rule;
@@ -44,6 +45,7 @@ pub struct GateBuilder {
     session: SessionChanges,
     headers: HeaderSettings,
     assertion: AssertionSettings,
+    bearer: Option<BearerSettings>,
     trusted_proxies: TrustedProxies,
     return_hosts: ReturnHosts,
     clock: Clock,
@@ -166,6 +168,20 @@ impl GateBuilder {
         self
     }
 
+    /// Lets API clients come with a token: `Authorization: Bearer hf_…`. Nobody can
+    /// unless this is said.
+    ///
+    /// ```
+    /// use huggate::gate::BearerSettings;
+    ///
+    /// huggate::Gate::builder().bearer(BearerSettings::default());
+    /// ```
+    #[must_use]
+    pub fn bearer(mut self, settings: BearerSettings) -> Self {
+        self.bearer = Some(settings);
+        self
+    }
+
     /// Networks whose `X-Forwarded-*` are believed.
     #[must_use]
     pub fn trusted_proxies(mut self, networks: TrustedProxies) -> Self {
@@ -228,6 +244,7 @@ impl GateBuilder {
             routes: self.routes,
             headers: self.headers,
             assertion: self.assertion,
+            bearer: self.bearer,
             return_hosts: self.return_hosts,
             trusted_proxies: self.trusted_proxies,
         })

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use http::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 
-use super::Inner;
+use super::bearer::withhold;
 use super::policy::Grant;
+use super::{BearerUse, Inner};
 use crate::client::{Client, Peer};
 use crate::identity::headers::fold;
 use crate::identity::{Introduction, Minted, User};
@@ -39,6 +40,7 @@ impl Inner {
         if self.methods_matter {
             drop_method_overrides(&mut parts.headers);
         }
+        self.withhold_authorization(&mut parts.headers, grant);
         let Some(introduction) = grant.introduction() else {
             cookies.rewrite(&mut parts.headers, None);
             // One that a gate or layer outside of this one left is not our word.
@@ -60,6 +62,17 @@ impl Inner {
         parts.extensions.insert(introduction.user().clone());
         parts.extensions.insert(client);
         parts.extensions.insert(grant.clone());
+    }
+
+    /// Removes what the app must not see of `Authorization`: all of it where tokens
+    /// are taken, what is a token of the provider's elsewhere, nothing where the
+    /// route says so.
+    pub(super) fn withhold_authorization(&self, headers: &mut HeaderMap, grant: &Grant) {
+        let route = grant.route().and_then(|index| self.policy.routes.get(index));
+        if !route.is_some_and(|route| route.forward_authorization) {
+            let off = route.is_some_and(|route| route.bearer == BearerUse::Off);
+            withhold(headers, self.bearer.is_some() && !off);
+        }
     }
 
     /// Who they are, signed, for the app that `client` asks for.

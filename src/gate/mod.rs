@@ -1,6 +1,7 @@
 //! Decide: one of our own endpoints, pass on to the app, or refuse.
 
 mod authenticate;
+mod bearer;
 mod body;
 mod builder;
 #[cfg(feature = "config")]
@@ -28,6 +29,7 @@ use http::request::Parts;
 use http::{Request, Response};
 use http_body::Body;
 
+pub use bearer::BearerSettings;
 pub use body::GateBody;
 pub use builder::GateBuilder;
 pub use forward_auth::{Original, Unclear};
@@ -44,10 +46,12 @@ pub use settings::{BuildError, GateSettings, Unusable, default_scope};
 
 use crate::client::{Client, Kind, TrustedProxies, wants_websocket};
 use crate::clock::Clock;
+use crate::identity::Introduction;
 use crate::identity::assertion::Assertions;
 use crate::identity::headers::Spellings;
 use crate::oauth2::{Ask, Endpoint, OAuth2, Redirect};
-use authenticate::authenticate;
+use authenticate::{Caller, authenticate};
+use bearer::Bearer;
 use forward_auth::Contract;
 use path::{Readings, readings};
 use policy::{No, Policy};
@@ -76,6 +80,8 @@ pub struct Gate {
 
 struct Inner {
     oauth2: Arc<OAuth2>,
+    /// Present: tokens of API clients count.
+    bearer: Option<Bearer>,
     policy: Policy,
     spellings: Spellings,
     trusted_proxies: TrustedProxies,
@@ -94,8 +100,9 @@ struct Inner {
 
 /// What is to become of a request.
 enum Decision {
-    /// One of our endpoints, or nothing at an address of ours.
-    Ours(Option<Endpoint>),
+    /// One of our endpoints, or nothing at an address of ours; and who asks, where
+    /// the answer depends on it.
+    Ours(Option<Endpoint>, Caller),
     /// Another proxy's, which asks about it.
     Asked(Contract),
     /// The app's.
@@ -158,9 +165,10 @@ impl Gate {
             Ok(Decision::Asked(contract)) => {
                 return Ok(gate.forward_auth(contract, parts, client).await.map(GateBody::own));
             }
-            Ok(Decision::Ours(endpoint)) => {
+            Ok(Decision::Ours(endpoint, caller)) => {
                 let ask = Ask { parts: &parts, client: &client, kind };
-                return Ok(gate.oauth2.answer(endpoint, ask).await.map(GateBody::own));
+                let user = caller.introduction().map(Introduction::user);
+                return Ok(gate.oauth2.answer(endpoint, ask, user).await.map(GateBody::own));
             }
             Err(refusal) => {
                 let ask = Ask { parts: &parts, client: &client, kind };
@@ -199,8 +207,14 @@ impl Inner {
     async fn decide(self: &Arc<Self>, parts: &Parts, client: &Client) -> Result<Decision, Refusal> {
         let path = path_of(parts)?;
         if let Some(endpoint) = self.oauth2.endpoint(path) {
-            let asked = self.contract(path).map(Decision::Asked);
-            return Ok(asked.unwrap_or(Decision::Ours(endpoint)));
+            if let Some(contract) = self.contract(path) {
+                return Ok(Decision::Asked(contract));
+            }
+            let caller = match endpoint {
+                Some(Endpoint::Userinfo) => self.authenticate(&parts.headers, BearerUse::Also).await?,
+                _ => Caller::Nobody,
+            };
+            return Ok(Decision::Ours(endpoint, caller));
         }
         let question = Question { path, host: &client.host, method: &parts.method, headers: &parts.headers };
         self.judge(question).await.map(Decision::Pass)
@@ -218,12 +232,18 @@ impl Inner {
         if let Some(grant) = self.policy.preflight(route, asked) {
             return Ok(grant);
         }
-        let caller = authenticate(&self.oauth2, headers).await?;
+        let used = self.policy.routes.bearer_use(route);
+        let caller = self.authenticate(headers, used).await?;
         match self.policy.authorize(route, caller) {
             Ok(grant) => Ok(grant.watched_by(self)),
+            Err(No::Nobody) if used == BearerUse::Only => Err(Refusal::TokenNeeded),
             Err(No::Nobody) => Err(Refusal::SignIn),
             Err(No::Denied(denied)) => Err(Refusal::Forbidden(Forbidden(denied))),
         }
+    }
+
+    async fn authenticate(&self, headers: &HeaderMap, used: BearerUse) -> Result<Caller, Refusal> {
+        authenticate(&self.oauth2, self.bearer.as_ref(), used, headers).await
     }
 
     /// The route of a path, if every reading of it is decided alike.

@@ -11,6 +11,7 @@ use super::authenticate::Caller;
 use super::route::{Asked, Route, RouteAccess, Routes};
 use super::rule::{Holds, Rule};
 use crate::identity::{Introduction, Person, Standing, User};
+use crate::provider::TokenKind;
 use crate::session::Current;
 
 /// Who may enter.
@@ -53,6 +54,8 @@ pub(crate) struct Denied {
     /// An organisation that a rule asks for, and that the person did not grant
     /// to the app: slug, and its id if it is known.
     pub(crate) not_granted: Option<(String, Option<String>)>,
+    /// The kind of token they came with; `None` is a session.
+    pub(crate) token: Option<TokenKind>,
 }
 
 /// The rules of the whole gate.
@@ -79,12 +82,13 @@ impl Grant {
 
     /// Waits until this permission no longer holds: the session that it rests on is
     /// ended here or has reached its greatest age, or the provider, asked again in
-    /// due time, says what the rules refuse. For ever on a public route without a
-    /// session. An open tunnel or stream is closed then.
+    /// due time about session or token, says what the rules refuse. For ever where
+    /// nobody needed permission. An open tunnel or stream is closed then.
     pub async fn ended(&self) {
         match (&self.caller, &self.gate) {
             (Caller::Session(session), Some(gate)) => gate.until_refused(session, self.route).await,
-            (Caller::Session(_) | Caller::Nobody, _) => std::future::pending().await,
+            (Caller::Token(bearing), Some(gate)) => gate.until_token_refused(bearing, self.route).await,
+            (Caller::Session(_) | Caller::Token(_) | Caller::Nobody, _) => std::future::pending().await,
         }
     }
 
@@ -125,7 +129,8 @@ impl Policy {
         let rules = route.and_then(|index| self.routes.get(index));
         let access = rules.map_or(&RouteAccess::Inherited, |route| &route.access);
         if let Some(introduction) = caller.introduction() {
-            self.admit(rules, access, introduction.user().person())?;
+            let person = introduction.user().person();
+            self.admit(rules, access, person, caller.token()).map_err(No::Denied)?;
         } else if *access != RouteAccess::Public {
             return Err(No::Nobody);
         }
@@ -133,10 +138,15 @@ impl Policy {
     }
 
     /// Whether somebody who entered a route once may still be there.
-    pub(super) fn still_admits(&self, route: Option<usize>, person: &Person) -> bool {
+    pub(super) fn still_admits(
+        &self,
+        route: Option<usize>,
+        person: &Person,
+        token: Option<TokenKind>,
+    ) -> bool {
         let rules = route.and_then(|index| self.routes.get(index));
         let access = rules.map_or(&RouteAccess::Inherited, |route| &route.access);
-        self.admit(rules, access, person).is_ok()
+        self.admit(rules, access, person, token).is_ok()
     }
 
     /// Permission for a CORS preflight, where the route lets them pass: no rule is
@@ -147,9 +157,20 @@ impl Policy {
     }
 
     /// Whether somebody may enter.
-    fn admit(&self, route: Option<&Route>, access: &RouteAccess, person: &Person) -> Result<(), No> {
-        if let Some(denied) = self.denial(route, person) {
-            return Err(No::Denied(denied));
+    fn admit(
+        &self,
+        route: Option<&Route>,
+        access: &RouteAccess,
+        person: &Person,
+        token: Option<TokenKind>,
+    ) -> Result<(), Denied> {
+        if let Some(reason) = self.denial(route, person) {
+            return Err(Denied {
+                username: person.username.to_string(),
+                reasons: vec![reason],
+                not_granted: None,
+                token,
+            });
         }
         let access = match access {
             RouteAccess::Public => return Ok(()),
@@ -159,21 +180,20 @@ impl Policy {
         match access {
             Access::Anyone => Ok(()),
             Access::Rules(allow) if allow.iter().any(|rule| rule.holds(person) == Holds::Yes) => Ok(()),
-            Access::Rules(allow) => Err(No::Denied(explain(allow, person))),
+            Access::Rules(allow) => Err(explain(allow, person, token)),
         }
     }
 
-    /// The first `deny` that holds, or that cannot be ruled out.
-    fn denial(&self, route: Option<&Route>, person: &Person) -> Option<Denied> {
+    /// What the first `deny` says that holds, or that cannot be ruled out.
+    fn denial(&self, route: Option<&Route>, person: &Person) -> Option<String> {
         let own = route.map_or([].as_slice(), |route| route.deny.as_slice());
         let rule = self.deny.iter().chain(own).find(|rule| rule.holds(person) != Holds::No)?;
-        let reason = match rule.holds(person) {
+        Some(match rule.holds(person) {
             Holds::Unknown => {
                 format!("This place is closed to {rule:#}, and whether that is you cannot be told.")
             }
             Holds::Yes | Holds::No => format!("This place is closed to {rule:#}."),
-        };
-        Some(Denied { username: person.username.to_string(), reasons: vec![reason], not_granted: None })
+        })
     }
 
     /// Whether two routes (or none) decide alike and lead to the same place.
@@ -206,7 +226,7 @@ impl Policy {
 }
 
 /// Says who may enter, and what is in the way of this person.
-fn explain(allow: &[Rule], person: &Person) -> Denied {
+fn explain(allow: &[Rule], person: &Person, token: Option<TokenKind>) -> Denied {
     let mut reasons: Vec<String> = Vec::new();
     let mut not_granted = None;
     for rule in allow {
@@ -230,6 +250,10 @@ fn explain(allow: &[Rule], person: &Person) -> Denied {
                 Standing::NotGranted => {
                     not_granted = Some((org.slug.to_string(), Some(org.id.to_string())));
                 }
+                Standing::Restricted if token.is_some() => reasons.push(format!(
+                    "{} restricts this token or its owner's membership at the moment: its single sign-on, a second factor, its policy on tokens, or another of its security rules is not met. Open {} on Hugging Face and complete what it asks for.",
+                    org.slug, org.slug
+                )),
                 Standing::Restricted => reasons.push(format!(
                     "{} restricts your membership at the moment: its single sign-on, a second factor, or another of its security rules is not met. Open {} on Hugging Face and complete what it asks for, then sign in again.",
                     org.slug, org.slug
@@ -243,5 +267,5 @@ fn explain(allow: &[Rule], person: &Person) -> Denied {
             );
         }
     }
-    Denied { username: person.username.to_string(), reasons, not_granted }
+    Denied { username: person.username.to_string(), reasons, not_granted, token }
 }

@@ -1,6 +1,7 @@
 //! Every "no", and the one place that turns it into an answer.
 
 use bytes::Bytes;
+use http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{Response, StatusCode};
 use serde_json::json;
 
@@ -10,7 +11,10 @@ use super::policy::Denied;
 use crate::client::Kind;
 use crate::oauth2::{Ask, Unconfirmed, answer};
 use crate::pages::{self, HowToGrant, Refused};
+use crate::provider::TokenKind;
 use crate::session::StoreDown;
+
+const TOKEN_NEEDED: &str = "This address is for API clients. Send a Hugging Face token: Authorization: Bearer hf_... (huggingface.co/settings/tokens)";
 
 /// Why a request did not reach the app. It is left in the response's extensions
 /// for logs and metrics, and so is the [`Client`](crate::Client) it came from.
@@ -42,6 +46,26 @@ pub enum Refusal {
     ForwardAuth(Unclear),
     /// A proxy asks (forward auth) for a host where nobody can sign in.
     UnknownHost,
+    /// `Authorization` cannot be read, or came twice.
+    BadAuthorization(&'static str),
+    /// Nobody has sent a token, and the route is for tokens alone.
+    TokenNeeded,
+    /// The token does not count.
+    #[non_exhaustive]
+    InvalidToken {
+        /// Why.
+        why: &'static str,
+        /// Whether the route takes sessions as well.
+        session_would_do: bool,
+    },
+    /// Whether the token counts cannot be found out now.
+    #[non_exhaustive]
+    TokenUnchecked {
+        /// Why.
+        why: &'static str,
+        /// Another try may be worth it in so many seconds.
+        retry_after: u64,
+    },
 }
 
 impl From<Unconfirmed> for Refusal {
@@ -82,9 +106,15 @@ impl Refusal {
             Self::SignIn => "login_required",
             Self::Forbidden(_) => "access_denied",
             Self::CrossOrigin => "cross_origin",
-            Self::StoreUnavailable | Self::Unconfirmed { .. } => "temporarily_unavailable",
             Self::ForwardAuth(_) => "invalid_forward_auth",
             Self::UnknownHost => "unknown_host",
+            Self::StoreUnavailable | Self::Unconfirmed { .. } | Self::TokenUnchecked { .. } => {
+                "temporarily_unavailable"
+            }
+            // RFC 6750, section 3.1.
+            Self::BadAuthorization(_) => "invalid_request",
+            Self::InvalidToken { .. } => "invalid_token",
+            Self::TokenNeeded => "token_required",
         }
     }
 }
@@ -131,6 +161,18 @@ impl Inner {
                 );
                 bad_request(ask, &refusal, &cause)
             }
+            Refusal::BadAuthorization(why) => challenge(StatusCode::BAD_REQUEST, &refusal, why, None),
+            Refusal::TokenNeeded => challenge(StatusCode::UNAUTHORIZED, &refusal, TOKEN_NEEDED, None),
+            Refusal::InvalidToken { why, session_would_do } => {
+                let sign_in_url = session_would_do.then(|| self.oauth2.sign_in_url(ask));
+                challenge(StatusCode::UNAUTHORIZED, &refusal, why, sign_in_url)
+            }
+            Refusal::TokenUnchecked { why, retry_after } => {
+                let document = json!({"error": refusal.code(), "error_description": why});
+                let mut response = answer::json(StatusCode::SERVICE_UNAVAILABLE, &document);
+                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(*retry_after));
+                response
+            }
         };
         response.extensions_mut().insert(ask.client.clone());
         response.extensions_mut().insert(refusal);
@@ -152,6 +194,9 @@ impl Inner {
 
     /// Somebody is signed in, and it is not their place.
     fn forbidden(&self, ask: Ask<'_>, denied: &Denied) -> Response<Bytes> {
+        if let Some(kind) = denied.token {
+            return self.token_forbidden(denied, kind);
+        }
         let here = self.oauth2.here(ask);
         let settings_url = self.oauth2.provider.issuer().connected_applications();
         let grant = denied.not_granted.as_ref();
@@ -185,6 +230,60 @@ impl Inner {
         }
         answer::json(StatusCode::FORBIDDEN, &document)
     }
+
+    /// Somebody came with a token, and it is not their place. No consent page can be
+    /// offered for a token; it is changed where it was made.
+    fn token_forbidden(&self, denied: &Denied, kind: TokenKind) -> Response<Bytes> {
+        let issuer = self.oauth2.provider.issuer();
+        let organisation = denied.not_granted.as_ref().map(|(organisation, _)| organisation);
+        let advice = organisation.and_then(|organisation| match kind {
+            TokenKind::Access { fine_grained: true } => {
+                let url = issuer.access_tokens();
+                Some((format!("This is a fine-grained token, which may not show {organisation}. Open {url}, edit the token, and choose {organisation} under its organisation permissions."), url))
+            }
+            // Such a token shows every organisation that its owner is in.
+            TokenKind::Access { fine_grained: false } | TokenKind::App => None,
+            TokenKind::OAuth => {
+                let url = issuer.connected_applications();
+                Some((format!("The app that got this token may not have been shown {organisation}. Open {url}, disconnect that app, sign in to it again, tick {organisation} when asked, and use the new token."), url))
+            }
+        });
+        let mut description = format!("{} may not enter. {}", denied.username, denied.reasons.join(" "));
+        let mut document = json!({"error": "access_denied"});
+        if let Some(fields) = document.as_object_mut() {
+            if let Some((advice, url)) = advice {
+                description = format!("{description} {advice}");
+                fields.insert("organisation_not_granted".to_owned(), json!(organisation));
+                fields.insert("settings_url".to_owned(), json!(url));
+            }
+            fields.insert("error_description".to_owned(), json!(description));
+        }
+        answer::json(StatusCode::FORBIDDEN, &document)
+    }
+}
+
+/// No to an `Authorization` header, or for want of one: JSON for everybody, and a
+/// challenge (RFC 6750, section 3) without an error where nothing was wrong.
+fn challenge(
+    status: StatusCode,
+    refusal: &Refusal,
+    why: &'static str,
+    sign_in_url: Option<String>,
+) -> Response<Bytes> {
+    let mut document = json!({"error": refusal.code(), "error_description": why});
+    if let (Some(url), Some(fields)) = (sign_in_url, document.as_object_mut()) {
+        fields.insert("sign_in_url".to_owned(), json!(url));
+    }
+    let challenge = match refusal {
+        Refusal::TokenNeeded => "Bearer realm=\"huggate\"".to_owned(),
+        _ => format!("Bearer realm=\"huggate\", error=\"{}\", error_description=\"{why}\"", refusal.code()),
+    };
+    let mut response = answer::json(status, &document);
+    // Our own sentences have neither quotation marks nor letters past ASCII.
+    let challenge =
+        HeaderValue::try_from(challenge).unwrap_or(HeaderValue::from_static("Bearer realm=\"huggate\""));
+    response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    response
 }
 
 /// 400: a page for people, JSON for programs.

@@ -181,6 +181,11 @@ impl Routes {
         self.list.get(index)
     }
 
+    /// How tokens are taken where this route, or none, matches.
+    pub(super) fn bearer_use(&self, index: Option<usize>) -> BearerUse {
+        index.and_then(|index| self.get(index)).map_or(BearerUse::Also, |route| route.bearer)
+    }
+
     pub(super) fn list(&self) -> &[Route] {
         &self.list
     }
@@ -296,6 +301,19 @@ impl Route {
     pub(super) fn takes(&self, method: &Method) -> bool {
         let is_it = |listed: &Method| listed == method || (*listed == Method::GET && *method == Method::HEAD);
         self.methods.is_empty() || self.methods.iter().any(is_it)
+    }
+
+    /// Takes tokens of API clients in this way, where they are taken at all.
+    #[must_use]
+    pub fn bearer(self, bearer: BearerUse) -> Self {
+        Self { bearer, ..self }
+    }
+
+    /// Lets the app see the `Authorization` that requests come with. With tokens of
+    /// API clients it gets a credential that can do far more than come in here.
+    #[must_use]
+    pub fn forward_authorization(self) -> Self {
+        Self { forward_authorization: true, ..self }
     }
 
     fn is_for(&self, asked: Asked<'_>) -> bool {

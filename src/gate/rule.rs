@@ -192,6 +192,9 @@ impl Rule {
 impl Condition {
     fn holds(&self, person: &Person) -> Holds {
         match self {
+            // Names of apps are no names of accounts, and need not be unique.
+            Self::User(Name(name)) if person.is_app() => yes_if(is_id(name) && **name == *person.sub),
+            Self::Pro(_) if person.is_app() => Holds::Unknown,
             Self::User(name) => name.is(&person.sub, &person.username),
             Self::Org { org, role, group } => {
                 if !person.orgs_known {
@@ -435,6 +438,25 @@ mod tests {
             format!("{rule:#}"),
             "a listed account, with a listed e-mail address, verified, a member of acme"
         );
+    }
+
+    #[test]
+    fn an_app_is_meant_by_its_id_alone() {
+        use Holds::{No, Unknown, Yes};
+        let app = Person::of_app("62f264b9f3c90f4b65140009".into(), "ada");
+        for (rule, holds) in [
+            (Rule::user("62f264b9f3c90f4b65140009"), Yes),
+            (Rule::user("62f264b9f3c90f4b65140001"), No),
+            (Rule::user("ada"), No),
+            (Rule::user("app:ada"), No),
+            (Rule::user("APP:ada"), No),
+            (Rule::org("acme"), Unknown),
+            (Rule::email("ada@eng.example.com"), Unknown),
+            (Rule::pro(true), Unknown),
+            (Rule::pro(false), Unknown),
+        ] {
+            assert_eq!(rule.holds(&app), holds, "{rule}");
+        }
     }
 
     #[test]

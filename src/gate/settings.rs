@@ -7,8 +7,9 @@ use std::sync::atomic::AtomicBool;
 use bytes::Bytes;
 use http::header::HeaderName;
 
+use super::bearer::{Bearer, BearerSettings, Manner};
 use super::policy::{Access, Policy};
-use super::route::{Route, Routes};
+use super::route::{BearerUse, Route, Routes};
 use super::rule::Rule;
 use super::{Gate, Inner};
 use crate::client::{PublicUrl, PublicUrlError, TrustedProxies, normalized};
@@ -47,6 +48,8 @@ pub struct GateSettings {
     pub headers: HeaderSettings,
     /// The signed assertion.
     pub assertion: AssertionSettings,
+    /// Present: tokens of API clients count.
+    pub bearer: Option<BearerSettings>,
     /// Further hosts a sign-in may return to.
     pub return_hosts: ReturnHosts,
     /// Networks whose `X-Forwarded-*` are believed.
@@ -89,6 +92,9 @@ pub enum BuildError {
     /// `prefix`
     #[error("prefix {0:?} must be a plain path such as /oauth2")]
     Prefix(String),
+    /// A route is for tokens alone, and there are none.
+    #[error("the route {0} is for tokens alone, and no tokens are taken; say so with `bearer`")]
+    Bearer(String),
     /// The provider answered, and what it said cannot be used.
     #[error("the provider cannot be used: {0}")]
     Provider(String),
@@ -128,7 +134,7 @@ impl Gate {
     /// Makes a gate of typed settings, without asking the provider anything.
     ///
     /// # Errors
-    /// [`BuildError::Prefix`] or [`BuildError::Key`].
+    /// [`BuildError::Prefix`], [`BuildError::Bearer`] or [`BuildError::Key`].
     pub fn new(settings: GateSettings, clock: Clock) -> Result<Self, BuildError> {
         choose_cryptography();
         let GateSettings {
@@ -141,10 +147,16 @@ impl Gate {
             mut routes,
             headers,
             assertion,
+            bearer,
             ..
         } = settings;
         if !is_plain_prefix(&prefix) {
             return Err(BuildError::Prefix(prefix));
+        }
+        let closed = routes.iter().find(|route| bearer.is_none() && route.bearer == BearerUse::Only);
+        if let Some(route) = closed {
+            let path = route.path.as_ref().map(ToString::to_string).unwrap_or_default();
+            return Err(BuildError::Bearer(format!("{}{path}", route.host.as_deref().unwrap_or_default())));
         }
         for host in routes.iter_mut().filter_map(|route| route.host.as_mut()) {
             // As the host of a request is read, or they would never be equal.
@@ -180,34 +192,41 @@ impl Gate {
             .chain(configured.iter().cloned())
             .collect();
         let scope = provider.scope.clone();
-        let sessions =
-            Sessions::new(&session, Arc::clone(&keyring), cookies, headers, origins.len(), clock.clone());
+        let provider = Arc::new(Provider::new(provider, clock.clone()));
         let policy = Policy { access, deny, routes: Routes::new(routes) };
         let named: Vec<Rule> = policy.rules().cloned().collect();
-        let retain = move |person: &mut Person| {
+        let retain: Arc<dyn Fn(&mut Person) + Send + Sync> = Arc::new(move |person: &mut Person| {
             person.retain(
                 |org| named.iter().any(|rule| rule.names(org)),
                 |org, group| named.iter().any(|rule| rule.names_group(org, group)),
                 groups_wanted,
             );
-        };
+        });
+        let bearer = bearer.map(|settings| {
+            let manner =
+                Manner { headers: headers.clone(), audiences: origins.len(), retain: Arc::clone(&retain) };
+            Bearer::new(&settings, Arc::clone(&provider), &keyring, manner, clock.clone())
+        });
+        let sessions =
+            Sessions::new(&session, Arc::clone(&keyring), cookies, headers, origins.len(), clock.clone());
         let oauth2 = OAuth2 {
             pendings: OAuth2::pendings(keyring, &sessions),
             sessions,
-            provider: Provider::new(provider, clock.clone()),
+            provider,
             jwks: Bytes::from(assertions.jwks().to_owned()),
             public_url,
             prefix,
             scope,
             return_hosts: settings.return_hosts,
             hosts,
-            retain: Box::new(retain),
+            retain,
             draining: AtomicBool::new(false),
             clock: clock.clone(),
         };
         Ok(Self {
             inner: Arc::new(Inner {
                 oauth2: Arc::new(oauth2),
+                bearer,
                 methods_matter: policy
                     .routes
                     .list()

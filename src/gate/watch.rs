@@ -5,8 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Inner;
+use super::bearer::{Bearing, Unproven};
 use crate::session::{Current, Freshness};
 
+/// How many seconds pass after a question about a token that was not answered.
+const PAUSE: u64 = 15;
 /// No session is looked at more often, whatever is configured.
 const AT_LEAST: Duration = Duration::from_secs(1);
 
@@ -24,7 +27,7 @@ impl Inner {
             // Before anything is looked at, so that no change is missed.
             let changed = session.live().changed();
             let latest = session.latest();
-            if !self.policy.still_admits(route, latest.user().person()) {
+            if !self.policy.still_admits(route, latest.user().person(), None) {
                 return;
             }
             match self.oauth2.confirmed(latest).await {
@@ -42,6 +45,35 @@ impl Inner {
             tokio::select! {
                 () = changed => {}
                 () = tokio::time::sleep(Duration::from_secs(wait).max(AT_LEAST)) => {}
+            }
+        }
+    }
+
+    /// Waits until a token counts no more, or its owner may no longer be where
+    /// `route` leads. It is asked about as often as a session.
+    pub(super) async fn until_token_refused(&self, bearing: &Bearing, route: Option<usize>) {
+        let Some(bearer) = &self.bearer else { return };
+        let (revalidate, grace) = self.oauth2.sessions.intervals();
+        let mut answered = self.clock.now();
+        let mut wait = revalidate;
+        loop {
+            tokio::time::sleep(Duration::from_secs(wait).max(AT_LEAST)).await;
+            match bearer.again(bearing).await {
+                Ok(latest) => {
+                    let person = latest.introduction().user().person();
+                    if !self.policy.still_admits(route, person, Some(latest.kind())) {
+                        return;
+                    }
+                    answered = self.clock.now();
+                    wait = revalidate;
+                }
+                Err(Unproven::Invalid(_)) => return,
+                Err(Unproven::Unchecked { retry_after, .. }) => {
+                    if self.clock.now().saturating_sub(answered) >= revalidate.saturating_add(grace) {
+                        return;
+                    }
+                    wait = retry_after.max(PAUSE);
+                }
             }
         }
     }

@@ -11,6 +11,8 @@ use super::org::{Org, ResourceGroup};
 /// upstream three times (header, assertion, session cookie), and common app
 /// servers refuse requests with more than 16 KiB of headers in all.
 pub(crate) const GROUPS_BUDGET: usize = 3 * 1024;
+/// What stands before an app's name in place of a username.
+const APP: &str = "app:";
 
 /// What the provider said of somebody, cut to what rules and headers need.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +54,13 @@ pub struct Email {
 pub enum AuthMethod {
     /// By the session cookie.
     Session,
+    /// By a user access token (`hf_…`) in `Authorization`.
+    AccessToken,
+    /// By a token that an OAuth app got for the person (`hf_oauth_…`).
+    #[serde(rename = "oauth")]
+    OAuth,
+    /// By an app's token (`hf_app_…`): see `app_tokens`.
+    AppToken,
 }
 
 impl AuthMethod {
@@ -60,6 +69,9 @@ impl AuthMethod {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Session => "session",
+            Self::AccessToken => "access_token",
+            Self::OAuth => "oauth",
+            Self::AppToken => "app_token",
         }
     }
 }
@@ -147,6 +159,27 @@ impl User {
 }
 
 impl Person {
+    /// An app that asks in its own name. Apps may be called like people, and like
+    /// each other: no account's name has a colon in it.
+    pub(crate) fn of_app(id: Box<str>, name: &str) -> Self {
+        Self {
+            sub: id,
+            username: format!("{APP}{name}").into(),
+            name: None,
+            email: None,
+            picture: None,
+            pro: false,
+            orgs: Vec::new(),
+            orgs_known: false,
+            orgs_cut: false,
+        }
+    }
+
+    /// Whether this is an app, and so no account at all.
+    pub(crate) fn is_app(&self) -> bool {
+        self.username.starts_with(APP)
+    }
+
     pub(crate) fn verified_email(&self) -> Option<&str> {
         self.email.as_ref().filter(|email| email.verified).map(|email| &*email.address)
     }

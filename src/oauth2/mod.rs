@@ -22,7 +22,7 @@ use serde_json::json;
 
 use crate::client::{Client, Kind, PublicUrl, normalized};
 use crate::clock::Clock;
-use crate::identity::Person;
+use crate::identity::{Person, User};
 use crate::keys::Keyring;
 use crate::pages;
 use crate::provider::{AuthorizeRequest, DiscoveryError, Provider, Reachable};
@@ -50,12 +50,12 @@ pub(crate) struct OAuth2 {
     /// Hosts besides the public URL's that lead here; a sign-in that begins at
     /// one comes back to it, since its cookies go nowhere else.
     pub(crate) hosts: Vec<String>,
-    pub(crate) provider: Provider,
+    pub(crate) provider: Arc<Provider>,
     pub(crate) sessions: Sessions,
     pub(crate) pendings: Pendings,
     pub(crate) jwks: Bytes,
     /// Drops from a person what neither rules nor headers need.
-    pub(crate) retain: Box<dyn Fn(&mut Person) + Send + Sync>,
+    pub(crate) retain: Arc<dyn Fn(&mut Person) + Send + Sync>,
     pub(crate) draining: AtomicBool,
     pub(crate) clock: Clock,
 }
@@ -75,11 +75,12 @@ impl OAuth2 {
         }
     }
 
-    /// Answers one of our endpoints.
+    /// Answers one of our endpoints. `user` is who asks, if the gate found out.
     pub(crate) async fn answer(
-        self: &Arc<Self>,
+        &self,
         endpoint: Option<Endpoint>,
         ask: Ask<'_>,
+        user: Option<&User>,
     ) -> Response<Bytes> {
         let Some(endpoint) = endpoint else { return self.not_found(ask) };
         if !endpoint.takes(&ask.parts.method) {
@@ -96,7 +97,7 @@ impl OAuth2 {
                 answer::page(StatusCode::OK, pages::sign_in(&ask.client.host, &start, &self.scope))
             }
             Endpoint::SignOut => self.sign_out(ask).await,
-            Endpoint::Userinfo => self.userinfo(ask).await,
+            Endpoint::Userinfo => self.userinfo(ask, user),
             Endpoint::Jwks => self.keys(),
             Endpoint::Healthz => answer::text(StatusCode::OK, "ok\n"),
             Endpoint::Readyz => self.readyz(),
@@ -172,27 +173,21 @@ impl OAuth2 {
     }
 
     /// `userinfo`: who am I, without a token in it.
-    async fn userinfo(self: &Arc<Self>, ask: Ask<'_>) -> Response<Bytes> {
-        match self.session(&ask.parts.headers).await {
-            Ok(Some(session)) => {
-                let user = session.user();
-                answer::json(
-                    StatusCode::OK,
-                    &json!({
-                        "sub": user.id(),
-                        "preferred_username": user.username(),
-                        "name": user.name(),
-                        "email": user.email(),
-                        "picture": user.picture(),
-                        "groups": user.groups(),
-                        "groups_truncated": user.person().orgs_cut,
-                        "auth_method": user.auth_method().as_str(),
-                    }),
-                )
-            }
-            Ok(None) => self.sign_in_needed(ask),
-            Err(unconfirmed) => self.unconfirmed(ask, unconfirmed),
-        }
+    fn userinfo(&self, ask: Ask<'_>, user: Option<&User>) -> Response<Bytes> {
+        let Some(user) = user else { return self.sign_in_needed(ask) };
+        answer::json(
+            StatusCode::OK,
+            &json!({
+                "sub": user.id(),
+                "preferred_username": user.username(),
+                "name": user.name(),
+                "email": user.email(),
+                "picture": user.picture(),
+                "groups": user.groups(),
+                "groups_truncated": user.person().orgs_cut,
+                "auth_method": user.auth_method().as_str(),
+            }),
+        )
     }
 
     /// 503: it cannot be told whether the session still counts. The cookie stays.
@@ -220,19 +215,7 @@ impl OAuth2 {
 
     /// 401 for a program: what is wrong, and where a person can sign in.
     pub(crate) fn sign_in_needed(&self, ask: Ask<'_>) -> Response<Bytes> {
-        // A fetch belongs to the page it was made from; that is where to return.
-        let referer = ask.parts.headers.get(http::header::REFERER).and_then(|referer| referer.to_str().ok());
-        let return_to = referer.map_or_else(ReturnTo::root, |url| {
-            ReturnTo::parse(url, &self.public_url, &self.prefix, &ReturnHosts::default())
-        });
-        let sign_in_url = format!(
-            "{}{}/sign_in?{}",
-            self.public_url.as_str(),
-            self.prefix,
-            url::form_urlencoded::Serializer::new(String::new())
-                .append_pair("rd", return_to.as_str())
-                .finish()
-        );
+        let sign_in_url = self.sign_in_url(ask);
         let mut response = answer::json(
             StatusCode::UNAUTHORIZED,
             &json!({
@@ -245,6 +228,23 @@ impl OAuth2 {
         let challenge = HeaderValue::from_static("Bearer realm=\"huggate\"");
         response.headers_mut().insert(http::header::WWW_AUTHENTICATE, challenge);
         response
+    }
+
+    /// Where a person can sign in, for a program that a person runs.
+    pub(crate) fn sign_in_url(&self, ask: Ask<'_>) -> String {
+        // A fetch belongs to the page it was made from; that is where to return.
+        let referer = ask.parts.headers.get(http::header::REFERER).and_then(|referer| referer.to_str().ok());
+        let return_to = referer.map_or_else(ReturnTo::root, |url| {
+            ReturnTo::parse(url, &self.public_url, &self.prefix, &ReturnHosts::default())
+        });
+        format!(
+            "{}{}/sign_in?{}",
+            self.public_url.as_str(),
+            self.prefix,
+            url::form_urlencoded::Serializer::new(String::new())
+                .append_pair("rd", return_to.as_str())
+                .finish()
+        )
     }
 
     /// 401 in a frame: a page whose button opens a tab.

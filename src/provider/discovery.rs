@@ -83,6 +83,18 @@ impl Issuer {
     pub(crate) fn connected_applications(&self) -> String {
         format!("{}/settings/connected-applications", self.text)
     }
+
+    /// The provider's page where people make and change their access tokens.
+    pub(crate) fn access_tokens(&self) -> String {
+        format!("{}/settings/tokens", self.text)
+    }
+
+    /// Where the owner of a token is asked for. No metadata names it.
+    pub(super) fn whoami(&self) -> Url {
+        let mut url = self.url.clone();
+        url.set_path(&format!("{}/api/whoami-v2", self.url.path().trim_end_matches('/')));
+        url
+    }
 }
 
 /// Whether a URL's host is this machine. A name is only `localhost`: any other

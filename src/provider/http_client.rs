@@ -53,10 +53,11 @@ impl FetchError {
     }
 }
 
-/// A status and the whole body.
+/// A status, headers and the whole body.
 pub(super) struct Answer {
     pub(super) endpoint: String,
     pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
     body: Vec<u8>,
 }
 
@@ -134,6 +135,7 @@ impl HttpClient {
         };
         let mut response = request.send().await.map_err(failed)?;
         let status = response.status();
+        let headers = std::mem::take(response.headers_mut());
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if body.len() + chunk.len() > MAX_ANSWER {
@@ -141,7 +143,7 @@ impl HttpClient {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { endpoint, status, body })
+        Ok(Answer { endpoint, status, headers, body })
     }
 }
 

@@ -8,8 +8,10 @@ mod fields;
 mod http_client;
 mod id_token;
 mod jwks;
+mod rate_limit;
 mod token;
 mod userinfo;
+mod whoami;
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,8 +28,9 @@ pub use discovery::{Issuer, IssuerError};
 use http_client::{FetchError, HttpClient};
 use id_token::Expected;
 pub(crate) use id_token::IdTokenError;
-pub(crate) use token::{TokenError, cut};
+pub(crate) use token::{MAX_TOKEN, TokenError, cut};
 pub(crate) use userinfo::UserinfoError;
+pub(crate) use whoami::{Owner, TokenKind, Whoami, WhoamiError};
 
 /// The provider, and who we are to it.
 #[derive(Debug, Clone)]
@@ -124,6 +127,11 @@ impl Provider {
         &self.settings.issuer
     }
 
+    /// Our id there.
+    pub(crate) fn client_id(&self) -> &str {
+        &self.settings.client_id
+    }
+
     /// The provider's metadata: asked once, kept, and asked again when a failure
     /// is a moment old.
     pub(crate) async fn metadata(&self) -> Result<Arc<Metadata>, DiscoveryError> {
@@ -193,6 +201,12 @@ impl Provider {
         let metadata = self.metadata().await?;
         let now = self.clock.now();
         Ok(token::refresh(&self.http, &metadata, &self.settings, refresh_token, now).await?)
+    }
+
+    /// Asks whom a token of an API client belongs to. Whoever calls sees to it that
+    /// this is not asked too often: the provider limits it, by address.
+    pub(crate) async fn whoami(&self, token: &Hidden) -> Whoami {
+        whoami::ask(&self.http, &self.settings.issuer.whoami(), token).await
     }
 }
 

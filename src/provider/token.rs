@@ -18,7 +18,7 @@ use crate::keys::Hidden;
 const MAX_ID_TOKEN: usize = 16 * 1024;
 /// The longest of the tokens that a session keeps: with both of them at most, and
 /// a person with many organisations, it still fits into its cookies.
-const MAX_TOKEN: usize = 4 * 1024;
+pub(crate) const MAX_TOKEN: usize = 4 * 1024;
 
 /// RFC 6749, section 5.1.
 #[derive(Deserialize)]

@@ -46,6 +46,12 @@ impl Sessions {
         }
     }
 
+    /// After how many seconds the provider is asked again, and for how many more
+    /// its last word holds while it cannot be.
+    pub(crate) fn intervals(&self) -> (u64, u64) {
+        (self.revalidate, self.grace)
+    }
+
     /// How many seconds are left until the provider is to be asked again.
     pub(crate) fn due_in(&self, current: &Current) -> u64 {
         let age = self.clock.now().saturating_sub(current.checked());

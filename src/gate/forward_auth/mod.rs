@@ -184,8 +184,7 @@ impl Inner {
         if client.trusted {
             let token = assertion.as_ref().map(|assertion| assertion.token.as_str());
             headers.insert(COOKIE, self.cookie(&parts.headers, token));
-            let forwarded = self.forwards_authorization(grant).then(|| parts.headers.get(AUTHORIZATION));
-            let authorization = forwarded.flatten().cloned().unwrap_or(HeaderValue::from_static(""));
+            let authorization = self.authorization(&parts.headers, grant);
             headers.insert(AUTHORIZATION, authorization);
         }
         if let Some(lines) = self.renewal(grant, &parts.headers).filter(|_| !grant.has_ended()) {
@@ -210,10 +209,15 @@ impl Inner {
         line
     }
 
-    /// Whether the app gets the `Authorization` that the request came with.
-    fn forwards_authorization(&self, grant: &Grant) -> bool {
-        let route = grant.route().and_then(|index| self.policy.routes.get(index));
-        route.is_some_and(|route| route.forward_authorization)
+    /// The request's `Authorization` as far as the app may see it; one line, as a
+    /// proxy overwrites with one.
+    fn authorization(&self, request: &HeaderMap, grant: &Grant) -> HeaderValue {
+        let mut kept = HeaderMap::new();
+        for line in request.get_all(AUTHORIZATION) {
+            kept.append(AUTHORIZATION, line.clone());
+        }
+        self.withhold_authorization(&mut kept, grant);
+        kept.remove(AUTHORIZATION).unwrap_or(HeaderValue::from_static(""))
     }
 
     /// No, as whoever asks can use it.

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, SET_COOKIE};
+use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, SET_COOKIE};
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::upgrade::Upgraded;
@@ -123,16 +123,19 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
     /// What was asked, for messages.
     asked: String,
+    /// The `Authorization` it was asked with: no answer of our own may repeat it.
+    credentials: Vec<HeaderValue>,
 }
 
 /// Sends `ask` and reads the whole answer.
 pub(crate) async fn send(address: &str, ask: Ask) -> Answer {
     let asked = format!("{} {}", ask.method, ask.target);
+    let credentials: Vec<HeaderValue> = ask.headers.get_all(AUTHORIZATION).iter().cloned().collect();
     let exchange = async {
         let response = begin(address, ask).await;
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
-        Answer { status: parts.status, headers: parts.headers, body, asked: asked.clone() }
+        Answer { status: parts.status, headers: parts.headers, body, asked: asked.clone(), credentials }
     };
     tokio::time::timeout(PATIENCE, exchange).await.unwrap_or_else(|_| panic!("no answer to {asked}"))
 }
@@ -257,6 +260,14 @@ impl Answer {
         let whole = format!("{}{}", self.header("location").unwrap_or_default(), self.text());
         for secret in ["hf_oauth_", "hf_app_", JWT[0], JWT[1], CLIENT_SECRET, SECRET] {
             assert!(!whole.contains(secret), "{asked}: {secret} shows in {whole}");
+        }
+        let whole = format!("{:?} {whole}", self.headers);
+        for credentials in &self.credentials {
+            let words = String::from_utf8_lossy(credentials.as_bytes()).into_owned();
+            // Words like "Bearer" and "hf_" are in sentences.
+            for word in words.split([' ', ',', '"', ':']).filter(|word| word.len() > 7) {
+                assert!(!whole.contains(word), "{asked}: {word} shows in {whole}");
+            }
         }
         assert!(!self.text().contains("<script"), "{asked}: a script in {}", self.text());
     }

@@ -1,0 +1,83 @@
+//! How long the provider wants to be left alone: `RateLimit`
+//! (draft-ietf-httpapi-ratelimit-headers) and `Retry-After` (RFC 9110, section
+//! 10.2.3).
+
+use http::header::{HeaderMap, RETRY_AFTER};
+use http::{HeaderName, StatusCode};
+
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+/// The provider's windows are five minutes long. A pause past that would be a
+/// mistake, or somebody else's answer.
+const LONGEST: u64 = 300;
+/// How long to wait after a 429 that does not say.
+const UNSAID: u64 = 10;
+
+/// Seconds until the next question, if an answer asks for a pause. One that leaves
+/// nothing of the quota does so too: the next would be refused.
+pub(super) fn pause(status: StatusCode, headers: &HeaderMap) -> Option<u64> {
+    let lines = headers.get_all(RATE_LIMIT).iter().filter_map(|line| line.to_str().ok());
+    let used_up = lines.flat_map(|line| line.split(',')).filter_map(used_up).max();
+    let after = headers.get(RETRY_AFTER).and_then(|after| seconds(after.to_str().ok()?));
+    let pause = match status {
+        StatusCode::TOO_MANY_REQUESTS => used_up.max(after).unwrap_or(UNSAID),
+        _ => used_up?,
+    };
+    Some(pause.clamp(1, LONGEST))
+}
+
+/// `t` of a quota of which nothing remains: `"api";r=0;t=120`.
+fn used_up(item: &str) -> Option<u64> {
+    let parameter = |name: &str| {
+        let mut parameters = item.split(';').skip(1).filter_map(|parameter| parameter.trim().split_once('='));
+        parameters.find(|(key, _)| *key == name).and_then(|(_, value)| seconds(value))
+    };
+    if parameter("r")? == 0 { Some(parameter("t").unwrap_or(UNSAID)) } else { None }
+}
+
+/// A number; one that is too long for its type is a long time.
+fn seconds(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_is_as_long_as_is_said_and_bounded() {
+        for (status, pairs, expected) in [
+            (429, vec![("ratelimit", "\"api\";r=0;t=120")], Some(120)),
+            (429, vec![("ratelimit", "\"api\";r=0;t=86400")], Some(300)),
+            (429, vec![("ratelimit", "\"api\"; r=0; t=7, \"pages\";r=5;t=99")], Some(7)),
+            (429, vec![("ratelimit", "\"api\";r=0;t=7"), ("ratelimit", "\"pages\";r=0;t=9")], Some(9)),
+            (429, vec![("ratelimit", "\"api\";r=0")], Some(10)),
+            (429, vec![("retry-after", "30")], Some(30)),
+            (429, vec![("retry-after", "30"), ("ratelimit", "\"api\";r=0;t=7")], Some(30)),
+            (429, vec![("retry-after", "0")], Some(1)),
+            (429, vec![("retry-after", "99999999999999999999999")], Some(300)),
+            (429, vec![("retry-after", "Wed, 21 Oct 2026 07:28:00 GMT")], Some(10)),
+            (429, vec![("retry-after", "-5")], Some(10)),
+            (429, vec![("ratelimit", "garbage;;r==,,\"")], Some(10)),
+            (429, vec![], Some(10)),
+            (200, vec![("ratelimit", "\"api\";r=0;t=120")], Some(120)),
+            (200, vec![("ratelimit", "\"api\";r=1;t=120")], None),
+            (200, vec![("retry-after", "30")], None),
+            (503, vec![], None),
+        ] {
+            let headers = pairs
+                .iter()
+                .map(|(name, value)| (HeaderName::from_static(name), http::HeaderValue::from_static(value)));
+            let headers = headers.fold(HeaderMap::new(), |mut headers, (name, value)| {
+                headers.append(name, value);
+                headers
+            });
+            assert_eq!(
+                pause(StatusCode::from_u16(status).unwrap(), &headers),
+                expected,
+                "{status} {pairs:?}"
+            );
+        }
+    }
+}

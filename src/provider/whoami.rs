@@ -1,0 +1,327 @@
+//! Whoami: `GET /api/whoami-v2`, whom a token belongs to. For the tokens that API
+//! clients send; signing in asks userinfo.
+//!
+//! Mind the names: here `name` is the username and `fullname` what userinfo calls
+//! `name`; `id` is userinfo's `sub`.
+
+use http::StatusCode;
+use http::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
+use serde::Deserialize;
+use url::Url;
+
+use super::fields::{self, MAX_ORGS, Membership, display_name, email, identifier};
+use super::http_client::{FetchError, HttpClient, bearer};
+use super::rate_limit;
+use crate::identity::{AuthMethod, Org, Person};
+use crate::keys::Hidden;
+
+/// Unknown members are passed over: the provider adds some now and then.
+#[derive(Deserialize)]
+struct Document {
+    #[serde(rename = "type")]
+    kind: String,
+    id: Option<String>,
+    name: Option<String>,
+    fullname: Option<String>,
+    email: Option<String>,
+    #[serde(rename = "emailVerified")]
+    email_verified: Option<bool>,
+    /// May be relative to the provider.
+    #[serde(rename = "avatarUrl")]
+    avatar_url: Option<String>,
+    #[serde(rename = "isPro")]
+    is_pro: Option<bool>,
+    orgs: Option<Vec<OrgDocument>>,
+    auth: Option<Auth>,
+}
+
+#[derive(Deserialize)]
+struct OrgDocument {
+    id: String,
+    name: Option<String>,
+    #[serde(flatten)]
+    membership: Membership,
+    #[serde(rename = "resourceGroups")]
+    resource_groups: Option<Vec<GroupDocument>>,
+}
+
+#[derive(Deserialize)]
+struct GroupDocument {
+    id: String,
+    name: Option<String>,
+    role: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Auth {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(rename = "accessToken")]
+    access_token: Option<AccessToken>,
+}
+
+#[derive(Deserialize)]
+struct AccessToken {
+    role: Option<String>,
+}
+
+/// What kind of token it is, as the provider says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TokenKind {
+    /// A user access token, of whatever role.
+    Access {
+        /// Limited to what its owner ticked, organisations included.
+        fine_grained: bool,
+    },
+    /// One that an OAuth app got for a person.
+    OAuth,
+    /// An app's own, or one with which an app speaks for a person.
+    App,
+}
+
+impl TokenKind {
+    /// What the app is told of it.
+    pub(crate) fn auth_method(self) -> AuthMethod {
+        match self {
+            Self::Access { .. } => AuthMethod::AccessToken,
+            Self::OAuth => AuthMethod::OAuth,
+            Self::App => AuthMethod::AppToken,
+        }
+    }
+}
+
+/// Whom a token belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Owner {
+    pub(crate) person: Person,
+    pub(crate) kind: TokenKind,
+}
+
+/// What came of asking.
+#[derive(Debug, Clone)]
+pub(crate) struct Whoami {
+    pub(crate) owner: Result<Owner, WhoamiError>,
+    /// So many seconds must go by before the next question, whatever token that is
+    /// about: the limit is our address's.
+    pub(crate) pause: Option<u64>,
+}
+
+/// Why a token names nobody.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum WhoamiError {
+    /// The provider did not say.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    #[error("whoami has an {0} that is missing, empty, too long, or holds control characters")]
+    Unusable(&'static str),
+    /// The provider says that it is no token, or none any more.
+    #[error("the provider does not know the token")]
+    Unknown,
+    /// The token of an organisation.
+    #[error("the token belongs to an organisation")]
+    Organisation,
+    /// A type of owner or of token that this version has not heard of, or two that
+    /// do not go together.
+    #[error("the provider names a kind of token that is not known here")]
+    Kind,
+}
+
+impl WhoamiError {
+    /// Whether the provider has spoken, and the token does not count.
+    pub(crate) fn is_final(&self) -> bool {
+        match self {
+            Self::Fetch(_) | Self::Unusable(_) => false,
+            Self::Unknown | Self::Organisation | Self::Kind => true,
+        }
+    }
+}
+
+/// Asks whom `token` belongs to.
+pub(super) async fn ask(http: &HttpClient, url: &Url, token: &Hidden) -> Whoami {
+    let Some(bearer) = bearer(token) else {
+        return Whoami { owner: Err(WhoamiError::Unusable("token")), pause: None };
+    };
+    let headers = HeaderMap::from_iter([
+        (ACCEPT, HeaderValue::from_static("application/json")),
+        (AUTHORIZATION, bearer),
+    ]);
+    let answer = match http.get(url, headers).await {
+        Ok(answer) => answer,
+        Err(error) => return Whoami { owner: Err(error.into()), pause: None },
+    };
+    let pause = rate_limit::pause(answer.status, &answer.headers);
+    // 401 alone is the provider's word on the token. 403 may as well come from
+    // something in between that does not like our address.
+    let owner = if answer.status == StatusCode::UNAUTHORIZED {
+        Err(WhoamiError::Unknown)
+    } else {
+        answer
+            .ok()
+            .and_then(|answer| answer.json())
+            .map_err(Into::into)
+            .and_then(|document| read(document, url))
+    };
+    Whoami { owner, pause }
+}
+
+/// From the wire to an [`Owner`]. `base` is what relative addresses start from.
+fn read(document: Document, base: &Url) -> Result<Owner, WhoamiError> {
+    let auth = document.auth.as_ref().ok_or(WhoamiError::Kind)?;
+    let kind = match (document.kind.as_str(), auth.kind.as_str()) {
+        ("org", _) => return Err(WhoamiError::Organisation),
+        ("user", "access_token") => {
+            let role = auth.access_token.as_ref().and_then(|token| token.role.as_deref());
+            TokenKind::Access { fine_grained: role == Some("fineGrained") }
+        }
+        ("user", "oauth") => TokenKind::OAuth,
+        ("user", "app_token_as_user") | ("app", "app_token" | "app_token_as_user") => TokenKind::App,
+        _ => return Err(WhoamiError::Kind),
+    };
+    let sub = document.id.and_then(identifier).ok_or(WhoamiError::Unusable("id"))?;
+    let name = document.name.and_then(identifier).ok_or(WhoamiError::Unusable("name"))?;
+    if document.kind == "app" {
+        let person = Person::of_app(sub, &name);
+        return Ok(Owner { person, kind });
+    }
+    let orgs_known = document.orgs.is_some();
+    let person = Person {
+        sub,
+        username: name,
+        name: document.fullname.as_deref().and_then(display_name),
+        email: document.email.and_then(|address| email(address, document.email_verified)),
+        picture: document
+            .avatar_url
+            .and_then(|avatar| base.join(&avatar).ok())
+            .and_then(|url| fields::picture(url.into())),
+        pro: document.is_pro.unwrap_or(false),
+        orgs: document.orgs.unwrap_or_default().into_iter().take(MAX_ORGS).filter_map(org).collect(),
+        orgs_known,
+        orgs_cut: false,
+    };
+    Ok(Owner { person, kind })
+}
+
+/// An organisation; one without an id or a name is none.
+fn org(document: OrgDocument) -> Option<Org> {
+    let groups = document.resource_groups.unwrap_or_default().into_iter();
+    Some(Org {
+        standing: document.membership.standing()?,
+        id: identifier(document.id)?,
+        slug: identifier(document.name?)?,
+        resource_groups: fields::resource_groups(groups.map(|group| (group.id, group.name, group.role))),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::{Role, Standing};
+
+    fn owner(json: &str) -> Result<Owner, WhoamiError> {
+        let base = Url::parse("https://huggingface.co/api/whoami-v2").unwrap();
+        read(serde_json::from_str(json).unwrap(), &base)
+    }
+
+    /// An answer about Ada with this `auth` and these further members.
+    fn ada(auth: &str, more: &str) -> String {
+        format!(r#"{{"type":"user","id":"u","name":"ada","auth":{auth}{more}}}"#)
+    }
+
+    const ACCESS: &str = r#"{"type":"access_token","accessToken":{"role":"read"}}"#;
+
+    #[test]
+    fn the_names_are_whoamis_and_not_userinfos() {
+        let more = r#","fullname":"Ada Example","email":"ada@example.org","emailVerified":true,"isPro":true,
+            "avatarUrl":"/avatars/1.svg","future":{"x":1},"orgs":[
+              {"type":"org","id":"1","name":"granted","fullname":"G","roleInOrg":"admin",
+               "resourceGroups":[{"id":"g","name":"gpu","role":"read"},{"id":"h"}]},
+              {"type":"org","id":"2","name":"bare","fullname":"B"},
+              {"type":"org","id":"3","name":"restricted","roleInOrg":"read","securityRestrictions":["new"]},
+              {"type":"org","id":"4","name":"pending","roleInOrg":"read","pendingSSO":true},
+              {"type":"org","id":"5","fullname":"No name"}]"#;
+        let person = owner(&ada(ACCESS, more)).unwrap().person;
+        assert_eq!((&*person.sub, &*person.username), ("u", "ada"));
+        assert_eq!(person.name.as_deref(), Some("Ada Example"));
+        assert_eq!(person.verified_email(), Some("ada@example.org"));
+        assert_eq!(person.picture.as_deref(), Some("https://huggingface.co/avatars/1.svg"));
+        assert!(person.pro && person.orgs_known);
+        let standings: Vec<_> = person.orgs.iter().map(|org| (&*org.slug, &org.standing)).collect();
+        assert_eq!(
+            standings,
+            [
+                ("granted", &Standing::Member(Role::Admin)),
+                ("bare", &Standing::NotGranted),
+                ("restricted", &Standing::Restricted),
+                ("pending", &Standing::Restricted),
+            ]
+        );
+        assert_eq!(person.orgs[0].resource_groups.len(), 1);
+    }
+
+    #[test]
+    fn what_is_absent_lets_nobody_in() {
+        let bare = owner(&ada(ACCESS, "")).unwrap().person;
+        assert!(!bare.orgs_known && !bare.pro && bare.email.is_none() && bare.picture.is_none());
+        let unverified = owner(&ada(ACCESS, r#","email":"ada@example.org""#)).unwrap().person;
+        assert_eq!(unverified.verified_email(), None);
+        let null =
+            owner(&ada(ACCESS, r#","email":null,"emailVerified":true,"fullname":null"#)).unwrap().person;
+        assert!(null.email.is_none() && null.name.is_none());
+        for picture in ["http://huggingface.co/a.svg", "javascript:alert(1)", "//evil\u{0}", "http://["] {
+            let person =
+                owner(&ada(ACCESS, &format!(r#","avatarUrl":{picture:?}"#).replace("\\0", "\\u0000")));
+            assert_eq!(person.unwrap().person.picture.filter(|url| !url.starts_with("https://")), None);
+        }
+    }
+
+    #[test]
+    fn each_kind_of_token_is_told_apart_and_what_is_unheard_of_is_refused() {
+        let access = |fine_grained| Ok(TokenKind::Access { fine_grained });
+        for (kind, auth, expected) in [
+            ("user", r#"{"type":"access_token","accessToken":{"role":"write"}}"#, access(false)),
+            ("user", r#"{"type":"access_token","accessToken":{"role":"god"}}"#, access(false)),
+            ("user", r#"{"type":"access_token","accessToken":{"role":"new"}}"#, access(false)),
+            ("user", r#"{"type":"access_token"}"#, access(false)),
+            ("user", r#"{"type":"access_token","accessToken":{"role":"fineGrained"}}"#, access(true)),
+            ("user", r#"{"type":"oauth","expiresAt":"2026-09-21T22:13:20.000Z"}"#, Ok(TokenKind::OAuth)),
+            ("user", r#"{"type":"app_token_as_user"}"#, Ok(TokenKind::App)),
+            ("app", r#"{"type":"app_token"}"#, Ok(TokenKind::App)),
+            ("app", r#"{"type":"access_token"}"#, Err(WhoamiError::Kind)),
+            ("app", r#"{"type":"oauth"}"#, Err(WhoamiError::Kind)),
+            ("user", r#"{"type":"app_token"}"#, Err(WhoamiError::Kind)),
+            ("user", r#"{"type":"ACCESS_TOKEN"}"#, Err(WhoamiError::Kind)),
+            ("user", r#"{"type":"new"}"#, Err(WhoamiError::Kind)),
+            ("user", "null", Err(WhoamiError::Kind)),
+            ("org", r#"{"type":"access_token"}"#, Err(WhoamiError::Organisation)),
+            ("new", r#"{"type":"access_token"}"#, Err(WhoamiError::Kind)),
+        ] {
+            let json = format!(r#"{{"type":"{kind}","id":"u","name":"ada","auth":{auth}}}"#);
+            assert_eq!(owner(&json).map(|owner| owner.kind), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn an_app_is_nobody_by_name() {
+        let json = r#"{"type":"app","id":"a","name":"ada","auth":{"type":"app_token"},
+            "orgs":[{"id":"1","name":"acme","roleInOrg":"admin"}],"isPro":true,"email":"ada@example.org","emailVerified":true}"#;
+        let person = owner(json).unwrap().person;
+        assert_eq!((&*person.sub, &*person.username), ("a", "app:ada"));
+        assert!(person.is_app() && !person.orgs_known && person.orgs.is_empty());
+        assert!(!person.pro && person.email.is_none());
+    }
+
+    #[test]
+    fn an_unusable_name_or_id_is_not_the_providers_last_word() {
+        for (id, name) in [
+            (r#""""#, r#""ada""#),
+            (r#""u\r\nX-Forwarded-User: root""#, r#""ada""#),
+            (r#""u""#, r#""a\u0000""#),
+            (r#""u""#, "null"),
+            ("null", r#""ada""#),
+        ] {
+            let error =
+                owner(&format!(r#"{{"type":"user","id":{id},"name":{name},"auth":{ACCESS}}}"#)).unwrap_err();
+            assert!(!error.is_final(), "{id} {name}: {error}");
+        }
+    }
+}

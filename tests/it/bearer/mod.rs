@@ -1,0 +1,71 @@
+//! API clients: tokens in `Authorization`, over real sockets.
+
+mod asking;
+mod authorization;
+mod refusals;
+mod tokens;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use huggate::gate::{BearerSettings, BearerUse};
+use huggate::hub::Endpoint;
+use huggate::{GateBuilder, PathPattern, Route, Rule};
+use serde_json::Value;
+
+use crate::world::{Ask, Echo, Front, World};
+
+/// Members of acme may enter, with a token too.
+async fn of_acme(front: Front) -> World {
+    World::start(front, |gate| with_tokens(gate.allow(Rule::org("acme")))).await
+}
+
+/// With a route of each kind, too.
+async fn with_routes(front: Front) -> World {
+    World::start(front, |gate| {
+        with_tokens(gate.allow(Rule::org("acme")))
+            .route(route("/public/**").public())
+            .route(route("/only/**").bearer(BearerUse::Only))
+            .route(route("/off/**").bearer(BearerUse::Off))
+            .route(route("/off-public/**").public().bearer(BearerUse::Off))
+            .route(route("/forward/**").forward_authorization())
+            .route(route("/forward-public/**").public().forward_authorization())
+            .route(route("/forward-off/**").bearer(BearerUse::Off).forward_authorization())
+            .route(route("/admin/**").allow(vec![Rule::org("acme").with_role(huggate::Role::Admin)]))
+    })
+    .await
+}
+
+fn with_tokens(gate: GateBuilder) -> GateBuilder {
+    gate.bearer(BearerSettings::default())
+}
+
+fn route(path: &str) -> Route {
+    Route::path(PathPattern::parse(path).unwrap())
+}
+
+/// As curl asks.
+fn with(token: &str, target: &str) -> Ask {
+    Ask::get(target)
+        .with("user-agent", "curl/8.14.1")
+        .with("accept", "*/*")
+        .with("authorization", &format!("Bearer {token}"))
+}
+
+impl World {
+    /// Somebody's user access token.
+    fn token(&self, user: &str) -> String {
+        self.hub.token_of(user).unwrap()
+    }
+
+    /// How often the hub was asked whom a token belongs to.
+    fn questions(&self) -> u64 {
+        self.calls(Endpoint::Whoami)
+    }
+}
+
+/// The claims of the assertion that the app got.
+fn claims(echo: &Echo) -> Value {
+    let assertion = echo.header("x-huggate-assertion").unwrap();
+    let claims = assertion.split('.').nth(1).unwrap();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap()
+}

@@ -1,0 +1,179 @@
+//! What is said to a client whose token does not do.
+
+use huggate::Rule;
+use huggate::gate::BearerUse;
+use huggate::hub::{Edit, Endpoint, Fault};
+
+use super::{of_acme, route, with, with_routes, with_tokens};
+use crate::world::{Ask, CLIENT, FRONTS, JWT, Log, World};
+
+#[tokio::test]
+async fn a_bad_token_is_401_for_everybody_and_everywhere() {
+    for front in FRONTS {
+        let world = with_routes(front).await;
+        for path in ["/", "/public/x", "/only/x", "/forward/x", "/forward-public/x", "/admin/x"] {
+            for ask in [
+                Ask::get(path),
+                Ask::navigation(path),
+                Ask::navigation(path).set("sec-fetch-dest", "iframe"),
+                Ask::navigation(path).method("POST"),
+                Ask::fetch(path),
+                Ask::new("POST", path).body("{}"),
+                Ask::new("OPTIONS", path),
+                Ask::websocket(path),
+            ] {
+                let answer = world.send(ask.with("authorization", "Bearer hf_wrong")).await.expect(401);
+                let told = answer.json();
+                assert_eq!(told["error"], "invalid_token");
+                let why = told["error_description"].as_str().unwrap();
+                assert!(why.contains("does not know this token"), "{why}");
+                // RFC 6750, section 3.
+                assert_eq!(
+                    answer.header("www-authenticate"),
+                    Some(&*format!(
+                        "Bearer realm=\"huggate\", error=\"invalid_token\", error_description=\"{why}\""
+                    ))
+                );
+                assert!(answer.cookies().is_empty(), "nobody is sent to sign in");
+                let sign_in = told["sign_in_url"].as_str();
+                assert_eq!(sign_in.is_some(), !path.starts_with("/only"), "{told}");
+            }
+            let head = world.send(Ask::new("HEAD", path).with("authorization", "Bearer hf_wrong")).await;
+            assert!(head.expect(401).body.is_empty());
+        }
+        assert_eq!((world.app.calls(), world.questions()), (0, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_says_what_to_change_about_the_token() {
+    for front in FRONTS {
+        let world = World::start(front, |gate| {
+            with_tokens(gate.allow(Rule::org("acme"))).route(route("/labs").allow(vec![Rule::org("labs")]))
+        })
+        .await;
+        let hub = world.hub.issuer().to_owned();
+        let refused = async |token: &str, path: &str| {
+            let answer = world.send(with(token, path).set("accept", "text/html")).await.expect(403);
+            // A page whose buttons lead to a sign-in would be of no use here.
+            let told = answer.json();
+            assert_eq!((told["error"].as_str(), told.get("grant_url")), (Some("access_denied"), None));
+            let text = told["error_description"].as_str().unwrap().to_owned();
+            (told, text)
+        };
+        let (told, text) = refused(&world.token("dan"), "/").await;
+        assert!(text.contains("dan may not enter. It is open to a member of acme."), "{text}");
+        assert_eq!(told.get("organisation_not_granted"), None, "such a token shows all there is");
+        // Fine-grained: the organisation may not have been ticked.
+        world.hub.edit_person("ben", |ben| ben.token_role = "fineGrained".to_owned());
+        let (told, text) = refused(&world.token("ben"), "/labs").await;
+        assert_eq!(told["organisation_not_granted"], "labs");
+        assert_eq!(told["settings_url"], format!("{hub}/settings/tokens"));
+        assert!(text.contains("fine-grained") && text.contains("choose labs"), "{text}");
+        // Of an OAuth app: consent is given there.
+        let oauth = world.hub.oauth_token("ada", CLIENT).unwrap();
+        let (told, text) = refused(&oauth, "/").await;
+        assert_eq!(told["organisation_not_granted"], "acme");
+        assert_eq!(told["settings_url"], format!("{hub}/settings/connected-applications"));
+        assert!(text.contains("tick acme when asked"), "{text}");
+        // Restricted: neither of these would help.
+        let (told, text) = refused(&world.token("cleo"), "/").await;
+        assert_eq!(told.get("organisation_not_granted"), None);
+        assert!(text.contains("acme restricts this token or its owner's membership"), "{text}");
+        assert_eq!(world.app.calls(), 0);
+    }
+}
+
+#[tokio::test]
+async fn no_token_is_in_any_log_line_or_answer() {
+    // Threats 3: tokens in logs, pages, `Debug`. `World::send` looks at every answer.
+    let log = Log::start();
+    let world = with_routes(FRONTS[0]).await;
+    world.hub.consent("ada", CLIENT, &["acme"]);
+    let oauth = world.hub.oauth_token("ada", CLIENT).unwrap();
+    let refresh = format!("hf_oauth__refresh_{}", "r".repeat(34));
+    let tokens = [world.token("ada"), world.token("dan"), oauth, refresh, "hf_wrongwrong".to_owned()];
+    let faults =
+        [None, Some(Fault::Status(500)), Some(Fault::NotJson), Some(Fault::Status(429)), Some(Fault::Reset)];
+    for fault in faults {
+        world.advance(400);
+        world.behave(|hub| {
+            hub.mend(Endpoint::Whoami);
+            if let Some(fault) = fault {
+                hub.fail(Endpoint::Whoami, fault);
+            }
+        });
+        for token in &tokens {
+            world.advance(2);
+            for path in ["/", "/public/x", "/admin/x", "/oauth2/userinfo"] {
+                world.send(with(token, path)).await;
+            }
+            world
+                .send(Ask::get("/").with("authorization", &format!("Bearer {token} {token}")))
+                .await
+                .expect(400);
+        }
+    }
+    // What the hub says may quote what it was sent.
+    let quoted = tokens[0].clone();
+    world.behave(|hub| {
+        hub.mend(Endpoint::Whoami);
+        hub.edit_whoami = Some(Edit::new(move |answer| {
+            answer.insert("auth".to_owned(), quoted.clone().into());
+        }));
+    });
+    world.advance(400);
+    world.send(with(&tokens[0], "/")).await.expect(503);
+    let text = format!("{} {:?}", log.text(), world.gate);
+    assert!(text.contains("token_checked") && text.contains("could not be checked"), "nothing was recorded");
+    for token in &tokens {
+        assert!(!text.contains(token.as_str()), "{token} is in the log:\n{text}");
+    }
+    for start in ["hf_oauth_", JWT[0], JWT[1]] {
+        assert!(!text.contains(start), "{start} is in the log:\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_grant_rests_on_is_not_printed() {
+    use huggate::{Grant, User};
+    use tower::{Layer, ServiceExt};
+    let world = of_acme(FRONTS[0]).await;
+    let token = world.token("ada");
+    let look = tower::service_fn(async |request: http::Request<http_body_util::Empty<bytes::Bytes>>| {
+        let grant = request.extensions().get::<Grant>().unwrap();
+        let user = request.extensions().get::<User>().unwrap();
+        let printed = format!("{grant:?} {user:?} {:?}", request.headers());
+        let answer = http_body_util::Full::new(bytes::Bytes::from(printed));
+        Ok::<_, std::convert::Infallible>(http::Response::new(answer))
+    });
+    let request = http::Request::get("/")
+        .header("host", "a.example")
+        .header("authorization", format!("Bearer {token}"))
+        .body(http_body_util::Empty::new())
+        .unwrap();
+    let answer = world.gate.layer().layer(look).oneshot(request).await.unwrap();
+    let printed = http_body_util::BodyExt::collect(answer.into_body()).await.unwrap().to_bytes();
+    let printed = String::from_utf8(printed.to_vec()).unwrap();
+    assert!(printed.contains("Bearing") && printed.contains("ada"), "{printed}");
+    assert!(!printed.contains(&token) && !printed.contains("hf_"), "{printed}");
+}
+
+#[tokio::test]
+async fn routes_that_take_tokens_differently_are_not_alike() {
+    // A path that could be read as either must not choose how somebody is known.
+    for front in FRONTS {
+        let world = World::start(front, |gate| {
+            with_tokens(gate.allow(Rule::org("acme")))
+                .route(route("/v1/**").bearer(BearerUse::Only))
+                .route(route("/app/**").forward_authorization())
+        })
+        .await;
+        let token = world.token("ada");
+        for path in ["/x/../v1/models", "/v1/..%2fx", "//v1/x", "/app/../x", "/x/..;/app/x", "/%61pp%2fx"] {
+            let answer = world.send(with(&token, path)).await.expect(400);
+            assert_eq!(answer.json()["error"], "ambiguous_path", "{path}");
+        }
+        assert_eq!(world.app.calls(), 0);
+    }
+}
