@@ -9,7 +9,7 @@ use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use serde_json::json;
 
-use crate::client::Client;
+use crate::client::{Client, speaks_openai, wants_html};
 use crate::gate::{Gate, GateBody, Grant};
 use crate::oauth2::answer;
 use crate::pages;
@@ -64,6 +64,7 @@ struct Asked {
     host: String,
     target: http::Uri,
     page: bool,
+    speaks_openai: bool,
 }
 
 impl Asked {
@@ -71,7 +72,8 @@ impl Asked {
         Self {
             host: request.extensions().get::<Client>().map(|client| client.host.clone()).unwrap_or_default(),
             target: request.uri().clone(),
-            page: crate::client::wants_html(request.headers()),
+            page: wants_html(request.headers()),
+            speaks_openai: speaks_openai(request.headers()),
         }
     }
 
@@ -105,7 +107,8 @@ impl Asked {
         if self.page {
             return answer::page(status, page);
         }
-        answer::json(status, &json!({"error": code, "error_description": description}))
+        let response = answer::json(status, &json!({"error": code, "error_description": description}));
+        answer::in_words_of(self.speaks_openai, response)
     }
 }
 

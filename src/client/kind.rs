@@ -1,6 +1,6 @@
 //! How a client asks: as somebody who opens a page, or as a program.
 
-use http::header::{ACCEPT, HeaderMap, HeaderName, ORIGIN, REFERER, UPGRADE};
+use http::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, ORIGIN, REFERER, UPGRADE, USER_AGENT};
 use http::{Method, request::Parts};
 
 use super::PublicUrl;
@@ -51,6 +51,15 @@ impl Kind {
             (false, false) => Self::Form,
         }
     }
+}
+
+/// Whether the client is a library of OpenAI's, or one made like them: they show
+/// what is wrong only in the form that OpenAI's servers use.
+pub(crate) fn speaks_openai(headers: &HeaderMap) -> bool {
+    let agent = headers.get(USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
+    agent.starts_with(b"OpenAI/")
+        || agent.starts_with(b"AsyncOpenAI/")
+        || headers.keys().any(|name| name.as_str().starts_with("x-stainless-"))
 }
 
 /// Whether the client takes HTML as it takes a page, by name.
@@ -132,6 +141,22 @@ mod tests {
             ("GET", vec![html, ("upgrade", "WebSocket")], Kind::Program),
         ] {
             assert_eq!(kind(method, &headers), expected, "{method} {headers:?}");
+        }
+    }
+
+    #[test]
+    fn openais_libraries_are_known_by_what_they_send() {
+        for (name, value, expected) in [
+            ("user-agent", "OpenAI/Python 2.8.0", true),
+            ("user-agent", "AsyncOpenAI/Python 2.8.0", true),
+            ("user-agent", "OpenAI/JS 6.9.0", true),
+            ("x-stainless-lang", "go", true),
+            ("user-agent", "python-requests/2.32 OpenAI/x", false),
+            ("user-agent", "OpenAIish", false),
+            ("x-stainles", "go", false),
+        ] {
+            let headers = HeaderMap::from_iter([(HeaderName::from_static(name), value.parse().unwrap())]);
+            assert_eq!(speaks_openai(&headers), expected, "{name}: {value}");
         }
     }
 

@@ -5,7 +5,7 @@ mod forwarded;
 mod kind;
 mod public_url;
 
-pub(crate) use kind::{Kind, is_cross_site, is_prefetch, wants_html, wants_websocket};
+pub(crate) use kind::{Kind, is_cross_site, is_prefetch, speaks_openai, wants_html, wants_websocket};
 pub use public_url::{PublicUrl, PublicUrlError};
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};

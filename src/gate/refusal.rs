@@ -8,7 +8,7 @@ use serde_json::json;
 use super::Inner;
 use super::forward_auth::Unclear;
 use super::policy::Denied;
-use crate::client::Kind;
+use crate::client::{Kind, speaks_openai};
 use crate::oauth2::{Ask, Unconfirmed, answer};
 use crate::pages::{self, HowToGrant, Refused};
 use crate::provider::TokenKind;
@@ -174,6 +174,7 @@ impl Inner {
                 response
             }
         };
+        response = answer::in_words_of(speaks_openai(&ask.parts.headers), response);
         response.extensions_mut().insert(ask.client.clone());
         response.extensions_mut().insert(refusal);
         response

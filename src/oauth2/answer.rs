@@ -7,6 +7,7 @@ use http::header::{
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use http::{Response, StatusCode};
+use serde_json::{Value, json};
 
 use crate::pages::Page;
 
@@ -24,7 +25,7 @@ pub(crate) fn page(status: StatusCode, page: Page) -> Response<Bytes> {
 }
 
 /// A JSON document.
-pub(crate) fn json(status: StatusCode, document: &serde_json::Value) -> Response<Bytes> {
+pub(crate) fn json(status: StatusCode, document: &Value) -> Response<Bytes> {
     bare(status, Bytes::from(document.to_string()), "application/json", NO_PAGE)
 }
 
@@ -41,6 +42,35 @@ pub(crate) fn redirect(location: &str) -> Response<Bytes> {
     let location = HeaderValue::from_str(location).unwrap_or(HeaderValue::from_static("/"));
     response.headers_mut().insert(LOCATION, location);
     response
+}
+
+/// The same in the words that the client knows: a refusal in the form of OpenAI's
+/// API for those who show nothing else. Everything that the gate or the proxy says
+/// to a program passes here.
+pub(crate) fn in_words_of(speaks_openai: bool, response: Response<Bytes>) -> Response<Bytes> {
+    let status = response.status();
+    let kind = match status {
+        StatusCode::UNAUTHORIZED => "authentication_error",
+        StatusCode::FORBIDDEN => "permission_error",
+        _ if status.is_client_error() => "invalid_request_error",
+        _ if status.is_server_error() => "server_error",
+        _ => return response,
+    };
+    if !speaks_openai {
+        return response;
+    }
+    let Ok(Value::Object(mut fields)) = serde_json::from_slice(response.body()) else { return response };
+    let (Some(code), Some(message)) = (fields.remove("error"), fields.remove("error_description")) else {
+        return response;
+    };
+    // What else there was, such as an address to open, stays beside it.
+    fields.extend([
+        ("message".to_owned(), message),
+        ("type".to_owned(), kind.into()),
+        ("param".to_owned(), Value::Null),
+        ("code".to_owned(), code),
+    ]);
+    response.map(|_| Bytes::from(json!({"error": fields}).to_string()))
 }
 
 /// With these `Set-Cookie` lines.

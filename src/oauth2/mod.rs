@@ -20,7 +20,7 @@ use http::header::{ALLOW, CACHE_CONTROL, HeaderValue};
 use http::{Response, StatusCode};
 use serde_json::json;
 
-use crate::client::{Client, Kind, PublicUrl, normalized};
+use crate::client::{Client, Kind, PublicUrl, normalized, speaks_openai};
 use crate::clock::Clock;
 use crate::identity::{Person, User};
 use crate::keys::Keyring;
@@ -77,6 +77,16 @@ impl OAuth2 {
 
     /// Answers one of our endpoints. `user` is who asks, if the gate found out.
     pub(crate) async fn answer(
+        &self,
+        endpoint: Option<Endpoint>,
+        ask: Ask<'_>,
+        user: Option<&User>,
+    ) -> Response<Bytes> {
+        let response = self.endpoint_answer(endpoint, ask, user).await;
+        answer::in_words_of(speaks_openai(&ask.parts.headers), response)
+    }
+
+    async fn endpoint_answer(
         &self,
         endpoint: Option<Endpoint>,
         ask: Ask<'_>,

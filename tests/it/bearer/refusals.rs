@@ -3,9 +3,10 @@
 use huggate::Rule;
 use huggate::gate::BearerUse;
 use huggate::hub::{Edit, Endpoint, Fault};
+use serde_json::Value;
 
 use super::{of_acme, route, with, with_routes, with_tokens};
-use crate::world::{Ask, CLIENT, FRONTS, JWT, Log, World};
+use crate::world::{Answer, Ask, CLIENT, FRONTS, Front, JWT, Log, World};
 
 #[tokio::test]
 async fn a_bad_token_is_401_for_everybody_and_everywhere() {
@@ -82,6 +83,103 @@ async fn a_refusal_says_what_to_change_about_the_token() {
         assert!(text.contains("acme restricts this token or its owner's membership"), "{text}");
         assert_eq!(world.app.calls(), 0);
     }
+}
+
+/// What OpenAI's libraries read.
+#[track_caller]
+fn openai(answer: Answer, status: u16, kind: &str, code: &str) -> Value {
+    let answer = answer.expect(status);
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    let error = answer.json()["error"].clone();
+    assert_eq!((error["type"].as_str(), error["code"].as_str()), (Some(kind), Some(code)), "{error}");
+    assert!(error["param"].is_null() && error.get("error_description").is_none(), "{error}");
+    assert!(error["message"].as_str().unwrap().len() > 20, "{error}");
+    error
+}
+
+#[tokio::test]
+async fn openais_libraries_are_refused_in_their_own_words() {
+    for front in FRONTS {
+        let world = with_routes(front).await;
+        for (name, value) in [
+            ("user-agent", "OpenAI/Python 2.8.0"),
+            ("user-agent", "AsyncOpenAI/Python 2.8.0"),
+            ("x-stainless-lang", "js"),
+        ] {
+            let ask = |token: &str, path: &str| {
+                Ask::new("POST", path)
+                    .with(name, value)
+                    .with("accept", "application/json")
+                    .with("authorization", &format!("Bearer {token}"))
+                    .body("{}")
+            };
+            let error = openai(
+                world.send(ask("hf_wrong", "/v1")).await,
+                401,
+                "authentication_error",
+                "invalid_token",
+            );
+            assert!(error["message"].as_str().unwrap().contains("does not know this token"));
+            openai(world.send(ask("sk-x", "/v1")).await, 401, "authentication_error", "invalid_token");
+            openai(world.send(ask("hf_x y", "/v1")).await, 400, "invalid_request_error", "invalid_request");
+            openai(
+                world.send(ask("hf_wrong", "/oauth2/userinfo")).await,
+                401,
+                "authentication_error",
+                "invalid_token",
+            );
+            let dan = world.token("dan");
+            let error = openai(world.send(ask(&dan, "/v1")).await, 403, "permission_error", "access_denied");
+            assert!(error["message"].as_str().unwrap().contains("a member of acme"));
+            openai(
+                world.send(ask(&dan, "/public%2fx")).await,
+                400,
+                "invalid_request_error",
+                "ambiguous_path",
+            );
+            let nobody = Ask::get("/only/x").with(name, value);
+            openai(world.send(nobody).await, 401, "authentication_error", "token_required");
+            let error = openai(
+                world.send(Ask::get("/v1").with(name, value)).await,
+                401,
+                "authentication_error",
+                "login_required",
+            );
+            assert!(error["sign_in_url"].is_string());
+            world.behave(|hub| hub.fail(Endpoint::Whoami, Fault::Status(500)));
+            world.advance(1);
+            let token = format!("hf_{}{}", name.len(), value.len());
+            let answer = world.send(ask(&token, "/v1")).await;
+            assert!(answer.header("retry-after").is_some());
+            openai(answer, 503, "server_error", "temporarily_unavailable");
+            world.behave(|hub| hub.mend(Endpoint::Whoami));
+            // Who may enter gets the app's own answer.
+            world.send(ask(&world.token("ada"), "/v1")).await.expect(200).echo();
+        }
+        // Others get what they always got.
+        let plain = world.send(with("hf_wrong", "/v1")).await.expect(401).json();
+        assert_eq!(plain["error"], "invalid_token");
+    }
+}
+
+#[tokio::test]
+async fn the_proxys_own_refusals_are_in_openais_words_too() {
+    use huggate::upstream::UpstreamUrl;
+    let mut world = of_acme(Front::Proxy).await;
+    // Bound and not listened on: nobody answers there.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let nowhere = UpstreamUrl::parse(&format!("http://{}", socket.local_addr().unwrap())).unwrap();
+    let mut settings = crate::world::upstream(nowhere);
+    settings.body_bytes = Some(10);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (running, _serving) = crate::world::proxy(&world.gate, &settings, crate::world::server(), listener);
+    world.address = address;
+    let ask = || with(&world.token("ada"), "/v1").method("POST").set("user-agent", "OpenAI/Python 2.8.0");
+    openai(world.send(ask()).await, 502, "server_error", "upstream_down");
+    openai(world.send(ask().body("more than ten bytes")).await, 413, "invalid_request_error", "too_large");
+    running.stop.cancel();
 }
 
 #[tokio::test]
