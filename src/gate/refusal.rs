@@ -9,6 +9,7 @@ use super::Inner;
 use super::forward_auth::Unclear;
 use super::policy::Denied;
 use crate::client::{Kind, speaks_openai};
+use crate::identity::AuthMethod;
 use crate::oauth2::{Ask, Unconfirmed, answer};
 use crate::pages::{self, HowToGrant, Refused};
 use crate::provider::TokenKind;
@@ -86,6 +87,12 @@ impl Forbidden {
     #[must_use]
     pub fn username(&self) -> &str {
         &self.0.username
+    }
+
+    /// How they showed who they are.
+    #[must_use]
+    pub fn auth_method(&self) -> AuthMethod {
+        self.0.token.map_or(AuthMethod::Session, TokenKind::auth_method)
     }
 
     /// Who may enter, one sentence each.

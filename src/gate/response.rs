@@ -8,6 +8,7 @@ use http_body::Body;
 use super::Inner;
 use super::body::GateBody;
 use super::policy::Grant;
+use crate::identity::User;
 
 impl Inner {
     /// The app's response on its way back.
@@ -19,8 +20,11 @@ impl Inner {
     ) -> Response<GateBody<B>> {
         let (mut parts, body) = response.into_parts();
         self.guard_cookies(&mut parts.headers);
-        if grant.user().is_some() {
+        // For the log: who was answered. What the app may have left there is not our word.
+        parts.extensions.remove::<User>();
+        if let Some(user) = grant.user() {
             keep_page_out_of_history(&mut parts.headers);
+            parts.extensions.insert(user.clone());
         }
         // The person may have signed out while the app was at work.
         if let Some(lines) = renewed.filter(|_| !grant.has_ended()) {

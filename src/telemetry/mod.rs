@@ -7,6 +7,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::client::Client;
 use crate::gate::{Original, Refusal};
+use crate::identity::User;
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -63,6 +64,7 @@ impl Asked {
             Some(Refusal::Forbidden(forbidden)) => {
                 tracing::info!(
                     target: "huggate::audit", event = "refused", code = "access_denied", user = forbidden.username(),
+                    auth_method = forbidden.auth_method().as_str(),
                     %method, path, status, client = ?client, "refused",
                 );
             }
@@ -79,8 +81,11 @@ impl Asked {
                 );
             }
             None => {
+                let user = response.extensions().get::<User>();
                 tracing::debug!(
-                    target: "huggate::audit", event = "answered", %method, path, status, "answered",
+                    target: "huggate::audit", event = "answered", user = user.map(User::username),
+                    auth_method = user.map(|user| user.auth_method().as_str()),
+                    %method, path, status, "answered",
                 );
             }
         }

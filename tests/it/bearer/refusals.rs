@@ -251,6 +251,8 @@ async fn what_a_grant_rests_on_is_not_printed() {
         .body(http_body_util::Empty::new())
         .unwrap();
     let answer = world.gate.layer().layer(look).oneshot(request).await.unwrap();
+    // For whoever writes a log around the layer.
+    assert_eq!(answer.extensions().get::<User>().unwrap().auth_method().as_str(), "access_token");
     let printed = http_body_util::BodyExt::collect(answer.into_body()).await.unwrap().to_bytes();
     let printed = String::from_utf8(printed.to_vec()).unwrap();
     assert!(printed.contains("Bearing") && printed.contains("ada"), "{printed}");
@@ -273,5 +275,42 @@ async fn routes_that_take_tokens_differently_are_not_alike() {
             assert_eq!(answer.json()["error"], "ambiguous_path", "{path}");
         }
         assert_eq!(world.app.calls(), 0);
+    }
+}
+
+#[cfg(feature = "bin")]
+#[tokio::test]
+async fn the_log_says_who_was_answered_and_how_they_are_known() {
+    use huggate::telemetry::Asked;
+    use tower::{Layer, ServiceExt};
+    let world = of_acme(FRONTS[0]).await;
+    let mut ben = world.signed_in("ben").await;
+    ben.open("/").await.expect(200);
+    let app = tower::service_fn(async |_: http::Request<http_body_util::Empty<bytes::Bytes>>| {
+        Ok::<_, std::convert::Infallible>(
+            http::Response::new(http_body_util::Full::<bytes::Bytes>::default()),
+        )
+    });
+    for (name, value, line) in [
+        (
+            "authorization",
+            format!("Bearer {}", world.token("ada")),
+            r#"event="answered" user="ada" auth_method="access_token""#,
+        ),
+        ("cookie", ben.cookie_line(), r#"event="answered" user="ben" auth_method="session""#),
+        (
+            "authorization",
+            format!("Bearer {}", world.token("dan")),
+            r#"event="refused" code="access_denied" user="dan" auth_method="access_token""#,
+        ),
+        ("authorization", "Bearer hf_wrong".to_owned(), r#"event="refused" code="invalid_token""#),
+    ] {
+        let log = Log::start();
+        let request = http::Request::get("/x").header("host", "a.example").header(name, &value);
+        let request = request.body(http_body_util::Empty::new()).unwrap();
+        let asked = Asked::of(&request).unwrap();
+        asked.decided(&world.gate.layer().layer(app).oneshot(request).await.unwrap());
+        assert!(log.text().contains(line), "{line} is not in {}", log.text());
+        assert!(!log.text().contains(&value), "{}", log.text());
     }
 }
