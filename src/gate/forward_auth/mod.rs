@@ -190,7 +190,12 @@ impl Inner {
         if let Some(lines) = self.renewal(grant, &parts.headers).filter(|_| !grant.has_ended()) {
             renew(contract, headers, &lines);
         }
-        response.extensions_mut().insert(client);
+        let extensions = response.extensions_mut();
+        extensions.insert(client);
+        // For the audit line.
+        if let Some(user) = grant.user() {
+            extensions.insert(user.clone());
+        }
         response
     }
 

@@ -3,6 +3,7 @@
 mod asking;
 mod authorization;
 mod refusals;
+mod streams;
 mod tokens;
 
 use base64::Engine;
