@@ -10,6 +10,7 @@ mod pending;
 mod return_to;
 mod revalidate;
 mod sign_out;
+mod unavailable;
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,13 +27,14 @@ use crate::identity::{Person, User};
 use crate::keys::Keyring;
 use crate::pages;
 use crate::provider::{AuthorizeRequest, DiscoveryError, Provider, Reachable};
-use crate::session::{Sessions, StoreDown, find_cookie};
+use crate::session::{Sessions, find_cookie};
 
 pub(crate) use ask::{Ask, Endpoint, Redirect};
 use pending::Pendings;
 pub(crate) use return_to::ReturnTo;
 pub use return_to::{ReturnHostError, ReturnHosts};
 pub(crate) use revalidate::Unconfirmed;
+use unavailable::store_unavailable;
 
 /// How long it is remembered that a sign-in succeeded, in seconds, to notice
 /// that the browser came back without the session.
@@ -200,29 +202,6 @@ impl OAuth2 {
         )
     }
 
-    /// 503: it cannot be told whether the session still counts. The cookie stays.
-    pub(crate) fn unconfirmed(&self, ask: Ask<'_>, unconfirmed: Unconfirmed) -> Response<Bytes> {
-        let retry_after = match unconfirmed {
-            Unconfirmed::Store(down) => return store_unavailable(ask, down),
-            Unconfirmed::Provider { retry_after } => retry_after,
-        };
-        const CAUSE: &str = "Hugging Face cannot be asked at the moment whether you still may enter, and its last answer is too old";
-        let mut response = if ask.wants_page() {
-            let retry = if self.endpoint(ask.parts.uri.path()).is_some() { "/" } else { ask.target() };
-            answer::page(
-                StatusCode::SERVICE_UNAVAILABLE,
-                pages::provider_unavailable(&format!("{CAUSE}. You are still signed in."), retry),
-            )
-        } else {
-            answer::json(
-                StatusCode::SERVICE_UNAVAILABLE,
-                &json!({"error": "temporarily_unavailable", "error_description": format!("{CAUSE}. Nobody is signed out by this; try again.")}),
-            )
-        };
-        response.headers_mut().insert(http::header::RETRY_AFTER, HeaderValue::from(retry_after.max(1)));
-        response
-    }
-
     /// 401 for a program: what is wrong, and where a person can sign in.
     pub(crate) fn sign_in_needed(&self, ask: Ask<'_>) -> Response<Bytes> {
         let sign_in_url = self.sign_in_url(ask);
@@ -267,24 +246,6 @@ impl OAuth2 {
     pub(crate) fn form_not_sent(&self, ask: Ask<'_>) -> Response<Bytes> {
         let page = pages::form_not_sent(&ask.client.host, &self.start_url(&ReturnTo::root(), None));
         challenged(answer::page(StatusCode::UNAUTHORIZED, page))
-    }
-
-    /// 503: the provider cannot be asked now.
-    pub(crate) fn provider_unavailable(&self, ask: Ask<'_>, error: &DiscoveryError) -> Response<Bytes> {
-        let status =
-            if error.is_passing() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::BAD_GATEWAY };
-        let mut response = if ask.wants_page() {
-            let cause = format!("What went wrong: {error}.");
-            let retry = if self.endpoint(ask.parts.uri.path()).is_some() { "/" } else { ask.target() };
-            answer::page(status, pages::provider_unavailable(&cause, retry))
-        } else {
-            answer::json(
-                status,
-                &json!({"error": "temporarily_unavailable", "error_description": format!("Hugging Face cannot be asked: {error}.")}),
-            )
-        };
-        response.headers_mut().insert(http::header::RETRY_AFTER, HeaderValue::from_static("5"));
-        response
     }
 
     fn not_found(&self, ask: Ask<'_>) -> Response<Bytes> {
@@ -388,21 +349,6 @@ impl fmt::Debug for OAuth2 {
             .field("prefix", &self.prefix)
             .finish_non_exhaustive()
     }
-}
-
-/// 503: the session may be good, but the store cannot tell. The cookie stays.
-pub(crate) fn store_unavailable(ask: Ask<'_>, down: StoreDown) -> Response<Bytes> {
-    tracing::error!(error = %down, "a session could not be looked up");
-    let mut response = if ask.wants_page() {
-        answer::page(StatusCode::SERVICE_UNAVAILABLE, pages::internal())
-    } else {
-        answer::json(
-            StatusCode::SERVICE_UNAVAILABLE,
-            &json!({"error": "temporarily_unavailable", "error_description": "The session store does not answer. Nobody is signed out by this; try again."}),
-        )
-    };
-    response.headers_mut().insert(http::header::RETRY_AFTER, HeaderValue::from_static("5"));
-    response
 }
 
 fn challenged(mut response: Response<Bytes>) -> Response<Bytes> {
