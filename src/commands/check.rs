@@ -5,7 +5,7 @@ use std::path::Path;
 
 use huggate::clock::Clock;
 use huggate::config::{Config, Environment, Problem};
-use huggate::gate::{Access, RouteAccess};
+use huggate::gate::{Access, BearerSettings, BearerUse, RouteAccess};
 use huggate::upstream::UpstreamUrl;
 use huggate::{Gate, Route, Rule};
 
@@ -92,6 +92,9 @@ fn summary(config: &Config) -> String {
     if !gate.deny.is_empty() {
         row(&mut text, "may not", &any_of(&gate.deny));
     }
+    if let Some(bearer) = &gate.bearer {
+        row(&mut text, "tokens", &tokens(bearer));
+    }
     for (index, route) in gate.routes.iter().enumerate() {
         let upstream = config.upstream.routes.get(index).and_then(Option::as_ref);
         row(&mut text, if index == 0 { "routes" } else { "" }, &describe(route, upstream));
@@ -125,11 +128,31 @@ fn describe(route: &Route, upstream: Option<&UpstreamUrl>) -> String {
     if !route.deny.is_empty() {
         text.push_str(&format!("; not {}", any_of(&route.deny)));
     }
+    match route.bearer {
+        BearerUse::Only => text.push_str("; with a token alone"),
+        BearerUse::Off => text.push_str("; not with a token"),
+        _ => {}
+    }
+    if route.forward_authorization {
+        text.push_str("; the app gets Authorization");
+    }
     if route.preflight {
         text.push_str("; CORS preflights pass");
     }
     if let Some(upstream) = upstream {
         text.push_str(&format!("; to {upstream}"));
+    }
+    text
+}
+
+/// Which tokens of API clients count.
+fn tokens(bearer: &BearerSettings) -> String {
+    let mut text = "user access tokens, and OAuth tokens of this app".to_owned();
+    for client in &bearer.clients {
+        text.push_str(&format!(", of {client}"));
+    }
+    if bearer.app_tokens {
+        text.push_str("; tokens of apps");
     }
     text
 }
@@ -196,6 +219,22 @@ upstream = "http://127.0.0.1:5000"
         );
         assert!(matches!(checked, Checked::Fine(_)));
         assert_eq!(checked, Checked::Fine(expected));
+    }
+
+    #[tokio::test]
+    async fn which_tokens_are_taken_and_where_is_summed_up() {
+        let bearer = "[bearer]\nhub_tokens = true\nclients = [\"other\"]\napp_tokens = true\n";
+        let routes = "[[route]]\npath = \"/v1/**\"\nbearer = \"only\"\n\
+                      [[route]]\npath = \"/app/**\"\nbearer = \"off\"\nforward_authorization = true\n";
+        let (checked, _) = checked(&format!("{CONFIG}{bearer}{routes}"), false).await;
+        let Checked::Fine(text) = checked else { panic!("{checked:?}") };
+        for line in [
+            "  tokens        user access tokens, and OAuth tokens of this app, of other; tokens of apps",
+            "                /v1/**: as everywhere; with a token alone",
+            "                /app/**: as everywhere; not with a token; the app gets Authorization",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line:?} is not in {text}");
+        }
     }
 
     #[tokio::test]

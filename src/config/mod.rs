@@ -20,6 +20,7 @@
 //! assert!(problems.contains("config.toml:3: session.secret: is missing"));
 //! ```
 
+mod bearer;
 mod environment;
 mod hosts;
 mod identity;
@@ -230,7 +231,8 @@ fn parts(root: &Table<'_>, folder: &Path, space: Option<&Space>, whom: For) -> O
     let prefix = prefix(root);
     let access = access(root);
     let deny = root.table("access").field("deny").and_then(|field| rules::rules(&field)).unwrap_or_default();
-    let routes = routes::read(root, &prefix);
+    let bearer = bearer::read(root);
+    let routes = routes::read(root, &prefix, bearer.is_some());
     let session = session::read(root, folder, space, public_url.as_ref());
     let nobody = Access::Rules(Vec::new());
     let allow = access.as_ref().unwrap_or(&nobody);
@@ -261,7 +263,7 @@ fn parts(root: &Table<'_>, folder: &Path, space: Option<&Space>, whom: For) -> O
             assertion,
             return_hosts,
             trusted_proxies,
-            bearer: None,
+            bearer,
         },
         #[cfg(feature = "proxy")]
         server,

@@ -38,7 +38,7 @@ pub(super) fn read(
     Some(ProviderSettings { issuer: issuer?, client_id: client_id?, client_secret, scope: scope?, orgs })
 }
 
-fn client_id(text: &str) -> Result<String, &'static str> {
+pub(super) fn client_id(text: &str) -> Result<String, &'static str> {
     if text.is_empty() {
         return Err("is empty; the app's page at https://huggingface.co/settings/applications shows it");
     }

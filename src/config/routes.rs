@@ -4,7 +4,7 @@ use http::Method;
 use url::Url;
 
 use super::reader::{Field, Table};
-use super::rules;
+use super::{bearer, rules};
 use crate::client::normalized;
 use crate::gate::{PathPattern, Route, RouteAccess};
 
@@ -12,12 +12,12 @@ use crate::gate::{PathPattern, Route, RouteAccess};
 pub(super) type Read<'a> = (Route, Field<'a>);
 
 /// All routes, in order. A route that cannot be read is left out, which does no
-/// harm: its problem stops the start.
-pub(super) fn read<'a>(root: &Table<'a>, prefix: &str) -> Vec<Read<'a>> {
+/// harm: its problem stops the start. `tokens`: those of API clients are taken.
+pub(super) fn read<'a>(root: &Table<'a>, prefix: &str, tokens: bool) -> Vec<Read<'a>> {
     let list = root.field("route").and_then(|field| field.as_list()).unwrap_or_default();
     let mut read: Vec<Read<'a>> = Vec::new();
     for field in list {
-        let Some(route) = field.as_table().and_then(|table| route(&field, &table, prefix)) else {
+        let Some(route) = field.as_table().and_then(|table| route(&field, &table, prefix, tokens)) else {
             continue;
         };
         let earlier: Vec<&Route> = read.iter().map(|(earlier, _)| earlier).collect();
@@ -37,7 +37,7 @@ pub(super) fn read<'a>(root: &Table<'a>, prefix: &str) -> Vec<Read<'a>> {
     read
 }
 
-fn route(field: &Field<'_>, table: &Table<'_>, prefix: &str) -> Option<Route> {
+fn route(field: &Field<'_>, table: &Table<'_>, prefix: &str, tokens: bool) -> Option<Route> {
     if ["host", "path", "methods"].iter().all(|name| table.field(name).is_none()) {
         field.problem("is for every request; say for which by path, host or methods (path = \"/**\" is all)");
         return None;
@@ -50,6 +50,8 @@ fn route(field: &Field<'_>, table: &Table<'_>, prefix: &str) -> Option<Route> {
     let deny = table.field("deny").map(|field| rules::rules(&field));
     let upstream = table.field("upstream").map(|field| upstream(&field));
     let preflight = table.field("preflight").map(|field| field.flag());
+    let bearer = bearer::of_route(table, tokens);
+    let forward_authorization = table.field("forward_authorization").map(|field| field.flag());
     Some(Route {
         host: transpose(host)?,
         path: transpose(path)?,
@@ -57,8 +59,9 @@ fn route(field: &Field<'_>, table: &Table<'_>, prefix: &str) -> Option<Route> {
         access: access?,
         deny: transpose(deny)?.unwrap_or_default(),
         upstream: transpose(upstream)?,
+        bearer: bearer?,
+        forward_authorization: transpose(forward_authorization)?.unwrap_or_default(),
         preflight: transpose(preflight)?.unwrap_or_default(),
-        ..Route::unspecified()
     })
 }
 

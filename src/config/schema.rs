@@ -86,6 +86,8 @@ pub(super) const ROOT: &[Key] = &[
             rules("deny"),
             text("upstream"),
             value("preflight"),
+            text("bearer"),
+            value("forward_authorization"),
         ]),
     },
     table("upstream_tls", &[text("ca_file")]),
@@ -98,6 +100,7 @@ pub(super) const ROOT: &[Key] = &[
             Key { name: "headers", takes: Takes::Names },
         ],
     ),
+    table("bearer", &[value("hub_tokens"), value("clients"), value("app_tokens")]),
     table("timeouts", &[text("header"), text("connect"), text("response"), text("idle"), text("drain")]),
     table("limits", &[value("header_bytes"), value("body_bytes"), value("connections")]),
 ];

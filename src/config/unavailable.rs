@@ -12,7 +12,6 @@ const UNAVAILABLE: &[(&str, What)] = &[
     ("session.store", What::Start("rediss:")),
     ("session.store", What::Start("redis+")),
     ("session.store", What::Start("rediss+")),
-    ("bearer", What::Key),
     ("admin", What::Key),
     ("listen", What::Start("unix:")),
     ("upstream", What::List),

@@ -100,9 +100,9 @@ fn a_problem_names_the_variable() {
         ),
         ("HUGGATE_PREFIX", "", "HUGGATE_PREFIX: is empty; unset it, or give it a value"),
         (
-            "HUGGATE_BEARER__HUB_TOKENS",
-            "true",
-            "HUGGATE_BEARER__HUB_TOKENS: is not available in this version yet; take it out",
+            "HUGGATE_ADMIN__LISTEN",
+            "127.0.0.1:4181",
+            "HUGGATE_ADMIN__LISTEN: is not available in this version yet; take it out",
         ),
         (
             "HUGGATE_ROUTE",

@@ -1,6 +1,7 @@
 //! The configuration, from its text to settings and problems.
 
 mod access;
+mod bearer;
 mod environment;
 mod odd;
 mod problems;

@@ -197,7 +197,6 @@ fn each_mistake_about_identity_is_named() {
 #[test]
 fn what_is_not_there_yet_is_said_to_be_so() {
     for (changes, key) in [
-        ("[bearer]\nhub_tokens = true", "bearer"),
         ("[admin]\nlisten = \"127.0.0.1:4181\"", "admin"),
         ("listen = \"unix:/run/huggate\"", "listen"),
         ("listen = [\"127.0.0.1:1\", \"unix:/run/huggate\"]", "listen"),
