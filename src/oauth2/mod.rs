@@ -7,6 +7,7 @@ pub(crate) mod answer;
 mod ask;
 mod callback;
 mod pending;
+mod redirect;
 mod return_to;
 mod revalidate;
 mod sign_out;
@@ -21,7 +22,7 @@ use http::header::{ALLOW, CACHE_CONTROL, HeaderValue};
 use http::{Response, StatusCode};
 use serde_json::json;
 
-use crate::client::{Client, Kind, PublicUrl, normalized, speaks_openai};
+use crate::client::{Client, Kind, PublicUrl, speaks_openai};
 use crate::clock::Clock;
 use crate::identity::{Person, User};
 use crate::keys::Keyring;
@@ -29,8 +30,9 @@ use crate::pages;
 use crate::provider::{AuthorizeRequest, DiscoveryError, Provider, Reachable};
 use crate::session::{Sessions, find_cookie};
 
-pub(crate) use ask::{Ask, Endpoint, Redirect};
+pub(crate) use ask::{Ask, Endpoint};
 use pending::Pendings;
+pub(crate) use redirect::Redirect;
 pub(crate) use return_to::ReturnTo;
 pub use return_to::{ReturnHostError, ReturnHosts};
 pub(crate) use revalidate::Unconfirmed;
@@ -286,34 +288,11 @@ impl OAuth2 {
         })
     }
 
-    /// Where `rd` says to end, or else the proxy in front.
-    fn return_after_sign_in(&self, ask: Ask<'_>) -> ReturnTo {
-        match ask.redirect() {
-            Some(address) if ask.parameter("rd").is_none() => self.told_by_proxy(ask, address),
-            Some(_) | None => self.return_to(ask),
-        }
-    }
-
-    /// An address that a trusted proxy names. Its own host, if sign-ins end there,
-    /// needs no entry in `return_hosts`; the scheme may be what the proxy itself
-    /// was asked by, behind another one that ended TLS.
-    fn told_by_proxy(&self, ask: Ask<'_>, address: &str) -> ReturnTo {
-        let host = &ask.client.host;
-        let known = host == self.public_url.authority() || self.hosts.contains(host);
-        let local = ["https://", "http://"].iter().find_map(|scheme| {
-            let rest = address.strip_prefix(scheme)?;
-            let (authority, path) = rest.split_at(rest.find('/')?);
-            (known && normalized(authority) == *host).then_some(path)
-        });
-        ReturnTo::parse(local.unwrap_or(address), &self.public_url, &self.prefix, &self.return_hosts)
-    }
-
     /// The address of the request itself, to return to.
     pub(crate) fn here(&self, ask: Ask<'_>) -> ReturnTo {
-        if let Some(address) = ask.redirect() {
-            return self.told_by_proxy(ask, address);
-        }
-        ReturnTo::parse(ask.target(), &self.public_url, &self.prefix, &ReturnHosts::default())
+        self.told_by_proxy(ask).unwrap_or_else(|| {
+            ReturnTo::parse(ask.target(), &self.public_url, &self.prefix, &ReturnHosts::default())
+        })
     }
 
     /// A path of ours that begins a sign-in.
