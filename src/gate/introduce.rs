@@ -89,15 +89,17 @@ impl Inner {
     }
 }
 
+/// Whether a header would change the method.
+pub(super) fn is_method_override(name: &HeaderName, buffer: &mut [u8; 32]) -> bool {
+    METHOD_OVERRIDES.contains(&fold(name.as_str(), buffer))
+}
+
 /// Removes what would change the method, in every spelling that app servers fold
 /// together, as is done with identity.
 fn drop_method_overrides(headers: &mut HeaderMap) {
     let mut buffer = [0; 32];
-    let found: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| METHOD_OVERRIDES.contains(&fold(name.as_str(), &mut buffer)))
-        .cloned()
-        .collect();
+    let found: Vec<HeaderName> =
+        headers.keys().filter(|name| is_method_override(name, &mut buffer)).cloned().collect();
     for name in found {
         headers.remove(name);
     }

@@ -49,7 +49,7 @@ use crate::clock::Clock;
 use crate::identity::Introduction;
 use crate::identity::assertion::Assertions;
 use crate::identity::headers::Spellings;
-use crate::oauth2::{Ask, Endpoint, OAuth2, Redirect};
+use crate::oauth2::{Ask, Endpoint, OAuth2};
 use authenticate::{Caller, authenticate};
 use bearer::Bearer;
 use forward_auth::Contract;
@@ -148,9 +148,7 @@ impl Gate {
     {
         let gate = &self.inner;
         let (mut parts, body) = request.into_parts();
-        if gate.oauth2.endpoint(parts.uri.path()).is_some() {
-            Redirect::put_aside(&mut parts);
-        }
+        gate.put_aside(&mut parts);
         // Strip first, whatever comes of the request.
         gate.spellings.strip(&mut parts.headers);
         let Ok(client) = Client::of(&parts, &gate.trusted_proxies) else {

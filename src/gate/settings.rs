@@ -15,7 +15,7 @@ use super::{Gate, Inner};
 use crate::client::{PublicUrl, PublicUrlError, TrustedProxies, normalized};
 use crate::clock::Clock;
 use crate::identity::assertion::{Assertions, choose_cryptography};
-use crate::identity::headers::{ACCESS_TOKEN, AUTH_REQUEST, Spellings};
+use crate::identity::headers::{ACCESS_TOKEN, AUTH_REQUEST, REMOTE, Spellings};
 use crate::identity::{AssertionSettings, Claim, HeaderSettings, Person};
 use crate::keys::{Keyring, SecretError};
 use crate::oauth2::{OAuth2, ReturnHosts};
@@ -189,6 +189,7 @@ impl Gate {
             .map(|(name, _)| name.clone())
             .chain(AssertionSettings::default().headers)
             .chain([ACCESS_TOKEN])
+            .chain(REMOTE)
             .chain(configured.iter().cloned())
             .collect();
         let scope = provider.scope.clone();

@@ -38,6 +38,14 @@ pub(crate) const AUTH_REQUEST: [(HeaderName, Claim); 4] = [
     (HeaderName::from_static("x-auth-request-groups"), Claim::Groups),
 ];
 
+/// Names that others give it, which we write only where they are configured.
+pub(crate) const REMOTE: [HeaderName; 4] = [
+    HeaderName::from_static("remote-user"),
+    HeaderName::from_static("remote-name"),
+    HeaderName::from_static("remote-email"),
+    HeaderName::from_static("remote-groups"),
+];
+
 /// A fact about the signed-in person that a header can carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]

@@ -32,7 +32,7 @@ use crate::session::{Sessions, find_cookie};
 
 pub(crate) use ask::{Ask, Endpoint};
 use pending::Pendings;
-pub(crate) use redirect::Redirect;
+pub(crate) use redirect::{REDIRECT, Redirect};
 pub(crate) use return_to::ReturnTo;
 pub use return_to::{ReturnHostError, ReturnHosts};
 pub(crate) use revalidate::Unconfirmed;

@@ -8,7 +8,7 @@ use super::{Ask, OAuth2, ReturnTo};
 use crate::client::normalized;
 
 /// Its name.
-const REDIRECT: HeaderName = HeaderName::from_static("x-auth-request-redirect");
+pub(crate) const REDIRECT: HeaderName = HeaderName::from_static("x-auth-request-redirect");
 
 /// The header, put aside. It has the name of one that carries identity, and those
 /// are stripped; it counts only from trusted proxies.

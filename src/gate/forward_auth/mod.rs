@@ -18,12 +18,13 @@ use http::{Response, StatusCode};
 pub use original::{Original, Unclear};
 
 use self::original::Description;
+use super::introduce::is_method_override;
 use super::policy::Grant;
 use super::refusal::Refusal;
 use super::{Inner, Question};
 use crate::client::{Client, Kind, name_and_port};
 use crate::identity::headers::ACCESS_TOKEN;
-use crate::oauth2::{Ask, Redirect, answer};
+use crate::oauth2::{Ask, REDIRECT, Redirect, answer};
 
 /// A cookie line of several, where a proxy can pass on only one of each name. It
 /// has one of these names, and the others have the further ones.
@@ -37,6 +38,10 @@ const SET_COOKIES: [HeaderName; 5] = [
 /// What stays of a WebSocket handshake whose `Upgrade` ended at the proxy
 /// (RFC 6455, section 4.1; RFC 8441 has the version alone).
 const HANDSHAKE: [&str; 2] = ["sec-websocket-key", "sec-websocket-version"];
+
+/// A header that the proxy would let through to the app, whatever is answered.
+#[derive(Clone)]
+struct Disguised(HeaderName);
 
 /// What an asking proxy can make of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +63,24 @@ impl Inner {
             "/forward" => Some(Contract::Forward),
             "/envoy" => Some(Contract::Envoy),
             _ => name.starts_with("/envoy/").then_some(Contract::Envoy),
+        }
+    }
+
+    /// Keeps what is to be known of a request for one of our own endpoints, before
+    /// the headers that carry identity are stripped.
+    pub(super) fn put_aside(&self, parts: &mut Parts) {
+        if self.oauth2.endpoint(parts.uri.path()).is_none() {
+            return;
+        }
+        let disguised = self.contract(parts.uri.path()).and_then(|_| {
+            let strange = |name: &&HeaderName| {
+                self.spellings.covers(name) && !self.identity_names.contains(name) && *name != REDIRECT
+            };
+            parts.headers.keys().find(strange).cloned()
+        });
+        Redirect::put_aside(parts);
+        if let Some(name) = disguised {
+            parts.extensions.insert(Disguised(name));
         }
     }
 
@@ -100,6 +123,14 @@ impl Inner {
     /// Makes `parts` and `client` those of the request that is asked about.
     fn describe(&self, contract: Contract, parts: &mut Parts, client: &mut Client) -> Result<(), Unclear> {
         let routes = !self.policy.routes.list().is_empty();
+        if let Some(Disguised(name)) = parts.extensions.get() {
+            return Err(Unclear::disguised(name));
+        }
+        let mut buffer = [0; 32];
+        let overrides = |name: &&HeaderName| is_method_override(name, &mut buffer);
+        if let Some(name) = self.methods_matter.then(|| parts.headers.keys().find(overrides)).flatten() {
+            return Err(Unclear::method_override(name));
+        }
         if !client.trusted {
             // Without routes nothing depends on what was asked for.
             return if contract == Contract::Nginx && !routes {

@@ -4,9 +4,10 @@
 //! to overwrite one passes it on. So several that say the same thing must agree,
 //! and none may come twice.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use http::header::HeaderMap;
+use http::header::{HeaderMap, HeaderName};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Method, Uri};
@@ -31,7 +32,7 @@ const METADATA: [&str; 5] = [ORIGINAL_URL, ORIGINAL_URI, FORWARDED_URI, ORIGINAL
 /// Why it is not clear which request a proxy asks about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unclear {
-    header: &'static str,
+    header: Cow<'static, str>,
     problem: Problem,
 }
 
@@ -43,6 +44,8 @@ enum Problem {
     Unreadable,
     Differs(&'static str),
     OwnEndpoint,
+    Disguised,
+    MethodOverride,
 }
 
 /// The request that a proxy asked about; forward auth leaves it in the answer's
@@ -68,12 +71,22 @@ pub(super) struct Description {
 impl Unclear {
     /// The header to look at.
     #[must_use]
-    pub fn header(&self) -> &'static str {
-        self.header
+    pub fn header(&self) -> &str {
+        &self.header
     }
 
     fn new(header: &'static str, problem: Problem) -> Self {
-        Self { header, problem }
+        Self { header: Cow::Borrowed(header), problem }
+    }
+
+    /// An identity header of the client's that the answer cannot overwrite.
+    pub(super) fn disguised(header: &HeaderName) -> Self {
+        Self { header: header.to_string().into(), problem: Problem::Disguised }
+    }
+
+    /// A header by which the app may take the request for another.
+    pub(super) fn method_override(header: &HeaderName) -> Self {
+        Self { header: header.to_string().into(), problem: Problem::MethodOverride }
     }
 
     /// The first thing that is there and does not count, since whoever asks is no
@@ -117,7 +130,7 @@ impl Unclear {
 
 impl fmt::Display for Unclear {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let header = self.header;
+        let header = &self.header;
         match self.problem {
             Problem::Missing => write!(f, "{header} is missing"),
             Problem::Untrusted => {
@@ -130,6 +143,10 @@ impl fmt::Display for Unclear {
                 f,
                 "{header} names one of the gate's own endpoints, which go to the gate itself and are not asked about"
             ),
+            Problem::Disguised => {
+                write!(f, "{header} claims an identity in a spelling that the answer does not overwrite")
+            }
+            Problem::MethodOverride => write!(f, "{header} would change the method after it was judged"),
         }
     }
 }

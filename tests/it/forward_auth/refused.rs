@@ -114,6 +114,37 @@ async fn garbage_is_nobody_and_no_header_opens_a_route() {
 }
 
 #[tokio::test]
+async fn an_identity_in_a_spelling_that_is_not_overwritten_is_refused() {
+    // Threats 1: oauth2-proxy CVE-2025-64484, Traefik CVE-2026-88011. The proxy lets
+    // it through to the app, and app servers fold it with ours.
+    for front in FRONTS {
+        let world = world(front).await;
+        let mut ada = world.signed_in("ada").await;
+        for name in [
+            "x_forwarded_user",
+            "x-forwarded_user",
+            "x.forwarded.user",
+            "xforwardedemail",
+            "x-forwarded-groups-",
+            "x_auth_request_user",
+            "x-auth-request-access-token",
+            "x_huggate_assertion",
+            "x-huggate-set-cookie-1",
+            "remote_user",
+            "x_auth_request_redirect",
+        ] {
+            for way in WAYS {
+                for target in ["/x", "/public/x"] {
+                    let ask = way.about(Ask::get(target), &world.address).with(name, "mallory");
+                    let said = ada.ask(ask).await.expect(way.no(400)).json()["error_description"].to_string();
+                    assert!(said.contains(name), "{said}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_websocket_that_another_sites_page_asks_for_is_refused() {
     // Traefik and nginx do not pass `Upgrade` on to us; the rest of the handshake
     // tells what it is.
