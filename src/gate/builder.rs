@@ -217,7 +217,7 @@ impl GateBuilder {
         Ok(gate)
     }
 
-    fn settings(self) -> Result<GateSettings, BuildError> {
+    pub(super) fn settings(self) -> Result<GateSettings, BuildError> {
         let url = self.public_url.ok_or(BuildError::Missing("public_url"))?;
         let public_url = PublicUrl::parse(&url).map_err(|error| BuildError::PublicUrl(url, error))?;
         let issuer = self.issuer.unwrap_or_else(|| "https://huggingface.co".to_owned());

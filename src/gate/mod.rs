@@ -6,17 +6,22 @@ mod body;
 mod builder;
 #[cfg(feature = "config")]
 mod coverage;
+mod explain;
+mod finding;
 mod forward_auth;
+mod inquiry;
 mod introduce;
 mod layer;
 mod path;
 mod policy;
 mod preflight;
+mod reason;
 mod refusal;
 mod response;
 mod route;
 mod rule;
 mod settings;
+mod visitor;
 mod watch;
 
 use std::fmt;
@@ -32,17 +37,20 @@ use http_body::Body;
 pub use bearer::BearerSettings;
 pub use body::GateBody;
 pub use builder::GateBuilder;
+pub use explain::{Entry, Explanation, Leads, Outcome, Reading, Who};
 pub use forward_auth::{Original, Unclear};
+pub use inquiry::{Inquiry, NotAnAddress};
 pub use layer::{GateLayer, GateService};
 pub use policy::{Access, Grant};
 pub use refusal::{Forbidden, Refusal};
 pub use route::{BearerUse, PathPattern, PatternError, Route, RouteAccess};
-pub use rule::Rule;
 #[cfg(feature = "config")]
 pub(crate) use rule::is_id;
+pub use rule::{Holds, Rule};
 #[cfg(feature = "config")]
 pub(crate) use settings::is_plain_prefix;
 pub use settings::{BuildError, GateSettings, Unusable, default_scope};
+pub use visitor::{Visitor, VisitorError};
 
 use crate::client::{Client, Kind, TrustedProxies, wants_websocket};
 use crate::clock::Clock;
@@ -117,6 +125,13 @@ struct Question<'a> {
     host: &'a str,
     method: &'a http::Method,
     headers: &'a HeaderMap,
+}
+
+impl<'a> Question<'a> {
+    /// What its route is looked up by; `preflight` is what it asks about as one.
+    fn asked(&self, preflight: Option<&'a http::Method>) -> Asked<'a> {
+        Asked { host: self.host, by_name: false, method: self.method, preflight }
+    }
 }
 
 impl Gate {
@@ -221,17 +236,14 @@ impl Inner {
     /// Whether what is asked of the app may be had: the one judgement, whether the
     /// request came here or another proxy describes it.
     async fn judge(self: &Arc<Self>, question: Question<'_>) -> Result<Grant, Refusal> {
-        let Question { path, host, method, headers } = question;
-        let preflight = preflight::asks_about(method, headers);
-        let asked = Asked { host, by_name: false, method, preflight: preflight.as_ref() };
-        let route = self.route(path, asked)?;
-        self.check_port(path, asked, route)?;
-        self.check_origin(headers)?;
+        let preflight = preflight::asks_about(question.method, question.headers);
+        let asked = question.asked(preflight.as_ref());
+        let route = self.place(question, asked)?;
         if let Some(grant) = self.policy.preflight(route, asked) {
             return Ok(grant);
         }
         let used = self.policy.routes.bearer_use(route);
-        let caller = self.authenticate(headers, used).await?;
+        let caller = self.authenticate(question.headers, used).await?;
         match self.policy.authorize(route, caller) {
             Ok(grant) => Ok(grant.watched_by(self)),
             Err(No::Nobody) if used == BearerUse::Only => Err(Refusal::TokenNeeded),
@@ -242,6 +254,14 @@ impl Inner {
 
     async fn authenticate(&self, headers: &HeaderMap, used: BearerUse) -> Result<Caller, Refusal> {
         authenticate(&self.oauth2, self.bearer.as_ref(), used, headers).await
+    }
+
+    /// The route that a question is about, if nothing about that is ambiguous.
+    fn place(&self, question: Question<'_>, asked: Asked<'_>) -> Result<Option<usize>, Refusal> {
+        let route = self.route(question.path, asked)?;
+        self.check_port(question.path, asked, route)?;
+        self.check_origin(question.headers)?;
+        Ok(route)
     }
 
     /// The route of a path, if every reading of it is decided alike.

@@ -58,6 +58,36 @@ pub(crate) struct Denied {
     pub(crate) token: Option<TokenKind>,
 }
 
+/// A rule that was asked, and its answer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Clause<'a> {
+    /// Of an `allow`, or of a `deny`.
+    pub(super) allow: bool,
+    /// The route whose list it is in; the whole gate's, if `None`.
+    pub(super) of_route: Option<usize>,
+    /// Its place in the list.
+    pub(super) index: usize,
+    pub(super) rule: &'a Rule,
+    pub(super) holds: Holds,
+}
+
+/// What the rules decide.
+#[derive(Debug)]
+pub(super) enum Verdict<'a> {
+    /// Open to everybody, and not closed to whoever came.
+    Public,
+    /// Open to every account.
+    Anyone,
+    /// A rule lets them in.
+    Allowed,
+    /// Nobody came, and it is not public.
+    Nobody,
+    /// A `deny` keeps them out.
+    Denied(Clause<'a>),
+    /// None of these lets them in.
+    NotAllowed(&'a [Rule]),
+}
+
 /// The rules of the whole gate.
 #[derive(Debug)]
 pub(super) struct Policy {
@@ -124,76 +154,81 @@ impl fmt::Debug for Grant {
 }
 
 impl Policy {
-    /// Whether `caller` may enter `route`. Deny wins, everywhere.
+    /// Whether `caller` may enter `route`.
     pub(super) fn authorize(&self, route: Option<usize>, caller: Caller) -> Result<Grant, No> {
-        let rules = route.and_then(|index| self.routes.get(index));
-        let access = rules.map_or(&RouteAccess::Inherited, |route| &route.access);
-        if let Some(introduction) = caller.introduction() {
-            let person = introduction.user().person();
-            self.admit(rules, access, person, caller.token()).map_err(No::Denied)?;
-        } else if *access != RouteAccess::Public {
-            return Err(No::Nobody);
+        let person = caller.introduction().map(|introduction| introduction.user().person());
+        match (self.decide(route, person, |_| {}), person) {
+            (Verdict::Public | Verdict::Anyone | Verdict::Allowed, _) => {
+                Ok(Grant { caller, route, gate: None })
+            }
+            (Verdict::Denied(clause), Some(person)) => {
+                Err(No::Denied(denial(&clause, person, caller.token())))
+            }
+            (Verdict::NotAllowed(allow), Some(person)) => {
+                Err(No::Denied(explain(allow, person, caller.token())))
+            }
+            (Verdict::Nobody | Verdict::Denied(_) | Verdict::NotAllowed(_), _) => Err(No::Nobody),
         }
-        Ok(Grant { caller, route, gate: None })
     }
 
     /// Whether somebody who entered a route once may still be there.
-    pub(super) fn still_admits(
-        &self,
+    pub(super) fn still_admits(&self, route: Option<usize>, person: &Person) -> bool {
+        let verdict = self.decide(route, Some(person), |_| {});
+        matches!(verdict, Verdict::Public | Verdict::Anyone | Verdict::Allowed)
+    }
+
+    /// Whether somebody (or nobody) may enter `route`. Deny wins, everywhere.
+    /// `told` hears of every rule that is asked, in order, so that what explains a
+    /// decision is what made it.
+    pub(super) fn decide<'a>(
+        &'a self,
         route: Option<usize>,
-        person: &Person,
-        token: Option<TokenKind>,
-    ) -> bool {
-        let rules = route.and_then(|index| self.routes.get(index));
-        let access = rules.map_or(&RouteAccess::Inherited, |route| &route.access);
-        self.admit(rules, access, person, token).is_ok()
-    }
-
-    /// Permission for a CORS preflight, where the route lets them pass: no rule is
-    /// asked, since nobody is there to ask it of.
-    pub(super) fn preflight(&self, route: Option<usize>, asked: Asked<'_>) -> Option<Grant> {
-        let lets_pass = asked.preflight.is_some() && self.routes.get(route?)?.preflight;
-        lets_pass.then_some(Grant { caller: Caller::Nobody, route, gate: None })
-    }
-
-    /// Whether somebody may enter.
-    fn admit(
-        &self,
-        route: Option<&Route>,
-        access: &RouteAccess,
-        person: &Person,
-        token: Option<TokenKind>,
-    ) -> Result<(), Denied> {
-        if let Some(reason) = self.denial(route, person) {
-            return Err(Denied {
-                username: person.username.to_string(),
-                reasons: vec![reason],
-                not_granted: None,
-                token,
-            });
-        }
-        let access = match access {
-            RouteAccess::Public => return Ok(()),
-            RouteAccess::Own(access) => access,
-            RouteAccess::Inherited => &self.access,
+        person: Option<&Person>,
+        mut told: impl FnMut(Clause<'a>),
+    ) -> Verdict<'a> {
+        let own = route.and_then(|index| self.routes.get(index));
+        let access = own.map_or(&RouteAccess::Inherited, |route| &route.access);
+        let Some(person) = person else {
+            return if *access == RouteAccess::Public { Verdict::Public } else { Verdict::Nobody };
         };
-        match access {
-            Access::Anyone => Ok(()),
-            Access::Rules(allow) if allow.iter().any(|rule| rule.holds(person) == Holds::Yes) => Ok(()),
-            Access::Rules(allow) => Err(explain(allow, person, token)),
+        let mut ask = |allow, of_route, index, rule: &'a Rule| {
+            let clause = Clause { allow, of_route, index, rule, holds: rule.holds(person) };
+            told(clause);
+            clause
+        };
+        let of_gate = self.deny.iter().enumerate().map(|(index, rule)| (None, index, rule));
+        let of_route = own.map_or([].as_slice(), |route| &route.deny);
+        let of_route = of_route.iter().enumerate().map(|(index, rule)| (route, index, rule));
+        for (of_route, index, rule) in of_gate.chain(of_route) {
+            let clause = ask(false, of_route, index, rule);
+            // One that cannot be ruled out counts.
+            if clause.holds != Holds::No {
+                return Verdict::Denied(clause);
+            }
         }
+        let (of_route, access) = match access {
+            RouteAccess::Public => return Verdict::Public,
+            RouteAccess::Own(access) => (route, access),
+            RouteAccess::Inherited => (None, &self.access),
+        };
+        let Access::Rules(rules) = access else { return Verdict::Anyone };
+        let mut clauses = rules.iter().enumerate().map(|(index, rule)| ask(true, of_route, index, rule));
+        if clauses.any(|clause| clause.holds == Holds::Yes) {
+            return Verdict::Allowed;
+        }
+        Verdict::NotAllowed(rules)
     }
 
-    /// What the first `deny` says that holds, or that cannot be ruled out.
-    fn denial(&self, route: Option<&Route>, person: &Person) -> Option<String> {
-        let own = route.map_or([].as_slice(), |route| route.deny.as_slice());
-        let rule = self.deny.iter().chain(own).find(|rule| rule.holds(person) != Holds::No)?;
-        Some(match rule.holds(person) {
-            Holds::Unknown => {
-                format!("This place is closed to {rule:#}, and whether that is you cannot be told.")
-            }
-            Holds::Yes | Holds::No => format!("This place is closed to {rule:#}."),
-        })
+    /// Whether a CORS preflight passes: no rule is asked, since nobody is there to
+    /// ask it of.
+    pub(super) fn lets_preflight(&self, route: Option<usize>, asked: Asked<'_>) -> bool {
+        let marked = route.and_then(|index| self.routes.get(index)).is_some_and(|route| route.preflight);
+        asked.preflight.is_some() && marked
+    }
+
+    /// Permission for a CORS preflight that passes.
+    pub(super) fn preflight(&self, route: Option<usize>, asked: Asked<'_>) -> Option<Grant> {
+        self.lets_preflight(route, asked).then_some(Grant { caller: Caller::Nobody, route, gate: None })
     }
 
     /// Whether two routes (or none) decide alike and lead to the same place.
@@ -223,6 +258,18 @@ impl Policy {
         };
         of_gate.iter().chain(&self.deny).chain(of_routes)
     }
+}
+
+/// Says which `deny` is in the way.
+fn denial(clause: &Clause<'_>, person: &Person, token: Option<TokenKind>) -> Denied {
+    let rule = clause.rule;
+    let reason = match clause.holds {
+        Holds::Unknown => {
+            format!("This place is closed to {rule:#}, and whether that is you cannot be told.")
+        }
+        Holds::Yes | Holds::No => format!("This place is closed to {rule:#}."),
+    };
+    Denied { username: person.username.to_string(), reasons: vec![reason], not_granted: None, token }
 }
 
 /// Says who may enter, and what is in the way of this person.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::identity::{Org, Person, ResourceGroup, Role, Standing};
+use crate::identity::{Org, Person, ResourceGroup, Role};
 
 /// Who is meant: all conditions of a rule hold together (AND). Several rules in
 /// a list are alternatives (OR).
@@ -18,11 +18,12 @@ use crate::identity::{Org, Person, ResourceGroup, Role, Standing};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
-    conditions: Vec<Condition>,
+    pub(super) conditions: Vec<Condition>,
 }
 
+/// One thing that a rule asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Condition {
+pub(super) enum Condition {
     User(Name),
     Org { org: Name, role: Option<Role>, group: Option<Name> },
     Email(String),
@@ -33,18 +34,32 @@ enum Condition {
 /// A name or a stable id. A text of 24 hex digits is an id and nothing else, so
 /// that nobody becomes somebody by taking their id for a username.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Name(String);
+pub(super) struct Name(pub(super) String);
 
 /// A mail domain; with a leading dot also everything below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Domain {
-    name: String,
-    below: bool,
+pub(super) struct Domain {
+    pub(super) name: String,
+    pub(super) below: bool,
+}
+
+/// Whether a name is the one that is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sameness {
+    Same,
+    Other,
+    /// They differ by case alone, which is almost surely the same; but almost is
+    /// not enough to let anyone in, nor to let anyone past a `deny`.
+    ByCase,
+    /// One is an id and the other a name: of somebody put together by hand not
+    /// both may be known.
+    NotSaid,
 }
 
 /// Whether a rule holds for somebody. What cannot be known is neither yes nor no.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Holds {
+#[non_exhaustive]
+pub enum Holds {
     /// It does not.
     No,
     /// What would tell is absent: an organisation was not granted, an address is
@@ -132,7 +147,7 @@ impl Rule {
 
     /// Whether the rule holds for `person`.
     pub(super) fn holds(&self, person: &Person) -> Holds {
-        self.conditions.iter().map(|condition| condition.holds(person)).min().unwrap_or(Holds::No)
+        self.conditions.iter().map(|condition| condition.weigh(person).holds()).min().unwrap_or(Holds::No)
     }
 
     /// Whether deciding needs to know about `org`.
@@ -143,7 +158,7 @@ impl Rule {
     /// Whether deciding needs to know about `group` of `org`.
     pub(super) fn names_group(&self, org: &Org, group: &ResourceGroup) -> bool {
         self.named(org).any(|condition| match condition {
-            Condition::Org { group: Some(name), .. } => name.is(&group.id, &group.name) != Holds::No,
+            Condition::Org { group: Some(name), .. } => name.may_be(&group.id, &group.name),
             Condition::Org { group: None, .. }
             | Condition::User(_)
             | Condition::Email(_)
@@ -155,7 +170,7 @@ impl Rule {
     /// The conditions that are about `org`.
     fn named(&self, org: &Org) -> impl Iterator<Item = &Condition> {
         self.conditions.iter().filter(|condition| match condition {
-            Condition::Org { org: name, .. } => name.is(&org.id, &org.slug) != Holds::No,
+            Condition::Org { org: name, .. } => name.may_be(&org.id, &org.slug),
             Condition::User(_) | Condition::Email(_) | Condition::EmailDomain(_) | Condition::Pro(_) => false,
         })
     }
@@ -189,101 +204,32 @@ impl Rule {
     }
 }
 
-impl Condition {
-    fn holds(&self, person: &Person) -> Holds {
-        match self {
-            // Names of apps are no names of accounts, and need not be unique.
-            Self::User(Name(name)) if person.is_app() => yes_if(is_id(name) && **name == *person.sub),
-            Self::Pro(_) if person.is_app() => Holds::Unknown,
-            Self::User(name) => name.is(&person.sub, &person.username),
-            Self::Org { org, role, group } => {
-                if !person.orgs_known {
-                    return Holds::Unknown;
-                }
-                let listed = person.orgs.iter().map(|listed| {
-                    org.is(&listed.id, &listed.slug).min(membership(listed, role.as_ref(), group.as_ref()))
-                });
-                listed.max().unwrap_or(Holds::No)
-            }
-            Self::Email(wanted) => match person.verified_email() {
-                Some(address) => yes_if(same_address(address, wanted)),
-                None => Holds::Unknown,
-            },
-            Self::EmailDomain(domain) => match person.verified_email() {
-                Some(address) => yes_if(domain.has(address)),
-                None => Holds::Unknown,
-            },
-            Self::Pro(wanted) => yes_if(person.pro == *wanted),
+impl Name {
+    /// Whether this is the one of `id` and `name`. The provider never leaves one of
+    /// them empty.
+    pub(super) fn compare(&self, id: &str, name: &str) -> Sameness {
+        let by_id = is_id(&self.0);
+        let known = if by_id { id } else { name };
+        let same_but_for_case = self.0.eq_ignore_ascii_case(known);
+        if known.is_empty() {
+            Sameness::NotSaid
+        } else if self.0 == known || (by_id && same_but_for_case) {
+            Sameness::Same
+        } else if same_but_for_case {
+            Sameness::ByCase
+        } else {
+            Sameness::Other
         }
     }
-}
 
-fn yes_if(condition: bool) -> Holds {
-    if condition { Holds::Yes } else { Holds::No }
-}
-
-/// Whether a membership has the role, in the group if one is named.
-fn membership(org: &Org, role: Option<&Role>, group: Option<&Name>) -> Holds {
-    let held = match (&org.standing, group) {
-        // Restrictions hide behind a missing grant, and a restriction may be over
-        // tomorrow: neither yes nor no.
-        (Standing::NotGranted | Standing::Restricted, _) => return Holds::Unknown,
-        (Standing::Member(Role::NoAccess), None) => return Holds::No,
-        (Standing::Member(held), None) => held,
-        (Standing::Member(_), Some(name)) => {
-            let of_group = |group: &&ResourceGroup| name.is(&group.id, &group.name) == Holds::Yes;
-            match org.resource_groups.iter().find(of_group) {
-                Some(group) if group.role == Role::NoAccess => return Holds::No,
-                Some(group) => &group.role,
-                None => return Holds::No,
-            }
-        }
-    };
-    yes_if(role.is_none_or(|needed| held.at_least(needed)))
-}
-
-impl Name {
-    /// Whether this is the one of `id` and `name`. Names that differ by case
-    /// alone are almost surely the same, but almost is not enough to let anyone
-    /// in, nor to let anyone past a `deny`.
-    fn is(&self, id: &str, name: &str) -> Holds {
-        if is_id(&self.0) {
-            return yes_if(self.0.eq_ignore_ascii_case(id));
-        }
-        match self.0 == name {
-            true => Holds::Yes,
-            false if self.0.eq_ignore_ascii_case(name) => Holds::Unknown,
-            false => Holds::No,
-        }
+    fn may_be(&self, id: &str, name: &str) -> bool {
+        self.compare(id, name) != Sameness::Other
     }
 }
 
 /// Whether a text is a Hugging Face id: 24 hex digits.
 pub(crate) fn is_id(text: &str) -> bool {
     text.len() == 24 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-impl Domain {
-    /// One `@`; the domain is equal, or ends in this one at a dot.
-    fn has(&self, address: &str) -> bool {
-        let Some((_, domain)) = address.split_once('@').filter(|(_, domain)| !domain.contains('@')) else {
-            return false;
-        };
-        if domain.eq_ignore_ascii_case(&self.name) {
-            return true;
-        }
-        let Some(start) = domain.len().checked_sub(self.name.len() + 1) else { return false };
-        self.below
-            && domain.as_bytes().get(start) == Some(&b'.')
-            && domain.get(start + 1..).is_some_and(|end| end.eq_ignore_ascii_case(&self.name))
-    }
-}
-
-/// RFC 5321, section 2.4: the domain is case-insensitive. Local parts are not,
-/// in theory; no provider that verifies addresses gives two people ones that
-/// differ by case.
-fn same_address(one: &str, other: &str) -> bool {
-    one.eq_ignore_ascii_case(other)
 }
 
 impl fmt::Display for Rule {
@@ -329,7 +275,7 @@ impl fmt::Display for Rule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::Email;
+    use crate::identity::{Email, Standing};
 
     fn ada() -> Person {
         let org = |slug: &str, standing: Standing, groups: &[(&str, Role)]| Org {

@@ -27,7 +27,7 @@ impl Inner {
             // Before anything is looked at, so that no change is missed.
             let changed = session.live().changed();
             let latest = session.latest();
-            if !self.policy.still_admits(route, latest.user().person(), None) {
+            if !self.policy.still_admits(route, latest.user().person()) {
                 return;
             }
             match self.oauth2.confirmed(latest).await {
@@ -61,7 +61,7 @@ impl Inner {
             match bearer.again(bearing).await {
                 Ok(latest) => {
                     let person = latest.introduction().user().person();
-                    if !self.policy.still_admits(route, person, Some(latest.kind())) {
+                    if !self.policy.still_admits(route, person) {
                         return;
                     }
                     answered = self.clock.now();

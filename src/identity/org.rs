@@ -67,6 +67,16 @@ impl Role {
         }
     }
 
+    /// The role of somebody put together by hand, if none was said. Nothing of the
+    /// provider's is read as this: it has no role without a name.
+    pub(crate) fn unsaid() -> Self {
+        Self::Custom("".into())
+    }
+
+    pub(crate) fn is_unsaid(&self) -> bool {
+        matches!(self, Self::Custom(name) if name.is_empty())
+    }
+
     /// `None` for what cannot be compared: custom roles and no access at all.
     fn rank(&self) -> Option<u8> {
         match self {
@@ -123,7 +133,20 @@ pub struct ResourceGroup {
     pub role: Role,
 }
 
+impl ResourceGroup {
+    /// What people call the group: its name, or its id where only that is known.
+    pub(crate) fn shown(&self) -> &str {
+        if self.name.is_empty() { &self.id } else { &self.name }
+    }
+}
+
 impl Org {
+    /// What people call the organisation: its slug, or its id where only that is
+    /// known.
+    pub(crate) fn shown(&self) -> &str {
+        if self.slug.is_empty() { &self.id } else { &self.slug }
+    }
+
     /// The role, if the membership counts: nothing restricts it, and it is more
     /// than `no_access`.
     #[must_use]

@@ -184,6 +184,11 @@ impl Person {
         self.email.as_ref().filter(|email| email.verified).map(|email| &*email.address)
     }
 
+    /// What people call the account: its name, or its id where only that is known.
+    pub(crate) fn shown(&self) -> &str {
+        if self.username.is_empty() { &self.sub } else { &self.username }
+    }
+
     /// The entries of the `groups` claim.
     fn groups(&self) -> Vec<String> {
         self.orgs.iter().filter_map(org_groups).flatten().collect()

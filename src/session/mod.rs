@@ -1,6 +1,7 @@
 //! Sessions: begun at a sign-in, opened with every request, renewed, ended.
 
 mod cookie;
+mod inspect;
 mod known;
 mod live;
 mod opened;
@@ -24,6 +25,7 @@ use crate::keys::{Keyring, Purpose, Secret, equal, random, sha256};
 
 pub use cookie::SameSitePolicy;
 pub(crate) use cookie::{Cookies, find as find_cookie};
+pub use inspect::{Inspected, SessionReport};
 use known::Known;
 pub(crate) use known::{Current, Freshness};
 use live::Register;

@@ -183,3 +183,34 @@ async fn nothing_of_a_session_is_printed() {
     let printed = format!("{:?} {response:?}", opened.known.session);
     assert!(!printed.contains("hf_oauth_secret") && printed.contains("Sensitive"), "{printed}");
 }
+
+#[tokio::test]
+async fn a_cookie_can_be_looked_into_also_when_it_no_longer_counts() {
+    let clock = Clock::manual(NOW);
+    let settings = SessionSettings::new(secret(1));
+    let own = sessions(&settings, &clock);
+    let ada = begin(&own).await;
+    let report = async |sessions: &Sessions| match sessions.inspect(&ada).await {
+        Inspected::Session(report) => report,
+        other => panic!("{other:?}"),
+    };
+    let fresh = report(&own).await;
+    assert_eq!(fresh.user.username(), "ada");
+    assert_eq!((fresh.idle_ends, fresh.ends), (NOW + 12 * 3600, NOW + 7 * 24 * 3600));
+    assert!(fresh.in_force && !fresh.check_is_due);
+    clock.advance(Duration::from_secs(15 * 60));
+    assert!(report(&own).await.check_is_due);
+    clock.advance(Duration::from_secs(12 * 3600));
+    assert!(!report(&own).await.in_force, "not used for too long");
+    // Another secret, and another kind of store.
+    let stranger = sessions(&SessionSettings::new(secret(2)), &clock);
+    assert!(matches!(stranger.inspect(&ada).await, Inspected::DoesNotOpen));
+    let memory = SessionSettings { store: StoreSettings::Memory, ..settings };
+    let memory = sessions(&memory, &clock);
+    assert!(matches!(memory.inspect(&ada).await, Inspected::OtherStore));
+    assert!(matches!(memory.inspect(&HeaderMap::new()).await, Inspected::NoCookie));
+    let ticket = begin(&memory).await;
+    assert!(matches!(memory.inspect(&ticket).await, Inspected::Session(_)));
+    memory.end(&ticket).await.unwrap();
+    assert!(matches!(memory.inspect(&ticket).await, Inspected::NotInStore));
+}
