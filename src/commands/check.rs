@@ -109,17 +109,7 @@ fn row(text: &mut String, subject: &str, what: &str) {
 
 /// A route on one line: what it is for, who may enter, where it leads.
 fn describe(route: &Route, upstream: Option<&UpstreamUrl>) -> String {
-    let mut text = String::new();
-    for method in &route.methods {
-        text.push_str(method.as_str());
-        text.push(' ');
-    }
-    text.push_str(route.host.as_deref().unwrap_or_default());
-    match &route.path {
-        Some(path) => text.push_str(&path.to_string()),
-        None => text.push_str("/**"),
-    }
-    text.push_str(": ");
+    let mut text = route.pattern() + ": ";
     text.push_str(&match &route.access {
         RouteAccess::Public => "everybody, signed in or not".to_owned(),
         RouteAccess::Own(access) => allowed(access),

@@ -88,7 +88,12 @@ fn read(path: &[&str], value: &OsStr, place: &Place) -> Result<Node, String> {
             Err(format!("names a table; set its keys one by one, as in {example}"))
         }
         // Text that is no TOML stands for itself: HUGGATE_LISTEN=127.0.0.1:4180.
-        Takes::Value | Takes::Rules | Takes::Names | Takes::Tables(_) => {
+        Takes::Value
+        | Takes::Rules
+        | Takes::Names
+        | Takes::Tables(_)
+        | Takes::NamedTables(_)
+        | Takes::TextOrTable(_) => {
             Ok(tree::parse_value(text, place).unwrap_or_else(|| Node::text(text, place.clone())))
         }
     }

@@ -21,6 +21,7 @@
 //! ```
 
 mod bearer;
+mod cases;
 mod environment;
 mod hosts;
 mod identity;
@@ -44,6 +45,7 @@ use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 
+pub use cases::{Case, Cases};
 pub use environment::Environment;
 pub use problem::{Origin, Problem, Problems};
 pub use secrets::EXAMPLE_SECRET;
@@ -215,7 +217,7 @@ fn read(text: &str, file: &str, environment: &Environment, whom: For) -> Result<
     let report = Report::new(file);
     environment.apply(&mut tree, &report);
     let space = Space::apply(environment, &mut tree);
-    schema::check(&mut tree, &report);
+    schema::check(&mut tree, schema::ROOT, &report);
     let root = Table::root(&tree, &report);
     let folder = Path::new(file).parent().unwrap_or(Path::new(""));
     if whom == For::Program {

@@ -65,6 +65,11 @@ impl<'a> Table<'a> {
         field
     }
 
+    /// Reports the table as a whole.
+    pub(super) fn problem(&self, message: &str) {
+        self.report.add(self.node.map_or(&Place::File, |node| &node.place), &self.key, message);
+    }
+
     /// Reports that there is nothing under `name`.
     pub(super) fn missing(&self, name: &str, otherwise: &str) {
         if self.node.is_some_and(|node| matches!(node.value, Value::Reported)) {
@@ -115,6 +120,11 @@ impl<'a> Field<'a> {
             self.wrong(why);
         }
         read
+    }
+
+    /// The whole number that this is, without a word if it is something else.
+    pub(super) fn as_count(&self) -> Option<usize> {
+        if let Value::Integer(count) = self.node.value { usize::try_from(count).ok() } else { None }
     }
 
     /// The text that this is, without a word if it is something else.
@@ -196,9 +206,7 @@ impl<'a> Field<'a> {
     /// A whole number.
     #[cfg(feature = "proxy")]
     pub(super) fn count(&self) -> Option<usize> {
-        let count =
-            if let Value::Integer(count) = self.node.value { usize::try_from(count).ok() } else { None };
-        self.read(count, "is not a whole number; write it like 10000")
+        self.read(self.as_count(), "is not a whole number; write it like 10000")
     }
 
     /// The elements of a list.

@@ -101,18 +101,16 @@ fn methods(field: &Field<'_>) -> Option<Vec<Method>> {
     if list.is_empty() {
         field.wrong("matches nothing; leave it out for all methods");
     }
-    let method = |field: &Field<'_>| {
-        field.parse(|text| {
-            if text.bytes().any(|byte| byte.is_ascii_lowercase()) {
-                return Err(format!(
-                    "is not a method; write it in capitals, \"{}\"",
-                    text.to_ascii_uppercase()
-                ));
-            }
-            Method::from_bytes(text.as_bytes()).map_err(|_| "is not a method".to_owned())
-        })
-    };
     Some(list.iter().filter_map(method).collect())
+}
+
+pub(super) fn method(field: &Field<'_>) -> Option<Method> {
+    field.parse(|text| {
+        if text.bytes().any(|byte| byte.is_ascii_lowercase()) {
+            return Err(format!("is not a method; write it in capitals, \"{}\"", text.to_ascii_uppercase()));
+        }
+        Method::from_bytes(text.as_bytes()).map_err(|_| "is not a method".to_owned())
+    })
 }
 
 fn access(table: &Table<'_>) -> Option<RouteAccess> {

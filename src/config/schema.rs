@@ -22,6 +22,10 @@ pub(super) enum Takes {
     Table(&'static [Key]),
     /// `[[route]]`
     Tables(&'static [Key]),
+    /// Tables of these keys, under names of the operator's choice.
+    NamedTables(&'static [Key]),
+    /// A name, or such a table itself.
+    TextOrTable(&'static [Key]),
 }
 
 const fn text(name: &'static str) -> Key {
@@ -124,7 +128,13 @@ pub(super) fn find(path: &[&str]) -> Option<&'static Key> {
         let key = keys.iter().find(|key| key.name == *name)?;
         keys = match key.takes {
             Takes::Table(keys) => keys,
-            Takes::Text | Takes::Value | Takes::Rules | Takes::Names | Takes::Tables(_) => &[],
+            Takes::Text
+            | Takes::Value
+            | Takes::Rules
+            | Takes::Names
+            | Takes::Tables(_)
+            | Takes::NamedTables(_)
+            | Takes::TextOrTable(_) => &[],
         };
         found = Some(key);
     }
@@ -134,7 +144,7 @@ pub(super) fn find(path: &[&str]) -> Option<&'static Key> {
 /// Whether `path` (dotted) or its last part alone is a key or a table somewhere.
 pub(super) fn knows(path: &str) -> bool {
     let name = path.rsplit('.').next().unwrap_or(path);
-    name == "headers" || all("", ROOT).iter().any(|(_, key)| key.name == name)
+    name == "headers" || [ROOT, CASES].iter().flat_map(|form| all("", form)).any(|(_, key)| key.name == name)
 }
 
 /// Every key with its path: `session.secret`, `route[].host`.
@@ -145,7 +155,8 @@ pub(super) fn all(above: &str, keys: &'static [Key]) -> Vec<(String, &'static Ke
         let below = match key.takes {
             Takes::Table(keys) => all(&path, keys),
             Takes::Tables(keys) => all(&format!("{path}[]"), keys),
-            Takes::Text | Takes::Value | Takes::Rules | Takes::Names => Vec::new(),
+            Takes::NamedTables(keys) => all(&format!("{path}.*"), keys),
+            Takes::Text | Takes::Value | Takes::Rules | Takes::Names | Takes::TextOrTable(_) => Vec::new(),
         };
         found.push((path, key));
         found.extend(below);
@@ -153,82 +164,122 @@ pub(super) fn all(above: &str, keys: &'static [Key]) -> Vec<(String, &'static Ke
     found
 }
 
+/// Somebody, in a file of cases.
+const PERSON: &[Key] =
+    &[text("user"), text("id"), value("orgs"), value("resource_groups"), text("email"), value("pro")];
+
+/// A file of cases.
+pub(super) const CASES: &[Key] = &[
+    Key { name: "people", takes: Takes::NamedTables(PERSON) },
+    Key {
+        name: "case",
+        takes: Takes::Tables(&[
+            text("method"),
+            text("url"),
+            value("preflight"),
+            Key { name: "who", takes: Takes::TextOrTable(PERSON) },
+            text("expect"),
+            value("route"),
+        ]),
+    },
+];
+
 /// Reports keys that nothing reads and tables that are none, and takes them out
-/// of the tree.
-pub(super) fn check(root: &mut Node, report: &Report) {
-    check_table(root, "", ROOT, report);
+/// of the tree. `form` is the file's: [`ROOT`] or [`CASES`].
+pub(super) fn check(root: &mut Node, form: &'static [Key], report: &Report) {
+    Check { form, report }.table(root, "", form);
 }
 
-fn check_table(node: &mut Node, above: &str, keys: &'static [Key], report: &Report) {
-    let Value::Table(entries) = &mut node.value else {
-        report.add(&node.place, above, format!("must be a table; write it as [{above}]"));
-        node.value = Value::Reported;
-        return;
-    };
-    for (name, node) in entries {
-        let path = if above.is_empty() { name.clone() } else { format!("{above}.{name}") };
-        if unavailable::is(&path, node) {
-            report.add(&node.place, &path, unavailable::MESSAGE);
+struct Check<'a> {
+    form: &'static [Key],
+    report: &'a Report,
+}
+
+impl Check<'_> {
+    fn table(&self, node: &mut Node, above: &str, keys: &'static [Key]) {
+        let Value::Table(entries) = &mut node.value else {
+            self.report.add(&node.place, above, format!("must be a table; write it as [{above}]"));
             node.value = Value::Reported;
-            continue;
-        }
-        let Some(key) = keys.iter().find(|key| key.name == name) else {
-            report.add(&node.place, &path, format!("unknown key{}", suggest(name, above, keys)));
-            node.value = Value::Reported;
-            continue;
+            return;
         };
-        match key.takes {
-            Takes::Text | Takes::Value | Takes::Names => {}
-            Takes::Table(keys) => check_table(node, &path, keys, report),
-            Takes::Tables(keys) => check_tables(node, &path, keys, report),
-            Takes::Rules => check_rules(node, &path, report),
+        for (name, node) in entries {
+            let path = if above.is_empty() { name.clone() } else { format!("{above}.{name}") };
+            if unavailable::is(&path, node) {
+                self.report.add(&node.place, &path, unavailable::MESSAGE);
+                node.value = Value::Reported;
+                continue;
+            }
+            let Some(key) = keys.iter().find(|key| key.name == name) else {
+                let message = format!("unknown key{}", self.suggest(name, above, keys));
+                self.report.add(&node.place, &path, message);
+                node.value = Value::Reported;
+                continue;
+            };
+            match key.takes {
+                Takes::Text | Takes::Value | Takes::Names => {}
+                Takes::Table(keys) => self.table(node, &path, keys),
+                Takes::Tables(keys) => self.tables(node, &path, keys),
+                Takes::NamedTables(keys) => self.named_tables(node, &path, keys),
+                // What else is not a table is left to the reader of rules, and of
+                // names.
+                Takes::Rules => self.tables_in_list(node, &path, RULE),
+                Takes::TextOrTable(keys) if matches!(node.value, Value::Table(_)) => {
+                    self.table(node, &path, keys);
+                }
+                Takes::TextOrTable(_) => {}
+            }
         }
     }
-}
 
-fn check_tables(node: &mut Node, path: &str, keys: &'static [Key], report: &Report) {
-    let Value::List(list) = &mut node.value else {
-        report.add(&node.place, path, format!("must be a list of tables; write each as [[{path}]]"));
-        node.value = Value::Reported;
-        return;
-    };
-    for (index, node) in list.iter_mut().enumerate() {
-        if matches!(node.value, Value::Table(_)) {
-            check_table(node, &format!("{path}[{index}]"), keys, report);
-        } else {
-            report.add(
-                &node.place,
-                &format!("{path}[{index}]"),
-                format!("must be a table; write it as [[{path}]]"),
-            );
+    fn tables(&self, node: &mut Node, path: &str, keys: &'static [Key]) {
+        let Value::List(list) = &mut node.value else {
+            let message = format!("must be a list of tables; write each as [[{path}]]");
+            self.report.add(&node.place, path, message);
             node.value = Value::Reported;
+            return;
+        };
+        for (index, node) in list.iter_mut().enumerate() {
+            let path = format!("{path}[{index}]");
+            if matches!(node.value, Value::Table(_)) {
+                self.table(node, &path, keys);
+            } else {
+                let name = path.split('[').next().unwrap_or_default();
+                self.report.add(&node.place, &path, format!("must be a table; write it as [[{name}]]"));
+                node.value = Value::Reported;
+            }
         }
     }
-}
 
-/// What is no table in a list of rules is left to the reader of rules.
-fn check_rules(node: &mut Node, path: &str, report: &Report) {
-    let Value::List(list) = &mut node.value else { return };
-    for (index, node) in list.iter_mut().enumerate() {
-        if matches!(node.value, Value::Table(_)) {
-            check_table(node, &format!("{path}[{index}]"), RULE, report);
+    fn named_tables(&self, node: &mut Node, path: &str, keys: &'static [Key]) {
+        let Value::Table(entries) = &mut node.value else { return self.table(node, path, keys) };
+        for (name, node) in entries {
+            self.table(node, &format!("{path}.{name}"), keys);
         }
     }
-}
 
-/// What an unknown key may have been meant to be.
-fn suggest(name: &str, above: &str, keys: &[Key]) -> String {
-    if let Some(near) = nearest(name, keys.iter().map(|key| key.name)) {
-        return format!("; did you mean `{near}`?");
-    }
-    let everywhere = all("", ROOT);
-    match everywhere.iter().find(|(_, key)| key.name == name) {
-        // After a [table] every key belongs to it, which is easily forgotten.
-        Some((path, _)) if path == name && !above.is_empty() => {
-            format!("; `{name}` belongs at the top of the file, before the first [table]")
+    fn tables_in_list(&self, node: &mut Node, path: &str, keys: &'static [Key]) {
+        let Value::List(list) = &mut node.value else { return };
+        for (index, node) in list.iter_mut().enumerate() {
+            if matches!(node.value, Value::Table(_)) {
+                self.table(node, &format!("{path}[{index}]"), keys);
+            }
         }
-        Some((path, _)) => format!("; did you mean `{path}`?"),
-        None => String::new(),
+    }
+
+    /// What an unknown key may have been meant to be.
+    fn suggest(&self, name: &str, above: &str, keys: &[Key]) -> String {
+        if let Some(near) = nearest(name, keys.iter().map(|key| key.name)) {
+            return format!("; did you mean `{near}`?");
+        }
+        let everywhere = all("", self.form);
+        match everywhere.iter().find(|(_, key)| key.name == name) {
+            // After a [table] every key belongs to it, which is easily forgotten.
+            Some((path, _)) if path == name && !above.is_empty() => {
+                format!("; `{name}` belongs at the top of the file, before the first [table]")
+            }
+            Some((path, _)) => format!("; did you mean `{path}`?"),
+            None => String::new(),
+        }
     }
 }
 

@@ -172,9 +172,11 @@ impl Gate {
             Err(refusal) => return explanation.refused(&refusal),
         };
         if let Some(endpoint) = gate.oauth2.endpoint(path) {
-            let none = if endpoint.is_none() { ", which has no endpoint of this name (404)" } else { "" };
             explanation.outcome = Outcome::Endpoint;
-            explanation.why = format!("it is for huggate itself{none}: no rule is asked");
+            explanation.why = match endpoint {
+                Some(_) => "huggate itself answers, and no rule is asked".to_owned(),
+                None => "huggate has no endpoint of this name (404)".to_owned(),
+            };
             return explanation;
         }
         let question = Question { path, host: &client.host, method: &parts.method, headers: &parts.headers };
@@ -252,9 +254,7 @@ impl Inner {
         let list = if inherits { "access.allow".to_owned() } else { format!("{here}.allow") };
         let last = explanation.entries.last().map_or("", |entry| entry.key.as_str());
         (explanation.outcome, explanation.why) = match verdict {
-            Verdict::Public => {
-                (Outcome::Public, format!("{here} is public: everybody gets in, signed in or not"))
-            }
+            Verdict::Public => (Outcome::Public, format!("{here} lets in everybody, signed in or not")),
             Verdict::Anyone => (Outcome::Allow, format!("{list} lets in every account")),
             Verdict::Allowed => (Outcome::Allow, format!("{last} lets them in")),
             Verdict::Nobody if tokens_alone => (
@@ -270,7 +270,11 @@ impl Inner {
             Verdict::Denied(_) => {
                 (Outcome::Refuse, format!("{last} keeps them out, whatever else lets them in"))
             }
-            Verdict::NotAllowed(_) => (Outcome::Refuse, format!("no entry of {list} lets them in")),
+            Verdict::NotAllowed(_) => {
+                let unknown = explanation.entries.iter().any(|entry| entry.holds == Holds::Unknown);
+                let unknown = if unknown { "; what is not known does not count" } else { "" };
+                (Outcome::Refuse, format!("no entry of {list} lets them in{unknown}"))
+            }
         };
         explanation
     }

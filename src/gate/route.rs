@@ -273,6 +273,20 @@ impl Route {
         }
     }
 
+    /// Which requests it is for: `GET POST mlflow.example.com/admin/**`.
+    #[must_use]
+    pub fn pattern(&self) -> String {
+        let methods: String = self.methods.iter().map(|method| format!("{method} ")).collect();
+        methods + &self.place()
+    }
+
+    /// Host and path alone: `mlflow.example.com/admin/**`.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let path = self.path.as_ref().map_or("/**".to_owned(), PathPattern::to_string);
+        format!("{}{path}", self.host.as_deref().unwrap_or_default())
+    }
+
     /// Lets everybody in, signed in or not.
     #[must_use]
     pub fn public(self) -> Self {

@@ -452,12 +452,7 @@ fn a_decision_is_said_in_a_sentence() {
     let pro = ada.clone().with_pro(true);
     let dan = Visitor::named("dan").unwrap();
     for (address, who, outcome, why) in [
-        (
-            "/public/x",
-            Who::Nobody,
-            Outcome::Public,
-            "route[0] is public: everybody gets in, signed in or not",
-        ),
+        ("/public/x", Who::Nobody, Outcome::Public, "route[0] lets in everybody, signed in or not"),
         ("/", Who::Nobody, Outcome::SignIn, "nobody is signed in, and not everybody may enter"),
         ("/", Who::Visitor(&ada), Outcome::Allow, "access.allow[0] lets them in"),
         ("/", Who::Visitor(&dan), Outcome::Refuse, "no entry of access.allow lets them in"),
@@ -473,13 +468,8 @@ fn a_decision_is_said_in_a_sentence() {
             Outcome::SignIn,
             "route[2] takes tokens of API clients alone: 401, and no way to sign in",
         ),
-        ("/oauth2/start", Who::Nobody, Outcome::Endpoint, "it is for huggate itself: no rule is asked"),
-        (
-            "/oauth2/x",
-            Who::Nobody,
-            Outcome::Endpoint,
-            "it is for huggate itself, which has no endpoint of this name (404): no rule is asked",
-        ),
+        ("/oauth2/start", Who::Nobody, Outcome::Endpoint, "huggate itself answers, and no rule is asked"),
+        ("/oauth2/x", Who::Nobody, Outcome::Endpoint, "huggate has no endpoint of this name (404)"),
         (
             "/public/..;/x",
             Who::Nobody,

@@ -1,0 +1,232 @@
+//! Files of cases: what the rules of a configuration are expected to decide.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use http::Method;
+
+use super::problem::{Origin, Problems, Report};
+use super::reader::{Field, Table};
+use super::{routes, schema, tree};
+use crate::gate::{Inquiry, Outcome, Route, Visitor, VisitorError};
+
+/// The outcomes by the names they have in a file.
+const OUTCOMES: [Outcome; 6] = [
+    Outcome::Allow,
+    Outcome::Public,
+    Outcome::SignIn,
+    Outcome::Refuse,
+    Outcome::BadRequest,
+    Outcome::Endpoint,
+];
+/// Whoever is not signed in.
+const NOBODY: &str = "nobody";
+
+/// Every case of a file.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Cases {
+    /// The cases, in order.
+    pub list: Vec<Case>,
+}
+
+/// A request, who sends it, and what is expected to become of it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Case {
+    /// Where it is.
+    pub origin: Origin,
+    /// The request.
+    pub inquiry: Inquiry,
+    /// The request as it is written.
+    pub method: Method,
+    /// Its address, as it is written.
+    pub url: String,
+    /// Whether it is the CORS preflight of that request.
+    pub preflight: bool,
+    /// Who sends it: a name of `[people]`, a username, or `nobody`.
+    pub name: String,
+    /// Who that is; `None` is nobody.
+    pub who: Option<Visitor>,
+    /// What is expected.
+    pub expect: Outcome,
+    /// Which route is expected, if that is said: its place in the list, or none.
+    pub route: Option<Option<usize>>,
+}
+
+impl Cases {
+    /// Reads the file at `path`; `routes` are the configuration's.
+    ///
+    /// # Errors
+    /// [`Problems`]: all there are.
+    pub fn load(path: &Path, routes: &[Route]) -> Result<Self, Problems> {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            let why = match error.kind() {
+                std::io::ErrorKind::NotFound => "does not exist".to_owned(),
+                std::io::ErrorKind::InvalidData => "cannot be read: it is not UTF-8".to_owned(),
+                kind => format!("cannot be read: {kind}"),
+            };
+            Problems::one(&name, why)
+        })?;
+        Self::parse(&text, &name, routes)
+    }
+
+    /// Reads a file's text; `file` is what problems call it.
+    ///
+    /// # Errors
+    /// [`Problems`]: all there are.
+    pub fn parse(text: &str, file: &str, routes: &[Route]) -> Result<Self, Problems> {
+        let mut tree = tree::parse(text, file)?;
+        let report = Report::new(file);
+        schema::check(&mut tree, schema::CASES, &report);
+        let root = Table::root(&tree, &report);
+        let people = root.table("people").fields();
+        let people: BTreeMap<&str, Option<Visitor>> = people
+            .iter()
+            .filter_map(|(name, field)| Some((*name, visitor(&field.as_table()?, Some(name)))))
+            .collect();
+        let list = root.required("case", "write one as [[case]]").and_then(|field| field.as_list());
+        let list = list.unwrap_or_default();
+        let list = list.iter().filter_map(|field| case(field, &people, routes)).collect();
+        Ok(report.finish(Some(Self { list }))?.0)
+    }
+}
+
+fn case(field: &Field<'_>, people: &BTreeMap<&str, Option<Visitor>>, routes: &[Route]) -> Option<Case> {
+    let table = field.as_table()?;
+    let method = table.field("method").map_or(Some(Method::GET), |field| routes::method(&field));
+    let preflight = table.field("preflight").map_or(Some(false), |field| field.flag());
+    let url = table.required("url", "say which address is asked for, as in url = \"/admin\"");
+    let url = url.and_then(|field| Some((field.clone(), field.text()?)));
+    let who = table.field("who").map_or(Some((NOBODY.to_owned(), None)), |field| who(&field, people));
+    let expect = table.required("expect", "say what is expected, as in expect = \"allow\"");
+    let expect = expect.and_then(|field| field.parse(outcome));
+    let route = match table.field("route") {
+        Some(field) => Some(expected_route(&field, routes)?),
+        None => None,
+    };
+    let (url_field, url) = url?;
+    let method = method?;
+    let inquiry = url_field.parse(|url| Inquiry::new(method.clone(), url))?;
+    let preflight = preflight?;
+    let (name, who) = who?;
+    Some(Case {
+        origin: field.origin(),
+        inquiry: if preflight { inquiry.preflight() } else { inquiry },
+        method,
+        url: url.to_owned(),
+        preflight,
+        name,
+        who,
+        expect: expect?,
+        route,
+    })
+}
+
+/// A name of `[people]`, or somebody described on the spot.
+fn who(field: &Field<'_>, people: &BTreeMap<&str, Option<Visitor>>) -> Option<(String, Option<Visitor>)> {
+    if let Some(table) = field.as_table() {
+        let visitor = visitor(&table, None)?;
+        let user = visitor.user();
+        let name = if user.username().is_empty() { user.id() } else { user.username() };
+        return Some((name.to_owned(), Some(visitor)));
+    }
+    let name = field.parse(|name| {
+        if name == NOBODY || people.contains_key(name) {
+            return Ok(name.to_owned());
+        }
+        let near = schema::nearest(name, people.keys().copied());
+        let near = near.map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
+        Err(format!("is nobody of [people]; describe them there, or write who = {{ user = {name:?} }}{near}"))
+    })?;
+    match people.get(name.as_str()) {
+        Some(visitor) => Some((name, Some(visitor.clone()?))),
+        None => Some((name, None)),
+    }
+}
+
+/// Somebody, as far as they are described; `name` is what the file calls them.
+fn visitor(table: &Table<'_>, name: Option<&str>) -> Option<Visitor> {
+    if name == Some(NOBODY) {
+        table.problem("is whoever is not signed in; take another name");
+        return None;
+    }
+    let visitor = match (table.field("user"), name) {
+        (Some(field), _) => field.parse(Visitor::named)?,
+        (None, Some(name)) => match Visitor::named(name) {
+            Ok(visitor) => visitor,
+            Err(_) => {
+                table.missing("user", "say the username, since this name is none");
+                return None;
+            }
+        },
+        (None, None) => {
+            table.missing("user", "say who it is, as in who = { user = \"ada\" }");
+            return None;
+        }
+    };
+    let visitor = each(visitor, table.field("id").into_iter().collect(), Visitor::with_id)?;
+    let visitor = each(visitor, list(table, "orgs")?, Visitor::in_org)?;
+    let visitor = each(visitor, list(table, "resource_groups")?, Visitor::in_group)?;
+    let visitor = each(visitor, table.field("email").into_iter().collect(), Visitor::with_email)?;
+    let pro = table.field("pro").map_or(Some(false), |field| field.flag())?;
+    Some(visitor.with_pro(pro))
+}
+
+fn list<'a>(table: &Table<'a>, name: &str) -> Option<Vec<Field<'a>>> {
+    table.field(name).map_or(Some(Vec::new()), |field| field.list())
+}
+
+/// `visitor` with what each of `fields` adds.
+fn each(
+    visitor: Visitor,
+    fields: Vec<Field<'_>>,
+    add: impl Fn(Visitor, &str) -> Result<Visitor, VisitorError>,
+) -> Option<Visitor> {
+    fields.into_iter().try_fold(visitor, |visitor, field| field.parse(|text| add(visitor, text)))
+}
+
+fn outcome(text: &str) -> Result<Outcome, String> {
+    let known = OUTCOMES.iter().find(|outcome| outcome.as_str() == text);
+    known.copied().ok_or_else(|| {
+        let names = || OUTCOMES.iter().map(|outcome| outcome.as_str());
+        let near = schema::nearest(text, names());
+        let near = near.map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
+        format!("is nothing that can be expected, which is {}{near}", names().collect::<Vec<_>>().join(", "))
+    })
+}
+
+/// A route by its number or its pattern; `"access"` is none of them.
+fn expected_route(field: &Field<'_>, routes: &[Route]) -> Option<Option<usize>> {
+    if let Some(index) = field.as_count() {
+        if index < routes.len() {
+            return Some(Some(index));
+        }
+        let last = routes.len().checked_sub(1);
+        let there_are = last.map_or("there is none".to_owned(), |last| format!("the last is route[{last}]"));
+        field.wrong(format_args!("is the number of no route; {there_are}"));
+        return None;
+    }
+    field.parse(|text| {
+        if text == "access" {
+            return Ok(None);
+        }
+        let is_it = |route: &Route| route.pattern() == text || route.place() == text;
+        let found: Vec<usize> =
+            routes.iter().enumerate().filter(|(_, route)| is_it(route)).map(|(index, _)| index).collect();
+        match found.as_slice() {
+            [index] => Ok(Some(*index)),
+            [] => {
+                let patterns: Vec<String> = routes.iter().map(Route::pattern).collect();
+                let near = schema::nearest(text, patterns.iter().map(String::as_str));
+                let near = near.map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
+                Err(format!("is no route's pattern; write a number, a pattern or \"access\"{near}"))
+            }
+            several => {
+                let several: Vec<String> = several.iter().map(|index| format!("route[{index}]")).collect();
+                Err(format!("is the pattern of {}; write the number of one", several.join(" and ")))
+            }
+        }
+    })
+}
