@@ -57,6 +57,8 @@ enum Command {
         #[arg(long)]
         online: bool,
     },
+    /// Say what would become of a request, and why
+    Explain(commands::explain::Arguments),
     /// Print a fresh session secret
     Secret,
     /// Print a completion script: huggate completions bash > /etc/bash_completion.d/huggate
@@ -112,6 +114,7 @@ fn run(arguments: Arguments) -> Result<String, Failure> {
                 Checked::Wrong(text) => Err(Failure::Configuration(text)),
             }
         }
+        Some(Command::Explain(arguments)) => commands::explain::run(&arguments, config, &environment),
         Some(Command::Secret) => Ok(commands::secret::secret() + "\n"),
         Some(Command::Completions { shell }) => {
             Ok(commands::completions::completions(shell, &mut Arguments::command()))

@@ -5,6 +5,7 @@ pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod demo;
 mod demo_app;
+pub(crate) mod explain;
 pub(crate) mod hub;
 pub(crate) mod secret;
 pub(crate) mod serve;

@@ -15,4 +15,5 @@ mod world;
 
 // The programs the text points to.
 mod examples;
+mod explain;
 mod verify;

@@ -8,7 +8,7 @@ use huggate::keys::Secret;
 const README: &str = include_str!("../../README.md");
 
 /// The fenced blocks of the README: what stands after the fence, and the text.
-fn blocks() -> Vec<(&'static str, String)> {
+pub(crate) fn blocks() -> Vec<(&'static str, String)> {
     let mut blocks: Vec<(&str, String)> = Vec::new();
     let (mut open, mut indent) = (false, 0);
     for line in README.lines() {
@@ -39,7 +39,7 @@ fn marked(file: &str) -> &str {
     region.rsplit_once('\n').unwrap().0
 }
 
-fn load(text: &str) -> Result<Config, String> {
+pub(crate) fn load(text: &str) -> Result<Config, String> {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("session-secret"), Secret::generate() + "\n").unwrap();
     let path = folder.path().join("config.toml");
@@ -56,6 +56,14 @@ fn merge(whole: &mut toml::Table, part: toml::Table) {
     }
 }
 
+/// The README's first configuration with a part of another one.
+pub(crate) fn whole_with(part: &str) -> String {
+    let mut all: toml::Table =
+        blocks().into_iter().find(|(info, _)| *info == "toml").unwrap().1.parse().unwrap();
+    merge(&mut all, part.parse().unwrap());
+    all.to_string()
+}
+
 #[test]
 fn every_configuration_loads() {
     let whole = blocks().into_iter().find(|(info, _)| *info == "toml").unwrap().1;
@@ -67,9 +75,7 @@ fn every_configuration_loads() {
             // A part is read with the rest of the first one around it.
             "toml part" => {
                 parts += 1;
-                let mut all: toml::Table = whole.parse().unwrap();
-                merge(&mut all, text.parse().unwrap());
-                all.to_string()
+                whole_with(&text)
             }
             _ => continue,
         };

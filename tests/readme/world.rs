@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 pub(crate) const CLIENT: (&str, &str) = ("readme", "a secret of the readme");
 /// A second host that leads to the same gate.
 pub(crate) const OTHER_HOST: &str = "other.example";
-const SESSION_SECRET: &str = "7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a";
+pub(crate) const SESSION_SECRET: &str = "7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a";
 
 /// Listens at a port that is free.
 pub(crate) async fn listen() -> (TcpListener, String) {

@@ -1,0 +1,127 @@
+//! `huggate explain --cases`: a policy under test.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use huggate::config::{Case, Cases};
+use huggate::gate::{Explanation, Who};
+use serde_json::json;
+
+use super::{Failure, Subject, document, say, sheet};
+
+/// How wide the columns are: 80 with what is between them and the last.
+const URL: usize = 30;
+const NAME: usize = 10;
+
+/// A case, and what came of it.
+struct Tried<'a> {
+    case: &'a Case,
+    explanation: Explanation,
+    /// What is not as expected; nothing, if all is.
+    faults: Vec<Fault>,
+}
+
+/// Something that is not as expected.
+#[derive(serde::Serialize)]
+struct Fault {
+    expected: String,
+    found: String,
+}
+
+/// Tries every case of the file. What is printed is the table, whatever comes of
+/// it; one that is not as expected makes it a failure.
+pub(super) fn run(subject: &Subject, path: &Path, as_json: bool) -> Result<String, Failure> {
+    let cases = Cases::load(path, subject.gate.routes())
+        .map_err(|problems| Failure::Configuration(problems.to_string()))?;
+    let tried: Vec<Tried<'_>> = cases.list.iter().map(|case| try_one(subject, case)).collect();
+    let failed = tried.iter().filter(|tried| !tried.faults.is_empty()).count();
+    let text = if as_json { as_document(subject, &tried, failed) } else { as_table(subject, &tried, failed) };
+    if failed == 0 {
+        return Ok(text);
+    }
+    // Where results are looked for, and not among complaints.
+    say(&text);
+    Err(Failure::Run(String::new()))
+}
+
+fn try_one<'a>(subject: &Subject, case: &'a Case) -> Tried<'a> {
+    let explanation = subject.gate.explain(&case.inquiry, who(case));
+    let mut faults = Vec::new();
+    if explanation.outcome != case.expect {
+        let (expected, found) = (case.expect.as_str(), explanation.outcome.as_str());
+        faults.push(Fault { expected: expected.to_owned(), found: found.to_owned() });
+    }
+    if let Some(route) = case.route
+        && route != explanation.route
+    {
+        faults.push(Fault { expected: named(route), found: named(explanation.route) });
+    }
+    Tried { case, explanation, faults }
+}
+
+fn who(case: &Case) -> Who<'_> {
+    case.who.as_ref().map_or(Who::Nobody, Who::Visitor)
+}
+
+fn named(route: Option<usize>) -> String {
+    route.map_or("access".to_owned(), |index| format!("route[{index}]"))
+}
+
+fn as_table(subject: &Subject, tried: &[Tried<'_>], failed: usize) -> String {
+    let mut text = String::new();
+    for Tried { case, faults, .. } in tried {
+        let (mark, result) = match faults.as_slice() {
+            [] => ("ok", case.expect.as_str().to_owned()),
+            [Fault { expected, found }, ..] => ("FAIL", format!("{found}, not {expected}")),
+        };
+        let method = if case.preflight { format!("({})", case.method) } else { case.method.to_string() };
+        let (url, name) = (cut(&case.url, URL), cut(&case.name, NAME));
+        let line = format!("{mark:<4}  {method:<7} {url:<URL$} {name:<NAME$} {result}");
+        // Writing to a text cannot fail.
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    for Tried { case, explanation, faults } in tried.iter().filter(|tried| !tried.faults.is_empty()) {
+        let preflight = if case.preflight { "the preflight of " } else { "" };
+        let _ = writeln!(text, "\n{}: {preflight}{} {}", case.origin, case.method, case.url);
+        for Fault { expected, found } in faults {
+            let _ = writeln!(text, "  expected  {expected}, and it is {found}");
+        }
+        text.push_str(&sheet::below(subject, explanation, None));
+    }
+    let count = match tried.len() {
+        1 => "1 case".to_owned(),
+        several => format!("{several} cases"),
+    };
+    let _ = match failed {
+        0 => writeln!(text, "\n{count}, all as expected"),
+        failed => writeln!(text, "\n{count}, {failed} not as expected"),
+    };
+    text
+}
+
+fn as_document(subject: &Subject, tried: &[Tried<'_>], failed: usize) -> String {
+    let cases = tried.iter().map(|Tried { case, explanation, faults }| {
+        json!({
+            "file": case.origin.source,
+            "line": case.origin.line,
+            "ok": faults.is_empty(),
+            "faults": faults,
+            "expect": case.expect.as_str(),
+            "explanation": document::of(subject, explanation, who(case)),
+        })
+    });
+    let cases: Vec<_> = cases.collect();
+    document::printed(&json!({"passed": tried.len() - failed, "failed": failed, "cases": cases}))
+}
+
+/// `text`, with its middle left out if it is too long.
+fn cut(text: &str, width: usize) -> String {
+    let length = text.chars().count();
+    if length <= width {
+        return text.to_owned();
+    }
+    let end = width / 2;
+    let start: String = text.chars().take(width - end - 1).collect();
+    let rest: String = text.chars().skip(length - end).collect();
+    format!("{start}…{rest}")
+}

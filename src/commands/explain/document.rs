@@ -1,0 +1,132 @@
+//! An explanation for scripts. The fields are in the README: they stay.
+
+use huggate::gate::{Explanation, Holds, Leads, Who};
+use huggate::identity::Standing;
+use huggate::session::Inspected;
+use huggate::{Org, User};
+use serde_json::{Value, json};
+
+use super::Subject;
+use super::sheet::time;
+
+/// The whole of it, as text.
+pub(super) fn whole(
+    subject: &Subject,
+    explanation: &Explanation,
+    who: Who<'_>,
+    inspected: Option<&Inspected>,
+) -> String {
+    let mut document = of(subject, explanation, who);
+    if let (Some(fields), Some(inspected)) = (document.as_object_mut(), inspected) {
+        fields.insert("session".to_owned(), session(inspected));
+    }
+    printed(&document)
+}
+
+/// As it is printed.
+pub(super) fn printed(document: &Value) -> String {
+    format!("{document:#}\n")
+}
+
+/// All but what a cookie says of its session.
+pub(super) fn of(subject: &Subject, explanation: &Explanation, who: Who<'_>) -> Value {
+    let user = match who {
+        Who::Visitor(visitor) => Some(visitor.user()),
+        Who::Session(session) => Some(session.user.clone()),
+        _ => None,
+    };
+    let readings = explanation.readings.iter().map(|reading| {
+        let leads_to = match reading.leads {
+            Leads::Route(index) => format!("route[{index}]"),
+            Leads::Everywhere => "access".to_owned(),
+            _ => "endpoint".to_owned(),
+        };
+        json!({"path": reading.path, "leads_to": leads_to})
+    });
+    let rules = explanation.entries.iter().map(|entry| {
+        let holds = match entry.holds {
+            Holds::Yes => "yes",
+            Holds::No => "no",
+            _ => "unknown",
+        };
+        json!({"key": entry.key, "rule": entry.rule, "holds": holds, "because": entry.because})
+    });
+    json!({
+        "method": explanation.method.as_str(),
+        "host": explanation.host,
+        "host_is_known": explanation.host_is_known,
+        "path": explanation.path,
+        "readings": readings.collect::<Vec<_>>(),
+        "who": user.filter(|_| explanation.who.is_some()).as_ref().map(person),
+        "route": explanation.route.map(|index| route(subject, index)),
+        "decision": explanation.outcome.as_str(),
+        "why": explanation.why,
+        "rules": rules.collect::<Vec<_>>(),
+    })
+}
+
+/// What was not said is null.
+fn person(user: &User) -> Value {
+    json!({
+        "username": said(user.username()),
+        "id": said(user.id()),
+        "email": user.email(),
+        "pro": user.is_pro(),
+        "orgs": user.orgs().iter().map(org).collect::<Vec<_>>(),
+    })
+}
+
+fn org(org: &Org) -> Value {
+    let (standing, role) = match &org.standing {
+        Standing::Member(role) => ("member", said(role.as_str())),
+        Standing::NotGranted => ("not_granted", None),
+        _ => ("restricted", None),
+    };
+    let groups = org.resource_groups.iter().map(
+        |group| json!({"name": said(&group.name), "id": said(&group.id), "role": said(group.role.as_str())}),
+    );
+    json!({
+        "name": said(&org.slug),
+        "id": said(&org.id),
+        "standing": standing,
+        "role": role,
+        "resource_groups": groups.collect::<Vec<_>>(),
+    })
+}
+
+fn said(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
+fn route(subject: &Subject, index: usize) -> Value {
+    let origin = subject.routes_from.get(index);
+    json!({
+        "number": index,
+        "pattern": subject.gate.routes().get(index).map(huggate::Route::pattern),
+        "file": origin.map(|origin| &origin.source),
+        "line": origin.and_then(|origin| origin.line),
+    })
+}
+
+fn session(inspected: &Inspected) -> Value {
+    let Inspected::Session(session) = inspected else {
+        let state = match inspected {
+            Inspected::NoCookie => "no_cookie",
+            Inspected::OtherStore => "other_store",
+            Inspected::NotInStore => "not_in_store",
+            Inspected::StoreUnavailable => "store_unavailable",
+            _ => "does_not_open",
+        };
+        return json!({"state": state});
+    };
+    json!({
+        "state": if session.in_force { "in_force" } else { "over" },
+        "username": session.user.username(),
+        "began": time(session.began),
+        "last_used": time(session.seen),
+        "idle_ends": time(session.idle_ends),
+        "ends": time(session.ends),
+        "checked": time(session.checked),
+        "check_is_due": session.check_is_due,
+    })
+}

@@ -1,0 +1,197 @@
+//! `huggate explain`: what would become of a request, and why.
+
+mod cases;
+mod document;
+mod sheet;
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use http::Method;
+use huggate::Gate;
+use huggate::clock::Clock;
+use huggate::config::{Config, Environment, Origin};
+use huggate::gate::{Explanation, Inquiry, Visitor, VisitorError, Who};
+use huggate::session::Inspected;
+
+use super::{Failure, runtime, say};
+
+/// What nobody can mean by a cookie.
+const MAX_COOKIE: u64 = 256 * 1024;
+
+const EXAMPLES: &str = "\
+Examples:
+  huggate explain /admin
+  huggate explain --user ben --org acme:write POST /models/new
+  huggate explain --cookie - https://app.example.com/admin < cookie.txt
+  huggate explain --cases cases.toml
+
+Nothing is sent anywhere: the rules of the configuration are asked, as they are
+for requests. What is not said of a person is not there (no other organisation,
+no e-mail address, no PRO); ids and roles that are not said are not known.";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// GET unless given
+    #[arg(value_name = "METHOD")]
+    first: Option<String>,
+    /// A path at the public URL, or a whole address
+    #[arg(value_name = "URL")]
+    second: Option<String>,
+    /// Who asks, by username or id; nobody unless given
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// The id of that account, for rules that name it
+    #[arg(long, value_name = "ID", requires = "user")]
+    id: Option<String>,
+    /// An organisation they are in: acme, acme:admin, or with its id acme=ID:admin
+    #[arg(long = "org", value_name = "ORG[:ROLE]", requires = "user")]
+    orgs: Vec<String>,
+    /// A resource group they are in: acme/gpu-team, or acme/gpu-team:write
+    #[arg(long = "resource-group", value_name = "ORG/GROUP[:ROLE]", requires = "user")]
+    resource_groups: Vec<String>,
+    /// Their verified e-mail address
+    #[arg(long, value_name = "ADDRESS", requires = "user")]
+    email: Option<String>,
+    /// They have a PRO account
+    #[arg(long, requires = "user")]
+    pro: bool,
+    /// Who asks, by the session cookie in this file; - is standard input
+    #[arg(long, alias = "cookie-file", value_name = "FILE", conflicts_with = "user")]
+    cookie: Option<PathBuf>,
+    /// Not the request, but the CORS preflight that comes before it
+    #[arg(long)]
+    preflight: bool,
+    /// Explain the cases in this file, and fail if one is not as expected
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["first", "user", "cookie", "preflight"])]
+    cases: Option<PathBuf>,
+    /// As JSON, for scripts
+    #[arg(long)]
+    json: bool,
+}
+
+/// The gate of a configuration, and where its routes are from.
+struct Subject {
+    gate: Gate,
+    public_url: String,
+    routes_from: Vec<Origin>,
+}
+
+/// Explains, and returns what is to be printed.
+pub(crate) fn run(
+    arguments: &Arguments,
+    config: Option<&Path>,
+    environment: &Environment,
+) -> Result<String, Failure> {
+    let asked = match (&arguments.cases, &arguments.first) {
+        (Some(_), _) => None,
+        (None, Some(first)) => Some(inquiry(first, arguments.second.as_deref(), arguments.preflight)?),
+        (None, None) => {
+            return Err(usage("say which address is asked for, as in: huggate explain GET /admin"));
+        }
+    };
+    let visitor =
+        visitor(arguments).map_err(|(option, text, why)| usage(&format!("{option}: {text:?} {why}")))?;
+    let config =
+        Config::load(config, environment).map_err(|problems| Failure::Configuration(problems.to_string()))?;
+    let subject = Subject {
+        public_url: config.gate.public_url.as_str().to_owned(),
+        routes_from: config.routes_from,
+        gate: Gate::new(config.gate, Clock::system())
+            .map_err(|error| Failure::Configuration(error.to_string()))?,
+    };
+    let (Some(asked), None) = (asked, &arguments.cases) else {
+        let path = arguments.cases.as_deref().unwrap_or(Path::new("cases.toml"));
+        return cases::run(&subject, path, arguments.json);
+    };
+    let inspected = match &arguments.cookie {
+        Some(path) => Some(inspect(&subject.gate, path)?),
+        None => None,
+    };
+    let who = match (&visitor, &inspected) {
+        (Some(visitor), _) => Who::Visitor(visitor),
+        (None, Some(Inspected::Session(session))) => Who::Session(session),
+        (None, _) => Who::Nobody,
+    };
+    let explanation = subject.gate.explain(&asked, who);
+    if arguments.json {
+        return Ok(document::whole(&subject, &explanation, who, inspected.as_ref()));
+    }
+    Ok(sheet::whole(&subject, &explanation, inspected.as_ref()) + &more_to_say(&explanation))
+}
+
+/// How to say what was asked for and not said.
+fn more_to_say(explanation: &Explanation) -> String {
+    let reasons = explanation.entries.iter().flat_map(|entry| &entry.because);
+    if reasons.clone().any(|reason| reason.contains("was not said") || reason.contains("the id was said")) {
+        return "\nSay more with --id ID, --org NAME=ID:ROLE or --resource-group ORG/GROUP:ROLE.\n"
+            .to_owned();
+    }
+    String::new()
+}
+
+/// The request on the command line: `METHOD URL`, or `URL` alone.
+fn inquiry(first: &str, second: Option<&str>, preflight: bool) -> Result<Inquiry, Failure> {
+    let (method, url) = second.map_or(("GET", first), |second| (first, second));
+    if method.bytes().any(|byte| byte.is_ascii_lowercase()) {
+        let capitals = method.to_ascii_uppercase();
+        return Err(usage(&format!("{method:?} is not a method; write it in capitals, {capitals}")));
+    }
+    let method = Method::from_bytes(method.as_bytes())
+        .map_err(|_| usage(&format!("{method:?} is not a method, as in: huggate explain GET /admin")))?;
+    let inquiry = Inquiry::new(method, url).map_err(|why| usage(&format!("{url:?} {why}")))?;
+    Ok(if preflight { inquiry.preflight() } else { inquiry })
+}
+
+/// Somebody on the command line; or the option that says nothing of them.
+fn visitor(arguments: &Arguments) -> Result<Option<Visitor>, (&'static str, &str, VisitorError)> {
+    let Some(user) = arguments.user.as_deref() else { return Ok(None) };
+    let mut visitor = Visitor::named(user).map_err(|why| ("--user", user, why))?;
+    if let Some(id) = arguments.id.as_deref() {
+        visitor = visitor.with_id(id).map_err(|why| ("--id", id, why))?;
+    }
+    for org in &arguments.orgs {
+        visitor = visitor.in_org(org).map_err(|why| ("--org", org.as_str(), why))?;
+    }
+    for group in &arguments.resource_groups {
+        visitor = visitor.in_group(group).map_err(|why| ("--resource-group", group.as_str(), why))?;
+    }
+    if let Some(email) = arguments.email.as_deref() {
+        visitor = visitor.with_email(email).map_err(|why| ("--email", email, why))?;
+    }
+    Ok(Some(visitor.with_pro(arguments.pro)))
+}
+
+/// What is in the cookie that `path` holds. No message shows anything of it, nor
+/// of the path, which may be the cookie itself.
+fn inspect(gate: &Gate, path: &Path) -> Result<Inspected, Failure> {
+    let failed = |why: String| {
+        Failure::Run(format!(
+            "huggate explain: --cookie: {why}; it takes a file with the cookie in it, or - for standard input \
+             (on the command line itself everybody on this machine could see it)"
+        ))
+    };
+    let input: Box<dyn Read> = if path == Path::new("-") {
+        Box::new(std::io::stdin())
+    } else {
+        let file = std::fs::File::open(path);
+        Box::new(file.map_err(|error| failed(format!("the file cannot be opened: {}", error.kind())))?)
+    };
+    let mut text = String::new();
+    input
+        .take(MAX_COOKIE)
+        .read_to_string(&mut text)
+        .map_err(|error| failed(format!("the file cannot be read: {}", error.kind())))?;
+    if text.trim().is_empty() {
+        return Err(failed("the file is empty".to_owned()));
+    }
+    Ok(runtime()?.block_on(gate.inspect(&text)))
+}
+
+fn usage(why: &str) -> Failure {
+    Failure::Configuration(format!("huggate explain: {why}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,128 @@
+//! `huggate explain`, as a program: a cookie, and the files of cases.
+
+use std::path::Path;
+use std::process::Output;
+
+use huggate::clock::Clock;
+use huggate::config::{Cases, Config, Environment};
+use huggate::gate::Who;
+use huggate::{Gate, Route};
+use serde_json::Value;
+use tokio::process::Command;
+
+use super::text::{blocks, load, whole_with};
+use super::world::{SESSION_SECRET, gate, hub, run, sign_in};
+
+/// Runs `huggate explain` with the repository as its folder.
+async fn explain(arguments: &[&str], input: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_huggate"));
+    command
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env_remove("HUGGATE_CONFIG")
+        .arg("explain")
+        .args(arguments);
+    run(&mut command, input).await
+}
+
+#[tokio::test]
+async fn a_cookie_is_somebodys() {
+    let hub = hub(Clock::system()).await;
+    let url = gate(&hub, Clock::system()).await;
+    let cookies = sign_in(&format!("{url}/")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.toml");
+    let config = format!(
+        "public_url = \"{url}\"\nupstream = \"http://127.0.0.1:9\"\n[provider]\nclient_id = \"id\"\n\
+         [session]\nsecret = \"{SESSION_SECRET}\"\n[access]\nallow = [{{ org = \"acme\", role = \"admin\" }}]\n"
+    );
+    std::fs::write(&path, config).unwrap();
+    let config = ["--config", path.to_str().unwrap(), "--cookie", "-"];
+    let output = explain(&[&config[..], &["/"]].concat(), &format!("Cookie: {cookies}\n")).await;
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    for line in
+        ["\n  session   ada's, in force: began 2", "\n  decision  allowed: access.allow[0] lets them in\n"]
+    {
+        assert!(text.contains(line), "{text}");
+    }
+    // Of the cookie nothing shows.
+    let value = cookies.split_once("huggate=").unwrap().1.split(';').next().unwrap();
+    let output = explain(&[&config[..], &["--json", "/"]].concat(), value).await;
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(!text.contains(&value[..20]), "{text}");
+    let document: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(document["session"]["state"], "in_force");
+    assert_eq!(document["session"]["username"], "ada");
+    assert_eq!(document["decision"], "allow");
+    assert_eq!(document["who"]["orgs"][0]["role"], "admin");
+}
+
+#[tokio::test]
+async fn the_cases_of_the_repository_are_as_expected() {
+    let output = explain(&["--config", "config.toml", "--cases", "docs/cases.toml"], "").await;
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && text.ends_with("\n9 cases, all as expected\n"), "{text}");
+}
+
+#[tokio::test]
+async fn a_case_that_is_not_as_expected_is_a_failure_and_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cases.toml");
+    std::fs::write(&path, "[[case]]\nurl = \"/\"\nwho = { user = \"dan\" }\nexpect = \"allow\"\n").unwrap();
+    let path = path.to_str().unwrap();
+    let output = explain(&["--config", "config.toml", "--cases", path], "").await;
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap().replace(path, "cases.toml"),
+        "\
+FAIL  GET     /                              dan        refuse, not allow
+
+cases.toml:1: GET /
+  expected  allow, and it is refuse
+  who       dan
+  route     none of them: [access] decides
+  decision  refused (403): no entry of access.allow lets them in
+
+  no        access.allow[0]: a member of acme
+              acme: not a member
+
+1 case, 1 not as expected
+"
+    );
+}
+
+#[test]
+fn the_readmes_cases_are_as_expected_for_its_routes() {
+    let routes =
+        blocks().into_iter().find(|(info, text)| *info == "toml part" && text.contains("/models/**"));
+    let config = load(&whole_with(&routes.unwrap().1)).unwrap();
+    let (_, cases) = blocks().into_iter().find(|(info, _)| *info == "toml cases").unwrap();
+    as_expected(config, &cases);
+}
+
+#[test]
+fn the_cases_of_the_page_about_explain_are_read() {
+    let page = include_str!("../../docs/explain.md");
+    let (_, rest) = page.split_once("```toml\n").unwrap();
+    let (cases, _) = rest.split_once("```").unwrap();
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("config.toml")).unwrap();
+    let text = format!(
+        "{text}\n[[route]]\npath = \"/models/**\"\nallow = [{{ org = \"acme\", role = \"write\" }}]\n"
+    );
+    let config = Config::parse(&text, "config.toml", &Environment::default()).unwrap();
+    as_expected(config, cases);
+}
+
+#[track_caller]
+fn as_expected(config: Config, cases: &str) {
+    let gate = Gate::new(config.gate, Clock::system()).unwrap();
+    let routes: &[Route] = gate.routes();
+    let cases = Cases::parse(cases, "cases.toml", routes).unwrap_or_else(|problems| panic!("{problems}"));
+    assert!(!cases.list.is_empty());
+    for case in cases.list {
+        let explanation = gate.explain(&case.inquiry, case.who.as_ref().map_or(Who::Nobody, Who::Visitor));
+        assert_eq!(explanation.outcome, case.expect, "{explanation:#?}");
+        assert!(case.route.is_none_or(|route| route == explanation.route), "{explanation:#?}");
+    }
+}
