@@ -51,20 +51,23 @@ export class Jar {
 
 /**
  * Signs `username` in by following links and sending forms; returns the jar.
- * `listen` is where the gate listens, if that is not where its address says.
+ * `listen` is where the gate listens, if that is not where its address says;
+ * another app than the gate begins at `start` and ends at `end`.
  */
-export async function signIn(gate, username, { orgs = ["acme"], jar = new Jar(), listen } = {}) {
+export async function signIn(gate, username, {
+  orgs = ["acme"], jar = new Jar(), listen, start = "/oauth2/start?rd=/", end = `${gate}/`,
+} = {}) {
   const open = (url, options = {}) => {
     if (!listen || !url.startsWith(gate)) return jar.request(url, options);
     const headers = { ...options.headers, host: new URL(gate).host };
     return jar.request(url.replace(gate, listen), { ...options, headers });
   };
-  let url = `${gate}/oauth2/start?rd=/`;
+  let url = `${gate}${start}`;
   let response = await open(url);
   for (let step = 0; step < 10; step++) {
     if (response.headers.location) {
       url = new URL(response.headers.location, url).href;
-      if (url === `${gate}/`) return jar;
+      if (url === end) return jar;
       response = await open(url);
       continue;
     }

@@ -32,6 +32,21 @@ export async function startHub({ users } = {}) {
   return { process, ...process.known };
 }
 
+/** Somebody's user access token, as `huggate hub` prints it. */
+export function tokenOf(hub, username) {
+  const token = new RegExp(`^${username}\\s+(hf_\\w+)`, "m").exec(hub.process.output)?.[1];
+  if (!token) throw new Error(`no token of ${username} in\n${hub.process.output}`);
+  return token;
+}
+
+/** The server of OpenAI's API of apps/completions.mjs. */
+export async function startCompletions() {
+  const process = await Process.start("completions", globalThis.process.execPath, [join(root, "tests/web/apps/completions.mjs")], {
+    ready: output => /listen at (\S+)/.exec(output)?.[1],
+  });
+  return { process, url: process.known };
+}
+
 /** The plain app of apps/echo.mjs. */
 export async function startEcho() {
   const process = await Process.start("echo", globalThis.process.execPath, [join(root, "tests/web/apps/echo.mjs")], {
