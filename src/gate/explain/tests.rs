@@ -30,6 +30,7 @@ fn gate(access: Access, deny: Vec<Rule>, routes: Vec<Route>) -> Gate {
     };
     let builder = deny.into_iter().fold(builder, GateBuilder::deny);
     let builder = routes.into_iter().fold(builder, GateBuilder::route);
+    let builder = builder.bearer(crate::gate::BearerSettings::default());
     // Without asking a provider, which has no say in this.
     Gate::new(builder.settings().unwrap(), Clock::manual(1_790_000_000)).unwrap()
 }
