@@ -41,9 +41,11 @@ pub(crate) fn signed_out(host: &str, start_url: &str, onward: Option<&Onward<'_>
 pub(crate) fn confirm_sign_out(host: &str, sign_out_url: &str, stay_url: &str) -> Page {
     let mut main = Html::default();
     main.add("<h1>Sign out of <bdi>{}</bdi>?</h1>\n", &[host]);
-    main.add("<p>Another site sent you here to sign out. You are still signed in.</p>\n", &[]);
+    // Whether anybody is signed in cannot be told: to another site's request the
+    // browser may not have added the cookie.
+    main.add("<p>Another site sent you here to sign out. Nothing has happened yet.</p>\n", &[]);
     main.add("<form class=\"do\" method=\"post\" action=\"{}\">\n", &[sign_out_url]);
     main.add("<button class=\"button\" type=\"submit\">Sign out</button>\n", &[]);
-    main.add("<a class=\"button second\" href=\"{}\">Stay signed in</a>\n</form>\n", &[stay_url]);
+    main.add("<a class=\"button second\" href=\"{}\">Do not sign out</a>\n</form>\n", &[stay_url]);
     shell(&format!("Sign out of {host}?"), Face::Puzzled, &main)
 }

@@ -1,5 +1,6 @@
 //! How we talk to the provider: bounded in time and size, never redirected.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -27,7 +28,7 @@ pub(super) struct HttpClient {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum FetchError {
-    #[error("{endpoint} could not be reached ({reason})")]
+    #[error("{endpoint} could not be reached: {reason}")]
     Unreachable { endpoint: String, reason: String },
     #[error("{endpoint} did not answer within {} seconds", TIMEOUT.as_secs())]
     Timeout { endpoint: String },
@@ -131,7 +132,7 @@ impl HttpClient {
             if error.is_timeout() {
                 return FetchError::Timeout { endpoint };
             }
-            FetchError::Unreachable { endpoint, reason: root_cause(&error) }
+            FetchError::Unreachable { endpoint, reason: in_words(&error) }
         };
         let mut response = request.send().await.map_err(failed)?;
         let status = response.status();
@@ -159,11 +160,58 @@ fn name(url: &Url) -> String {
     format!("{}{}", url.origin().ascii_serialization(), url.path())
 }
 
-/// The innermost error says what happened; the outer ones repeat the URL.
-fn root_cause(error: &dyn std::error::Error) -> String {
+/// What happened, as people say it: pages show it. The innermost error knows; the
+/// outer ones repeat the URL.
+fn in_words(error: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;
     }
-    cause.to_string()
+    let kind = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+    match kind {
+        Some(ErrorKind::ConnectionRefused) => "the connection was refused".to_owned(),
+        Some(
+            ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::BrokenPipe
+            | ErrorKind::UnexpectedEof,
+        ) => "the connection broke off".to_owned(),
+        Some(ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown) => {
+            "there is no way to it in the network".to_owned()
+        }
+        Some(ErrorKind::TimedOut) => "it does not answer".to_owned(),
+        _ => {
+            let text = cause.to_string();
+            if text.contains("failed to lookup address") {
+                return "its name cannot be found".to_owned();
+            }
+            // The number says nothing to anybody.
+            let text = text.split(" (os error ").next().unwrap_or_default();
+            text.to_owned()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Error;
+
+    use super::*;
+
+    #[test]
+    fn what_went_wrong_is_said_in_words() {
+        for (error, words) in [
+            (Error::from_raw_os_error(111), "the connection was refused"),
+            (Error::from_raw_os_error(104), "the connection broke off"),
+            (Error::from_raw_os_error(101), "there is no way to it in the network"),
+            (Error::from_raw_os_error(113), "there is no way to it in the network"),
+            (
+                Error::other("failed to lookup address information: Name or service not known"),
+                "its name cannot be found",
+            ),
+            (Error::from_raw_os_error(24), "Too many open files"),
+        ] {
+            assert_eq!(in_words(&error), words, "{error}");
+        }
+    }
 }

@@ -23,6 +23,8 @@ async fn the_gate_starts_without_the_provider_and_signs_in_once_it_is_back() {
         let page = world.send(Ask::navigation("/x?y")).await.expect_page(503, "Hugging Face does not answer");
         assert!(page.header("retry-after").unwrap().parse::<u64>().unwrap() > 0);
         assert!(page.text().contains("href=\"/x?y\""), "{}", page.text());
+        let words = page.text().contains(" could not be reached: the connection was refused.</p>");
+        assert!(words && !page.text().contains("os error"), "{}", page.text());
         assert!(page.cookies().is_empty());
         world.send(Ask::navigation("/oauth2/start")).await.expect(503);
         let program = world.send(Ask::get("/oauth2/start")).await.expect(503);

@@ -97,6 +97,9 @@ async fn another_site_cannot_sign_anybody_out_without_asking() {
             Ask::new("POST", "/oauth2/sign_out").with("origin", "null"),
             Ask::get("/oauth2/sign_out").with("referer", "garbage"),
         ] {
+            // Nobody at all is not told that they are signed in.
+            let page = world.send(ask.clone()).await.expect_page(200, "Nothing has happened yet");
+            assert!(!page.text().contains("signed in"), "{}", page.text());
             let page = ada.ask(ask).await.expect_page(200, "Another site sent you here");
             assert!(page.cookies().is_empty(), "{page:?}");
             assert!(page.header("clear-site-data").is_none());
