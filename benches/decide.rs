@@ -3,6 +3,7 @@
 //!
 //! - `public`: nobody, a public route; the floor.
 //! - `signed in`: the session was opened before, as in all but the first request.
+//! - `with a token`: an API client's, which was checked less than a minute ago.
 //! - `opened anew`: the cookie is decrypted and read, and headers are made ready.
 //!   Without the assertion, whose signing (about 30 µs) comes once in four
 //!   minutes for each session.
@@ -13,9 +14,10 @@ use std::hint::black_box;
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion};
 use futures_util::FutureExt;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use http_body_util::Full;
 use huggate::clock::Clock;
+use huggate::gate::BearerSettings;
 use huggate::hub::{Client, Hub, Settings};
 use huggate::identity::AssertionSettings;
 use huggate::{Gate, GateBuilder, PathPattern, Route, Rule};
@@ -36,12 +38,23 @@ fn main() -> Result<(), Failure> {
 
     let mut criterion = Criterion::default().configure_from_args();
     let mut group = criterion.benchmark_group("gate");
-    let _runtime = runtime.enter();
     let public = || request("/public/x", None);
     let signed_in = || request("/x", Some(&cookie));
+    let token = format!("Bearer {}", hub.token_of("ada").ok_or("nobody is called ada")?);
+    let with_token = || {
+        let mut request = request("/x", None);
+        request.headers_mut().insert("authorization", token.parse().unwrap_or(HeaderValue::from_static("")));
+        request
+    };
+    // The one question. Its answer counts for a minute, and that is time enough.
+    runtime.block_on(gate.handle(with_token(), app))?;
+    let _runtime = runtime.enter();
     let batch = BatchSize::SmallInput;
     group.bench_function("public", |b| b.iter_batched(public, |request| handle(&gate, request), batch));
     group.bench_function("signed in", |b| b.iter_batched(signed_in, |request| handle(&gate, request), batch));
+    group.bench_function("with a token", |b| {
+        b.iter_batched(with_token, |request| handle(&gate, request), batch)
+    });
     group.bench_function("signed in, no assertion", |b| {
         b.iter_batched(signed_in, |request| handle(&unsigned, request), batch);
     });
@@ -74,6 +87,7 @@ fn builder(hub: &Hub) -> GateBuilder {
         .secret(SECRET)
         .scope("openid profile email read-memberships")
         .allow(Rule::org("acme"))
+        .bearer(BearerSettings::default())
         .clock(Clock::system());
     match PathPattern::parse("/public/**") {
         Ok(path) => builder.route(Route::path(path).public()),

@@ -1,10 +1,10 @@
-//! What being signed in costs: `huggate serve` with a session cookie against the
-//! same binary with everything public, interleaved in one run.
-//! `cargo bench --bench proxy`
+//! What knowing who asks costs: `huggate serve` with a session cookie, and with an
+//! API client's token, against the same binary with everything public, interleaved
+//! in one run. `cargo bench --bench proxy`
 //!
 //! Printed are CPU per request (user and system, of the proxy's process alone)
 //! and the median of the ratios of neighbouring rounds. Machines are noisy:
-//! only the ratio means something elsewhere.
+//! only the ratios mean something elsewhere.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -34,8 +34,6 @@ const TICKS: f64 = 100.0;
 struct Proxy {
     child: Child,
     addr: SocketAddr,
-    cookie: Option<String>,
-    name: &'static str,
 }
 
 impl Drop for Proxy {
@@ -57,49 +55,72 @@ async fn compare(rounds: usize, round: Duration) -> Result<(), Failure> {
     let upstream = upstream().await?;
     let hub = Hub::start(TcpListener::bind("127.0.0.1:0").await?, Settings::default()).await?;
     let everybody = "[[route]]\npath = \"/**\"\npublic = true\n";
-    let public =
-        start(folder.path(), &hub, upstream, "everything public", "allow = \"anyone\"", everybody).await?;
-    let mut signed_in =
-        start(folder.path(), &hub, upstream, "signed in", "allow = [{ org = \"acme\" }]", "").await?;
-    signed_in.cookie = Some(sign_in(signed_in.addr).await?);
+    let public = start(folder.path(), &hub, upstream, "public", "allow = \"anyone\"", everybody).await?;
+    let members = "allow = [{ org = \"acme\" }]";
+    let closed =
+        start(folder.path(), &hub, upstream, "members", members, "[bearer]\nhub_tokens = true\n").await?;
+    let cookie = sign_in(closed.addr).await?;
+    let token = hub.token_of("ada").ok_or("nobody is called ada")?;
+    let rows = [
+        Row { name: "everything public", proxy: &public, credential: None },
+        Row { name: "signed in", proxy: &closed, credential: Some(("cookie", cookie)) },
+        Row {
+            name: "with a token",
+            proxy: &closed,
+            credential: Some(("authorization", format!("Bearer {token}"))),
+        },
+    ];
 
-    let mut ratios = Vec::new();
-    let (mut off, mut on) = (Vec::new(), Vec::new());
+    let mut costs: Vec<Vec<Cost>> = rows.iter().map(|_| Vec::new()).collect();
     for number in 0..=rounds {
-        // Whoever goes first in a round goes second in the next.
-        let (without, with) = if number % 2 == 1 {
-            let with = measure(&signed_in, round).await?;
-            (measure(&public, round).await?, with)
-        } else {
-            (measure(&public, round).await?, measure(&signed_in, round).await?)
-        };
-        // The first round warms up.
-        if number > 0 {
-            ratios.push(with.cpu / without.cpu);
-            off.push(without);
-            on.push(with);
+        // Whoever goes first in a round goes last in the next.
+        for index in (0..rows.len()).map(|index| (index + number) % rows.len()) {
+            if let (Some(row), Some(costs)) = (rows.get(index), costs.get_mut(index)) {
+                let cost = measure(row, round).await?;
+                // The first round warms up.
+                if number > 0 {
+                    costs.push(cost);
+                }
+            }
         }
     }
     let mut out = std::io::stdout().lock();
     writeln!(out, "\n{:<20} {:>12} {:>16}", "", "requests/s", "CPU µs/request")?;
-    for (proxy, costs) in [(&public, &off), (&signed_in, &on)] {
+    for (row, costs) in rows.iter().zip(&costs) {
         let rate = median(costs.iter().map(|cost| cost.rate).collect());
         let cpu = median(costs.iter().map(|cost| cost.cpu).collect());
-        writeln!(out, "{:<20} {rate:>12.0} {cpu:>16.1}", proxy.name)?;
+        writeln!(out, "{:<20} {rate:>12.0} {cpu:>16.1}", row.name)?;
     }
-    ratios.sort_by(f64::total_cmp);
-    let at = |quarter: usize| {
-        ratios.get(ratios.len() * quarter / 4).or(ratios.last()).copied().unwrap_or_default()
-    };
-    writeln!(
-        out,
-        "\nCPU, signed in / everything public: {:.3} [{:.3} to {:.3}], {} paired rounds of {round:?}, {CONNECTIONS} connections",
-        at(2),
-        at(1),
-        at(3),
-        ratios.len(),
-    )?;
+    writeln!(out)?;
+    // Each against the one before it.
+    for (pair, costs) in rows.windows(2).zip(costs.windows(2)) {
+        let ([before, row], [without, with]) = (pair, costs) else { continue };
+        let mut ratios: Vec<f64> =
+            without.iter().zip(with).map(|(without, with)| with.cpu / without.cpu).collect();
+        ratios.sort_by(f64::total_cmp);
+        let at = |quarter: usize| {
+            ratios.get(ratios.len() * quarter / 4).or(ratios.last()).copied().unwrap_or_default()
+        };
+        writeln!(
+            out,
+            "CPU, {} / {}: {:.3} [{:.3} to {:.3}], {} paired rounds of {round:?}, {CONNECTIONS} connections",
+            row.name,
+            before.name,
+            at(2),
+            at(1),
+            at(3),
+            ratios.len(),
+        )?;
+    }
     Ok(())
+}
+
+/// A way to ask one of the proxies.
+struct Row<'a> {
+    name: &'static str,
+    proxy: &'a Proxy,
+    /// A header that says who asks.
+    credential: Option<(&'static str, String)>,
 }
 
 /// What a round cost.
@@ -110,15 +131,16 @@ struct Cost {
     cpu: f64,
 }
 
-/// Drives one proxy for a while.
+/// Asks in one way for a while.
 #[expect(clippy::cast_precision_loss, reason = "counts of a short run")]
-async fn measure(proxy: &Proxy, round: Duration) -> Result<Cost, Failure> {
+async fn measure(row: &Row<'_>, round: Duration) -> Result<Cost, Failure> {
+    let proxy = row.proxy;
     let done = Arc::new(AtomicU64::new(0));
     let before = cpu(proxy.child.id())?;
     let began = Instant::now();
     let mut clients = tokio::task::JoinSet::new();
     for _ in 0..CONNECTIONS {
-        clients.spawn(client(proxy.addr, proxy.cookie.clone(), began + round, Arc::clone(&done)));
+        clients.spawn(client(proxy.addr, row.credential.clone(), began + round, Arc::clone(&done)));
     }
     while let Some(client) = clients.join_next().await {
         client??;
@@ -131,7 +153,7 @@ async fn measure(proxy: &Proxy, round: Duration) -> Result<Cost, Failure> {
 /// One connection, one request after another.
 async fn client(
     addr: SocketAddr,
-    cookie: Option<String>,
+    credential: Option<(&'static str, String)>,
     end: Instant,
     done: Arc<AtomicU64>,
 ) -> Result<(), Failure> {
@@ -142,8 +164,8 @@ async fn client(
     while Instant::now() < end {
         let mut request =
             Request::builder().uri("/1k").header("host", addr.to_string()).header("accept", "*/*");
-        if let Some(cookie) = &cookie {
-            request = request.header("cookie", cookie);
+        if let Some((name, value)) = &credential {
+            request = request.header(*name, value);
         }
         let mut response = sender.send_request(request.body(Full::<Bytes>::default())?).await?;
         if response.status() != 200 {
@@ -188,9 +210,9 @@ async fn start(
 ) -> Result<Proxy, Failure> {
     // Bound and let go: the port is free for the proxy a moment later.
     let addr = TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
-    let client = name.replace(' ', "-");
-    hub.register(Client::confidential(&client, "secret", name, &[&format!("http://{addr}/oauth2/callback")]));
-    hub.consent("ada", &client, &["acme"]);
+    let client = name;
+    hub.register(Client::confidential(client, "secret", name, &[&format!("http://{addr}/oauth2/callback")]));
+    hub.consent("ada", client, &["acme"]);
     let path = folder.join(format!("{client}.toml"));
     std::fs::write(
         &path,
@@ -207,7 +229,7 @@ async fn start(
         .arg(&path)
         .stdin(Stdio::null())
         .spawn()?;
-    let proxy = Proxy { child, addr, cookie: None, name };
+    let proxy = Proxy { child, addr };
     for _ in 0..200 {
         if TcpStream::connect(addr).await.is_ok() {
             return Ok(proxy);
