@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use http::Method;
 
-use super::route::{PathPattern, Route};
+use super::pattern::PathPattern;
+use super::route::Route;
 
 impl Route {
     /// The routes of `earlier` that take every request of this one between them,
