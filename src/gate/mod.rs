@@ -24,6 +24,7 @@ mod rule;
 mod settings;
 mod visitor;
 mod watch;
+mod ways;
 
 use std::fmt;
 use std::sync::Arc;
@@ -63,7 +64,7 @@ use crate::oauth2::{Ask, Endpoint, OAuth2};
 use authenticate::{Caller, authenticate};
 use bearer::Bearer;
 use forward_auth::Contract;
-use path::{Readings, readings};
+use path::{Readings, Unreadable, readings};
 use policy::{No, Policy};
 use route::Asked;
 
@@ -267,19 +268,19 @@ impl Inner {
     }
 
     /// The route of a path, if every reading of it is decided alike.
-    fn route(&self, path: &str, asked: Asked<'_>) -> Result<Option<usize>, Refusal> {
-        let several = match readings(path) {
-            Ok(Readings::Plain) => return Ok(self.policy.routes.find(asked, path.as_bytes())),
-            Ok(Readings::Several(several)) => several,
-            Err(path::Unreadable) => return Err(Refusal::AmbiguousPath),
+    fn route(&self, path: &str, asked: Asked<'_>) -> Result<Option<usize>, Unreadable> {
+        let several = match readings(path)? {
+            Readings::Plain => return Ok(self.policy.routes.find(asked, path.as_bytes())),
+            Readings::Several(several) => several,
         };
         let route = several.first().and_then(|reading| self.policy.routes.find(asked, reading));
         for reading in several {
             // Our endpoints are plain; what only some server would take for one of
             // them is nobody's.
-            let ours = std::str::from_utf8(&reading).is_ok_and(|path| self.oauth2.endpoint(path).is_some());
-            if ours || !self.policy.alike(route, self.policy.routes.find(asked, &reading)) {
-                return Err(Refusal::AmbiguousPath);
+            if self.oauth2.would_take(&reading)
+                || !self.policy.alike(route, self.policy.routes.find(asked, &reading))
+            {
+                return Err(Unreadable);
             }
         }
         Ok(route)

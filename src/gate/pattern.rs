@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::ways::WAYS;
+
 /// A set of paths. Case matters, as it does to most servers.
 ///
 /// ```
@@ -61,6 +63,9 @@ impl PathPattern {
         {
             return Err(PatternError::Unmatchable("a segment that ends in a dot or a space".to_owned()));
         }
+        if (below && decoded.ends_with(b"/")) || WAYS.iter().any(|read| *read(&decoded) != *decoded) {
+            return Err(PatternError::Unmatchable("what some servers read as another path".to_owned()));
+        }
         Ok(Self { path: decoded.into(), below })
     }
 }
@@ -79,8 +84,23 @@ mod tests {
     #[test]
     fn a_pattern_that_cannot_match_is_refused() {
         for text in [
-            "admin", "/a*", "/*/b", "/a/**/b", "/a//b", "/a/../b", "/a;b", "/a?b", "/a#b", "/a\\b",
-            "/a%2525", "/a./b",
+            "admin",
+            "/a*",
+            "/*/b",
+            "/a/**/b",
+            "/a//b",
+            "/a/../b",
+            "/a;b",
+            "/a?b",
+            "/a#b",
+            "/a\\b",
+            "/a%2525",
+            "/a./b",
+            "/a//**",
+            "/a%0ab",
+            "/a::$DATA",
+            "/(S(x))/b",
+            "/a%a0",
         ] {
             assert!(PathPattern::parse(text).is_err(), "{text}");
         }

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::Inner;
 use super::forward_auth::Unclear;
+use super::path::Unreadable;
 use super::policy::Denied;
 use crate::client::{Kind, speaks_openai};
 use crate::identity::AuthMethod;
@@ -99,6 +100,12 @@ impl Forbidden {
     #[must_use]
     pub fn reasons(&self) -> &[String] {
         &self.0.reasons
+    }
+}
+
+impl From<Unreadable> for Refusal {
+    fn from(Unreadable: Unreadable) -> Self {
+        Self::AmbiguousPath
     }
 }
 

@@ -79,6 +79,13 @@ impl OAuth2 {
         }
     }
 
+    /// Whether a path as some server reads it, in whatever encoding, is below the
+    /// prefix.
+    pub(crate) fn would_take(&self, path: &[u8]) -> bool {
+        let rest = path.strip_prefix(self.prefix.as_bytes());
+        rest.is_some_and(|rest| matches!(rest, [] | [b'/', ..]))
+    }
+
     /// Answers one of our endpoints. `user` is who asks, if the gate found out.
     pub(crate) async fn answer(
         &self,
