@@ -9,6 +9,7 @@ mod coverage;
 mod explain;
 mod finding;
 mod forward_auth;
+mod index;
 mod inquiry;
 mod introduce;
 mod layer;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::index::Paths;
 use super::ways::WAYS;
 
 /// A set of paths. Case matters, as it does to most servers.
@@ -67,6 +68,10 @@ impl PathPattern {
             return Err(PatternError::Unmatchable("what some servers read as another path".to_owned()));
         }
         Ok(Self { path: decoded.into(), below })
+    }
+
+    pub(super) fn paths(&self) -> Paths<'_> {
+        if self.below { Paths::Folder(&self.path) } else { Paths::Exact(&self.path) }
     }
 }
 

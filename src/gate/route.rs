@@ -1,10 +1,9 @@
 //! Routes: which part of the app a request is for. The first match decides.
 
-use std::collections::{HashMap, HashSet};
-
 use http::Method;
 use url::Url;
 
+use super::index::{Index, Paths};
 use super::pattern::PathPattern;
 use super::policy::Access;
 use super::rule::Rule;
@@ -62,18 +61,11 @@ pub enum RouteAccess {
     Own(Access),
 }
 
-/// The routes in order, and an index that finds the first match in as many steps
-/// as the path has segments, however many routes there are.
+/// The routes in order, and where to find them.
 #[derive(Debug, Default)]
 pub(super) struct Routes {
     list: Vec<Route>,
-    hosts: HashSet<String>,
-    exact: HashMap<Box<[u8]>, Vec<usize>>,
-    folders: HashMap<Box<[u8]>, Vec<usize>>,
-    /// How many bytes the longest key of `folders` has.
-    longest_folder: usize,
-    /// Routes without a path.
-    anywhere: Vec<usize>,
+    index: Index,
 }
 
 /// What a route is looked up by, but for the path.
@@ -89,22 +81,12 @@ pub(super) struct Asked<'a> {
 
 impl Routes {
     pub(super) fn new(list: Vec<Route>) -> Self {
-        let hosts = list.iter().filter_map(|route| route.host.clone()).collect();
-        let mut routes = Self { hosts, ..Self::default() };
-        for (index, route) in list.iter().enumerate() {
-            match &route.path {
-                None => routes.anywhere.push(index),
-                Some(PathPattern { path, below: false }) => {
-                    routes.exact.entry(path.clone()).or_default().push(index)
-                }
-                Some(PathPattern { path, below: true }) => {
-                    routes.longest_folder = routes.longest_folder.max(path.len());
-                    routes.folders.entry(path.clone()).or_default().push(index)
-                }
-            }
+        let mut index = Index::default();
+        for (place, route) in list.iter().enumerate() {
+            let path = route.path.as_ref().map_or(Paths::All, PathPattern::paths);
+            index.add(place, route.host.as_deref(), path);
         }
-        routes.list = list;
-        routes
+        Self { list, index }
     }
 
     pub(super) fn get(&self, index: usize) -> Option<&Route> {
@@ -125,52 +107,18 @@ impl Routes {
     /// public URL's, is configured; but a route without a port may mean it.
     pub(super) fn has_strange_port(&self, host: &str, own: &str) -> bool {
         let (name, _) = name_and_port(host);
-        let may_mean = |route: &String| {
-            let (route_name, route_port) = name_and_port(route);
-            route_name == name && (host != own || route_port.is_none())
-        };
-        !self.hosts.is_empty() && !self.hosts.contains(host) && self.hosts.iter().any(may_mean)
+        !self.index.has_host(host) && self.index.has_name(name) && (host != own || self.index.has_host(name))
     }
 
     /// The index of the first route that matches.
     pub(super) fn find(&self, asked: Asked<'_>, path: &[u8]) -> Option<usize> {
-        if self.list.is_empty() {
-            return None;
-        }
-        let mut first = self.first_of(&self.anywhere, asked, None);
-        if let Some(indices) = self.exact.get(path) {
-            first = self.first_of(indices, asked, first);
-        }
-        if self.folders.is_empty() {
-            return first;
-        }
-        // Each look hashes all of a folder's name. So it begins at the deepest one
-        // that some route can have: a path of 30,000 segments takes no longer.
-        let mut folder = Some(path);
-        if let Some(start) = path.get(..=self.longest_folder) {
-            folder = parent(start);
-        }
-        while let Some(name) = folder {
-            if let Some(indices) = self.folders.get(name) {
-                first = self.first_of(indices, asked, first);
-            }
-            folder = parent(name);
-        }
-        first
+        self.first(&self.index, asked, path)
     }
 
-    /// The least of `before` and those of `indices` (which ascend) that match.
-    fn first_of(&self, indices: &[usize], asked: Asked<'_>, before: Option<usize>) -> Option<usize> {
-        let limit = before.unwrap_or(usize::MAX);
-        let candidates = indices.iter().copied().take_while(|index| *index < limit);
-        let matches = |index: &usize| self.list.get(*index).is_some_and(|route| route.is_for(asked));
-        candidates.into_iter().find(matches).or(before)
+    fn first(&self, index: &Index, asked: Asked<'_>, path: &[u8]) -> Option<usize> {
+        let is_for = |place: usize| self.get(place).is_some_and(|route| route.is_for(asked));
+        index.first(asked.host, asked.by_name, path, is_for)
     }
-}
-
-/// The folder that something is in, without its final slash.
-fn parent(path: &[u8]) -> Option<&[u8]> {
-    path.get(..memchr::memrchr(b'/', path)?)
 }
 
 impl Route {
@@ -346,20 +294,32 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn the_index_finds_what_a_look_through_the_list_would(
-            patterns in proptest::collection::vec("(/[ab]){0,3}(/\\*\\*)?", 0..12),
+            rows in proptest::collection::vec((0..4_usize, "|(/[ab]){0,3}(/\\*\\*)?"), 0..12),
             path in "(/[abc]){0,4}/?",
+            host in 1..4_usize,
+            by_name: bool,
         ) {
-            let patterns: Vec<PathPattern> = patterns
+            let hosts = [None, Some("a.example"), Some("a.example:81"), Some("b.example")];
+            let list: Vec<Route> = rows
                 .iter()
-                .filter_map(|text| PathPattern::parse(if text.is_empty() { "/" } else { text }).ok())
+                .map(|(host, path)| Route {
+                    host: hosts[*host].map(str::to_owned),
+                    path: PathPattern::parse(path).ok(),
+                    ..Route::unspecified()
+                })
                 .collect();
-            let naive = patterns.iter().position(|pattern| {
-                let known = &pattern.path;
-                path.as_bytes() == &**known
-                    || (pattern.below && path.as_bytes().strip_prefix(&**known).is_some_and(|rest| rest.first() == Some(&b'/')))
+            let asked = Asked { host: hosts[host].unwrap(), by_name, method: &Method::GET, preflight: None };
+            let is_host = |route: &str| {
+                if by_name { route[..1] == asked.host[..1] } else { route == asked.host }
+            };
+            let naive = list.iter().position(|route| {
+                let is_path = route.path.as_ref().is_none_or(|pattern| {
+                    let rest = path.as_bytes().strip_prefix(&*pattern.path);
+                    rest.is_some_and(|rest| rest.is_empty() || (pattern.below && rest[0] == b'/'))
+                });
+                is_path && route.host.as_deref().is_none_or(is_host)
             });
-            let routes = Routes::new(patterns.iter().cloned().map(Route::path).collect());
-            proptest::prop_assert_eq!(find(&routes, &path), naive);
+            proptest::prop_assert_eq!(Routes::new(list).find(asked, path.as_bytes()), naive);
         }
     }
 }
