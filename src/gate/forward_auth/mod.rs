@@ -21,6 +21,7 @@ use self::original::Description;
 use super::introduce::is_method_override;
 use super::policy::Grant;
 use super::refusal::Refusal;
+use super::route::RouteAccess;
 use super::{Inner, Question};
 use crate::client::{Client, Kind, name_and_port};
 use crate::identity::headers::ACCESS_TOKEN;
@@ -218,7 +219,9 @@ impl Inner {
             let authorization = self.authorization(&parts.headers, grant);
             headers.insert(AUTHORIZATION, authorization);
         }
-        if let Some(lines) = self.renewal(grant, &parts.headers).filter(|_| !grant.has_ended()) {
+        if !self.may_be_shared(grant, &parts.headers)
+            && let Some(lines) = self.renewal(grant, &parts.headers).filter(|_| !grant.has_ended())
+        {
             renew(contract, headers, &lines);
         }
         let extensions = response.extensions_mut();
@@ -228,6 +231,18 @@ impl Inner {
             extensions.insert(user.clone());
         }
         response
+    }
+
+    /// Whether the app's response, which nobody has seen yet, may be one that a cache
+    /// shares with everybody: a session's new cookie must not be in it
+    /// (RFC 9111, section 7.3). The next request will do.
+    fn may_be_shared(&self, grant: &Grant, request: &HeaderMap) -> bool {
+        let route = grant.route().and_then(|index| self.policy.routes.get(index));
+        let public = route.is_some_and(|route| route.access == RouteAccess::Public);
+        let part_of_a_page = request.get("sec-fetch-dest").is_some_and(|dest| {
+            !["document", "empty", "iframe", "frame", "websocket"].iter().any(|alone| dest == alone)
+        });
+        public || part_of_a_page
     }
 
     /// The request's cookies as the app may see them: the session's sealed one is
