@@ -1,6 +1,7 @@
-// A plain app for the tests: says what reached it, streams, swallows, waits.
-// WebSockets are clients/ws.py's business.
+// A plain app for the tests: says what reached it, streams, swallows, waits, and
+// says short WebSocket messages back. Longer ones are clients/ws.py's business.
 
+import { createHash } from "node:crypto";
 import http from "node:http";
 
 const MEGABYTE = Buffer.alloc(1 << 20, "x");
@@ -42,12 +43,23 @@ const places = {
     }
     response.end("the end\n");
   },
+  /** How many connections there have been. */
+  async connections(request, response) {
+    response.writeHead(200, { "content-type": "application/json" });
+    response.end(JSON.stringify({ connections }));
+  },
+  /** Says that everybody may keep it. */
+  async public(request, response) {
+    response.writeHead(200, { "content-type": "application/json", "cache-control": "public, max-age=60" });
+    response.end("{}");
+  },
   /** Breaks off before an answer. */
   async broken(request) {
     request.socket.destroy();
   },
 };
 
+let connections = 0;
 const server = http.createServer(async (request, response) => {
   const url = new URL(request.url, "http://app");
   const place = places[url.pathname.slice(1)];
@@ -66,5 +78,25 @@ const server = http.createServer(async (request, response) => {
     raw: request.rawHeaders,
   }));
 });
+// A WebSocket (RFC 6455) for one frame at a time, up to 125 bytes: greets, then says
+// everything back.
+server.on("upgrade", (request, socket) => {
+  const accept = createHash("sha1")
+    .update(`${request.headers["sec-websocket-key"]}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)
+    .digest("base64");
+  socket.write("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    + `Sec-WebSocket-Accept: ${accept}\r\n\r\n`);
+  const say = text => socket.write(Buffer.concat([Buffer.from([0x81, Buffer.byteLength(text)]), Buffer.from(text)]));
+  say(`hello ${request.headers["x-forwarded-preferred-username"] ?? "stranger"}`);
+  socket.on("error", () => {});
+  socket.on("data", frame => {
+    if ((frame[0] & 0x0f) === 8) return socket.end(Buffer.from([0x88, 0]));
+    const length = frame[1] & 0x7f;
+    const mask = frame.subarray(2, 6);
+    say(Buffer.from(frame.subarray(6, 6 + length).map((byte, index) => byte ^ mask[index % 4])).toString());
+  });
+});
+
+server.on("connection", () => connections++);
 server.listen(0, "127.0.0.1", () => console.log(`echo listens at http://127.0.0.1:${server.address().port}`));
 process.on("SIGTERM", () => process.exit(0));

@@ -1,11 +1,20 @@
 // Plain HTTP, without what `fetch` adds on its own (Sec-Fetch-*, redirects).
 
 import http from "node:http";
+import https from "node:https";
+
+/** Every name is this machine's: the tests' certificates and hosts are made up. */
+const here = {
+  rejectUnauthorized: false,
+  lookup: (host, options, done) =>
+    options.all ? done(null, [{ address: "127.0.0.1", family: 4 }]) : done(null, "127.0.0.1", 4),
+};
 
 /** One request; `body` is a string or nothing. */
 export function request(url, { method = "GET", headers = {}, body, agent = false } = {}) {
   return new Promise((done, failed) => {
-    const asked = http.request(url, { method, headers, agent }, response => {
+    const scheme = url.startsWith("https:") ? https : http;
+    const asked = scheme.request(url, { method, headers, agent, ...here }, response => {
       const chunks = [];
       response.on("data", chunk => chunks.push(chunk));
       response.on("error", failed);
@@ -51,6 +60,7 @@ export class Jar {
 
 /**
  * Signs `username` in by following links and sending forms; returns the jar.
+ * `orgs` are those to show the app, or "all".
  * `listen` is where the gate listens, if that is not where its address says;
  * another app than the gate begins at `start` and ends at `end`.
  */
@@ -77,7 +87,8 @@ export async function signIn(gate, username, {
     if (response.text.includes('id="people"')) {
       form.append("username", username);
     } else if (response.text.includes('id="consent"')) {
-      for (const org of orgs) {
+      const shown = [...response.text.matchAll(/data-org="([^"]*)"/g)].map(([, org]) => org);
+      for (const org of orgs === "all" ? shown : orgs) {
         const box = new RegExp(`value="([^"]*)" data-org="${org}"`).exec(response.text);
         if (box) form.append("org", box[1]);
       }

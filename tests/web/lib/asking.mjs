@@ -1,0 +1,462 @@
+// A proxy that asks huggate about each request: what must hold for every one of
+// them, with the configuration of deploy/ as it is.
+
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { before, test } from "node:test";
+import { connect as connectTls } from "node:tls";
+
+import { launch, person, signInAs, text } from "./browser.mjs";
+import { Jar, request, signIn } from "./http.mjs";
+import { Process, eventually, folder, freePort, huggate, root, write } from "./processes.mjs";
+import { startEcho, startHub } from "./world.mjs";
+
+/** Until `[bearer]` can be configured. */
+const TOKENS = false;
+
+/** Chromium takes every name below localhost for this machine. */
+const HOST = "app.localhost";
+
+/** Spellings of /admin/x that some server somewhere reads as it. */
+const SPELLINGS = [
+  "/admin/x", "/Admin/x", "/ADMIN/x", "//admin/x", "///admin/x", "/./admin/x", "/admin//x", "/admin/./x",
+  "/assets/../admin/x", "/assets/x/../../admin/x", "/assets//../admin/x", "/assets/..//admin/x",
+  "/assets/%2e%2e/admin/x", "/assets/%2E%2E/admin/x", "/assets/.%2e/admin/x", "/assets/%2e./admin/x",
+  "/assets/..%2fadmin/x", "/assets/..%2Fadmin/x", "/assets%2f..%2fadmin%2fx", "/assets/%2e%2e%2fadmin/x",
+  "/assets/%252e%252e/admin/x", "/assets/..%252fadmin/x", "/assets/%252e%252e%252fadmin/x",
+  "/assets/..\\admin/x", "/assets\\..\\admin\\x", "/assets/..%5cadmin/x", "/assets/..%255cadmin/x",
+  "/assets/..;/admin/x", "/assets/..;a=b/admin/x", "/assets;/../admin/x", "/assets/;/../admin/x",
+  "/admin;x=1/x", "/admin;/x", "/;/admin/x", "/%61dmin/x", "/%2561dmin/x", "/adm%69n/x", "/admin%2fx",
+  "/admin%5cx", "/admin%00/x", "/admin%00.css", "/assets/%00/../../admin/x", "/admin./x", "/admin%20/x",
+  "/admin%09/x", "/admin%0a/x", "/admin%23/x", "/admin%3f/x", "/assets/x%23/../../admin/x",
+  "/assets/%3f/../../admin/x", "/assets/#/../../admin/x", "/admin/x#/assets/", "/assets/x?/../../admin/x",
+  "/admin/x?p=/assets/x", "/assets/%c0%ae%c0%ae/admin/x", "/assets/%c0%af../admin/x", "/%c0%afadmin/x",
+  "/assets/%u002e%u002e/admin/x", "/assets/．．/admin/x", "/oauth2/../admin/x", "/oauth2/auth/../../admin/x",
+  "/oauth2/auth/envoy/../../../admin/x", "/oauth2%2f..%2fadmin/x", "http://other.example/admin/x",
+  `http://${HOST}/assets/../admin/x`, "*", "admin/x", "/assets/../../../../admin/x", "/assets/...//admin/x",
+];
+
+/** The spellings of the table that all tests share, once it is there. */
+function spellings() {
+  const table = join(root, "tests/cases/paths.json");
+  if (!existsSync(table)) return SPELLINGS;
+  const cases = [JSON.parse(readFileSync(table, "utf8"))].flat(2);
+  const paths = cases.map(entry => entry.path ?? entry).filter(path => typeof path === "string");
+  return [...new Set([...SPELLINGS, ...paths])];
+}
+
+/** Names that carry identity, as the answer has them. */
+const NAMES = [
+  "X-Forwarded-User", "X-Forwarded-Preferred-Username", "X-Forwarded-Email", "X-Forwarded-Groups",
+  "X-Forwarded-Access-Token", "X-Huggate-Assertion", "X-Auth-Request-User", "X-Auth-Request-Email",
+  "X-Auth-Request-Preferred-Username", "X-Auth-Request-Groups", "Remote-User", "Remote-Name", "Remote-Email",
+  "Remote-Groups",
+];
+
+/** The same in other spellings, which WSGI, PHP and CGI fold together with them. */
+const FOLDED = [
+  ...NAMES.map(name => name.replaceAll("-", "_")),
+  "X-Forwarded_User", "X_Forwarded-User", "X.Forwarded.User", "x-forwarded_preferred-username",
+];
+
+/** Replaces each text, which must be there: a recipe that changes takes the test with it. */
+export function substitute(source, pairs) {
+  return pairs.reduce((changed, [from, to]) => {
+    assert.ok(changed.includes(from), `${from} is not in the file any more`);
+    return changed.replaceAll(from, to);
+  }, source);
+}
+
+/** Reads a file of deploy/. */
+export const recipe = path => readFileSync(join(root, "deploy", path), "utf8");
+
+/** A certificate for the host, and its key. */
+function certificate(place) {
+  const [cert, key] = [join(place, "cert.pem"), join(place, "key.pem")];
+  execFileSync("openssl", [
+    "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+    "-subj", `/CN=${HOST}`, "-addext", `subjectAltName=DNS:${HOST}`, "-keyout", key, "-out", cert,
+  ], { stdio: "ignore" });
+  return { cert, key };
+}
+
+/** An OAuth app at the stand-in for this very redirect URL. */
+async function register(hub, callback) {
+  const answer = await request(`${hub.issuer}/oauth/register`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({
+      client_name: "The App",
+      redirect_uris: [callback],
+      scope: "openid profile email read-memberships",
+    }),
+  });
+  assert.equal(answer.status, 201, answer.text);
+  return answer.json;
+}
+
+/** huggate with deploy/`name`/config.toml: addresses and the client are replaced, nothing else. */
+async function startAsked(name, { hub, url, app, listen }) {
+  const place = folder();
+  const client = await register(hub, `${url}/oauth2/callback`);
+  write(join(place, "client-secret"), client.client_secret);
+  write(join(place, "session-secret"), Buffer.from(`the secret of the ${name} test, long`.slice(0, 32)).toString("base64"));
+  const pairs = [
+    ['"https://app.example.com"', `"${url}"`],
+    ['"127.0.0.1:4180"', `"${listen}"`],
+    ['"http://127.0.0.1:7860"', `"${app}"`],
+    ["01234567-89ab-4cde-8f01-23456789abcd", client.client_id],
+  ];
+  if (TOKENS) pairs.push(["#[bearer]\n#hub_tokens", "[bearer]\nhub_tokens"]);
+  const config = write(join(place, "config.toml"), substitute(recipe(`${name}/config.toml`), pairs));
+  return Process.start("huggate serve", huggate, ["serve", "--config", config], {
+    // A session is renewed after a tenth of its idle time.
+    env: { HUGGATE_PROVIDER__ISSUER: hub.issuer, HUGGATE_SESSION__IDLE_TIMEOUT: "30s" },
+    ready: () => request(`http://${listen}/oauth2/healthz`).then(answer => answer.status === 200, () => false),
+  });
+}
+
+/**
+ * Runs all of it. `start({ port, plainPort, host, gate, app, cert, key, place })`
+ * returns the proxy's process; it listens with TLS on `port`, and without on
+ * `plainPort`. `asItCame` are paths that this proxy hands on to the letter;
+ * `seesAnswers`: it keeps a session's cookie out of answers that say they are public.
+ */
+export function asked(name, start, { asItCame = [], seesAnswers = false } = {}) {
+  const world = {};
+
+  before(async () => {
+    const place = folder();
+    const [port, plainPort, gatePort] = [await freePort(), await freePort(), await freePort()];
+    const url = `https://${HOST}:${port}`;
+    const listen = `127.0.0.1:${gatePort}`;
+    const hub = await startHub();
+    const app = await startEcho();
+    const gate = await startAsked(name, { hub, url, app: app.url, listen });
+    const proxy = await start({
+      port, plainPort, host: HOST, gate: listen, app: app.url.replace("http://", ""), place, ...certificate(place),
+    });
+    await eventually("the proxy answers", async () => {
+      if (proxy.ended) throw new Error(`${name} ended\n${proxy.output}`);
+      return (await request(`${url}/oauth2/healthz`)).status === 200;
+    }).catch(error => { throw new Error(`${error.message}\n${proxy.output}`); });
+    Object.assign(world, { url, port, plainPort, hub, app, gate, proxy, listen, browser: await launch() });
+  });
+
+  /** The very bytes, over TLS; what came back. */
+  const raw = (target, lines = [], method = "GET") => new Promise((done, failed) => {
+    const socket = connectTls({ port: world.port, host: "127.0.0.1", servername: HOST, rejectUnauthorized: false });
+    const chunks = [];
+    socket.setTimeout(20_000, () => socket.destroy(new Error(`no end of the answer to ${target}`)));
+    socket.on("data", chunk => chunks.push(chunk));
+    socket.on("error", error => (error.code === "ECONNRESET" ? done("") : failed(error)));
+    socket.on("close", () => done(Buffer.concat(chunks).toString("latin1")));
+    const head = [`${method} ${target} HTTP/1.1`, `Host: ${HOST}:${world.port}`, "Connection: close", ...lines];
+    socket.write(Buffer.from(`${head.join("\r\n")}\r\n\r\n`, "utf8"));
+  });
+  const status = answer => Number(/^HTTP\/1\.1 (\d+)/.exec(answer)?.[1] ?? 0);
+  /** What the app says that reached it, if anything did. */
+  const reached = answer => {
+    if (status(answer) !== 200) return null;
+    const found = /\{"method":.*\}/s.exec(answer);
+    return found && JSON.parse(found[0]);
+  };
+  const json = { accept: "application/json" };
+
+  test("a person signs in, and comes back to the page with its query", async () => {
+    const context = await person(world.browser, { ignoreHTTPSErrors: true });
+    const page = await context.newPage();
+    const target = `${world.url}/reports/42?tab=2&x=%2Fy`;
+    await page.goto(target);
+    assert.ok(page.url().startsWith(world.hub.issuer), page.url());
+    await signInAs(page, "ada");
+    await page.waitForURL(target);
+    assert.match(await text(page), /Hello, ada/);
+    assert.equal(await page.locator("#path").innerText(), "/reports/42");
+    const session = (await context.cookies(world.url)).find(cookie => cookie.name === "__Host-huggate");
+    assert.ok(session.httpOnly && session.secure, JSON.stringify(session));
+
+    // A WebSocket and an event stream of that page.
+    const greeting = await page.evaluate(() => new Promise((done, failed) => {
+      const socket = new WebSocket(location.origin.replace("https", "wss") + "/socket");
+      const said = [];
+      socket.onerror = () => failed(new Error("no WebSocket"));
+      socket.onmessage = event => {
+        said.push(event.data);
+        if (said.length === 1) socket.send("echo ✓");
+        else done(said), socket.close();
+      };
+    }));
+    assert.deepEqual(greeting, ["hello ada", "echo ✓"]);
+    const spread = await page.evaluate(() => new Promise((done, failed) => {
+      const events = new EventSource("/events?count=5&every=300");
+      const at = [];
+      events.onerror = () => failed(new Error("no stream"));
+      events.onmessage = () => {
+        at.push(performance.now());
+        if (at.length === 5) events.close(), done(at[4] - at[0]);
+      };
+    }));
+    assert.ok(spread > 600, `the events came together, within ${spread} ms`);
+
+    // And out again.
+    await page.goto(`${world.url}/oauth2/sign_out`);
+    await page.getByText("signed out").first().waitFor();
+    const left = (await context.cookies(world.url)).map(cookie => cookie.name);
+    assert.ok(!left.includes("__Host-huggate"), left.join());
+    const old = await request(`${world.url}/x`, { headers: { ...json, cookie: `__Host-huggate=${session.value}` } });
+    assert.equal(old.status, 401);
+    await context.close();
+  });
+
+  test("somebody who has no access gets a page that says why", async () => {
+    const context = await person(world.browser, { ignoreHTTPSErrors: true });
+    const page = await context.newPage();
+    await page.goto(`${world.url}/x`);
+    await signInAs(page, "ben");
+    await page.waitForURL(`${world.url}/x`);
+    const answer = await page.goto(`${world.url}/admin/x`);
+    assert.equal(answer.status(), 403);
+    assert.match(await text(page), /no access/);
+    await context.close();
+  });
+
+  test("the app is told who asks, and gets neither the sealed cookie nor a token", async () => {
+    const jar = await signIn(world.url, "ada");
+    const sealed = /__Host-huggate=([^;]+)/.exec(jar.header)[1];
+    const cookie = `theme=dark; ${jar.header}; last=1`;
+    const rest = jar.header.split("; ").filter(pair => !pair.startsWith("__Host-huggate"));
+    for (const target of ["/x?a=b", "/assets/x", "/admin/x"]) {
+      const { headers, url, raw } = (await request(world.url + target, { headers: { ...json, cookie } })).json;
+      assert.equal(url, target);
+      assert.equal(headers["x-forwarded-preferred-username"], "ada");
+      assert.match(headers["x-forwarded-user"], /^[0-9a-f]{24}$/);
+      assert.equal(headers["x-forwarded-groups"], "acme,acme:admin");
+      assert.match(headers["x-huggate-assertion"], /^eyJ[\w-]+\.[\w-]+\.[\w-]+$/);
+      assert.deepEqual(headers.cookie.split("; "), [
+        "theme=dark", ...rest, `__Host-huggate=${headers["x-huggate-assertion"]}`, "last=1",
+      ]);
+      assert.ok(!raw.some(value => value.includes(sealed)), "the sealed cookie reached the app");
+      assert.equal(headers["x-forwarded-host"], new URL(world.url).host);
+      assert.equal(headers["x-forwarded-proto"], "https");
+      assert.equal(headers["x-forwarded-for"], "127.0.0.1");
+      assert.equal(headers.host, new URL(world.url).host);
+    }
+  });
+
+  test("an identity that the client claims does not get through, in any spelling", async () => {
+    const jar = await signIn(world.url, "ben");
+    for (const target of ["/assets/x", "/x"]) {
+      for (const cookie of target === "/x" ? [jar.header] : [jar.header, "a=b"]) {
+        const claims = names => names.map(name => `${name}: mallory`);
+        const exact = reached(await raw(target, [`Cookie: ${cookie}`, ...claims(NAMES)]));
+        assert.ok(exact, `${target} did not reach the app`);
+        assert.ok(!exact.raw.some(value => value.includes("mallory")), JSON.stringify(exact.raw));
+        const known = cookie === jar.header ? "ben" : undefined;
+        // A proxy may take it out, or leave it empty.
+        assert.equal(exact.headers["x-forwarded-preferred-username"] || undefined, known);
+        for (const name of FOLDED) {
+          const answer = await raw(target, [`Cookie: ${cookie}`, `${name}: mallory`]);
+          const told = reached(answer);
+          assert.ok(told || [400, 401].includes(status(answer)), `${name}: ${answer}`);
+          assert.ok(!told?.raw.includes("mallory"), `${name}: ${JSON.stringify(told?.raw)}`);
+        }
+      }
+    }
+  });
+
+  test("nobody gets an answer that fits", async () => {
+    const open = headers => request(`${world.url}/x?y=1`, { headers });
+    const page = await open({ accept: "text/html" });
+    assert.equal(page.status, 302);
+    assert.ok(page.headers.location.startsWith(`${world.hub.issuer}/oauth/authorize?`), page.headers.location);
+    assert.equal(page.headers["cache-control"], "no-store");
+    const program = await open(json);
+    assert.equal(program.status, 401);
+    assert.equal(program.json.error, "login_required");
+    assert.match(program.headers["www-authenticate"], /^Bearer/);
+    assert.deepEqual(program.cookies, []);
+    const frame = await open({ "sec-fetch-mode": "navigate", "sec-fetch-dest": "iframe" });
+    assert.equal(frame.status, 401);
+    assert.match(frame.text, /new tab/);
+    const form = await request(`${world.url}/form`, {
+      method: "POST", body: "note=kept", headers: { "sec-fetch-mode": "navigate", "sec-fetch-dest": "document" },
+    });
+    assert.equal(form.status, 401);
+    assert.match(form.text, /not sent/);
+    const socket = await raw("/socket", [
+      "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    ]);
+    assert.equal(status(socket), 401, socket);
+    assert.equal((await request(`${world.url}/assets/x`, { headers: json })).status, 200);
+  });
+
+  test("a page of another site gets no WebSocket", async () => {
+    const jar = await signIn(world.url, "ada");
+    const shake = origin => raw("/socket", [
+      `Cookie: ${jar.header}`, `Origin: ${origin}`, "Upgrade: websocket", "Sec-WebSocket-Version: 13",
+      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    ]);
+    assert.equal(status(await shake("https://evil.example")), 403);
+    assert.equal(status(await shake("null")), 403);
+  });
+
+  test("no spelling of a path leads past the rules", async () => {
+    const ben = (await signIn(world.url, "ben")).header;
+    for (const spelling of spellings()) {
+      for (const cookie of ["a=b", ben]) {
+        const told = reached(await raw(spelling, [`Cookie: ${cookie}`]));
+        if (!told) continue;
+        // What the app got may be for it, whichever way it reads it.
+        for (const reading of readings(told.url)) {
+          assert.ok(!/^\/+admin(\/|$)/.test(reading), `${spelling} reached the app as ${told.url}, read as ${reading}`);
+          assert.ok(cookie === ben || /^\/assets(\/|$)/.test(reading), `${spelling}: ${told.url} read as ${reading}`);
+        }
+      }
+    }
+    for (const target of ["/assets/x", "/assets/a%20b.css?v=/admin/x", "/assets/caf%C3%A9", ...asItCame]) {
+      assert.equal(reached(await raw(target))?.url, target);
+    }
+    const ada = (await signIn(world.url, "ada")).header;
+    assert.equal(reached(await raw("/admin/x", [`Cookie: ${ada}`])).url, "/admin/x");
+  });
+
+  test("what a client says of the original request counts for nothing", async () => {
+    // oauth2-proxy CVE-2026-40575 and its like.
+    const ben = (await signIn(world.url, "ben")).header;
+    const host = new URL(world.url).host;
+    for (const lines of [
+      ["X-Forwarded-Uri: /assets/x"],
+      ["X-Forwarded-Uri: /assets/x", "X-Forwarded-Method: GET", `X-Forwarded-Host: ${host}`, "X-Forwarded-Proto: https"],
+      ["X-Original-URI: /assets/x"],
+      [`X-Original-URL: https://${host}/assets/x`],
+      ["X-Original-URL: /assets/x"],
+      ["X-Rewrite-URL: /assets/x"],
+      ["X-Forwarded-Host: other.example"],
+      ["Forwarded: host=other.example"],
+      ["X-Forwarded-For: 127.0.0.1"],
+      ["X-Original-Method: OPTIONS", "X-Forwarded-Method: OPTIONS"],
+      ["X-HTTP-Method-Override: OPTIONS"],
+      ["Connection: X-Forwarded-Uri, X-Original-URI, X-Forwarded-User, Cookie"],
+      ["X-Auth-Request-Redirect: https://evil.example/"],
+    ]) {
+      for (const cookie of ["a=b", ben]) {
+        const answer = await raw("/admin/x", [`Cookie: ${cookie}`, ...lines]);
+        assert.ok([400, 401, 403].includes(status(answer)), `${lines}: ${answer}`);
+        assert.ok(!/evil\.example/.test(answer), answer);
+      }
+    }
+    // Nor does the app hear of it.
+    const told = reached(await raw("/assets/x", ["X-Rewrite-URL: /admin/x"]));
+    assert.ok(!told?.headers["x-rewrite-url"], JSON.stringify(told?.headers));
+  });
+
+  test("nobody asks the questions from outside", async () => {
+    const jar = await signIn(world.url, "ada");
+    for (const target of [
+      "/oauth2/auth", "/oauth2/auth/", "/oauth2/auth/forward", "/oauth2/auth/envoy/x", "/oauth2/%61uth/forward",
+      "/oauth2//auth/forward", "/oauth2/x/../auth/forward", "//oauth2/auth/forward", "/oauth2/auth%2fforward",
+    ]) {
+      const answer = await raw(target, [
+        `Cookie: ${jar.header}`, "X-Original-URI: /x", "X-Original-Method: GET", "X-Forwarded-Uri: /x",
+        "X-Forwarded-Method: GET", "X-Forwarded-Proto: https", `X-Forwarded-Host: ${new URL(world.url).host}`,
+      ]);
+      assert.ok(![200, 202].includes(status(answer)) || reached(answer), `${target}: ${answer}`);
+      assert.ok(!/^(cookie|x-huggate-assertion|authorization):/im.test(answer), `${target}: ${answer}`);
+    }
+  });
+
+  test("a session in use gets a new cookie, whole", async () => {
+    for (const [username, pieces] of [["ada", 1], ["eve", 2]]) {
+      const jar = await signIn(world.url, username, { orgs: "all" });
+      const cookies = () => jar.header.split("; ").filter(pair => /^__Host-huggate(-\d)?=/.test(pair));
+      const first = cookies();
+      assert.ok(first.length >= pieces, `${first.length} pieces`);
+      await eventually("a new cookie", async () => {
+        const answer = await jar.request(`${world.url}/x`, { headers: json });
+        assert.equal(answer.status, 200, answer.text);
+        return cookies().join() !== first.join();
+      });
+      const second = cookies();
+      assert.equal(second.length, first.length);
+      assert.ok(second.every((pair, index) => pair !== first[index]), "not all of it is new");
+      assert.equal((await jar.request(`${world.url}/x`, { headers: json })).status, 200);
+      // Not where everybody would get it from a cache.
+      await eventually("another", async () => {
+        const headers = { ...json, cookie: jar.header };
+        for (const [target, dest] of [["/assets/x", "document"], ["/x", "image"], ...(seesAnswers ? [["/public", "empty"]] : [])]) {
+          const answer = await request(world.url + target, { headers: { ...headers, "sec-fetch-dest": dest } });
+          assert.deepEqual(answer.cookies, [], target);
+        }
+        return (await request(`${world.url}/x`, { headers })).cookies.length > 0;
+      });
+    }
+  });
+
+  test("large bodies go both ways, and connections are used again", async () => {
+    const jar = await signIn(world.url, "ada");
+    const headers = { cookie: jar.header };
+    const body = "x".repeat(5 << 20);
+    assert.equal((await request(`${world.url}/upload`, { method: "POST", headers, body })).json.bytes, body.length);
+    assert.equal((await request(`${world.url}/download?mib=8`, { headers })).text.length, 8 << 20);
+    const count = async () => (await request(`${world.url}/connections`, { headers })).json.connections;
+    const before = await count();
+    for (let n = 0; n < 20; n++) assert.equal((await request(`${world.url}/x`, { headers: { ...headers, ...json } })).status, 200);
+    const opened = (await count()) - before;
+    assert.ok(opened < 10, `${opened} connections to the app for 20 requests`);
+  });
+
+  test("a program comes with a Hugging Face token", { skip: !TOKENS && "[bearer] is not there yet" }, async () => {
+    const token = new RegExp(String.raw`^ada\s+(hf_\w+)`, "m").exec(world.hub.process.output)[1];
+    const answer = await request(`${world.url}/admin/x`, { headers: { ...json, authorization: `Bearer ${token}` } });
+    assert.equal(answer.status, 200, answer.text);
+    assert.equal(answer.json.headers["x-forwarded-preferred-username"], "ada");
+    assert.ok(!answer.json.headers.authorization, "the token reached the app");
+    const wrong = await request(`${world.url}/x`, { headers: { ...json, authorization: "Bearer hf_wrong" } });
+    assert.equal(wrong.status, 401);
+    assert.match(wrong.headers["www-authenticate"], /invalid_token/);
+  });
+
+  test("without huggate nobody gets in, not even where everybody may", async () => {
+    const jar = await signIn(world.url, "ada");
+    await world.gate.stop();
+    for (const target of ["/x", "/admin/x", "/assets/x"]) {
+      const answer = await raw(target, [`Cookie: ${jar.header}`]);
+      assert.ok(status(answer) >= 500 && !reached(answer), answer);
+    }
+  });
+
+  return world;
+}
+
+/** Without dot segments (RFC 3986, section 5.2.4). */
+function resolve(path) {
+  const kept = [];
+  for (const segment of path.split("/").slice(1)) {
+    if (segment === "..") kept.pop();
+    else if (segment !== ".") kept.push(segment);
+  }
+  return `/${kept.join("/")}`;
+}
+
+/** What servers make of a path: decoded and tidied again and again, in every order. */
+function readings(target) {
+  const found = new Set([target.split("?")[0]]);
+  const decode = text => text.replace(/%([0-9a-f]{2})/gi, (_, hex) => String.fromCharCode(parseInt(hex, 16)));
+  const ways = [
+    decode,
+    path => path.replaceAll("\\", "/"),
+    path => path.replace(/\/{2,}/g, "/"),
+    path => path.replace(/;[^/]*/g, ""),
+    path => path.split(/[\0?#]/)[0],
+    path => path.replace(/[. \t\n]+(?=\/|$)/g, dots => (/^\.{1,2}$/.test(dots) ? dots : "")),
+    resolve,
+  ];
+  // None of these makes a path longer, so there is an end to it.
+  for (const reading of found) for (const way of ways) found.add(way(reading));
+  return found;
+}
+
+export { HOST, Jar };
