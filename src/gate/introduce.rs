@@ -17,6 +17,21 @@ use crate::identity::{Introduction, Minted, User};
 /// the fact. A rule for a method would be worth nothing with them.
 const METHOD_OVERRIDES: [&[u8]; 3] = [b"xhttpmethodoverride", b"xhttpmethod", b"xmethodoverride"];
 
+/// Headers, folded, that some apps take for the path that was asked for, or for a
+/// part of it: Symfony, Zend and IIS the first, Gunicorn the last two. A rule for
+/// a path would be worth nothing with them.
+const PATH_OVERRIDES: [&[u8]; 9] = [
+    b"xoriginalurl",
+    b"xoriginaluri",
+    b"xrewriteurl",
+    b"xforwardeduri",
+    b"xforwardedpath",
+    b"xforwardedprefix",
+    b"xscriptname",
+    b"scriptname",
+    b"pathinfo",
+];
+
 impl Inner {
     /// Tells the app who is asking: the browser's sealed cookie out, headers, the
     /// assertion and the person in. Hop-by-hop headers go first, so that a
@@ -38,7 +53,10 @@ impl Inner {
             client.write_forwarded(*peer, self.oauth2.public_url.is_https(), &mut parts.headers);
         }
         if self.methods_matter {
-            drop_method_overrides(&mut parts.headers);
+            drop_overrides(&METHOD_OVERRIDES, &mut parts.headers);
+        }
+        if self.paths_matter && !client.trusted {
+            drop_overrides(&PATH_OVERRIDES, &mut parts.headers);
         }
         self.withhold_authorization(&mut parts.headers, grant);
         let Some(introduction) = grant.introduction() else {
@@ -94,12 +112,16 @@ pub(super) fn is_method_override(name: &HeaderName, buffer: &mut [u8; 32]) -> bo
     METHOD_OVERRIDES.contains(&fold(name.as_str(), buffer))
 }
 
-/// Removes what would change the method, in every spelling that app servers fold
-/// together, as is done with identity.
-fn drop_method_overrides(headers: &mut HeaderMap) {
+/// Removes what would change the method or the path, in every spelling that app
+/// servers fold together, as is done with identity.
+fn drop_overrides(names: &[&[u8]], headers: &mut HeaderMap) {
     let mut buffer = [0; 32];
-    let found: Vec<HeaderName> =
-        headers.keys().filter(|name| is_method_override(name, &mut buffer)).cloned().collect();
+    let mut overrides = |name: &&HeaderName| {
+        // Nearly every header of a request is passed over by its first letter.
+        let first = name.as_str().bytes().find(u8::is_ascii_alphanumeric);
+        matches!(first, Some(b'x' | b's' | b'p')) && names.contains(&fold(name.as_str(), &mut buffer))
+    };
+    let found: Vec<HeaderName> = headers.keys().filter(|name| overrides(name)).cloned().collect();
     for name in found {
         headers.remove(name);
     }

@@ -107,6 +107,8 @@ struct Inner {
     origins: Vec<String>,
     /// Whether some route depends on the method.
     methods_matter: bool,
+    /// Whether some route depends on the path.
+    paths_matter: bool,
     clock: Clock,
 }
 

@@ -228,6 +228,7 @@ impl Gate {
             inner: Arc::new(Inner {
                 oauth2: Arc::new(oauth2),
                 bearer,
+                paths_matter: policy.routes.list().iter().any(|route| route.path.is_some()),
                 methods_matter: policy
                     .routes
                     .list()

@@ -1,6 +1,10 @@
 //! Which part of the app a request is for, however it is spelled.
 
-use http::Method;
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use http_body_util::{Empty, Full};
 use huggate::{PathPattern, Route, Rule};
 
 use crate::world::{Ask, FRONTS, Front, World, raw};
@@ -135,6 +139,42 @@ async fn a_path_that_servers_read_differently_is_refused_where_it_matters() {
             assert_eq!(status(&world, target).await, 400, "{target}");
         }
         assert_eq!(world.app.calls(), 0);
+    }
+}
+
+#[tokio::test]
+async fn no_header_tells_the_app_another_path_than_was_judged() {
+    // Threats 2, the other way round: the gate judges the target, and the app looks
+    // at the header.
+    const NAMES: [&str; 8] = [
+        "x-original-url",
+        "X_Rewrite_URL",
+        "x-original-uri",
+        "x-forwarded-uri",
+        "x-forwarded-prefix",
+        "SCRIPT_NAME",
+        "Script-Name",
+        "path_info",
+    ];
+    for front in FRONTS {
+        let world = world(front).await;
+        for name in NAMES {
+            let ask = Ask::get("/public/a").with(name, "/admin/secret").with("x-request-id", "kept");
+            let answer = world.send(ask).await.expect(200);
+            assert!(!answer.text().contains("/admin"), "{name}: {}", answer.text());
+            assert_eq!(answer.echo().header("x-request-id"), Some("kept"));
+        }
+    }
+    // Around a service of somebody's own, where no peer is known.
+    let world = world(FRONTS[0]).await;
+    for name in NAMES {
+        let request = Request::builder().uri("/public/a").header("host", "a").header(name, "/admin/secret");
+        let app = async |request: Request<Empty<Bytes>>| {
+            assert!(!request.headers().contains_key(name), "{name}");
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+        };
+        let Ok(response) = world.gate.handle(request.body(Empty::new()).unwrap(), app).await;
+        assert_eq!(response.status(), 200);
     }
 }
 
