@@ -35,7 +35,7 @@ ${temporary.map(name => `    ${name}_temp_path ${place}/${name};`).join("\n")}
     cwd: place,
     ready: output => /start worker process|using the "epoll"/.test(output),
   });
-}, { asItCame: ["/assets/a//b", "/assets/%7Ex;y=%2F", "/assets/./x", "/assets/%41"], seesAnswers: true });
+}, { asItCame: ["/assets/a//b", "/assets/%7Ex;y=%2F", "/assets/./x", "/assets/%41"], seesAnswers: true, dropsFolded: true });
 
 test("without TLS people are sent on to it", async () => {
   const answer = await request(`http://127.0.0.1:${world.plainPort}/x?y=1`, { headers: { host: HOST } });
