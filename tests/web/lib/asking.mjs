@@ -13,9 +13,6 @@ import { Jar, request, signIn } from "./http.mjs";
 import { Process, eventually, folder, freePort, huggate, root, write } from "./processes.mjs";
 import { startEcho, startHub } from "./world.mjs";
 
-/** Until `[bearer]` can be configured. */
-const TOKENS = false;
-
 /** Chromium takes every name below localhost for this machine. */
 const HOST = "app.localhost";
 
@@ -109,7 +106,7 @@ async function startAsked(name, { hub, url, app, listen }) {
     ['"http://127.0.0.1:7860"', `"${app}"`],
     ["01234567-89ab-4cde-8f01-23456789abcd", client.client_id],
   ];
-  if (TOKENS) pairs.push(["#[bearer]\n#hub_tokens", "[bearer]\nhub_tokens"]);
+  pairs.push(["#[bearer]\n#hub_tokens", "[bearer]\nhub_tokens"]);
   const config = write(join(place, "config.toml"), substitute(recipe(`${name}/config.toml`), pairs));
   return Process.start("huggate serve", huggate, ["serve", "--config", config], {
     // A session is renewed after a tenth of its idle time.
@@ -409,7 +406,7 @@ export function asked(name, start, { asItCame = [], seesAnswers = false, dropsFo
     assert.ok(opened < 10, `${opened} connections to the app for 20 requests`);
   });
 
-  test("a program comes with a Hugging Face token", { skip: !TOKENS && "[bearer] is not there yet" }, async () => {
+  test("a program comes with a Hugging Face token", async () => {
     const token = new RegExp(String.raw`^ada\s+(hf_\w+)`, "m").exec(world.hub.process.output)[1];
     const answer = await request(`${world.url}/admin/x`, { headers: { ...json, authorization: `Bearer ${token}` } });
     assert.equal(answer.status, 200, answer.text);
