@@ -6,7 +6,7 @@ use huggate::identity::{AssertionSettings, Claim, HeaderSettings};
 use huggate::{Route, Rule};
 
 use super::{WAYS, Way, local, path, world};
-use crate::world::{Answer, Ask, FRONTS, JWT, World};
+use crate::world::{Answer, Ask, FRONTS, Front, JWT, World};
 
 const IDENTITY: &[&str] = &[
     "x-auth-request-user",
@@ -69,6 +69,32 @@ async fn a_yes_names_the_person_in_both_families_of_headers() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn envoy_asks_in_its_own_way_on_one_connection() {
+    let world = world(Front::Proxy).await;
+    let ada = world.signed_in("ada").await;
+    let host = &world.address;
+    let question = |method: &str, target: &str, more: &str| {
+        format!(
+            "{method} /oauth2/auth/envoy{target} HTTP/1.1\r\nhost: {host}\r\ncontent-length: 0\r\n\
+             x-envoy-internal: true\r\nx-forwarded-for: 127.0.0.1\r\nx-envoy-expected-rq-timeout-ms: 200\r\n{more}\r\n"
+        )
+    };
+    let cookie = format!("cookie: {}\r\n", ada.cookie_line());
+    let asked = [
+        question("GET", "/x?y=1", &cookie),
+        question("DELETE", "/x", &cookie),
+        question("OPTIONS", "/x", ""),
+        question("GET", "/public/x", ""),
+        question("GET", "/admin/x", &cookie),
+        question("GET", "/", &format!("{cookie}connection: close\r\n")),
+    ];
+    let answers = crate::world::raw(host, asked.concat().as_bytes()).await;
+    let statuses: Vec<&str> =
+        answers.split("HTTP/1.1 ").skip(1).map(|answer| answer.split(' ').next().unwrap()).collect();
+    assert_eq!(statuses, ["200", "200", "401", "200", "403", "200"], "{answers}");
 }
 
 #[tokio::test]

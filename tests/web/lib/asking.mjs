@@ -9,12 +9,12 @@ import { before, test } from "node:test";
 import { connect as connectTls } from "node:tls";
 
 import { launch, person, signInAs, text } from "./browser.mjs";
-import { Jar, request, signIn } from "./http.mjs";
+import { request, signIn } from "./http.mjs";
 import { Process, eventually, folder, freePort, huggate, root, write } from "./processes.mjs";
 import { startEcho, startHub } from "./world.mjs";
 
 /** Chromium takes every name below localhost for this machine. */
-const HOST = "app.localhost";
+export const HOST = "app.localhost";
 
 /** Spellings of /admin/x that some server somewhere reads as it. */
 const SPELLINGS = [
@@ -95,7 +95,7 @@ async function register(hub, callback) {
 }
 
 /** huggate with deploy/`name`/config.toml: addresses and the client are replaced, nothing else. */
-async function startAsked(name, { hub, url, app, listen }) {
+export async function startAsked(name, { hub, url, app, listen }) {
   const place = folder();
   const client = await register(hub, `${url}/oauth2/callback`);
   write(join(place, "client-secret"), client.client_secret);
@@ -457,4 +457,3 @@ function readings(target) {
   return found;
 }
 
-export { HOST, Jar };
