@@ -9,6 +9,7 @@ use http::header::{COOKIE, HeaderMap, HeaderValue};
 
 use super::inquiry::Inquiry;
 use super::path::{Readings, readings};
+use super::pattern::folded;
 use super::policy::{Clause, Verdict};
 use super::route::Asked;
 use super::rule::Holds;
@@ -215,19 +216,21 @@ impl Inner {
             Ok(Readings::Several(several)) => several,
             Err(_) => Vec::new(),
         };
-        let leads = |reading: &[u8]| {
-            let ours = std::str::from_utf8(reading).is_ok_and(|path| self.oauth2.endpoint(path).is_some());
-            match self.policy.routes.find(asked, reading) {
-                _ if ours => Leads::Endpoint,
+        let mut told = Vec::new();
+        for reading in &several {
+            let found = self.policy.routes.find(asked, reading);
+            let leads = match found {
+                _ if self.oauth2.would_take(reading) => Leads::Endpoint,
                 Some(route) => Leads::Route(route),
                 None => Leads::Everywhere,
+            };
+            told.push(Reading { leads, path: String::from_utf8_lossy(reading).into_owned() });
+            if let Some(rival) = self.policy.rival(asked, reading, found) {
+                let path = String::from_utf8_lossy(&folded(reading, &mut [])).into_owned();
+                told.push(Reading { leads: Leads::Route(rival), path });
             }
-        };
-        let read = |reading: &Vec<u8>| Reading {
-            leads: leads(reading),
-            path: String::from_utf8_lossy(reading).into_owned(),
-        };
-        several.iter().map(read).collect()
+        }
+        told
     }
 
     /// Whether whoever asks may enter the route.

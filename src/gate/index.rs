@@ -12,6 +12,8 @@ pub(super) struct Index {
     hosts: HashMap<String, Places>,
     /// The hosts of each name, whatever their ports.
     names: HashMap<String, Vec<String>>,
+    /// How many bytes the longest pattern has.
+    longest: usize,
 }
 
 /// Those of one host, or of the routes without one.
@@ -38,12 +40,19 @@ pub(super) enum Paths<'a> {
 impl Index {
     /// Adds a route, which comes after all that were added before.
     pub(super) fn add(&mut self, route: usize, host: Option<&str>, paths: Paths<'_>) {
+        if let Paths::Exact(path) | Paths::Folder(path) = paths {
+            self.longest = self.longest.max(path.len());
+        }
         let Some(host) = host else { return self.any_host.add(route, paths) };
         if !self.hosts.contains_key(host) {
             let name = name_and_port(host).0.to_owned();
             self.names.entry(name).or_default().push(host.to_owned());
         }
         self.hosts.entry(host.to_owned()).or_default().add(route, paths);
+    }
+
+    pub(super) fn longest(&self) -> usize {
+        self.longest
     }
 
     pub(super) fn has_host(&self, host: &str) -> bool {

@@ -273,15 +273,15 @@ impl Inner {
     /// The route of a path, if every reading of it is decided alike.
     fn route(&self, path: &str, asked: Asked<'_>) -> Result<Option<usize>, Unreadable> {
         let several = match readings(path)? {
-            Readings::Plain => return Ok(self.policy.routes.find(asked, path.as_bytes())),
+            Readings::Plain => return self.policy.find(asked, path.as_bytes()),
             Readings::Several(several) => several,
         };
-        let route = several.first().and_then(|reading| self.policy.routes.find(asked, reading));
+        let route = several.first().map_or(Ok(None), |reading| self.policy.find(asked, reading))?;
         for reading in several {
             // Our endpoints are plain; what only some server would take for one of
             // them is nobody's.
             if self.oauth2.would_take(&reading)
-                || !self.policy.alike(route, self.policy.routes.find(asked, &reading))
+                || !self.policy.alike(route, self.policy.find(asked, &reading)?)
             {
                 return Err(Unreadable);
             }

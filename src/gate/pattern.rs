@@ -1,11 +1,17 @@
 //! Which paths a route is for.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::index::Paths;
 use super::ways::WAYS;
 
-/// A set of paths. Case matters, as it does to most servers.
+/// How the names of scripts end that are run for all paths below them too.
+const SCRIPTS: [&[u8]; 7] = [b".php", b".cgi", b".pl", b".asp", b".aspx", b".ashx", b".cfm"];
+
+/// A set of paths. Case matters, as it does to most servers, and so does a slash
+/// at the end. But there are servers that see neither: so where nothing else
+/// keeps a path from a route that is not public, requests for it are refused.
 ///
 /// ```
 /// use huggate::PathPattern;
@@ -70,6 +76,14 @@ impl PathPattern {
         Ok(Self { path: decoded.into(), below })
     }
 
+    /// What a less exact server takes for these paths, folded: it sees neither case
+    /// nor a slash at the end, and runs the script on the way (`/admin.php/x`).
+    pub(super) fn folded(&self) -> Self {
+        let path = folded(&self.path, &mut []);
+        let below = self.below || SCRIPTS.iter().any(|ending| path.ends_with(ending));
+        Self { path: path.into(), below }
+    }
+
     pub(super) fn paths(&self) -> Paths<'_> {
         if self.below { Paths::Folder(&self.path) } else { Paths::Exact(&self.path) }
     }
@@ -80,6 +94,29 @@ impl fmt::Display for PathPattern {
         let below = if self.below { "/**" } else { "" };
         write!(f, "{}{below}", String::from_utf8_lossy(&self.path))
     }
+}
+
+/// In lower case and without a slash at the end; in `room`, if there is enough.
+pub(super) fn folded<'a>(path: &'a [u8], room: &'a mut [u8]) -> Cow<'a, [u8]> {
+    if is_folded(path) {
+        return path.into();
+    }
+    let path = path.strip_suffix(b"/").filter(|rest| !rest.is_empty()).unwrap_or(path);
+    match (std::str::from_utf8(path), room.get_mut(..path.len())) {
+        (Ok(text), _) if !text.is_ascii() => text.to_lowercase().into_bytes().into(),
+        (_, Some(room)) => {
+            room.copy_from_slice(path);
+            room.make_ascii_lowercase();
+            Cow::Borrowed(room)
+        }
+        (_, None) => path.to_ascii_lowercase().into(),
+    }
+}
+
+/// Whether there is nothing to fold, as in nearly all paths.
+pub(super) fn is_folded(path: &[u8]) -> bool {
+    let slash_at_end = path.len() > 1 && path.ends_with(b"/");
+    !slash_at_end && !path.iter().any(|byte| byte.is_ascii_uppercase() || !byte.is_ascii())
 }
 
 #[cfg(test)]

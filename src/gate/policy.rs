@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::Inner;
 use super::authenticate::Caller;
+use super::path::Unreadable;
 use super::route::{Asked, Route, RouteAccess, Routes};
 use super::rule::{Holds, Rule};
 use crate::identity::{Introduction, Person, Standing, User};
@@ -229,6 +230,22 @@ impl Policy {
     /// Permission for a CORS preflight that passes.
     pub(super) fn preflight(&self, route: Option<usize>, asked: Asked<'_>) -> Option<Grant> {
         self.lets_preflight(route, asked).then_some(Grant { caller: Caller::Nobody, route, gate: None })
+    }
+
+    /// The route of a path, unless it may be another's.
+    pub(super) fn find(&self, asked: Asked<'_>, path: &[u8]) -> Result<Option<usize>, Unreadable> {
+        let found = self.routes.find(asked, path);
+        if self.rival(asked, path, found).is_some() { Err(Unreadable) } else { Ok(found) }
+    }
+
+    /// The route that a less exact server would take a path of `found` for, if that
+    /// matters. A public one does not: whoever gets there by this path was let in by
+    /// the rules of `found`, and needed none.
+    pub(super) fn rival(&self, asked: Asked<'_>, path: &[u8], found: Option<usize>) -> Option<usize> {
+        let other = self.routes.find_loosely(asked, path)?;
+        let is_public = self.routes.get(other).is_some_and(|route| route.access == RouteAccess::Public);
+        let is_meant = |found| self.routes.are_two_spellings(found, other);
+        (!is_public && !self.alike(found, Some(other)) && !found.is_some_and(is_meant)).then_some(other)
     }
 
     /// Whether two routes (or none) decide alike and lead to the same place.

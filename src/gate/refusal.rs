@@ -146,7 +146,7 @@ impl Inner {
             Refusal::AmbiguousPath => bad_request(
                 ask,
                 &refusal,
-                "The path of this address can be read in more than one way, and not every way is open to everybody. Write it without dot segments, doubled slashes, backslashes, semicolons and encoded letters.",
+                "The path of this address can be read in more than one way, and not every way is open to everybody. Write it as the app does: in the same upper and lower case, with or without a slash at the end, and without dot segments, doubled slashes, backslashes, semicolons and encoded letters.",
             ),
             Refusal::SignIn => self.sign_in(ask).await,
             Refusal::Forbidden(Forbidden(denied)) => self.forbidden(ask, denied),

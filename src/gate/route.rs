@@ -4,7 +4,7 @@ use http::Method;
 use url::Url;
 
 use super::index::{Index, Paths};
-use super::pattern::PathPattern;
+use super::pattern::{PathPattern, folded, is_folded};
 use super::policy::Access;
 use super::rule::Rule;
 use crate::client::name_and_port;
@@ -66,6 +66,8 @@ pub enum RouteAccess {
 pub(super) struct Routes {
     list: Vec<Route>,
     index: Index,
+    /// The same by folded patterns, if any is not what it was.
+    loose: Option<Index>,
 }
 
 /// What a route is looked up by, but for the path.
@@ -81,12 +83,19 @@ pub(super) struct Asked<'a> {
 
 impl Routes {
     pub(super) fn new(list: Vec<Route>) -> Self {
-        let mut index = Index::default();
-        for (place, route) in list.iter().enumerate() {
-            let path = route.path.as_ref().map_or(Paths::All, PathPattern::paths);
-            index.add(place, route.host.as_deref(), path);
-        }
-        Self { list, index }
+        let index_of = |pattern: &dyn Fn(&Route) -> Option<PathPattern>| {
+            let mut index = Index::default();
+            for (place, route) in list.iter().enumerate() {
+                let pattern = pattern(route);
+                let paths = pattern.as_ref().map_or(Paths::All, PathPattern::paths);
+                index.add(place, route.host.as_deref(), paths);
+            }
+            index
+        };
+        let folded = |route: &Route| route.path.as_ref().map(PathPattern::folded);
+        let folds = list.iter().any(|route| folded(route) != route.path);
+        let (index, loose) = (index_of(&|route| route.path.clone()), folds.then(|| index_of(&folded)));
+        Self { list, index, loose }
     }
 
     pub(super) fn get(&self, index: usize) -> Option<&Route> {
@@ -113,6 +122,26 @@ impl Routes {
     /// The index of the first route that matches.
     pub(super) fn find(&self, asked: Asked<'_>, path: &[u8]) -> Option<usize> {
         self.first(&self.index, asked, path)
+    }
+
+    /// The index of the first route that matches for a server that is less exact
+    /// (see [`PathPattern::folded`]), where that may be another one.
+    pub(super) fn find_loosely(&self, asked: Asked<'_>, path: &[u8]) -> Option<usize> {
+        let index = match &self.loose {
+            Some(loose) => loose,
+            None if is_folded(path) => return None,
+            None => &self.index,
+        };
+        // What is longer than all patterns need not be looked at to its end.
+        let head = path.get(..=index.longest() + 1).filter(|head| head.is_ascii());
+        self.first(index, asked, &folded(head.unwrap_or(path), &mut [0; 128]))
+    }
+
+    /// Whether a less exact server takes the paths of both for the same. Whoever
+    /// wrote two such routes has a server that does not.
+    pub(super) fn are_two_spellings(&self, one: usize, other: usize) -> bool {
+        let folded = |place| self.get(place)?.path.as_ref().map(PathPattern::folded);
+        folded(one).is_some_and(|one| folded(other) == Some(one))
     }
 
     fn first(&self, index: &Index, asked: Asked<'_>, path: &[u8]) -> Option<usize> {

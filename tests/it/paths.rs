@@ -215,6 +215,53 @@ async fn no_header_tells_the_app_another_path_than_was_judged() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_less_exact_does_not_open_what_is_closed() {
+    // Express and IIS see no case and Express no slash at the end; PHP runs the
+    // script on the way.
+    for front in FRONTS {
+        let closed = |pattern| path(pattern).allow(vec![Rule::user("nobody-at-all")]);
+        let world = World::start(front, |gate| {
+            gate.allow(Rule::org("acme"))
+                .route(closed("/admin/**"))
+                .route(closed("/settings"))
+                .route(closed("/run.php"))
+                .route(closed("/café/**"))
+                .route(path("/Files/**").public())
+                .route(closed("/api/**"))
+                .route(path("/API/**").public())
+        })
+        .await;
+        let ada = world.signed_in("ada").await;
+        let cookie = ada.cookie_line();
+        for (target, nobody, member) in [
+            ("/admin/x", 401, 403),
+            ("/Admin/x", 400, 400),
+            ("/ADMIN", 400, 400),
+            ("/administrators", 401, 200),
+            ("/settings", 401, 403),
+            ("/settings/", 400, 400),
+            ("/Settings", 400, 400),
+            ("/settings/x", 401, 200),
+            ("/run.php", 401, 403),
+            ("/run.php/x", 400, 400),
+            ("/Run.PHP/x", 400, 400),
+            ("/run.phpx", 401, 200),
+            ("/CAF%C3%89/x", 400, 400),
+            // Whoever gets to a public place by another spelling does no harm.
+            ("/Files/x", 200, 200),
+            ("/files/x", 401, 200),
+            // Both were written, so the server tells them apart.
+            ("/api/x", 401, 403),
+            ("/API/x", 200, 200),
+            ("/Api/x", 400, 400),
+        ] {
+            world.send(Ask::get(target)).await.expect(nobody);
+            world.send(Ask::get(target).with("cookie", &cookie)).await.expect(member);
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_refusal_of_a_path_says_what_to_do() {
     for front in FRONTS {
         let world = world(front).await;

@@ -273,6 +273,16 @@ fn explain(gate: &Gate, address: &str, who: Who<'_>) -> Explanation {
 }
 
 #[test]
+fn a_path_that_differs_by_its_case_alone_is_shown_with_the_route_it_may_be_for() {
+    let closed = path("/admin/**").allow(vec![Rule::user("ada")]);
+    let gate = gate(Access::Anyone, Vec::new(), vec![closed]);
+    let told = explain(&gate, "/Admin/x", Who::Nobody);
+    assert_eq!(told.outcome, Outcome::BadRequest);
+    let readings: Vec<_> = told.readings.iter().map(|reading| (&*reading.path, reading.leads)).collect();
+    assert_eq!(readings, [("/Admin/x", Leads::Everywhere), ("/admin/x", Leads::Route(0))]);
+}
+
+#[test]
 fn every_reason_is_one_that_a_person_understands() {
     let org = |slug: &str, standing| Org {
         id: format!("65a0000000000000000000{:02x}", slug.len()).into(),
