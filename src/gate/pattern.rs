@@ -124,6 +124,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn folding_a_plain_path_allocates_nothing() {
+        for path in ["/", "/a/b", "/A/b", "/a/", "/A/"] {
+            assert!(matches!(folded(path.as_bytes(), &mut [0; 8]), Cow::Borrowed(_)), "{path}");
+        }
+        assert_eq!(&*folded(b"/A/", &mut []), b"/a");
+        assert_eq!(&*folded("/CAF\u{c9}/".as_bytes(), &mut [0; 8]), "/café".as_bytes());
+    }
+
+    #[test]
     fn a_pattern_that_cannot_match_is_refused() {
         for text in [
             "admin",

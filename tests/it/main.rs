@@ -34,6 +34,11 @@ mod preflight;
 mod smuggling;
 mod websocket_origin;
 
+// What servers behind the gate make of a path.
+mod readings;
+mod servers;
+mod tables;
+
 // Other proxies that ask.
 mod forward_auth;
 
