@@ -6,13 +6,16 @@ mod body;
 mod builder;
 #[cfg(feature = "config")]
 mod coverage;
+mod denied;
 mod explain;
 mod finding;
+mod forbidden;
 mod forward_auth;
 mod index;
 mod inquiry;
 mod introduce;
 mod layer;
+mod org_names;
 mod path;
 mod pattern;
 mod policy;
@@ -65,6 +68,7 @@ use crate::oauth2::{Ask, Endpoint, OAuth2};
 use authenticate::{Caller, authenticate};
 use bearer::Bearer;
 use forward_auth::Contract;
+use org_names::OrgNames;
 use path::{Readings, Unreadable, readings};
 use policy::{No, Policy};
 use route::Asked;
@@ -95,6 +99,7 @@ struct Inner {
     /// Present: tokens of API clients count.
     bearer: Option<Bearer>,
     policy: Policy,
+    org_names: Arc<OrgNames>,
     spellings: Spellings,
     trusted_proxies: TrustedProxies,
     assertions: Assertions,

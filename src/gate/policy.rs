@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use super::Inner;
 use super::authenticate::Caller;
+use super::denied::Denied;
 use super::path::Unreadable;
 use super::route::{Asked, Route, RouteAccess, Routes};
 use super::rule::{Holds, Rule};
-use crate::identity::{Introduction, Person, Standing, User};
-use crate::provider::TokenKind;
+use crate::identity::{Introduction, Person, User};
 use crate::session::Current;
 
 /// Who may enter.
@@ -44,19 +44,6 @@ pub(super) enum No {
     Nobody,
     /// Somebody is, and it is not their place.
     Denied(Denied),
-}
-
-/// A refusal that says what would have helped.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Denied {
-    pub(crate) username: String,
-    /// Who may enter, one sentence each; or why this account may not.
-    pub(crate) reasons: Vec<String>,
-    /// An organisation that a rule asks for, and that the person did not grant
-    /// to the app: slug, and its id if it is known.
-    pub(crate) not_granted: Option<(String, Option<String>)>,
-    /// The kind of token they came with; `None` is a session.
-    pub(crate) token: Option<TokenKind>,
 }
 
 /// A rule that was asked, and its answer.
@@ -163,10 +150,10 @@ impl Policy {
                 Ok(Grant { caller, route, gate: None })
             }
             (Verdict::Denied(clause), Some(person)) => {
-                Err(No::Denied(denial(&clause, person, caller.token())))
+                Err(No::Denied(Denied::by(&clause, person, caller.token())))
             }
             (Verdict::NotAllowed(allow), Some(person)) => {
-                Err(No::Denied(explain(allow, person, caller.token())))
+                Err(No::Denied(Denied::for_want_of(allow, person, caller.token())))
             }
             (Verdict::Nobody | Verdict::Denied(_) | Verdict::NotAllowed(_), _) => Err(No::Nobody),
         }
@@ -275,61 +262,4 @@ impl Policy {
         };
         of_gate.iter().chain(&self.deny).chain(of_routes)
     }
-}
-
-/// Says which `deny` is in the way.
-fn denial(clause: &Clause<'_>, person: &Person, token: Option<TokenKind>) -> Denied {
-    let rule = clause.rule;
-    let reason = match clause.holds {
-        Holds::Unknown => {
-            format!("This place is closed to {rule:#}, and whether that is you cannot be told.")
-        }
-        Holds::Yes | Holds::No => format!("This place is closed to {rule:#}."),
-    };
-    Denied { username: person.username.to_string(), reasons: vec![reason], not_granted: None, token }
-}
-
-/// Says who may enter, and what is in the way of this person.
-fn explain(allow: &[Rule], person: &Person, token: Option<TokenKind>) -> Denied {
-    let mut reasons: Vec<String> = Vec::new();
-    let mut not_granted = None;
-    for rule in allow {
-        let open_to = format!("It is open to {rule:#}.");
-        if !reasons.contains(&open_to) {
-            reasons.push(open_to);
-        }
-        if rule.holds(person) == Holds::No {
-            // An organisation that is not listed at all may be one whose box on
-            // the consent page was not ticked.
-            let listed = |wanted: &&str| {
-                person.orgs.iter().any(|org| org.slug.eq_ignore_ascii_case(wanted) || &*org.id == *wanted)
-            };
-            if let Some(org) = rule.orgs().find(|wanted| !listed(wanted)) {
-                not_granted.get_or_insert((org.to_owned(), super::rule::is_id(org).then(|| org.to_owned())));
-            }
-            continue;
-        }
-        for org in person.orgs.iter().filter(|org| rule.names(org)) {
-            match org.standing {
-                Standing::NotGranted => {
-                    not_granted = Some((org.slug.to_string(), Some(org.id.to_string())));
-                }
-                Standing::Restricted if token.is_some() => reasons.push(format!(
-                    "{} restricts this token or its owner's membership at the moment: its single sign-on, a second factor, its policy on tokens, or another of its security rules is not met. Open {} on Hugging Face and complete what it asks for.",
-                    org.slug, org.slug
-                )),
-                Standing::Restricted => reasons.push(format!(
-                    "{} restricts your membership at the moment: its single sign-on, a second factor, or another of its security rules is not met. Open {} on Hugging Face and complete what it asks for, then sign in again.",
-                    org.slug, org.slug
-                )),
-                Standing::Member(_) => {}
-            }
-        }
-        if rule.needs_email() && person.verified_email().is_none() {
-            reasons.push(
-                "Your Hugging Face account has no verified e-mail address that this app may see.".to_owned(),
-            );
-        }
-    }
-    Denied { username: person.username.to_string(), reasons, not_granted, token }
 }

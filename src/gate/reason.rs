@@ -72,7 +72,7 @@ impl Finding<'_> {
             }
             Self::ThisEmail(address) => format!("the e-mail address is {address}"),
             Self::OtherEmail(address) => format!("the e-mail address is another: {address}"),
-            Self::ProNotTold => "an app, which has no subscription of its own".to_owned(),
+            Self::ProNotTold => "not known: an app has no subscription of its own".to_owned(),
             Self::Pro(true) | Self::NotPro(true) => "a PRO account".to_owned(),
             Self::Pro(false) | Self::NotPro(false) => "not a PRO account".to_owned(),
         }

@@ -6,13 +6,13 @@ use http::{Response, StatusCode};
 use serde_json::json;
 
 use super::Inner;
+use super::denied::Denied;
 use super::forward_auth::Unclear;
 use super::path::Unreadable;
-use super::policy::Denied;
 use crate::client::{Kind, speaks_openai};
 use crate::identity::AuthMethod;
 use crate::oauth2::{Ask, Unconfirmed, answer};
-use crate::pages::{self, HowToGrant, Refused};
+use crate::pages;
 use crate::provider::TokenKind;
 use crate::session::StoreDown;
 
@@ -96,10 +96,10 @@ impl Forbidden {
         self.0.token.map_or(AuthMethod::Session, TokenKind::auth_method)
     }
 
-    /// Who may enter, one sentence each.
+    /// Who may enter, and what is in the way; or who may not.
     #[must_use]
-    pub fn reasons(&self) -> &[String] {
-        &self.0.reasons
+    pub fn reasons(&self) -> Vec<String> {
+        self.0.sentences()
     }
 }
 
@@ -205,75 +205,6 @@ impl Inner {
             Kind::Form => self.oauth2.form_not_sent(ask),
             Kind::Program => self.oauth2.sign_in_needed(ask),
         }
-    }
-
-    /// Somebody is signed in, and it is not their place.
-    fn forbidden(&self, ask: Ask<'_>, denied: &Denied) -> Response<Bytes> {
-        if let Some(kind) = denied.token {
-            return self.token_forbidden(denied, kind);
-        }
-        let here = self.oauth2.here(ask);
-        let settings_url = self.oauth2.provider.issuer().connected_applications();
-        let grant = denied.not_granted.as_ref();
-        let grant_url =
-            grant.and_then(|(_, id)| id.as_deref()).map(|id| self.oauth2.start_url(&here, Some(id)));
-        if ask.wants_page() {
-            let page = pages::refused(&Refused {
-                host: &ask.client.host,
-                username: &denied.username,
-                reasons: &denied.reasons,
-                how_to_grant: grant.map(|(organisation, _)| HowToGrant {
-                    organisation,
-                    start_url: grant_url.as_deref(),
-                    settings_url: &settings_url,
-                }),
-                somebody_else_url: &self.oauth2.sign_out_url(&here),
-            });
-            return answer::page(StatusCode::FORBIDDEN, page);
-        }
-        let mut document = json!({
-            "error": "access_denied",
-            "error_description": format!("{} may not enter. {}", denied.username, denied.reasons.join(" ")),
-        });
-        if let (Some((organisation, _)), Some(fields)) = (grant, document.as_object_mut()) {
-            fields.insert("organisation_not_granted".to_owned(), json!(organisation));
-            fields.insert("settings_url".to_owned(), json!(settings_url));
-            if let Some(path) = grant_url {
-                let url = format!("{}{path}", self.oauth2.public_url.as_str());
-                fields.insert("grant_url".to_owned(), json!(url));
-            }
-        }
-        answer::json(StatusCode::FORBIDDEN, &document)
-    }
-
-    /// Somebody came with a token, and it is not their place. No consent page can be
-    /// offered for a token; it is changed where it was made.
-    fn token_forbidden(&self, denied: &Denied, kind: TokenKind) -> Response<Bytes> {
-        let issuer = self.oauth2.provider.issuer();
-        let organisation = denied.not_granted.as_ref().map(|(organisation, _)| organisation);
-        let advice = organisation.and_then(|organisation| match kind {
-            TokenKind::Access { fine_grained: true } => {
-                let url = issuer.access_tokens();
-                Some((format!("This is a fine-grained token, which may not show {organisation}. Open {url}, edit the token, and choose {organisation} under its organisation permissions."), url))
-            }
-            // Such a token shows every organisation that its owner is in.
-            TokenKind::Access { fine_grained: false } | TokenKind::App => None,
-            TokenKind::OAuth => {
-                let url = issuer.connected_applications();
-                Some((format!("The app that got this token may not have been shown {organisation}. Open {url}, disconnect that app, sign in to it again, tick {organisation} when asked, and use the new token."), url))
-            }
-        });
-        let mut description = format!("{} may not enter. {}", denied.username, denied.reasons.join(" "));
-        let mut document = json!({"error": "access_denied"});
-        if let Some(fields) = document.as_object_mut() {
-            if let Some((advice, url)) = advice {
-                description = format!("{description} {advice}");
-                fields.insert("organisation_not_granted".to_owned(), json!(organisation));
-                fields.insert("settings_url".to_owned(), json!(url));
-            }
-            fields.insert("error_description".to_owned(), json!(description));
-        }
-        answer::json(StatusCode::FORBIDDEN, &document)
     }
 }
 

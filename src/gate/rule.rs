@@ -194,14 +194,6 @@ impl Rule {
     pub(crate) fn needs_orgs(&self) -> bool {
         self.conditions.iter().any(|condition| matches!(condition, Condition::Org { .. }))
     }
-
-    /// The organisations of the rule.
-    pub(super) fn orgs(&self) -> impl Iterator<Item = &str> {
-        self.conditions.iter().filter_map(|condition| match condition {
-            Condition::Org { org, .. } => Some(org.0.as_str()),
-            Condition::User(_) | Condition::Email(_) | Condition::EmailDomain(_) | Condition::Pro(_) => None,
-        })
-    }
 }
 
 impl Name {
@@ -237,8 +229,11 @@ impl fmt::Display for Rule {
     /// refused: it names no account and no address.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, condition) in self.conditions.iter().enumerate() {
-            if index > 0 {
-                f.write_str(", ")?;
+            let is_noun = matches!(condition, Condition::User(_) | Condition::Org { .. });
+            match index {
+                0 if is_noun => {}
+                0 => f.write_str("anybody ")?,
+                _ => f.write_str(", ")?,
             }
             match condition {
                 Condition::User(_) if f.alternate() => f.write_str("a listed account")?,
@@ -255,7 +250,7 @@ impl fmt::Display for Rule {
                     }
                 }
                 Condition::Email(_) if f.alternate() => {
-                    f.write_str("with a listed e-mail address, verified")?
+                    f.write_str("with a listed, verified e-mail address")?
                 }
                 Condition::Email(address) => write!(f, "with the verified e-mail address {address}")?,
                 Condition::EmailDomain(Domain { name, below }) => {
@@ -382,7 +377,7 @@ mod tests {
         );
         assert_eq!(
             format!("{rule:#}"),
-            "a listed account, with a listed e-mail address, verified, a member of acme"
+            "a listed account, with a listed, verified e-mail address, a member of acme"
         );
     }
 

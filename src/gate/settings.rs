@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::header::HeaderName;
 
 use super::bearer::{Bearer, BearerSettings, Manner};
+use super::org_names::OrgNames;
 use super::policy::{Access, Policy};
 use super::route::{BearerUse, Route, Routes};
 use super::rule::Rule;
@@ -16,7 +17,7 @@ use crate::client::{PublicUrl, PublicUrlError, TrustedProxies, normalized};
 use crate::clock::Clock;
 use crate::identity::assertion::{Assertions, choose_cryptography};
 use crate::identity::headers::{ACCESS_TOKEN, AUTH_REQUEST, REMOTE, Spellings};
-use crate::identity::{AssertionSettings, Claim, HeaderSettings, Person};
+use crate::identity::{AssertionSettings, Claim, HeaderSettings, Org, Person};
 use crate::keys::{Keyring, SecretError};
 use crate::oauth2::{OAuth2, ReturnHosts};
 use crate::provider::{IssuerError, Provider, ProviderSettings};
@@ -196,7 +197,11 @@ impl Gate {
         let provider = Arc::new(Provider::new(provider, clock.clone()));
         let policy = Policy { access, deny, routes: Routes::new(routes) };
         let named: Vec<Rule> = policy.rules().cloned().collect();
+        let org_names = Arc::new(OrgNames::default());
+        let learnt = Arc::clone(&org_names);
         let retain: Arc<dyn Fn(&mut Person) + Send + Sync> = Arc::new(move |person: &mut Person| {
+            let is_named = |org: &&Org| named.iter().any(|rule| rule.names(org));
+            person.orgs.iter().filter(is_named).for_each(|org| learnt.learn(org));
             person.retain(
                 |org| named.iter().any(|rule| rule.names(org)),
                 |org, group| named.iter().any(|rule| rule.names_group(org, group)),
@@ -235,6 +240,7 @@ impl Gate {
                     .iter()
                     .any(|route| route.preflight || !route.methods.is_empty()),
                 policy,
+                org_names,
                 spellings: Spellings::new(configured.iter()),
                 trusted_proxies: settings.trusted_proxies,
                 assertions,

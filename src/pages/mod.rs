@@ -14,7 +14,7 @@ mod signed_out;
 mod upstream;
 
 pub(crate) use broken::{bad_request, internal, not_found, provider_unavailable};
-pub(crate) use refused::{HowToGrant, Refused, refused};
+pub(crate) use refused::{Demanded, HowToBeSeen, Refused, refused};
 pub(crate) use sign_in::{
     SignInFailed, cancelled, form_not_sent, framed, loop_explained, sign_in, sign_in_failed,
     sign_in_not_begun_here,

@@ -9,26 +9,41 @@ pub(crate) struct Refused<'a> {
     pub(crate) host: &'a str,
     /// Who is signed in.
     pub(crate) username: &'a str,
-    /// Why not, or who may: plain sentences, one for each alternative.
-    pub(crate) reasons: &'a [String],
-    /// Present: an organisation that may be missing only because it was never
-    /// granted to the app.
-    pub(crate) how_to_grant: Option<HowToGrant<'a>>,
+    /// Who may enter, or who may not: one for each alternative.
+    pub(crate) demands: &'a [Demanded<'a>],
+    /// Present: an organisation in which something may be missing that the person
+    /// can see to.
+    pub(crate) how: Option<HowToBeSeen<'a>>,
+    /// Begins a sign-in, after which what has changed counts.
+    pub(crate) again_url: &'a str,
     /// Ends this session and begins a sign-in.
     pub(crate) somebody_else_url: &'a str,
 }
 
-/// The two ways to show the app an organisation. The provider asks for
-/// consent only once, so signing in again the ordinary way changes nothing.
+/// What is asked for, and what is in the way in plain sentences.
 #[derive(Debug)]
-pub(crate) struct HowToGrant<'a> {
-    /// The organisation's name.
-    pub(crate) organisation: &'a str,
-    /// Begins a sign-in that asks for this organisation; absent while its id
-    /// is not known, which the provider needs to ask for it.
-    pub(crate) start_url: Option<&'a str>,
-    /// The provider's page where the app can be disconnected.
-    pub(crate) settings_url: &'a str,
+pub(crate) struct Demanded<'a> {
+    /// Who is meant: "a member of acme".
+    pub(crate) who: &'a str,
+    /// The same as a sentence.
+    pub(crate) sentence: String,
+    /// Empty if there is nothing to say.
+    pub(crate) missing: String,
+}
+
+/// How to be seen as a member.
+///
+/// The provider asks for consent only once, so signing in again the ordinary way
+/// changes nothing. A sign-in that asks for the organisation (`start_url`) may be
+/// absent: its id must be known for that.
+#[derive(Debug)]
+pub(crate) enum HowToBeSeen<'a> {
+    /// They are in it, and did not show the app more than that.
+    Share { organisation: &'a str, start_url: Option<&'a str>, settings_url: &'a str },
+    /// They may be in it, and did not show the app.
+    Perhaps { organisation: &'a str, start_url: Option<&'a str>, settings_url: &'a str },
+    /// They are in it, and it keeps them out until its rules are met.
+    Comply { organisation: &'a str, start_url: Option<&'a str>, organisation_url: &'a str },
 }
 
 /// This account may not come in here.
@@ -39,13 +54,80 @@ pub(crate) fn refused(refused: &Refused<'_>) -> Page {
         "<p>You are signed in to <bdi>{}</bdi> as <bdi class=\"who\">{}</bdi>, and that account may not open this page.</p>\n",
         &[refused.host, refused.username],
     );
-    match refused.reasons {
+    match refused.demands {
         [] => {}
-        [reason] => _ = main.add("<p>{}</p>\n", &[reason]),
-        several => _ = main.list(several),
+        [one] => {
+            main.add("<p>{}</p>\n", &[&one.sentence]);
+            if !one.missing.is_empty() {
+                main.add("<p>{}</p>\n", &[&one.missing]);
+            }
+        }
+        several => {
+            // A rule that keeps out is one; several are ways in.
+            main.add("<p>It is open to:</p>\n<ul>\n", &[]);
+            for demand in several {
+                main.add("<li>{}", &[demand.who]);
+                if !demand.missing.is_empty() {
+                    main.add("<br><span class=\"quiet\">{}</span>", &[&demand.missing]);
+                }
+                main.add("</li>\n", &[]);
+            }
+            main.add("</ul>\n", &[]);
+        }
     }
-    if let Some(grant) = &refused.how_to_grant {
-        how_to_grant(&mut main, grant);
+    match &refused.how {
+        Some(HowToBeSeen::Share { organisation, start_url, settings_url }) => {
+            main.add(
+                "<section aria-labelledby=\"how\">\n<h2 id=\"how\">Show <bdi>{}</bdi> to this app</h2>\n",
+                &[organisation],
+            );
+            main.add(
+                "<p>Hugging Face asks which organisations to show only once, the first time you sign in.</p>\n",
+                &[],
+            );
+            ask_again(&mut main, organisation, *start_url, settings_url);
+        }
+        Some(HowToBeSeen::Perhaps { organisation, start_url, settings_url }) => {
+            main.add(
+                "<section aria-labelledby=\"how\">\n<h2 id=\"how\">Are you in <bdi>{}</bdi>?</h2>\n",
+                &[organisation],
+            );
+            main.add(
+                "<p>Then this app cannot see it yet. Hugging Face asks which organisations to show only once, \
+                 the first time you sign in.</p>\n",
+                &[],
+            );
+            ask_again(&mut main, organisation, *start_url, settings_url);
+        }
+        Some(HowToBeSeen::Comply { organisation, start_url, organisation_url }) => {
+            main.add(
+                "<section aria-labelledby=\"how\">\n<h2 id=\"how\">What <bdi>{}</bdi> asks for</h2>\n",
+                &[organisation],
+            );
+            main.add(
+                "<p>Its single sign-on may have run out. A new sign-in takes you through it.</p>\n",
+                &[],
+            );
+            if let Some(start_url) = start_url {
+                main.add(
+                    "<p class=\"do\"><a class=\"button\" href=\"{}\"><span>Sign in again with <bdi>{}</bdi></span></a></p>\n",
+                    &[start_url, organisation],
+                );
+            }
+            main.add(
+                "<p class=\"quiet\">If that changes nothing, open <a href=\"{}\"><bdi>{}</bdi> on Hugging Face</a> and do \
+                 what it asks for there. Then sign in again.</p>\n</section>\n",
+                &[organisation_url, organisation],
+            );
+        }
+        None => {
+            if refused.demands.iter().any(|demand| !demand.missing.is_empty()) {
+                main.add(
+                    "<p class=\"quiet\">Has that changed? <a href=\"{}\">Sign in again</a>, and it counts at once.</p>\n",
+                    &[refused.again_url],
+                );
+            }
+        }
     }
     main.add("<section aria-labelledby=\"other\">\n<h2 id=\"other\">Another account?</h2>\n", &[]);
     main.add(
@@ -60,21 +142,12 @@ pub(crate) fn refused(refused: &Refused<'_>) -> Page {
     shell(&format!("No access to {}", refused.host), Face::Sorry, &main)
 }
 
-/// The block about an organisation the app has not been shown.
-fn how_to_grant(main: &mut Html, grant: &HowToGrant<'_>) {
-    main.add(
-        "<section aria-labelledby=\"grant\">\n<h2 id=\"grant\">Are you in <bdi>{}</bdi>?</h2>\n",
-        &[grant.organisation],
-    );
-    main.add(
-        "<p>Then this app cannot see it yet. Hugging Face asks which organisations to show only once, \
-         the first time you sign in.</p>\n",
-        &[],
-    );
-    if let Some(start_url) = grant.start_url {
+/// The two ways to be asked for an organisation again; ends the section.
+fn ask_again(main: &mut Html, organisation: &str, start_url: Option<&str>, settings_url: &str) {
+    if let Some(start_url) = start_url {
         main.add(
             "<p class=\"do\"><a class=\"button\" href=\"{}\"><span>Sign in again and share <bdi>{}</bdi></span></a></p>\n",
-            &[start_url, grant.organisation],
+            &[start_url, organisation],
         );
         main.add("<p class=\"quiet\">If that does not ask you, open ", &[]);
     } else {
@@ -83,6 +156,6 @@ fn how_to_grant(main: &mut Html, grant: &HowToGrant<'_>) {
     main.add(
         "<a href=\"{}\">your connected applications</a>, disconnect this app, and sign in again. \
          Tick <bdi>{}</bdi> when you are asked.</p>\n</section>\n",
-        &[grant.settings_url, grant.organisation],
+        &[settings_url, organisation],
     );
 }

@@ -12,26 +12,39 @@ fn every_page(text: impl Fn(&str) -> String, url: impl Fn(&str) -> String) -> Ve
     let start = &url("/oauth2/start?rd=%2Freports%2F42");
     let retry = &url("/reports/42?tab=2");
     let public_url = &url("https://app.example.com");
-    let reasons = [
-        text("It is open to the organisation acme, from the role admin up."),
-        text("It is open to ada."),
-        text("It is open to verified email addresses at example.org."),
+    let who = [
+        text("a member of acme with the role admin or above"),
+        text("a listed account"),
+        text("anybody with a verified e-mail address at example.org"),
     ];
-    let organisation = &text("acme");
-    let how = |start_url| HowToGrant {
-        organisation,
-        start_url,
-        settings_url: "https://huggingface.co/settings/connected-applications",
+    let missing = [
+        text("Your role in acme is read, and at least admin is needed. An admin of acme can change it."),
+        String::new(),
+        text(
+            "Your e-mail address at Hugging Face is not verified. Verify it in the settings of your account \
+             there, then sign in again.",
+        ),
+    ];
+    let demanded = |(who, missing): (_, &String)| Demanded {
+        who,
+        sentence: format!("It is open to {who}."),
+        missing: missing.clone(),
     };
-    let refuse = |how_to_grant| {
+    let demands: Vec<Demanded<'_>> = who.iter().map(String::as_str).zip(&missing).map(demanded).collect();
+    let organisation = text("acme");
+    let organisation = organisation.as_str();
+    let settings_url = "https://huggingface.co/settings/connected-applications";
+    let refuse = |demands, how| {
         refused(&Refused {
             host,
             username: &text("jörg-the-newcomer"),
-            reasons: &reasons,
-            how_to_grant,
+            demands,
+            how,
+            again_url: start,
             somebody_else_url: start,
         })
     };
+    let organisation_url = &url("https://huggingface.co/acme");
     let onward = Onward { url: &url("https://www.example.com/bye"), name: &text("www.example.com") };
     let failed = SignInFailed {
         title: &text("Hugging Face sent an answer we do not trust"),
@@ -50,9 +63,30 @@ fn every_page(text: impl Fn(&str) -> String, url: impl Fn(&str) -> String) -> Ve
         ("signed_out", signed_out(host, start, None)),
         ("signed_out_onward", signed_out(host, start, Some(&onward))),
         ("confirm_sign_out", confirm_sign_out(host, &url("/oauth2/sign_out?rd=%2F"), retry)),
-        ("refused", refuse(None)),
-        ("refused_grant", refuse(Some(how(Some(start))))),
-        ("refused_grant_by_hand", refuse(Some(how(None)))),
+        ("refused", refuse(&demands, None)),
+        ("refused_by_role", refuse(&demands[..1], None)),
+        (
+            "refused_share",
+            refuse(&demands, Some(HowToBeSeen::Share { organisation, start_url: Some(start), settings_url })),
+        ),
+        (
+            "refused_perhaps",
+            refuse(
+                &demands[..1],
+                Some(HowToBeSeen::Perhaps { organisation, start_url: Some(start), settings_url }),
+            ),
+        ),
+        (
+            "refused_perhaps_by_hand",
+            refuse(&demands[..1], Some(HowToBeSeen::Perhaps { organisation, start_url: None, settings_url })),
+        ),
+        (
+            "refused_comply",
+            refuse(
+                &demands[..1],
+                Some(HowToBeSeen::Comply { organisation, start_url: Some(start), organisation_url }),
+            ),
+        ),
         ("provider_unavailable", provider_unavailable(&text("It took longer than 10 seconds."), retry)),
         ("upstream_down", upstream_down(host, true, retry)),
         ("upstream_slow", upstream_slow(host, false, retry)),

@@ -89,6 +89,15 @@ impl Issuer {
         format!("{}/settings/tokens", self.text)
     }
 
+    /// The provider's page of an organisation.
+    pub(crate) fn organisation(&self, slug: &str) -> String {
+        let mut url = self.url.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().push(slug);
+        }
+        url.to_string()
+    }
+
     /// Where the owner of a token is asked for. No metadata names it.
     pub(super) fn whoami(&self) -> Url {
         let mut url = self.url.clone();

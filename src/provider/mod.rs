@@ -132,6 +132,11 @@ impl Provider {
         &self.settings.client_id
     }
 
+    /// Whether every sign-in asks for organisations.
+    pub(crate) fn asks_for_orgs(&self) -> bool {
+        !self.settings.orgs.is_empty()
+    }
+
     /// The provider's metadata: asked once, kept, and asked again when a failure
     /// is a moment old.
     pub(crate) async fn metadata(&self) -> Result<Arc<Metadata>, DiscoveryError> {

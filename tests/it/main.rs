@@ -31,6 +31,7 @@ mod layer;
 mod paths;
 mod policy;
 mod preflight;
+mod refused;
 mod smuggling;
 mod websocket_origin;
 

@@ -34,6 +34,24 @@ allow = [{ org = "acme", role = "admin" }]
 [[route]]
 path   = "/assets/**"
 public = true
+
+[[route]]
+path  = "/mail/**"
+allow = [{ email_domain = "acme.example" }]
+
+[[route]]
+path  = "/lab/**"
+allow = [
+  { org = "acme", role = "contributor" },
+  { org = "acme", resource_group = "gpu-team", role = "admin" },
+  { org = "example-labs" },
+  { user = "somebody" },
+  { pro = true },
+]
+
+[[route]]
+path = "/closed/**"
+deny = [{ org = "acme", role = "admin" }]
 `;
   gate = await startGate({ hub, upstream: echo.url, more: `${more}
 [limits]
@@ -90,6 +108,26 @@ const PAGES = [
   ["no_access_not_granted", /^This account has no access$/, async page => {
     await enter(page, "hugo", { orgs: [] });
     return page.goto(`${gate.url}/admin/panel`);
+  }, 403],
+  ["no_access_role", /^This account has no access$/, async page => {
+    await enter(page, "ben");
+    return page.goto(`${gate.url}/admin/panel`);
+  }, 403],
+  ["no_access_restricted", /^This account has no access$/, async page => {
+    await enter(page, "cleo");
+    return page.goto(`${gate.url}/admin/panel`);
+  }, 403],
+  ["no_access_email", /^This account has no access$/, async page => {
+    await enter(page, "finn");
+    return page.goto(`${gate.url}/mail/box`);
+  }, 403],
+  ["no_access_several", /^This account has no access$/, async page => {
+    await enter(page, "gita");
+    return page.goto(`${gate.url}/lab/bench`);
+  }, 403],
+  ["no_access_denied", /^This account has no access$/, async page => {
+    await enter(page, "ada");
+    return page.goto(`${gate.url}/closed/door`);
   }, 403],
   ["provider_unavailable", /^Hugging Face does not answer$/, page => page.goto(`${lostGate.url}/deep`), 503],
   ["loop_explained", /^The sign-in does not stick$/, async page => {

@@ -113,7 +113,8 @@ GET https://app.example.com/
               gus is another account
   no        access.allow[0]: a member of acme
               acme: not a member
-  yes       access.allow[1]: with a verified e-mail address at partner.example
+  yes       access.allow[1]: anybody with a verified e-mail address at
+            partner.example
               the e-mail address is gus@partner.example
 "
     );

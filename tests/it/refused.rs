@@ -1,0 +1,391 @@
+//! A refusal that helps: what was needed, what is there of it, what can be done.
+
+use huggate::hub::Edit;
+use huggate::{PathPattern, Role, Route, Rule};
+use serde_json::{Value, json};
+
+use crate::world::{Browser, FRONTS, World};
+
+fn route(path: &str) -> Route {
+    Route::path(PathPattern::parse(path).unwrap())
+}
+
+const DOCUMENTED: &str = include_str!("../../docs/refused.md");
+
+/// The id of acme at the hub.
+fn acme(world: &World) -> String {
+    let ada = world.hub.people().into_iter().find(|person| person.username == "ada").unwrap();
+    ada.orgs[0].id.clone()
+}
+
+/// The page and the document that somebody gets at `path`.
+async fn refused(browser: &mut Browser<'_>, path: &str) -> (String, Value) {
+    let page = browser.step(path).await.expect_page(403, "This account has no access").text().to_owned();
+    let told = browser.fetch(path).await.expect(403).json();
+    assert_eq!(told["error"], "access_denied");
+    let description = told["error_description"].as_str().unwrap();
+    assert!(description.contains(" may not enter. "), "{description}");
+    // Both say the same, and neither names an account or an address of a rule.
+    for text in [&page, description] {
+        assert!(!text.contains("zed") && !text.contains("elsewhere.example"), "{text}");
+    }
+    assert!(told["sign_in_url"].as_str().unwrap().contains("/oauth2/start?rd="), "{told}");
+    // All of it is documented, by these names.
+    let documented = |name: &str| DOCUMENTED.contains(&format!("`{name}`"));
+    let fields = told.as_object().unwrap().keys();
+    let list = told.get("open_to").or(told.get("closed_to")).unwrap().as_array().unwrap();
+    let missing = list.iter().flat_map(|demand| demand["missing"].as_array().unwrap());
+    let reasons = missing.map(|obstacle| obstacle["reason"].as_str().unwrap());
+    for name in fields.map(String::as_str).chain(reasons) {
+        assert!(documented(name), "{name} is not in docs/refused.md");
+    }
+    (page, told)
+}
+
+/// A person, a rule that does not let them in, what is missing, and how the page
+/// says it.
+type Case = (&'static str, Rule, Value, &'static str);
+
+fn cases() -> Vec<Case> {
+    let group = |name: &str| Rule::org("acme").with_resource_group(name);
+    let role = |role: &str| Rule::org("acme").with_role(Role::parse(role));
+    vec![
+        (
+            "dan",
+            Rule::org("acme"),
+            json!([{"reason": "not_a_member", "organisation": "acme"}]),
+            "It is open to a member of acme.</p>\n<p>You are not in acme, as far as this app can see.</p>",
+        ),
+        (
+            "ben",
+            role("admin"),
+            json!([{"reason": "role_too_low", "organisation": "acme", "role": "read", "needed_role": "admin"}]),
+            "with the role admin or above.</p>\n<p>Your role in acme is read, and at least admin is needed. An admin of acme can change it.</p>",
+        ),
+        (
+            "hugo",
+            role("read"),
+            json!([{"reason": "custom_role", "organisation": "acme", "role": "ml-ops", "needed_role": "read"}]),
+            "Your role in acme is ml-ops, one of its own, which is neither above nor below others; read is needed.",
+        ),
+        (
+            "ada",
+            role("ml-ops"),
+            json!([{"reason": "other_role", "organisation": "acme", "role": "admin", "needed_role": "ml-ops"}]),
+            "Your role in acme is admin, and ml-ops is needed.",
+        ),
+        (
+            "gita",
+            Rule::org("acme"),
+            json!([{"reason": "no_access", "organisation": "acme", "role": "no_access"}]),
+            "Your role in acme is no_access, which opens only what a resource group of yours opens.",
+        ),
+        (
+            "gita",
+            group("gpu-team").with_role(Role::Admin),
+            json!([{
+                "reason": "role_too_low", "organisation": "acme", "resource_group": "gpu-team",
+                "role": "write", "needed_role": "admin",
+            }]),
+            "Your role in gpu-team of acme is write, and at least admin is needed.",
+        ),
+        (
+            "gita",
+            group("tpu-team"),
+            json!([{"reason": "not_in_group", "organisation": "acme", "resource_group": "tpu-team"}]),
+            "You are in acme, but not in its resource group tpu-team.",
+        ),
+        (
+            "cleo",
+            Rule::org("acme"),
+            json!([{"reason": "restricted", "organisation": "acme"}]),
+            "acme restricts your membership at the moment: its single sign-on, a second factor, or another of its security rules is not met.",
+        ),
+        (
+            "finn",
+            Rule::email_domain("acme.example"),
+            json!([{"reason": "email_not_verified"}]),
+            "Your e-mail address at Hugging Face is not verified.",
+        ),
+        (
+            "joerg",
+            Rule::email_domain("acme.example"),
+            json!([{"reason": "email_not_shared"}]),
+            "Your Hugging Face account shows this app no e-mail address.",
+        ),
+        (
+            "ada",
+            Rule::email("zed@elsewhere.example"),
+            json!([{"reason": "other_email"}]),
+            "The e-mail address of your Hugging Face account is another one.",
+        ),
+        ("ben", Rule::pro(true), json!([{"reason": "pro_needed"}]), "Your account has no PRO subscription."),
+        (
+            "ada",
+            Rule::pro(false),
+            json!([{"reason": "pro_excluded"}]),
+            "Your account has a PRO subscription.",
+        ),
+        (
+            "ada",
+            Rule::org("Acme"),
+            json!([{"reason": "unclear_name"}]),
+            "The rule here says Acme, and at Hugging Face it is acme",
+        ),
+        // Nobody becomes another account, so nothing else is worth a word.
+        ("ben", Rule::user("zed"), json!([]), "It is open to a listed account.</p>\n<section"),
+        (
+            "dan",
+            Rule::org("acme").and(Rule::user("zed")),
+            json!([]),
+            "<p>It is open to a member of acme, a listed account.</p>\n<section",
+        ),
+        (
+            "ben",
+            role("write").and(Rule::pro(true)),
+            json!([
+                {"reason": "role_too_low", "organisation": "acme", "role": "read", "needed_role": "write"},
+                {"reason": "pro_needed"},
+            ]),
+            "An admin of acme can change it. Your account has no PRO subscription.",
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn what_is_missing_is_said_to_people_and_to_programs() {
+    for front in FRONTS {
+        let world = World::start(front, |gate| {
+            cases().into_iter().enumerate().fold(gate.allow_anyone(), |gate, (index, (_, rule, _, _))| {
+                gate.route(route(&format!("/{index}")).allow(vec![rule]))
+            })
+        })
+        .await;
+        world.hub.edit_person("joerg", |joerg| joerg.email = None);
+        for user in ["ada", "ben", "cleo", "dan", "finn", "gita", "hugo", "joerg"] {
+            let mut browser = world.signed_in(user).await;
+            let own = cases().into_iter().enumerate().filter(|(_, case)| case.0 == user);
+            for (index, (_, rule, missing, words)) in own {
+                let (page, told) = refused(&mut browser, &format!("/{index}")).await;
+                assert_eq!(told["username"], user);
+                assert_eq!(
+                    told["open_to"],
+                    json!([{"who": format!("{rule:#}"), "missing": missing}]),
+                    "{rule}"
+                );
+                assert!(page.contains(words), "{user}, {rule}: {words:?} is not in {page}");
+            }
+        }
+        assert_eq!(world.app.calls(), 8, "the page after each sign-in");
+    }
+}
+
+#[tokio::test]
+async fn an_organisation_that_was_not_granted_can_be_asked_for_in_two_ways() {
+    for front in FRONTS {
+        let world = World::of_acme(front).await;
+        let (id, hub) = (acme(&world), world.hub.issuer().to_owned());
+        let settings = format!("{hub}/settings/connected-applications");
+        let mut ada = world.browser();
+        ada.sign_in_showing("ada", &[]).await.expect(403);
+        let (page, told) = refused(&mut ada, "/board").await;
+        assert_eq!(told["open_to"][0]["missing"], json!([{"reason": "not_granted", "organisation": "acme"}]));
+        assert_eq!(
+            (&told["organisation_not_granted"], &told["settings_url"]),
+            (&json!("acme"), &json!(settings))
+        );
+        for words in [
+            "You are in acme, but this app has not been shown your role there.",
+            "Show <bdi>acme</bdi> to this app",
+            "asks which organisations to show only once",
+            &format!("href=\"/oauth2/start?rd=%2Fboard&amp;org={id}\""),
+            &format!("href=\"{settings}\""),
+        ] {
+            assert!(page.contains(words), "{words} is not in {page}");
+        }
+        // The link does what it says: it asks for acme, and comes back with it.
+        let start = ada.step(told["grant_url"].as_str().unwrap()).await.expect(302);
+        assert!(start.location().contains(&format!("orgIds={id}")), "{}", start.location());
+        world.hub.consent("ada", crate::world::CLIENT, &["acme"]);
+        ada.open(told["grant_url"].as_str().unwrap()).await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn an_organisation_that_is_not_listed_is_asked_for_as_far_as_its_id_is_known() {
+    for front in FRONTS {
+        let world = World::of_acme(front).await;
+        let id = acme(&world);
+        let mut dan = world.signed_in("dan").await;
+        // Nobody has told what acme's id is; disconnecting is the way that is left.
+        let (page, told) = refused(&mut dan, "/").await;
+        assert!(
+            page.contains("Are you in <bdi>acme</bdi>?") && page.contains("To be asked again, open"),
+            "{page}"
+        );
+        assert!(!page.contains("org=") && told.get("grant_url").is_none(), "{told}");
+        assert_eq!(told["organisation_not_granted"], "acme");
+        // Since a member has signed in it is known.
+        world.signed_in("ben").await;
+        let (page, told) = refused(&mut dan, "/").await;
+        assert!(page.contains("Sign in again and share <bdi>acme</bdi>"), "{page}");
+        assert!(told["grant_url"].as_str().unwrap().ends_with(&format!("&org={id}")), "{told}");
+        // Where every sign-in asks for organisations, any sign-in may do.
+        let world =
+            World::start(front, |gate| gate.allow(Rule::org("acme")).ask_for_orgs([id.clone()])).await;
+        let mut dan = world.signed_in("dan").await;
+        let (page, told) = refused(&mut dan, "/").await;
+        assert!(page.contains("href=\"/oauth2/start?rd=%2F\"") && !page.contains("org="), "{page}");
+        let start = dan.step(told["grant_url"].as_str().unwrap()).await.expect(302);
+        assert!(start.location().contains(&format!("orgIds={id}")), "{}", start.location());
+        // And a rule may have the id itself.
+        let world = World::start(front, |gate| gate.allow(Rule::org(id.clone()))).await;
+        let (_, told) = refused(&mut world.signed_in("dan").await, "/").await;
+        assert!(told["grant_url"].as_str().unwrap().ends_with(&format!("&org={id}")), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn an_organisation_is_called_by_its_name_also_where_a_rule_has_its_id() {
+    for front in FRONTS {
+        let hub = World::of_acme(front).await;
+        let id = acme(&hub);
+        let world =
+            World::start(front, |gate| gate.allow(Rule::org(id.clone()).with_role(Role::Admin))).await;
+        let (page, told) = refused(&mut world.signed_in("ben").await, "/").await;
+        for words in ["It is open to a member of acme with the role admin", "Your role in acme is read"] {
+            assert!(page.contains(words), "{page}");
+        }
+        assert!(!page.contains(&id) && !told.to_string().contains(&id), "{page}");
+        assert_eq!(told["open_to"][0]["missing"][0]["organisation"], "acme");
+    }
+}
+
+#[tokio::test]
+async fn whoever_an_organisation_restricts_is_led_to_it() {
+    for front in FRONTS {
+        let world = World::of_acme(front).await;
+        let (id, hub) = (acme(&world), world.hub.issuer().to_owned());
+        let (page, told) = refused(&mut world.signed_in("cleo").await, "/x").await;
+        for words in [
+            "What <bdi>acme</bdi> asks for",
+            &format!("href=\"/oauth2/start?rd=%2Fx&amp;org={id}\""),
+            &format!("href=\"{hub}/acme\""),
+        ] {
+            assert!(page.contains(words), "{words} is not in {page}");
+        }
+        assert_eq!(told["organisation_restricting"], "acme");
+        assert_eq!(told["organisation_url"], format!("{hub}/acme"));
+        assert!(told["grant_url"].as_str().unwrap().ends_with(&format!("&org={id}")), "{told}");
+        assert_eq!(told.get("organisation_not_granted"), None);
+        // The restriction is over: a sign-in is all it takes.
+        world.hub.edit_person("cleo", |cleo| {
+            cleo.orgs[0].security_restrictions.clear();
+            cleo.orgs[0].pending_sso = false;
+        });
+        world.browser().sign_in("cleo").await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_tells_of_no_organisations_is_said_to() {
+    for front in FRONTS {
+        let world = World::of_acme(front).await;
+        world.behave(|hub| hub.no_orgs = true);
+        let (page, told) = refused(&mut world.signed_in("ada").await, "/").await;
+        assert_eq!(told["open_to"][0]["missing"], json!([{"reason": "organisations_not_told"}]));
+        assert!(page.contains("did not tell this app which organisations you are in"), "{page}");
+    }
+}
+
+#[tokio::test]
+async fn a_deny_says_whom_it_keeps_out_and_what_would_tell() {
+    for front in FRONTS {
+        let closed = |path: &str, rule: Rule| route(path).deny(vec![rule]);
+        let world = World::start(front, |gate| {
+            gate.allow_anyone()
+                .route(closed("/account", Rule::user("ben")))
+                .route(closed("/org", Rule::org("acme")))
+                .route(closed("/email", Rule::email_domain("acme.example")))
+                .route(closed("/case", Rule::user("BEN")))
+        })
+        .await;
+        let mut ben = world.signed_in("ben").await;
+        let (page, told) = refused(&mut ben, "/account").await;
+        assert_eq!(told["closed_to"], json!([{"who": "a listed account", "missing": []}]));
+        assert!(page.contains("<p>This place is closed to a listed account.</p>\n<section"), "{page}");
+        let (_, told) = refused(&mut ben, "/org").await;
+        assert_eq!(told["closed_to"], json!([{"who": "a member of acme", "missing": []}]));
+        let (page, told) = refused(&mut ben, "/case").await;
+        assert_eq!(told["closed_to"], json!([{"who": "a listed account", "missing": []}]));
+        assert!(
+            page.contains("closed to a listed account, and whether that is you cannot be told."),
+            "{page}"
+        );
+        let (page, told) = refused(&mut world.signed_in("finn").await, "/email").await;
+        assert_eq!(told["closed_to"][0]["missing"], json!([{"reason": "email_not_verified"}]));
+        assert!(page.contains("whether that is you cannot be told.</p>\n<p>Your e-mail"), "{page}");
+        // To show it to the app would not help against a rule that keeps members out.
+        let (page, told) = refused(&mut world.signed_in("cleo").await, "/org").await;
+        assert_eq!(
+            told["closed_to"][0]["missing"],
+            json!([{"reason": "restricted", "organisation": "acme"}])
+        );
+        assert!(!page.contains("org=") && told.get("grant_url").is_none(), "{page}");
+    }
+}
+
+#[tokio::test]
+async fn several_ways_in_are_a_list_and_the_most_promising_is_offered() {
+    for front in FRONTS {
+        let world = World::start(front, |gate| {
+            gate.allow(Rule::org("labs"))
+                .allow(Rule::org("acme").with_role(Role::Write))
+                .allow(Rule::user("zed"))
+                .allow(Rule::user("zoe"))
+        })
+        .await;
+        let mut ben = world.browser();
+        ben.sign_in_showing("ben", &[]).await.expect(403);
+        let (page, told) = refused(&mut ben, "/").await;
+        for item in [
+            "<p>It is open to:</p>\n<ul>\n<li>a member of labs<br><span class=\"quiet\">You are not in labs, as far as this app can see.</span></li>",
+            "<li>a member of acme with the role write or above<br><span class=\"quiet\">You are in acme, but this app has not been shown your role there.</span></li>",
+            "<li>a listed account</li>\n</ul>",
+        ] {
+            assert!(page.contains(item), "{item} is not in {page}");
+        }
+        assert_eq!(told["open_to"].as_array().unwrap().len(), 3);
+        // acme, where ben is for certain; and not labs, where he may be.
+        assert_eq!(told["organisation_not_granted"], "acme");
+        assert!(page.contains("Show <bdi>acme</bdi> to this app"), "{page}");
+    }
+}
+
+#[tokio::test]
+async fn what_has_changed_counts_after_the_sign_in_that_is_offered() {
+    for front in FRONTS {
+        let world = World::start(front, |gate| gate.allow(Rule::org("acme").with_role(Role::Write))).await;
+        let mut ben = world.signed_in("ben").await;
+        let (page, told) = refused(&mut ben, "/x").await;
+        assert!(page.contains("Has that changed? <a href=\"/oauth2/start?rd=%2Fx\">"), "{page}");
+        world.hub.edit_person("ben", |ben| ben.orgs[0].role = "write".to_owned());
+        ben.open(told["sign_in_url"].as_str().unwrap()).await.expect(200);
+        assert_eq!(ben.url.path(), "/x");
+    }
+}
+
+#[tokio::test]
+async fn a_hostile_organisation_stays_text() {
+    for front in FRONTS {
+        let world = World::start(front, |gate| gate.allow(Rule::org("acme").with_role(Role::Admin))).await;
+        world.behave(|hub| {
+            hub.edit_userinfo = Some(Edit::new(|answer| {
+                answer["orgs"][0]["roleInOrg"] = json!("<b>\"'>");
+            }));
+        });
+        let (page, _) = refused(&mut world.signed_in("ben").await, "/").await;
+        assert!(page.contains("Your role in acme is &lt;b&gt;&quot;&#39;&gt;"), "{page}");
+        assert!(!page.contains("<b>"), "{page}");
+    }
+}
