@@ -65,6 +65,8 @@
 //! 5. Ours? A path below `/oauth2` is answered by [`oauth2`], with the help of
 //!    [`provider`], where each exchange with Hugging Face has a file. A callback
 //!    that holds makes a [`session`]. The request ends here.
+//!    Another proxy that asks about a request it holds (forward auth) is answered
+//!    here as well: the request becomes that one, and takes the steps 6 to 8.
 //! 6. Where to: [`gate`] finds the [`Route`]. A path that servers read in several
 //!    ways is judged in every one of them.
 //! 7. Who: [`session`] opens the cookie with what [`keys`] derived from the secret.

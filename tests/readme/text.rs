@@ -42,6 +42,7 @@ fn marked(file: &str) -> &str {
 pub(crate) fn load(text: &str) -> Result<Config, String> {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("session-secret"), Secret::generate() + "\n").unwrap();
+    std::fs::write(folder.path().join("client-secret"), "oauth_app_secret_0123456789\n").unwrap();
     let path = folder.path().join("config.toml");
     Config::parse(text, path.to_str().unwrap(), &Environment::default()).map_err(|error| error.to_string())
 }
@@ -82,6 +83,22 @@ fn every_configuration_loads() {
         load(&text).unwrap_or_else(|problems| panic!("{problems}\n{text}"));
     }
     assert!(parts > 2, "{parts}");
+}
+
+#[test]
+fn the_configurations_beside_other_proxies_load_and_trust_this_machine_alone() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy");
+    for (proxy, file) in
+        [("nginx", "app.conf"), ("traefik", "dynamic.yml"), ("caddy", "Caddyfile"), ("envoy", "envoy.yaml")]
+    {
+        assert!(root.join(proxy).join(file).is_file(), "{proxy}/{file}");
+        let text = std::fs::read_to_string(root.join(proxy).join("config.toml")).unwrap();
+        assert!(text.contains("trusted_proxies = [\"127.0.0.1\"]"), "{proxy}");
+        for text in [&text, &text.replace("#[bearer]\n#hub", "[bearer]\nhub")] {
+            let config = load(text).unwrap_or_else(|problems| panic!("{proxy}: {problems}"));
+            assert_eq!(config.gate.public_url.as_str(), "https://app.example.com");
+        }
+    }
 }
 
 #[test]

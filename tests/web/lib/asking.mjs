@@ -105,8 +105,8 @@ export async function startAsked(name, { hub, url, app, listen }) {
     ['"127.0.0.1:4180"', `"${listen}"`],
     ['"http://127.0.0.1:7860"', `"${app}"`],
     ["01234567-89ab-4cde-8f01-23456789abcd", client.client_id],
+    ["#[bearer]\n#hub_tokens", "[bearer]\nhub_tokens"],
   ];
-  pairs.push(["#[bearer]\n#hub_tokens", "[bearer]\nhub_tokens"]);
   const config = write(join(place, "config.toml"), substitute(recipe(`${name}/config.toml`), pairs));
   return Process.start("huggate serve", huggate, ["serve", "--config", config], {
     // A session is renewed after a tenth of its idle time.
