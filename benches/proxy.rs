@@ -1,16 +1,16 @@
 //! What knowing who asks costs: `huggate serve` with a session cookie, and with an
 //! API client's token, against the same binary with everything public, interleaved
-//! in one run. `cargo bench --bench proxy`
+//! in one run; and what it costs to answer another proxy that asks (forward auth).
+//! `cargo bench --bench proxy`
 //!
-//! Printed are CPU per request (user and system, of the proxy's process alone)
-//! and the median of the ratios of neighbouring rounds. Machines are noisy:
-//! only the ratios mean something elsewhere.
+//! Printed are CPU per request (user and system, of the proxy's process alone), the
+//! time that 99 of 100 requests take at most under that load, and the median of the
+//! ratios of neighbouring rounds. Machines are noisy: only the ratios mean something
+//! elsewhere.
 
 use std::io::Write;
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -27,6 +27,8 @@ const SECRET: &str = "5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e
 const CONNECTIONS: usize = 64;
 const ROUNDS: usize = 11;
 const ROUND: Duration = Duration::from_millis(1500);
+/// The one that other proxies ask.
+const ASKED: &str = "asked";
 /// Clock ticks of `/proc/PID/stat` in a second, on every Linux there is.
 const TICKS: f64 = 100.0;
 
@@ -59,16 +61,35 @@ async fn compare(rounds: usize, round: Duration) -> Result<(), Failure> {
     let members = "allow = [{ org = \"acme\" }]";
     let closed =
         start(folder.path(), &hub, upstream, "members", members, "[bearer]\nhub_tokens = true\n").await?;
+    let asked = start(folder.path(), &hub, upstream, ASKED, members, "").await?;
     let cookie = sign_in(closed.addr).await?;
     let token = hub.token_of("ada").ok_or("nobody is called ada")?;
+    let here = sign_in(asked.addr).await?;
+    let host = asked.addr.to_string();
     let rows = [
-        Row { name: "everything public", proxy: &public, credential: None },
-        Row { name: "signed in", proxy: &closed, credential: Some(("cookie", cookie)) },
-        Row {
-            name: "with a token",
-            proxy: &closed,
-            credential: Some(("authorization", format!("Bearer {token}"))),
-        },
+        Row::new("everything public", &public, "/1k"),
+        Row::new("signed in", &closed, "/1k").with("cookie", &cookie).against(0),
+        Row::new("with a token", &closed, "/1k").with("authorization", &format!("Bearer {token}")).against(1),
+        Row::new("asked by nginx", &asked, "/oauth2/auth")
+            .with("cookie", &here)
+            .with("x-original-method", "GET")
+            .with("x-original-uri", "/1k")
+            .with("x-forwarded-host", &host)
+            .with("x-forwarded-proto", "https")
+            .with("x-forwarded-for", "203.0.113.9")
+            .against(1),
+        Row::new("asked by Traefik", &asked, "/oauth2/auth/forward")
+            .with("cookie", &here)
+            .with("x-forwarded-method", "GET")
+            .with("x-forwarded-uri", "/1k")
+            .with("x-forwarded-host", &host)
+            .with("x-forwarded-proto", "https")
+            .with("x-forwarded-for", "203.0.113.9")
+            .against(1),
+        Row::new("asked by Envoy", &asked, "/oauth2/auth/envoy/1k")
+            .with("cookie", &here)
+            .with("x-forwarded-for", "203.0.113.9")
+            .against(1),
     ];
 
     let mut costs: Vec<Vec<Cost>> = rows.iter().map(|_| Vec::new()).collect();
@@ -85,16 +106,20 @@ async fn compare(rounds: usize, round: Duration) -> Result<(), Failure> {
         }
     }
     let mut out = std::io::stdout().lock();
-    writeln!(out, "\n{:<20} {:>12} {:>16}", "", "requests/s", "CPU µs/request")?;
+    writeln!(out, "\n{:<20} {:>12} {:>16} {:>10}", "", "requests/s", "CPU µs/request", "p99 ms")?;
     for (row, costs) in rows.iter().zip(&costs) {
         let rate = median(costs.iter().map(|cost| cost.rate).collect());
         let cpu = median(costs.iter().map(|cost| cost.cpu).collect());
-        writeln!(out, "{:<20} {rate:>12.0} {cpu:>16.1}", row.name)?;
+        let slowest = median(costs.iter().map(|cost| cost.slowest).collect());
+        writeln!(out, "{:<20} {rate:>12.0} {cpu:>16.1} {slowest:>10.1}", row.name)?;
     }
     writeln!(out)?;
-    // Each against the one before it.
-    for (pair, costs) in rows.windows(2).zip(costs.windows(2)) {
-        let ([before, row], [without, with]) = (pair, costs) else { continue };
+    for (row, with) in rows.iter().zip(&costs) {
+        let Some((before, without)) =
+            row.against.and_then(|index| Some((rows.get(index)?, costs.get(index)?)))
+        else {
+            continue;
+        };
         let mut ratios: Vec<f64> =
             without.iter().zip(with).map(|(without, with)| with.cpu / without.cpu).collect();
         ratios.sort_by(f64::total_cmp);
@@ -116,11 +141,35 @@ async fn compare(rounds: usize, round: Duration) -> Result<(), Failure> {
 }
 
 /// A way to ask one of the proxies.
+#[derive(Clone)]
 struct Row<'a> {
     name: &'static str,
     proxy: &'a Proxy,
-    /// A header that says who asks.
-    credential: Option<(&'static str, String)>,
+    ask: Ask,
+    /// The row that it is compared to.
+    against: Option<usize>,
+}
+
+/// A request, but for its host.
+#[derive(Clone)]
+struct Ask {
+    target: &'static str,
+    headers: Vec<(&'static str, String)>,
+}
+
+impl<'a> Row<'a> {
+    fn new(name: &'static str, proxy: &'a Proxy, target: &'static str) -> Self {
+        Self { name, proxy, ask: Ask { target, headers: Vec::new() }, against: None }
+    }
+
+    fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.ask.headers.push((name, value.to_owned()));
+        self
+    }
+
+    fn against(self, row: usize) -> Self {
+        Self { against: Some(row), ..self }
+    }
 }
 
 /// What a round cost.
@@ -129,54 +178,57 @@ struct Cost {
     rate: f64,
     /// Microseconds of the proxy's CPU for each.
     cpu: f64,
+    /// Milliseconds that 99 of 100 took at most.
+    slowest: f64,
 }
 
 /// Asks in one way for a while.
 #[expect(clippy::cast_precision_loss, reason = "counts of a short run")]
 async fn measure(row: &Row<'_>, round: Duration) -> Result<Cost, Failure> {
     let proxy = row.proxy;
-    let done = Arc::new(AtomicU64::new(0));
     let before = cpu(proxy.child.id())?;
     let began = Instant::now();
     let mut clients = tokio::task::JoinSet::new();
     for _ in 0..CONNECTIONS {
-        clients.spawn(client(proxy.addr, row.credential.clone(), began + round, Arc::clone(&done)));
+        clients.spawn(client(proxy.addr, row.ask.clone(), began + round));
     }
+    let mut times: Vec<Duration> = Vec::new();
     while let Some(client) = clients.join_next().await {
-        client??;
+        times.extend(client??);
     }
-    let requests = done.load(Ordering::Relaxed) as f64;
-    let rate = requests / began.elapsed().as_secs_f64();
-    Ok(Cost { rate, cpu: (cpu(proxy.child.id())? - before) * 1e6 / requests })
+    let elapsed = began.elapsed().as_secs_f64();
+    let used = cpu(proxy.child.id())? - before;
+    let requests = times.len() as f64;
+    times.sort_unstable();
+    let slowest = times.get(times.len() * 99 / 100).copied().unwrap_or_default();
+    Ok(Cost { rate: requests / elapsed, cpu: used * 1e6 / requests, slowest: slowest.as_secs_f64() * 1e3 })
 }
 
-/// One connection, one request after another.
-async fn client(
-    addr: SocketAddr,
-    credential: Option<(&'static str, String)>,
-    end: Instant,
-    done: Arc<AtomicU64>,
-) -> Result<(), Failure> {
+/// One connection, one request after another; how long each took.
+async fn client(addr: SocketAddr, ask: Ask, end: Instant) -> Result<Vec<Duration>, Failure> {
     let stream = TcpStream::connect(addr).await?;
     stream.set_nodelay(true)?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
-    while Instant::now() < end {
+    let mut times = Vec::new();
+    let mut now = Instant::now();
+    while now < end {
         let mut request =
-            Request::builder().uri("/1k").header("host", addr.to_string()).header("accept", "*/*");
-        if let Some((name, value)) = &credential {
+            Request::builder().uri(ask.target).header("host", addr.to_string()).header("accept", "*/*");
+        for (name, value) in &ask.headers {
             request = request.header(*name, value);
         }
         let mut response = sender.send_request(request.body(Full::<Bytes>::default())?).await?;
-        if response.status() != 200 {
+        if !response.status().is_success() {
             return Err(format!("{addr} answered {}", response.status()).into());
         }
         while let Some(frame) = response.frame().await {
             frame?;
         }
-        done.fetch_add(1, Ordering::Relaxed);
+        let then = std::mem::replace(&mut now, Instant::now());
+        times.push(now - then);
     }
-    Ok(())
+    Ok(times)
 }
 
 /// An app that answers everything with 1 KiB.
@@ -224,11 +276,12 @@ async fn start(
             hub.issuer()
         ),
     )?;
-    let child = Command::new(env!("CARGO_BIN_EXE_huggate"))
-        .args(["serve", "--log", "warn", "--config"])
-        .arg(&path)
-        .stdin(Stdio::null())
-        .spawn()?;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_huggate"));
+    if name == ASKED {
+        command.env("HUGGATE_TRUSTED_PROXIES", "[\"127.0.0.1\"]");
+    }
+    let child =
+        command.args(["serve", "--log", "warn", "--config"]).arg(&path).stdin(Stdio::null()).spawn()?;
     let proxy = Proxy { child, addr };
     for _ in 0..200 {
         if TcpStream::connect(addr).await.is_ok() {
