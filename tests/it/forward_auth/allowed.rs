@@ -329,3 +329,29 @@ async fn a_session_in_pieces_is_renewed_as_a_whole_or_not_at_all() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_preflight_passes_as_nobody_where_its_route_lets_it() {
+    for front in FRONTS {
+        let world = World::start(front, |gate| {
+            gate.allow(Rule::org("acme")).route(path("/api/**").preflight()).trusted_proxies(local())
+        })
+        .await;
+        let preflight = |target: &str| {
+            Ask::new("OPTIONS", target)
+                .with("origin", "https://other.example")
+                .with("access-control-request-method", "PUT")
+                .with("x-forwarded-user", "root")
+        };
+        let mut ada = world.signed_in("ada").await;
+        for way in WAYS {
+            let yes = ada.ask(way.about(preflight("/api/x"), &world.address)).await.expect(way.yes());
+            for name in IDENTITY {
+                assert_eq!(yes.header(name), Some(""), "{way:?}: {name}");
+            }
+            for ask in [preflight("/x"), Ask::new("OPTIONS", "/api/x"), Ask::new("PUT", "/api/x")] {
+                world.send(way.about(ask, &world.address)).await.expect(401);
+            }
+        }
+    }
+}
