@@ -118,7 +118,7 @@ test("cleo is told about the single sign-on that acme asks of her", async () => 
 
 test("ben does not tick acme, is told how to grant it, and gets in that way", async () => {
   const { page } = await enter("ben", { path: "/reports/7?x=1", orgs: [] });
-  await page.getByRole("heading", { level: 2, name: "Are you in acme?" }).waitFor();
+  await page.getByRole("heading", { level: 2, name: "Show acme to this app" }).waitFor();
   await page.getByRole("link", { name: "Sign in again and share acme" }).click();
   // The consent page again, with acme asked for.
   await page.locator("#consent").waitFor();

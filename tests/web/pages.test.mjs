@@ -161,7 +161,7 @@ const PAGES = [
   ["not_found", /^There is nothing here$/, page => page.goto(`${gate.url}/oauth2/nothing`), 404],
   ["cancelled", /^You are not signed in$/, async page => {
     await page.goto(`${gate.url}/deep`);
-    await page.locator("button[name=username][value=finn]").click();
+    await page.locator("button[name=username][value=ivy]").click();
     const [response] = await Promise.all([page.waitForResponse(/oauth2\/callback/), page.locator("#deny").click()]);
     return response;
   }, 403],
