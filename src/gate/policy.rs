@@ -225,14 +225,15 @@ impl Policy {
         if self.rival(asked, path, found).is_some() { Err(Unreadable) } else { Ok(found) }
     }
 
-    /// The route that a less exact server would take a path of `found` for, if that
+    /// A route before `found` that a less exact server may take a path for, if that
     /// matters. A public one does not: whoever gets there by this path was let in by
     /// the rules of `found`, and needed none.
     pub(super) fn rival(&self, asked: Asked<'_>, path: &[u8], found: Option<usize>) -> Option<usize> {
-        let other = self.routes.find_loosely(asked, path)?;
-        let is_public = self.routes.get(other).is_some_and(|route| route.access == RouteAccess::Public);
-        let is_meant = |found| self.routes.are_two_spellings(found, other);
-        (!is_public && !self.alike(found, Some(other)) && !found.is_some_and(is_meant)).then_some(other)
+        self.routes.find_loosely(asked, path, |other| {
+            found.is_none_or(|found| other < found && !self.routes.are_two_spellings(found, other))
+                && self.routes.get(other).is_some_and(|route| route.access != RouteAccess::Public)
+                && !self.alike(found, Some(other))
+        })
     }
 
     /// Whether two routes (or none) decide alike and lead to the same place.

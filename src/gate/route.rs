@@ -124,9 +124,15 @@ impl Routes {
         self.first(&self.index, asked, path)
     }
 
-    /// The index of the first route that matches for a server that is less exact
-    /// (see [`PathPattern::folded`]), where that may be another one.
-    pub(super) fn find_loosely(&self, asked: Asked<'_>, path: &[u8]) -> Option<usize> {
+    /// The index of the first route that may match for a server that is less exact
+    /// (see [`PathPattern::folded`]) and that `matters`. Any of those may be the
+    /// first to some server: one sees no case, another no slash at the end.
+    pub(super) fn find_loosely(
+        &self,
+        asked: Asked<'_>,
+        path: &[u8],
+        matters: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
         let index = match &self.loose {
             Some(loose) => loose,
             None if is_folded(path) => return None,
@@ -134,7 +140,10 @@ impl Routes {
         };
         // What is longer than all patterns need not be looked at to its end.
         let head = path.get(..=index.longest() + 1).filter(|head| head.is_ascii());
-        self.first(index, asked, &folded(head.unwrap_or(path), &mut [0; 128]))
+        let is_for = |place: usize| self.get(place).is_some_and(|route| route.is_for(asked));
+        let mut room = [0; 128];
+        let path = folded(head.unwrap_or(path), &mut room);
+        index.first(asked.host, asked.by_name, &path, |place| is_for(place) && matters(place))
     }
 
     /// Whether a less exact server takes the paths of both for the same. Whoever

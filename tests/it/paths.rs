@@ -226,6 +226,8 @@ async fn a_server_that_is_less_exact_does_not_open_what_is_closed() {
                 .route(closed("/settings"))
                 .route(closed("/run.php"))
                 .route(closed("/café/**"))
+                .route(path("/Docs/**").public())
+                .route(closed("/docs/a"))
                 .route(path("/Files/**").public())
                 .route(closed("/api/**"))
                 .route(path("/API/**").public())
@@ -247,6 +249,10 @@ async fn a_server_that_is_less_exact_does_not_open_what_is_closed() {
             ("/Run.PHP/x", 400, 400),
             ("/run.phpx", 401, 200),
             ("/CAF%C3%89/x", 400, 400),
+            // A server may see case and no slash, or a slash and no case.
+            ("/docs/a", 401, 403),
+            ("/docs/a/", 400, 400),
+            ("/Docs/a", 200, 200),
             // Whoever gets to a public place by another spelling does no harm.
             ("/Files/x", 200, 200),
             ("/files/x", 401, 200),
