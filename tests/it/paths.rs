@@ -83,12 +83,12 @@ async fn query_and_fragment_do_not_decide() {
 }
 
 /// `tests/cases/paths.json`, which the tests with other proxies read too.
-fn cases() -> Value {
+pub(crate) fn cases() -> Value {
     serde_json::from_str(include_str!("../cases/paths.json")).unwrap()
 }
 
 /// The targets of a case for this world, each character as one byte.
-fn targets<'a>(world: &World, cases: &'a Value) -> Vec<(&'a str, Vec<u8>)> {
+pub(crate) fn targets<'a>(world: &World, cases: &'a Value) -> Vec<(&'a str, Vec<u8>)> {
     let lists = match cases {
         Value::Object(kinds) => kinds.values().collect(),
         list => vec![list],

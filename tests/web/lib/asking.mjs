@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
 import { connect as connectTls } from "node:tls";
@@ -16,32 +16,24 @@ import { startEcho, startHub } from "./world.mjs";
 /** Chromium takes every name below localhost for this machine. */
 export const HOST = "app.localhost";
 
-/** Spellings of /admin/x that some server somewhere reads as it. */
+/** Further spellings, from the public folder into another one and around the gate's own. */
 const SPELLINGS = [
-  "/admin/x", "/Admin/x", "/ADMIN/x", "//admin/x", "///admin/x", "/./admin/x", "/admin//x", "/admin/./x",
-  "/assets/../admin/x", "/assets/x/../../admin/x", "/assets//../admin/x", "/assets/..//admin/x",
-  "/assets/%2e%2e/admin/x", "/assets/%2E%2E/admin/x", "/assets/.%2e/admin/x", "/assets/%2e./admin/x",
-  "/assets/..%2fadmin/x", "/assets/..%2Fadmin/x", "/assets%2f..%2fadmin%2fx", "/assets/%2e%2e%2fadmin/x",
-  "/assets/%252e%252e/admin/x", "/assets/..%252fadmin/x", "/assets/%252e%252e%252fadmin/x",
-  "/assets/..\\admin/x", "/assets\\..\\admin\\x", "/assets/..%5cadmin/x", "/assets/..%255cadmin/x",
-  "/assets/..;/admin/x", "/assets/..;a=b/admin/x", "/assets;/../admin/x", "/assets/;/../admin/x",
-  "/admin;x=1/x", "/admin;/x", "/;/admin/x", "/%61dmin/x", "/%2561dmin/x", "/adm%69n/x", "/admin%2fx",
-  "/admin%5cx", "/admin%00/x", "/admin%00.css", "/assets/%00/../../admin/x", "/admin./x", "/admin%20/x",
-  "/admin%09/x", "/admin%0a/x", "/admin%23/x", "/admin%3f/x", "/assets/x%23/../../admin/x",
-  "/assets/%3f/../../admin/x", "/assets/#/../../admin/x", "/admin/x#/assets/", "/assets/x?/../../admin/x",
-  "/admin/x?p=/assets/x", "/assets/%c0%ae%c0%ae/admin/x", "/assets/%c0%af../admin/x", "/%c0%afadmin/x",
-  "/assets/%u002e%u002e/admin/x", "/assets/．．/admin/x", "/oauth2/../admin/x", "/oauth2/auth/../../admin/x",
-  "/oauth2/auth/envoy/../../../admin/x", "/oauth2%2f..%2fadmin/x", "http://other.example/admin/x",
-  `http://${HOST}/assets/../admin/x`, "*", "admin/x", "/assets/../../../../admin/x", "/assets/...//admin/x",
-];
+  "/admin/x", "/Admin/x", "/ADMIN/x", "/admin/x?p=/assets/x", "/admin/x#/assets/", "/assets/x?/../../admin/x",
+  "/assets/%u002e%u002e/admin/x", "/assets/．．/admin/x", "/assets/...//admin/x", "/assets/../../../../admin/x",
+  "/oauth2/../admin/x", "/oauth2/auth/../../admin/x", "/oauth2/auth/envoy/../../../admin/x",
+  "/oauth2%2f..%2fadmin/x", "http://other.example/admin/x", `http://${HOST}/assets/../admin/x`,
+].map(text => Buffer.from(text, "utf8").toString("latin1"));
 
-/** The spellings of the table that all tests share, once it is there. */
+/**
+ * The spellings of the table that all tests share, and these; a character is a byte.
+ * What is public there has another name in deploy/.
+ */
 function spellings() {
-  const table = join(root, "tests/cases/paths.json");
-  if (!existsSync(table)) return SPELLINGS;
-  const cases = [JSON.parse(readFileSync(table, "utf8"))].flat(2);
-  const paths = cases.map(entry => entry.path ?? entry).filter(path => typeof path === "string");
-  return [...new Set([...SPELLINGS, ...paths])];
+  const table = JSON.parse(readFileSync(join(root, "tests/cases/paths.json"), "utf8"));
+  const shared = Object.values({ ...table.refused, ...table.never }).flat();
+  assert.ok(shared.length > 100, `${shared.length} spellings`);
+  const ours = shared.map(path => path.replaceAll("public", "assets").replaceAll("{host}", HOST));
+  return [...new Set([...SPELLINGS, ...ours])];
 }
 
 /** Names that carry identity, as the answer has them. */
@@ -152,7 +144,7 @@ export function asked(name, start, { asItCame = [], seesAnswers = false, dropsFo
     socket.on("error", error => (error.code === "ECONNRESET" ? done("") : failed(error)));
     socket.on("close", () => done(Buffer.concat(chunks).toString("latin1")));
     const head = [`${method} ${target} HTTP/1.1`, `Host: ${HOST}:${world.port}`, "Connection: close", ...lines];
-    socket.write(Buffer.from(`${head.join("\r\n")}\r\n\r\n`, "utf8"));
+    socket.write(Buffer.from(`${head.join("\r\n")}\r\n\r\n`, "latin1"));
   });
   const status = answer => Number(/^HTTP\/1\.1 (\d+)/.exec(answer)?.[1] ?? 0);
   /** What the app says that reached it, if anything did. */
