@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use huggate::clock::Clock;
+use huggate::gate::BearerSettings;
 use huggate::hub::{Client, Hub, Settings};
 use huggate::keys::Secret;
 use huggate::proxy::Proxy;
@@ -70,6 +71,7 @@ async fn serve(addr: SocketAddr) -> Result<String, Failure> {
         .allow(acme())
         .route(Route::path(pattern("/public/**")?).public())
         .route(Route::path(pattern("/admin/**")?).allow(vec![acme().with_role(Role::Admin)]))
+        .bearer(BearerSettings::default())
         .clock(Clock::system())
         .build()
         .await
@@ -94,14 +96,14 @@ async fn serve(addr: SocketAddr) -> Result<String, Failure> {
         connections: 1_000,
     };
     let server = Server::new(server, running.clone()).map_err(|error| failed(&error))?;
-    say(&welcome(&public_url, hub.issuer()));
+    say(&welcome(&public_url, hub.issuer(), &hub.token_of("ada").unwrap_or_default()));
     until_stopped(Proxy::new(gate, upstream), server, vec![listener], running, asked_to_stop()).await;
     hub.stop().await;
     Ok("\nThe demo is over.\n".to_owned())
 }
 
 /// What a newcomer needs to know.
-fn welcome(public_url: &str, issuer: &str) -> String {
+fn welcome(public_url: &str, issuer: &str, token: &str) -> String {
     format!(
         "
   huggate demo: a sample app behind Sign in with Hugging Face.
@@ -126,6 +128,8 @@ fn welcome(public_url: &str, issuer: &str) -> String {
     - {public_url}/public/hello       open to everybody
     - curl -i {public_url}/           a program gets 401 and JSON, not a redirect
     - {public_url}/oauth2/userinfo    who am I
+    - curl -H 'Authorization: Bearer {token}' {public_url}/oauth2/userinfo
+                                            a program comes in with a token: it is ada's
     - sign out in one tab and watch the stream and the socket end in another
 
   Ctrl-C ends it.

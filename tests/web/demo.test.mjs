@@ -1,6 +1,7 @@
 // `huggate demo`, as somebody meets it who has never seen it.
 
 import assert from "node:assert/strict";
+import { exec } from "node:child_process";
 import { afterEach, before, beforeEach, test } from "node:test";
 
 import { launch, person, signInAs, text } from "./lib/browser.mjs";
@@ -200,4 +201,13 @@ test("SIGTERM ends it, although a browser holds a stream and a socket", async ()
   const { page } = await enter("ada");
   await page.locator("#stream-state", { hasText: "live" }).waitFor();
   assert.equal(await demo.process.stop(), 0);
+});
+
+test("the program's way in, as the demo prints it, is ada's", async () => {
+  const [, line] = /^ +- (curl -H .*)$/m.exec(demo.process.output);
+  const said = await new Promise(done => exec(`${line} --silent --noproxy '*'`, (error, out) => done(out)));
+  assert.deepEqual(
+    (({ preferred_username: name, auth_method: method }) => ({ name, method }))(JSON.parse(said)),
+    { name: "ada", method: "access_token" },
+  );
 });
