@@ -18,19 +18,14 @@ use crate::identity::{Introduction, Minted, User};
 const METHOD_OVERRIDES: [&[u8]; 3] = [b"xhttpmethodoverride", b"xhttpmethod", b"xmethodoverride"];
 
 /// Headers, folded, that some apps take for the path that was asked for, or for a
-/// part of it: Symfony, Zend and IIS the first, Gunicorn the last two. A rule for
-/// a path would be worth nothing with them.
-const PATH_OVERRIDES: [&[u8]; 9] = [
-    b"xoriginalurl",
-    b"xoriginaluri",
-    b"xrewriteurl",
-    b"xforwardeduri",
-    b"xforwardedpath",
-    b"xforwardedprefix",
-    b"xscriptname",
-    b"scriptname",
-    b"pathinfo",
-];
+/// part of it: Symfony, Zend and IIS the first two, Gunicorn the last two. A rule
+/// for a path would be worth nothing with them. A trusted proxy passes on what a
+/// client sends under names that it does not know, so they are nobody's.
+const PATH_OVERRIDES: [&[u8]; 5] =
+    [b"xoriginalurl", b"xrewriteurl", b"xscriptname", b"scriptname", b"pathinfo"];
+/// The same, under names that proxies write: theirs stay.
+const PATHS_OF_PROXIES: [&[u8]; 4] =
+    [b"xoriginaluri", b"xforwardeduri", b"xforwardedpath", b"xforwardedprefix"];
 
 impl Inner {
     /// Tells the app who is asking: the browser's sealed cookie out, headers, the
@@ -55,8 +50,11 @@ impl Inner {
         if self.methods_matter {
             drop_overrides(&METHOD_OVERRIDES, &mut parts.headers);
         }
-        if self.paths_matter && !client.trusted {
+        if self.paths_matter {
             drop_overrides(&PATH_OVERRIDES, &mut parts.headers);
+            if !client.trusted {
+                drop_overrides(&PATHS_OF_PROXIES, &mut parts.headers);
+            }
         }
         self.withhold_authorization(&mut parts.headers, grant);
         let Some(introduction) = grant.introduction() else {
@@ -110,6 +108,11 @@ impl Inner {
 /// Whether a header would change the method.
 pub(super) fn is_method_override(name: &HeaderName, buffer: &mut [u8; 32]) -> bool {
     METHOD_OVERRIDES.contains(&fold(name.as_str(), buffer))
+}
+
+/// Whether a header would change the path, and describes no request to us either.
+pub(super) fn is_path_override(name: &HeaderName, buffer: &mut [u8; 32]) -> bool {
+    *name != "x-original-url" && PATH_OVERRIDES.contains(&fold(name.as_str(), buffer))
 }
 
 /// Removes what would change the method or the path, in every spelling that app

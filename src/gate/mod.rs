@@ -271,6 +271,7 @@ impl Inner {
     fn place(&self, question: Question<'_>, asked: Asked<'_>) -> Result<Option<usize>, Refusal> {
         let route = self.route(question.path, asked)?;
         self.check_port(question.path, asked, route)?;
+        self.check_method(question.path, asked, route)?;
         self.check_origin(question.headers)?;
         Ok(route)
     }
@@ -302,6 +303,22 @@ impl Inner {
         }
         let by_name = self.route(path, Asked { by_name: true, ..asked })?;
         if self.policy.alike(route, by_name) { Ok(()) } else { Err(Refusal::NoHost) }
+    }
+
+    /// Methods have capitals; but some frameworks take `delete` for `DELETE`
+    /// (Django, Flask, Symfony), and must not be led past its route so.
+    fn check_method(&self, path: &str, asked: Asked<'_>, route: Option<usize>) -> Result<(), Refusal> {
+        let method = asked.method.as_str();
+        if !self.methods_matter || !method.bytes().any(|byte| byte.is_ascii_lowercase()) {
+            return Ok(());
+        }
+        let method = method.to_ascii_uppercase().parse().map_err(|_| Refusal::AmbiguousMethod)?;
+        let other = self.route(path, Asked { method: &method, ..asked })?;
+        // A public one needs no protection from those who may be at this one.
+        let is_public = other
+            .and_then(|index| self.policy.routes.get(index))
+            .is_some_and(|route| route.access == RouteAccess::Public);
+        if is_public || self.policy.alike(route, other) { Ok(()) } else { Err(Refusal::AmbiguousMethod) }
     }
 
     /// A WebSocket handshake carries cookies across sites, and no other check of

@@ -30,6 +30,8 @@ pub enum Refusal {
     NoPath,
     /// The path can be read in several ways that would be decided differently.
     AmbiguousPath,
+    /// The method is one of a route's but for capitals, which some servers overlook.
+    AmbiguousMethod,
     /// Nobody is signed in.
     SignIn,
     /// Somebody is signed in, and it is not their place.
@@ -117,6 +119,7 @@ impl Refusal {
             Self::NoHost => "invalid_host",
             Self::NoPath => "invalid_target",
             Self::AmbiguousPath => "ambiguous_path",
+            Self::AmbiguousMethod => "ambiguous_method",
             Self::SignIn => "login_required",
             Self::Forbidden(_) => "access_denied",
             Self::CrossOrigin => "cross_origin",
@@ -147,6 +150,11 @@ impl Inner {
                 ask,
                 &refusal,
                 "The path of this address can be read in more than one way, and not every way is open to everybody. Write it as the app does: in the same upper and lower case, with or without a slash at the end, and without dot segments, doubled slashes, backslashes, semicolons and encoded letters.",
+            ),
+            Refusal::AmbiguousMethod => bad_request(
+                ask,
+                &refusal,
+                "The method of the request has small letters, and with capitals it would not be open to everybody. Write it in capitals.",
             ),
             Refusal::SignIn => self.sign_in(ask).await,
             Refusal::Forbidden(Forbidden(denied)) => self.forbidden(ask, denied),

@@ -25,6 +25,7 @@ mod sign_out;
 mod unauthenticated;
 
 // What the app is told, and who gets that far.
+mod attack;
 mod bearer;
 mod headers;
 mod layer;

@@ -18,7 +18,7 @@ use http::{Response, StatusCode};
 pub use original::{Original, Unclear};
 
 use self::original::Description;
-use super::introduce::is_method_override;
+use super::introduce::{is_method_override, is_path_override};
 use super::policy::Grant;
 use super::refusal::Refusal;
 use super::route::RouteAccess;
@@ -132,6 +132,10 @@ impl Inner {
         if let Some(name) = self.methods_matter.then(|| parts.headers.keys().find(overrides)).flatten() {
             return Err(Unclear::method_override(name));
         }
+        let overrides = |name: &&HeaderName| is_path_override(name, &mut buffer);
+        if let Some(name) = self.paths_matter.then(|| parts.headers.keys().find(overrides)).flatten() {
+            return Err(Unclear::path_override(name));
+        }
         if !client.trusted {
             // Without routes nothing depends on what was asked for.
             return if contract == Contract::Nginx && !routes {
@@ -221,6 +225,8 @@ impl Inner {
         }
         if !self.may_be_shared(grant, &parts.headers)
             && let Some(lines) = self.renewal(grant, &parts.headers).filter(|_| !grant.has_ended())
+            // Pieces have names that scripts can read, and a stranger may be one.
+            && (client.trusted || contract != Contract::Nginx || lines.len() == 1)
         {
             renew(contract, headers, &lines);
         }

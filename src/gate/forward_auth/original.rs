@@ -46,6 +46,7 @@ enum Problem {
     OwnEndpoint,
     Disguised,
     MethodOverride,
+    PathOverride,
 }
 
 /// The request that a proxy asked about; forward auth leaves it in the answer's
@@ -99,6 +100,11 @@ impl Unclear {
         }
     }
 
+    /// A header by which the app may take the request for one of another path.
+    pub(super) fn path_override(header: &HeaderName) -> Self {
+        Self { header: header.to_string().into(), problem: Problem::PathOverride }
+    }
+
     pub(super) fn missing_target(contract: Contract) -> Self {
         let header = match contract {
             Contract::Nginx => ORIGINAL_URI,
@@ -147,6 +153,7 @@ impl fmt::Display for Unclear {
                 write!(f, "{header} claims an identity in a spelling that the answer does not overwrite")
             }
             Problem::MethodOverride => write!(f, "{header} would change the method after it was judged"),
+            Problem::PathOverride => write!(f, "{header} would change the path after it was judged"),
         }
     }
 }
