@@ -1,6 +1,7 @@
 //! What knowing who asks costs: `huggate serve` with a session cookie, and with an
 //! API client's token, against the same binary with everything public, interleaved
-//! in one run; and what it costs to answer another proxy that asks (forward auth).
+//! in one run; a table of 1,000 routes against one of a single route; and what it
+//! costs to answer another proxy that asks (forward auth).
 //! `cargo bench --bench proxy`
 //!
 //! Printed are CPU per request (user and system, of the proxy's process alone), the
@@ -62,6 +63,8 @@ async fn compare(rounds: usize, round: Duration) -> Result<(), Failure> {
     let closed =
         start(folder.path(), &hub, upstream, "members", members, "[bearer]\nhub_tokens = true\n").await?;
     let asked = start(folder.path(), &hub, upstream, ASKED, members, "").await?;
+    let one = start(folder.path(), &hub, upstream, "one", members, &routes(1)).await?;
+    let thousand = start(folder.path(), &hub, upstream, "thousand", members, &routes(1_000)).await?;
     let cookie = sign_in(closed.addr).await?;
     let token = hub.token_of("ada").ok_or("nobody is called ada")?;
     let here = sign_in(asked.addr).await?;
@@ -70,6 +73,10 @@ async fn compare(rounds: usize, round: Duration) -> Result<(), Failure> {
         Row::new("everything public", &public, "/1k"),
         Row::new("signed in", &closed, "/1k").with("cookie", &cookie).against(0),
         Row::new("with a token", &closed, "/1k").with("authorization", &format!("Bearer {token}")).against(1),
+        Row::new("signed in, 1 route", &one, "/part/1k").with("cookie", &sign_in(one.addr).await?),
+        Row::new("signed in, 1,000", &thousand, "/part/1k")
+            .with("cookie", &sign_in(thousand.addr).await?)
+            .against(3),
         Row::new("asked by nginx", &asked, "/oauth2/auth")
             .with("cookie", &here)
             .with("x-original-method", "GET")
@@ -138,6 +145,13 @@ async fn compare(rounds: usize, round: Duration) -> Result<(), Failure> {
         )?;
     }
     Ok(())
+}
+
+/// A table of so many routes; `/part/**` is the last of them.
+fn routes(count: usize) -> String {
+    let others = (1..count).map(|number| format!("part-{number}"));
+    let paths = others.chain(["part".to_owned()]);
+    paths.map(|path| format!("[[route]]\npath = \"/{path}/**\"\nallow = [{{ org = \"acme\" }}]\n")).collect()
 }
 
 /// A way to ask one of the proxies.
