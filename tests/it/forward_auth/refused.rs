@@ -103,7 +103,6 @@ async fn garbage_is_nobody_and_no_header_opens_a_route() {
                 ("user-agent", "kube-probe/1.35"),
                 ("x-forwarded-user", "ada"),
                 ("x-auth-request-user", "ada"),
-                ("x-rewrite-url", "/public/x"),
                 ("x-http-method-override", "OPTIONS"),
             ] {
                 let ask = way.about(Ask::get("/x"), &world.address).with(name, value);
