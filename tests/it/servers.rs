@@ -256,10 +256,8 @@ fn without_sessions(path: &[u8], instead: &[u8]) -> Vec<u8> {
         let session = end.map(|end| String::from_utf8_lossy(&piece[1..=end]).into_owned());
         let parts = session.as_deref().and_then(|session| session.strip_suffix(')'));
         let is_part = |part: &str| {
-            let inside = part.split_once('(');
-            inside.is_some_and(|(kind, text)| {
-                kind.len() == 1 && kind.is_ascii() && kind != "/" && !text.contains('(')
-            })
+            let kind = part.split_once('(').filter(|(_, text)| !text.contains('(')).map(|(kind, _)| kind);
+            kind.is_some_and(|kind| kind.len() == 1 && kind.bytes().all(|byte| byte.is_ascii_alphabetic()))
         };
         if let (Some(end), Some(true)) = (end, parts.map(|parts| parts.split(')').all(is_part))) {
             out.extend_from_slice(if index == 0 { b"/" } else { instead });
