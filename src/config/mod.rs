@@ -27,17 +27,19 @@ mod hosts;
 mod identity;
 mod problem;
 mod provider;
-#[cfg(feature = "proxy")]
-mod proxy;
 mod reader;
 mod routes;
 mod rules;
 mod schema;
 mod secrets;
+#[cfg(feature = "proxy")]
+mod server;
 mod session;
 mod space;
 mod tree;
 mod unavailable;
+#[cfg(feature = "proxy")]
+mod upstream;
 
 use std::io::ErrorKind;
 use std::net::IpAddr;
@@ -247,9 +249,9 @@ fn parts(root: &Table<'_>, folder: &Path, space: Option<&Space>, whom: For) -> O
     let trusted_proxies = trusted_proxies(root);
     let return_hosts = return_hosts(root);
     #[cfg(feature = "proxy")]
-    let server = proxy::server(root, folder);
+    let server = server::server(root, folder);
     #[cfg(feature = "proxy")]
-    let upstream = proxy::upstream(root, folder, &routes, &server.listen);
+    let upstream = upstream::upstream(root, folder, &routes, &server.listen);
     Some(Parts {
         warnings: Vec::new(),
         routes_from,
