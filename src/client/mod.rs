@@ -32,6 +32,12 @@ pub struct Peer {
     pub tls: bool,
 }
 
+/// Marks a request that came as an extended CONNECT for a WebSocket (RFC 8441).
+/// The listener hands it on in the words of HTTP/1.1, as a `GET` with `Upgrade`,
+/// so that everything behind judges and sends one kind of request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ExtendedConnect;
+
 /// The client of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Client {
