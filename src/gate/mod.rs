@@ -22,6 +22,7 @@ mod policy;
 mod preflight;
 mod reason;
 mod refusal;
+mod reload;
 mod response;
 mod route;
 mod rule;
@@ -34,11 +35,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue, ORIGIN};
 use http::request::Parts;
 use http::{Request, Response};
 use http_body::Body;
+use tokio::sync::Notify;
 
 pub use bearer::BearerSettings;
 pub use body::GateBody;
@@ -50,6 +53,7 @@ pub use layer::{GateLayer, GateService};
 pub use pattern::{PathPattern, PatternError};
 pub use policy::{Access, Grant};
 pub use refusal::{Forbidden, Refusal};
+pub use reload::Reloaded;
 pub use route::{BearerUse, Route, RouteAccess};
 #[cfg(feature = "config")]
 pub(crate) use rule::is_id;
@@ -114,6 +118,9 @@ struct Inner {
     methods_matter: bool,
     /// Whether some route depends on the path.
     paths_matter: bool,
+    /// The gate with other settings that took the place of this one.
+    successor: ArcSwapOption<Self>,
+    replaced: Notify,
     clock: Clock,
 }
 

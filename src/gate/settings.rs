@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::header::HeaderName;
+use tokio::sync::Notify;
 
 use super::bearer::{Bearer, BearerSettings, Manner};
 use super::org_names::OrgNames;
@@ -137,6 +139,15 @@ impl Gate {
     /// # Errors
     /// [`BuildError::Prefix`], [`BuildError::Bearer`] or [`BuildError::Key`].
     pub fn new(settings: GateSettings, clock: Clock) -> Result<Self, BuildError> {
+        Self::with(settings, clock, None)
+    }
+
+    /// The same; what `before` knows of sessions goes on.
+    pub(super) fn with(
+        settings: GateSettings,
+        clock: Clock,
+        before: Option<&OAuth2>,
+    ) -> Result<Self, BuildError> {
         choose_cryptography();
         let GateSettings {
             public_url,
@@ -215,8 +226,13 @@ impl Gate {
         });
         let sessions =
             Sessions::new(&session, Arc::clone(&keyring), cookies, headers, origins.len(), clock.clone());
+        let pendings = OAuth2::pendings(keyring, &sessions);
+        let (sessions, pendings) = match before {
+            None => (sessions, pendings),
+            Some(before) => (sessions.continuing(&before.sessions), pendings.continuing(&before.pendings)),
+        };
         let oauth2 = OAuth2 {
-            pendings: OAuth2::pendings(keyring, &sessions),
+            pendings,
             sessions,
             provider,
             jwks: Bytes::from(assertions.jwks().to_owned()),
@@ -248,6 +264,8 @@ impl Gate {
                 assertion_enabled: assertion.enabled,
                 identity_names,
                 origins,
+                successor: ArcSwapOption::empty(),
+                replaced: Notify::new(),
                 clock,
             }),
         })

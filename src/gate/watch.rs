@@ -26,22 +26,23 @@ impl Inner {
         loop {
             // Before anything is looked at, so that no change is missed.
             let changed = session.live().changed();
+            let gate = self.latest();
             let latest = session.latest();
-            if !self.policy.still_admits(route, latest.user().person()) {
+            if !self.has_places_of(&gate) || !gate.policy.still_admits(route, latest.user().person()) {
                 return;
             }
-            match self.oauth2.confirmed(latest).await {
+            match gate.oauth2.confirmed(latest).await {
                 Ok(Some(_)) => {}
                 Ok(None) => return,
                 // The last word is too old, and there is no other: no fresh allow.
                 Err(_) => {
-                    if self.oauth2.sessions.freshness(&session.latest()) == Freshness::Overdue {
+                    if gate.oauth2.sessions.freshness(&session.latest()) == Freshness::Overdue {
                         return;
                     }
                 }
             }
             let latest = session.latest();
-            let wait = self.oauth2.sessions.due_in(&latest).max(latest.live().pause(self.clock.now()));
+            let wait = gate.oauth2.sessions.due_in(&latest).max(latest.live().pause(self.clock.now()));
             tokio::select! {
                 () = changed => {}
                 () = tokio::time::sleep(Duration::from_secs(wait).max(AT_LEAST)) => {}
@@ -51,17 +52,26 @@ impl Inner {
 
     /// Waits until a token counts no more, or its owner may no longer be where
     /// `route` leads. It is asked about as often as a session.
-    pub(super) async fn until_token_refused(&self, bearing: &Bearing, route: Option<usize>) {
-        let Some(bearer) = &self.bearer else { return };
-        let (revalidate, grace) = self.oauth2.sessions.intervals();
+    pub(super) async fn until_token_refused(self: &Arc<Self>, bearing: &Bearing, route: Option<usize>) {
         let mut answered = self.clock.now();
-        let mut wait = revalidate;
+        let mut wait = self.oauth2.sessions.intervals().0;
         loop {
-            tokio::time::sleep(Duration::from_secs(wait).max(AT_LEAST)).await;
+            let gate = self.latest();
+            let replaced = gate.replaced.notified();
+            if gate.successor.load().is_some() {
+                continue;
+            }
+            tokio::select! {
+                () = replaced => {}
+                () = tokio::time::sleep(Duration::from_secs(wait).max(AT_LEAST)) => {}
+            }
+            let gate = self.latest();
+            let Some(bearer) = gate.bearer.as_ref().filter(|_| self.has_places_of(&gate)) else { return };
+            let (revalidate, grace) = gate.oauth2.sessions.intervals();
             match bearer.again(bearing).await {
                 Ok(latest) => {
                     let person = latest.introduction().user().person();
-                    if !self.policy.still_admits(route, person) {
+                    if !gate.policy.still_admits(route, person) {
                         return;
                     }
                     answered = self.clock.now();

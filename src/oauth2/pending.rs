@@ -41,7 +41,7 @@ pub(crate) struct Pending {
 pub(crate) struct Pendings {
     keyring: Arc<Keyring>,
     cookies: Cookies,
-    used: Mutex<HashMap<[u8; 32], UnixTime>>,
+    used: Arc<Mutex<HashMap<[u8; 32], UnixTime>>>,
 }
 
 impl Pending {
@@ -53,7 +53,12 @@ impl Pending {
 
 impl Pendings {
     pub(crate) fn new(keyring: Arc<Keyring>, cookies: Cookies) -> Self {
-        Self { keyring, cookies, used: Mutex::default() }
+        Self { keyring, cookies, used: Arc::default() }
+    }
+
+    /// The same, with the used states of `before`, and those that it still meets.
+    pub(crate) fn continuing(self, before: &Self) -> Self {
+        Self { used: Arc::clone(&before.used), ..self }
     }
 
     /// A new attempt, and the cookie lines that keep it: its own, and the removal

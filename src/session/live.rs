@@ -147,6 +147,11 @@ impl Register {
         Some(live)
     }
 
+    /// The sessions that somebody holds open now.
+    pub(super) fn open(&self) -> Vec<Arc<Live>> {
+        self.lock().open.values().filter_map(Weak::upgrade).collect()
+    }
+
     /// Ends the session: refused from now on, and whoever waits is told.
     pub(crate) fn end(&self, id: SessionId, until: UnixTime, now: UnixTime) {
         let mut state = self.lock();

@@ -165,8 +165,8 @@ pub(crate) struct Sessions {
     max_age: u64,
     revalidate: u64,
     grace: u64,
-    store: Option<Store>,
-    register: Register,
+    store: Option<Arc<Store>>,
+    register: Arc<Register>,
     opened: quick_cache::sync::Cache<[u8; HANDLE], Arc<Opened>>,
     fingerprint: [u8; 32],
     clock: Clock,
@@ -194,11 +194,28 @@ impl Sessions {
             grace: settings.revalidate_grace.as_secs(),
             store: match settings.store {
                 StoreSettings::Cookie => None,
-                StoreSettings::Memory => Some(Store::Memory(store::Memory::default())),
+                StoreSettings::Memory => Some(Arc::new(Store::Memory(store::Memory::default()))),
             },
-            register: Register::default(),
+            register: Arc::default(),
             opened: quick_cache::sync::Cache::new(settings.ready),
             clock,
+        }
+    }
+
+    /// The same, with what `before` knows: which sessions have ended, which are
+    /// open, and those of its store if this one is of the same kind.
+    pub(crate) fn continuing(self, before: &Self) -> Self {
+        let store = match (&self.store, &before.store) {
+            (Some(_), Some(before)) => Some(Arc::clone(before)),
+            (own, _) => own.clone(),
+        };
+        Self { store, register: Arc::clone(&before.register), ..self }
+    }
+
+    /// Writes the headers of all open sessions anew, and tells whoever watches one.
+    pub(crate) fn take_over(&self) {
+        for live in self.register.open() {
+            live.learn(self.prepare(live.known().session.clone()));
         }
     }
 
