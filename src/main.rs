@@ -103,7 +103,7 @@ fn run(arguments: Arguments) -> Result<String, Failure> {
     let environment = Environment::of_process();
     let config = arguments.config.as_deref();
     match arguments.command {
-        None | Some(Command::Serve) => commands::serve::run(config, &environment),
+        None | Some(Command::Serve) => commands::serve::run(config, environment),
         Some(Command::Demo(arguments)) => commands::demo::run(&arguments),
         Some(Command::Hub(arguments)) => commands::hub::run(&arguments),
         Some(Command::Check { online }) => {

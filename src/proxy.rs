@@ -35,6 +35,12 @@ impl Proxy {
         &self.gate
     }
 
+    /// Where requests go that may enter.
+    #[must_use]
+    pub fn upstream(&self) -> &Upstream {
+        &self.upstream
+    }
+
     /// Answers a request: the app's response, or the gate's own.
     pub async fn handle(&self, request: Request<Incoming>) -> Response<GateBody<ResponseBody>> {
         let answered = self.gate.handle(request, |request| self.forward(request)).await;

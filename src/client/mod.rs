@@ -53,7 +53,10 @@ pub struct Client {
 
 /// Networks whose word on the client counts; nobody's by default.
 #[derive(Debug, Clone, Default)]
-pub struct TrustedProxies(Vec<IpNet>);
+pub struct TrustedProxies {
+    networks: Vec<IpNet>,
+    unix: bool,
+}
 
 /// A request that does not say unmistakably which host it is for
 /// (RFC 9112, section 3.2).
@@ -65,12 +68,29 @@ impl TrustedProxies {
     /// Trusts these networks.
     #[must_use]
     pub fn new(networks: Vec<IpNet>) -> Self {
-        Self(networks.into_iter().map(|network| network.trunc()).collect())
+        Self { networks: networks.into_iter().map(|network| network.trunc()).collect(), unix: false }
+    }
+
+    /// Trusts whoever connects to a unix socket of ours as well.
+    #[must_use]
+    pub fn with_unix_sockets(self) -> Self {
+        Self { unix: true, ..self }
+    }
+
+    /// Whether nobody at all is trusted.
+    #[cfg(feature = "proxy")]
+    pub(crate) fn is_nobody(&self) -> bool {
+        self.networks.is_empty() && !self.unix
+    }
+
+    /// Whether the other end of a connection is trusted.
+    pub(crate) fn trusts(&self, peer: &Peer) -> bool {
+        peer.addr.map_or(self.unix, |addr| self.contains(addr.ip()))
     }
 
     fn contains(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
-        self.0.iter().any(|network| network.contains(&ip))
+        self.networks.iter().any(|network| network.contains(&ip))
     }
 }
 
@@ -80,7 +100,7 @@ impl Client {
     pub(crate) fn of(parts: &Parts, trusted_proxies: &TrustedProxies) -> Result<Self, NoHost> {
         let peer = parts.extensions.get::<Peer>();
         let peer_ip = peer.and_then(|peer| peer.addr).map(|addr| addr.ip().to_canonical());
-        let trusted = peer_ip.is_some_and(|ip| trusted_proxies.contains(ip));
+        let trusted = peer.is_some_and(|peer| trusted_proxies.trusts(peer));
         let mut client = Self {
             ip: peer_ip,
             host: normalized(requested_host(parts)?),

@@ -6,6 +6,7 @@ use std::path::Path;
 use huggate::clock::Clock;
 use huggate::config::{Config, Environment, Problem};
 use huggate::gate::{Access, BearerSettings, BearerUse, RouteAccess};
+use huggate::server::{Running, Server};
 use huggate::upstream::UpstreamUrl;
 use huggate::{Gate, Route, Rule};
 
@@ -63,18 +64,21 @@ fn but_for(warnings: &[Problem]) -> String {
 
 /// The files that the server will open, as far as it could not.
 fn unreadable(config: &Config, name: &str) -> Vec<String> {
-    let tls = config.server.tls.as_ref();
-    let files = [
-        ("tls.cert_file", tls.map(|tls| &tls.cert_file)),
-        ("tls.key_file", tls.map(|tls| &tls.key_file)),
-        ("upstream_tls.ca_file", config.upstream.ca_file.as_ref()),
-    ];
-    let problem = |(key, path): (&str, Option<&std::path::PathBuf>)| {
-        let path = path?;
+    let tls = config.server.tls.iter();
+    let files = tls
+        .flat_map(|files| [("tls.cert_file", &files.cert_file), ("tls.key_file", &files.key_file)])
+        .chain(config.upstream.ca_file.as_ref().map(|path| ("upstream_tls.ca_file", path)));
+    let problem = |(key, path): (&str, &std::path::PathBuf)| {
         let kind = std::fs::File::open(path).err()?.kind();
         Some(format!("{name}: {key}: {path:?} cannot be read: {kind}"))
     };
-    files.into_iter().filter_map(problem).collect()
+    let problems: Vec<String> = files.filter_map(problem).collect();
+    if !problems.is_empty() {
+        return problems;
+    }
+    // Read as the server reads them: a key of another certificate shows here.
+    let tls = Server::new(config.server.clone(), Running::default()).err();
+    tls.map(|error| format!("{name}: {error}")).into_iter().collect()
 }
 
 /// What a configuration amounts to, a row a subject.

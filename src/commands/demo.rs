@@ -2,15 +2,17 @@
 //! process, offline.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use clap::Args;
 use huggate::clock::Clock;
 use huggate::gate::BearerSettings;
 use huggate::hub::{Client, Hub, Settings};
 use huggate::keys::Secret;
 use huggate::proxy::Proxy;
-use huggate::server::{Running, Server, ServerSettings};
+use huggate::server::{Listener, Listeners, Running, Server, ServerSettings};
 use huggate::upstream::{Upstream, UpstreamSettings, UpstreamUrl};
 use huggate::{Gate, PathPattern, Role, Route, Rule};
 
@@ -86,18 +88,12 @@ async fn serve(addr: SocketAddr) -> Result<String, Failure> {
     };
     let upstream = Upstream::new(&upstream, running.tasks.clone(), running.stop.clone())
         .map_err(|error| failed(&error))?;
-    let server = ServerSettings {
-        listen: vec![addr],
-        tls: None,
-        header_timeout: Duration::from_secs(10),
-        idle_timeout: Duration::from_secs(75),
-        drain_timeout: Duration::from_secs(2),
-        header_bytes: 64 * 1024,
-        connections: 1_000,
-    };
+    let server = ServerSettings { drain_timeout: Duration::from_secs(2), ..ServerSettings::default() };
     let server = Server::new(server, running.clone()).map_err(|error| failed(&error))?;
+    let listener = listener.into_std().and_then(Listener::from_tcp).map_err(|error| failed(&error))?;
+    let proxy = Arc::new(ArcSwap::from_pointee(Proxy::new(gate, upstream)));
     say(&welcome(&public_url, hub.issuer(), &hub.token_of("ada").unwrap_or_default()));
-    until_stopped(Proxy::new(gate, upstream), server, vec![listener], running, asked_to_stop()).await;
+    until_stopped(proxy, server, Listeners::new(vec![listener]), running, asked_to_stop()).await;
     hub.stop().await;
     Ok("\nThe demo is over.\n".to_owned())
 }

@@ -5,8 +5,10 @@ pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod demo;
 mod demo_app;
+mod descriptors;
 pub(crate) mod explain;
 pub(crate) mod hub;
+mod reload;
 pub(crate) mod secret;
 pub(crate) mod serve;
 
@@ -40,19 +42,34 @@ pub(crate) fn runtime() -> Result<Runtime, Failure> {
         .map_err(|error| Failure::Run(format!("the runtime cannot be started: {error}")))
 }
 
+/// The runtime of a command whose work is done by threads of its own.
+fn quiet_runtime() -> Result<Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Run(format!("the runtime cannot be started: {error}")))
+}
+
 /// Listens, or says why not and what to do.
 async fn listen(addr: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(addr).await.map_err(|error| {
-        let hint = match error.kind() {
-            std::io::ErrorKind::AddrInUse => {
-                "; something else listens there: stop it, or choose another address"
-            }
-            std::io::ErrorKind::PermissionDenied => "; ports below 1024 are for root: choose a higher one",
-            std::io::ErrorKind::AddrNotAvailable => "; this machine has no such address",
-            _ => "",
-        };
-        Failure::Run(format!("cannot listen on {addr}: {error}{hint}"))
-    })
+    TcpListener::bind(addr).await.map_err(|error| why_not(&addr, &error))
+}
+
+/// Why nobody can listen at `address`, and what to do.
+fn why_not(address: &dyn std::fmt::Display, error: &std::io::Error) -> Failure {
+    let hint = match error.kind() {
+        std::io::ErrorKind::AddrInUse => "; something else listens there: stop it, or choose another address",
+        std::io::ErrorKind::PermissionDenied => "; ports below 1024 are for root: choose a higher one",
+        std::io::ErrorKind::AddrNotAvailable => "; this machine has no such address",
+        std::io::ErrorKind::NotFound => "; its folder does not exist",
+        _ => "",
+    };
+    Failure::Run(format!("cannot listen on {address}: {error}{hint}"))
+}
+
+/// Waits for what does not come.
+async fn never() {
+    std::future::pending().await
 }
 
 /// Waits until somebody asks for the end: SIGTERM, or Ctrl-C.

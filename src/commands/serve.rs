@@ -1,43 +1,72 @@
 //! `huggate serve`: the proxy.
 
 use std::path::Path;
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use huggate::clock::Clock;
 use huggate::config::{Config, Environment};
 use huggate::gate::Gate;
 use huggate::proxy::Proxy;
-use huggate::server::{Running, Server};
+use huggate::server::{ListenAddress, Listener, Listeners, Running, Server, ServerSettings};
 use huggate::telemetry::Asked;
 use huggate::upstream::Upstream;
-use tokio::net::TcpListener;
 
-use super::{Failure, asked_to_stop, listen, runtime};
+use super::descriptors::{self, Descriptors};
+use super::reload::Reload;
+use super::{Failure, asked_to_stop, quiet_runtime, why_not};
 
 /// Runs until it is asked to stop.
-pub(crate) fn run(path: Option<&Path>, environment: &Environment) -> Result<String, Failure> {
-    let config =
-        Config::load(path, environment).map_err(|problems| Failure::Configuration(problems.to_string()))?;
+pub(crate) fn run(path: Option<&Path>, environment: Environment) -> Result<String, Failure> {
+    let mut config =
+        Config::load(path, &environment).map_err(|problems| Failure::Configuration(problems.to_string()))?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    runtime()?.block_on(async {
+    let descriptors = Descriptors::raise();
+    descriptors.fit(&mut config.server);
+    let passed = descriptors::passed().map_err(|error| {
+        Failure::Run(format!("the sockets that systemd passed (LISTEN_FDS) cannot be used: {error}"))
+    })?;
+    // The threads that answer requests are the server's; this one accepts,
+    // watches and reloads.
+    quiet_runtime()?.block_on(async {
         let running = Running::default();
-        let (proxy, server, listeners) = prepare(config, &running).await?;
-        tokio::spawn(discover(proxy.gate().clone()));
+        let files = config.files.clone();
+        let prepared = prepare(config, &running, passed)?;
+        tokio::spawn(discover(prepared.proxy.load().gate().clone()));
+        let reload = Reload {
+            path: path.map(Path::to_owned),
+            environment,
+            descriptors,
+            proxy: Arc::clone(&prepared.proxy),
+            server: prepared.server.clone(),
+            listeners: prepared.listeners.clone(),
+            own_listeners: prepared.own_listeners,
+        };
+        let watching = tokio::spawn(reload.watch(files));
+        descriptors::say_ready();
+        let Prepared { proxy, server, listeners, .. } = prepared;
         let finished = until_stopped(proxy, server, listeners, running, asked_to_stop()).await;
-        if finished {
-            return Ok(String::new());
+        watching.abort();
+        if !finished {
+            tracing::warn!("some requests did not finish within timeouts.drain and were cut");
         }
-        tracing::warn!("some requests did not finish within timeouts.drain and were cut");
         Ok(String::new())
     })
 }
 
+/// What a server is run with.
+struct Prepared {
+    proxy: Arc<ArcSwap<Proxy>>,
+    server: Server,
+    listeners: Listeners,
+    /// Whether we bound the sockets ourselves.
+    own_listeners: bool,
+}
+
 /// Makes everything that can fail before the first request is taken.
-pub(super) async fn prepare(
-    config: Config,
-    running: &Running,
-) -> Result<(Proxy, Server, Vec<TcpListener>), Failure> {
+fn prepare(config: Config, running: &Running, passed: Vec<Listener>) -> Result<Prepared, Failure> {
     let public_url = config.gate.public_url.as_str().to_owned();
     let callback = format!("{public_url}{}/callback", config.gate.prefix);
     let upstream_url = config.upstream.default.to_string();
@@ -45,36 +74,45 @@ pub(super) async fn prepare(
         Gate::new(config.gate, Clock::system()).map_err(|error| Failure::Configuration(error.to_string()))?;
     let upstream = Upstream::new(&config.upstream, running.tasks.clone(), running.stop.clone())
         .map_err(|error| Failure::Configuration(error.to_string()))?;
-    let addresses = config.server.listen.clone();
+    let own_listeners = passed.is_empty();
+    let listeners = if own_listeners { bind(&config.server, &config.server.listen)? } else { passed };
     let server = Server::new(config.server, running.clone())
         .map_err(|error| Failure::Configuration(error.to_string()))?;
-    let mut listeners = Vec::new();
-    for addr in addresses {
-        let listener = listen(addr).await?;
-        let addr = listener.local_addr().unwrap_or(addr);
-        tracing::info!(%public_url, listen = %addr, upstream = %upstream_url, %callback, "huggate is ready");
-        listeners.push(listener);
+    for listener in &listeners {
+        let listen = listener.address();
+        tracing::info!(%public_url, %listen, upstream = %upstream_url, %callback, "huggate is ready");
     }
-    Ok((Proxy::new(gate, upstream), server, listeners))
+    let proxy = Arc::new(ArcSwap::from_pointee(Proxy::new(gate, upstream)));
+    Ok(Prepared { proxy, server, listeners: Listeners::new(listeners), own_listeners })
+}
+
+/// Listens at `addresses`, or says why not and what to do.
+pub(super) fn bind(settings: &ServerSettings, addresses: &[ListenAddress]) -> Result<Vec<Listener>, Failure> {
+    let bind = |address: &ListenAddress| {
+        Listener::bind(address, settings.listen_mode).map_err(|error| why_not(address, &error))
+    };
+    addresses.iter().map(bind).collect()
 }
 
 /// Serves until `stop`, then drains; `true` if all that was under way finished.
 pub(super) async fn until_stopped(
-    proxy: Proxy,
+    proxy: Arc<ArcSwap<Proxy>>,
     server: Server,
-    listeners: Vec<TcpListener>,
+    listeners: Listeners,
     running: Running,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> bool {
-    let gate = proxy.gate().clone();
+    let draining = Arc::clone(&proxy);
     tokio::spawn(async move {
         stop.await;
         tracing::info!("asked to stop: no new connections, what is under way is finished");
-        gate.drain();
+        descriptors::say_stopping();
+        // Whoever asks about readiness must not be told to send more.
+        draining.load().gate().drain();
         running.stop.cancel();
     });
     let service = move |request| {
-        let proxy = proxy.clone();
+        let proxy = proxy.load_full();
         async move {
             let asked = Asked::of(&request);
             let response = proxy.handle(request).await;

@@ -71,6 +71,8 @@ const DEFAULT_FILE: &str = "config.toml";
 pub struct Config {
     /// The file it comes from; `None` if the environment alone was enough.
     pub file: Option<PathBuf>,
+    /// Every file that it depends on, itself the first.
+    pub files: Vec<PathBuf>,
     /// What is sound and likely not meant, one by one.
     pub warnings: Vec<Problem>,
     /// Who may enter, and how they sign in.
@@ -184,6 +186,8 @@ enum For {
 /// What was read.
 struct Parts {
     warnings: Vec<Problem>,
+    /// Besides the one that was read.
+    files: Vec<PathBuf>,
     gate: GateSettings,
     routes_from: Vec<Origin>,
     #[cfg(feature = "proxy")]
@@ -197,6 +201,7 @@ impl Parts {
     fn into_config(self, file: Option<PathBuf>, name: &str) -> Result<Config, Problems> {
         let upstream = self.upstream.ok_or_else(|| Problems::one(name, "has no upstream".to_owned()))?;
         Ok(Config {
+            files: file.iter().cloned().chain(self.files).collect(),
             file,
             warnings: self.warnings,
             gate: self.gate,
@@ -208,7 +213,8 @@ impl Parts {
 
     #[cfg(not(feature = "proxy"))]
     fn into_config(self, file: Option<PathBuf>, _: &str) -> Result<Config, Problems> {
-        Ok(Config { file, warnings: self.warnings, gate: self.gate, routes_from: self.routes_from })
+        let files = file.iter().cloned().chain(self.files).collect();
+        Ok(Config { file, files, warnings: self.warnings, gate: self.gate, routes_from: self.routes_from })
     }
 }
 
@@ -226,8 +232,9 @@ fn read(text: &str, file: &str, environment: &Environment, whom: For) -> Result<
         root.required("upstream", "say where the app listens, as in upstream = \"http://127.0.0.1:7860\"");
     }
     let parts = parts(&root, folder, space.as_ref(), whom);
+    let files = report.files();
     let (parts, warnings) = report.finish(parts)?;
-    Ok(Parts { warnings, ..parts })
+    Ok(Parts { warnings, files, ..parts })
 }
 
 fn parts(root: &Table<'_>, folder: &Path, space: Option<&Space>, whom: For) -> Option<Parts> {
@@ -249,11 +256,12 @@ fn parts(root: &Table<'_>, folder: &Path, space: Option<&Space>, whom: For) -> O
     let trusted_proxies = trusted_proxies(root);
     let return_hosts = return_hosts(root);
     #[cfg(feature = "proxy")]
-    let server = server::server(root, folder);
+    let server = server::server(root, folder, &trusted_proxies);
     #[cfg(feature = "proxy")]
-    let upstream = upstream::upstream(root, folder, &routes, &server.listen);
+    let upstream = upstream::upstream(root, folder, &routes, &server::ports(&server.listen));
     Some(Parts {
         warnings: Vec::new(),
+        files: Vec::new(),
         routes_from,
         gate: GateSettings {
             public_url: public_url?,
@@ -302,17 +310,23 @@ fn access(root: &Table<'_>) -> Option<Access> {
 
 fn trusted_proxies(root: &Table<'_>) -> TrustedProxies {
     let list = root.field("trusted_proxies").and_then(|field| field.list()).unwrap_or_default();
+    // "unix" is whoever connects to a unix socket of ours.
+    let (unix, list): (Vec<_>, Vec<_>) = list.into_iter().partition(|field| field.as_text() == Some("unix"));
     let network = |field: &Field<'_>| {
         let network = field.parse(|text| {
             let address = || text.parse::<IpAddr>().map(IpNet::from).ok();
-            text.parse().ok().or_else(address).ok_or("is not a network; write it like \"10.0.0.0/8\"")
+            text.parse()
+                .ok()
+                .or_else(address)
+                .ok_or("is not a network; write it like \"10.0.0.0/8\", or \"unix\"")
         })?;
         if network.prefix_len() == 0 {
             field.warn("is everybody: any client may claim any address");
         }
         Some(network)
     };
-    TrustedProxies::new(list.iter().filter_map(network).collect())
+    let trusted = TrustedProxies::new(list.iter().filter_map(network).collect());
+    if unix.is_empty() { trusted } else { trusted.with_unix_sockets() }
 }
 
 fn return_hosts(root: &Table<'_>) -> ReturnHosts {

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use super::tree::Place;
 
@@ -92,11 +93,27 @@ pub(super) struct Report {
     file: String,
     found: RefCell<Vec<Problem>>,
     warnings: RefCell<Vec<Problem>>,
+    files: RefCell<Vec<PathBuf>>,
 }
 
 impl Report {
     pub(super) fn new(file: &str) -> Self {
-        Self { file: file.to_owned(), found: RefCell::default(), warnings: RefCell::default() }
+        Self {
+            file: file.to_owned(),
+            found: RefCell::default(),
+            warnings: RefCell::default(),
+            files: RefCell::default(),
+        }
+    }
+
+    /// Notes a file that the configuration names, and so depends on.
+    pub(super) fn names(&self, file: &Path) {
+        self.files.borrow_mut().push(file.to_owned());
+    }
+
+    /// The files that were named so far.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        self.files.borrow().clone()
     }
 
     /// Reports what must not be so.

@@ -1,6 +1,7 @@
 //! Reads values, and says what is wrong with those that cannot be read.
 
 use std::fmt::Display;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::problem::{Origin, Report};
@@ -95,6 +96,15 @@ impl<'a> Field<'a> {
     /// the value comes first.
     pub(super) fn warn(&self, why: impl Display) {
         self.report.warn(&self.node.place, &self.key, format!("{} {why}", show(self.node)));
+    }
+
+    /// The path that this is, as the file means it: relative to the folder that the
+    /// file is in.
+    pub(super) fn path(&self, folder: &Path) -> Option<PathBuf> {
+        let path =
+            self.parse(|text| if text.is_empty() { Err("is not a path") } else { Ok(folder.join(text)) })?;
+        self.report.names(&path);
+        Some(path)
     }
 
     /// Where the value is from.

@@ -48,11 +48,21 @@ const fn table(name: &'static str, keys: &'static [Key]) -> Key {
 pub(super) const ROOT: &[Key] = &[
     text("public_url"),
     value("listen"),
+    text("listen_mode"),
+    value("threads"),
+    value("proxy_protocol"),
     value("upstream"),
     value("trusted_proxies"),
     value("return_hosts"),
     text("prefix"),
-    table("tls", &[text("cert_file"), text("key_file")]),
+    table(
+        "tls",
+        &[
+            text("cert_file"),
+            text("key_file"),
+            Key { name: "certificates", takes: Takes::Tables(&[text("cert_file"), text("key_file")]) },
+        ],
+    ),
     table(
         "provider",
         &[
@@ -105,8 +115,21 @@ pub(super) const ROOT: &[Key] = &[
         ],
     ),
     table("bearer", &[value("hub_tokens"), value("clients"), value("app_tokens")]),
-    table("timeouts", &[text("header"), text("connect"), text("response"), text("idle"), text("drain")]),
-    table("limits", &[value("header_bytes"), value("body_bytes"), value("connections")]),
+    table(
+        "timeouts",
+        &[text("header"), text("connect"), text("response"), text("idle"), text("stream"), text("drain")],
+    ),
+    table(
+        "limits",
+        &[
+            value("header_bytes"),
+            value("headers"),
+            value("body_bytes"),
+            value("connections"),
+            value("connections_per_address"),
+            value("streams"),
+        ],
+    ),
 ];
 
 /// One entry of `allow` and `deny`.

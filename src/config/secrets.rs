@@ -90,7 +90,7 @@ fn given<'a>(table: &Table<'a>, name: &str, folder: &Path) -> Option<Vec<Given<'
                 .collect()
         }
         (None, Some(field)) => {
-            let path = folder.join(field.text()?);
+            let path = field.path(folder)?;
             let text = match read_file(&path, &field) {
                 Ok(text) => text,
                 Err(why) => {

@@ -2,55 +2,117 @@
 //! clients.
 
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::reader::{Field, Table};
-use crate::server::{ServerSettings, TlsFiles};
+use crate::client::TrustedProxies;
+use crate::server::{CertificateFiles, ListenAddress, ServerSettings};
 
-/// Where we listen unless told: on this machine alone.
-const LISTEN: ([u8; 4], u16) = ([127, 0, 0, 1], 4180);
 /// Less, and a browser with a long cookie is refused.
 const LEAST_HEADERS: u64 = 8 * 1024;
 /// More, and a handful of clients fill the memory.
 const MOST_HEADERS: u64 = 1024 * 1024;
+/// No request has more header lines than this; the library's own limit.
+const MOST_LINES: usize = 10_000;
+const MOST_STREAMS: usize = 10_000;
+const MOST_THREADS: usize = 1_024;
 
 /// The server's settings; their defaults are those of the reference.
-pub(super) fn server(root: &Table<'_>, folder: &Path) -> ServerSettings {
+pub(super) fn server(root: &Table<'_>, folder: &Path, trusted_proxies: &TrustedProxies) -> ServerSettings {
     let timeouts = root.table("timeouts");
     let limits = root.table("limits");
+    let at_least_one = |name, most| count(&limits, name, 1, most);
+    let usual = ServerSettings::default();
     ServerSettings {
-        listen: listen(root),
+        listen: listen(root).unwrap_or(usual.listen),
+        listen_mode: listen_mode(root).unwrap_or(usual.listen_mode),
+        proxy_protocol: proxy_protocol(root, trusted_proxies),
+        trusted_proxies: trusted_proxies.clone(),
         tls: tls(&root.table("tls"), folder),
+        threads: count(root, "threads", 1, MOST_THREADS).unwrap_or_else(cores),
         header_timeout: time(&timeouts, "header", 10),
         idle_timeout: time(&timeouts, "idle", 75),
+        stream_timeout: time(&timeouts, "stream", 600),
         drain_timeout: time(&timeouts, "drain", 30),
-        header_bytes: header_bytes(&limits).unwrap_or(64 * 1024),
-        connections: connections(&limits).unwrap_or(10_000),
+        header_bytes: header_bytes(&limits).unwrap_or(usual.header_bytes),
+        headers: at_least_one("headers", MOST_LINES).unwrap_or(usual.headers),
+        connections: at_least_one("connections", usize::MAX).unwrap_or(usual.connections),
+        connections_per_address: at_least_one("connections_per_address", usize::MAX)
+            .unwrap_or(usual.connections_per_address),
+        streams: at_least_one("streams", MOST_STREAMS)
+            .and_then(|count| count.try_into().ok())
+            .unwrap_or(usual.streams),
     }
 }
 
-fn listen(root: &Table<'_>) -> Vec<SocketAddr> {
-    let Some(field) = root.field("listen") else { return vec![SocketAddr::from(LISTEN)] };
+/// The addresses among them that have a port.
+pub(super) fn ports(listen: &[ListenAddress]) -> Vec<SocketAddr> {
+    let port = |address: &ListenAddress| match address {
+        ListenAddress::Tcp(address) => Some(*address),
+        ListenAddress::Unix(_) => None,
+    };
+    listen.iter().filter_map(port).collect()
+}
+
+/// One thread for each core.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+fn listen(root: &Table<'_>) -> Option<Vec<ListenAddress>> {
+    let field = root.field("listen")?;
     let fields = field.one_or_more();
     if field.as_list().is_some_and(|list| list.is_empty()) {
         field.wrong("names no address; write it like \"127.0.0.1:4180\"");
     }
     let mut addresses = Vec::new();
     for field in fields {
-        let why = "is not an address and a port; write it like \"127.0.0.1:4180\" or \"[::]:4180\"";
-        let Some(address) = field.parse(|text| text.parse::<SocketAddr>().map_err(|_| why)) else { continue };
+        let Some(address) = field.parse(ListenAddress::parse) else { continue };
         if addresses.contains(&address) {
             field.wrong("is listed already");
         }
         addresses.push(address);
     }
-    addresses
+    Some(addresses)
 }
 
-fn tls(table: &Table<'_>, folder: &Path) -> Option<TlsFiles> {
-    let (cert, key) = (table.field("cert_file"), table.field("key_file"));
-    if cert.is_none() && key.is_none() {
+fn listen_mode(root: &Table<'_>) -> Option<u32> {
+    let field = root.field("listen_mode")?;
+    field.parse(|text| {
+        let bits = u32::from_str_radix(text, 8).ok().filter(|bits| *bits <= 0o777);
+        bits.ok_or("is no mode of a file; write it in octal, like \"660\"")
+    })
+}
+
+fn proxy_protocol(root: &Table<'_>, trusted_proxies: &TrustedProxies) -> bool {
+    let Some(field) = root.field("proxy_protocol") else { return false };
+    let on = field.flag().unwrap_or(false);
+    if on && trusted_proxies.is_nobody() {
+        field.wrong(
+            "is for connections of trusted proxies; name the load balancer's address in `trusted_proxies`",
+        );
+    }
+    on
+}
+
+/// The certificates, the one of the table itself first.
+fn tls(table: &Table<'_>, folder: &Path) -> Vec<CertificateFiles> {
+    let mut certificates: Vec<_> = pair(table, folder).into_iter().collect();
+    let Some(further) = table.field("certificates") else { return certificates };
+    if certificates.is_empty() && table.field("cert_file").is_none() {
+        further.wrong("is for further certificates; give the first one as tls.cert_file and tls.key_file");
+    }
+    for entry in further.as_list().unwrap_or_default() {
+        certificates.extend(entry.as_table().and_then(|table| pair(&table, folder)));
+    }
+    certificates
+}
+
+/// A certificate and its key.
+fn pair(table: &Table<'_>, folder: &Path) -> Option<CertificateFiles> {
+    if table.field("cert_file").is_none() && table.field("key_file").is_none() {
         return None;
     }
     let cert_file = table
@@ -59,12 +121,12 @@ fn tls(table: &Table<'_>, folder: &Path) -> Option<TlsFiles> {
     let key_file = table
         .required("key_file", "TLS takes a key besides the certificate")
         .and_then(|field| path(&field, folder));
-    Some(TlsFiles { cert_file: cert_file?, key_file: key_file? })
+    Some(CertificateFiles { cert_file: cert_file?, key_file: key_file? })
 }
 
 /// A path as the file means it: relative to the folder that the file is in.
 pub(super) fn path(field: &Field<'_>, folder: &Path) -> Option<PathBuf> {
-    field.parse(|text| if text.is_empty() { Err("is not a path") } else { Ok(folder.join(text)) })
+    field.path(folder)
 }
 
 pub(super) fn time(timeouts: &Table<'_>, name: &str, seconds: u64) -> Duration {
@@ -81,11 +143,15 @@ fn header_bytes(limits: &Table<'_>) -> Option<usize> {
     usize::try_from(size).ok()
 }
 
-fn connections(limits: &Table<'_>) -> Option<usize> {
-    let field = limits.field("connections")?;
+/// A number from `least` to `most`.
+fn count(table: &Table<'_>, name: &str, least: usize, most: usize) -> Option<usize> {
+    let field = table.field(name)?;
     let count = field.count()?;
-    if count == 0 {
-        field.wrong("would let nobody connect; it must be at least 1");
+    if !(least..=most).contains(&count) {
+        field.wrong(match most {
+            usize::MAX => format!("is too few; it must be at least {least}"),
+            _ => format!("is out of range; it must be from {least} to {most}"),
+        });
     }
     Some(count)
 }

@@ -13,7 +13,6 @@ const UNAVAILABLE: &[(&str, What)] = &[
     ("session.store", What::Start("redis+")),
     ("session.store", What::Start("rediss+")),
     ("admin", What::Key),
-    ("listen", What::Start("unix:")),
     ("upstream", What::List),
     ("upstream", What::Start("h2c:")),
     ("upstream", What::Start("unix:")),

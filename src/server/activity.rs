@@ -1,76 +1,130 @@
-//! What a connection is doing, and for how long it may.
+//! What a connection is doing, for how long it may, and how it is told to end.
 //!
 //! hyper's own timer for headers also runs while a connection waits for its next
-//! request, so with it the time for headers would be the time for keep-alive
-//! too. Here each has its own, and a silent client is cut from the start.
+//! request, and HTTP/2 has none. Here every connection notes what it does in a few
+//! atomics, and one task looks at all of them ([`Registry`](super::registry)): no
+//! timer, no lock and no clock on a request's way.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::task::{Context, Poll, ready};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::task::Waker;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
-use pin_project_lite::pin_project;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::Instant;
+use futures_util::task::AtomicWaker;
 
 /// No request yet, or part of one: its headers must come in time.
 const HEADERS: u8 = 0;
-/// A request is being answered, for as long as it takes.
+/// A request is being answered, for as long as it moves.
 const BUSY: u8 = 1;
 /// Waiting for the next request.
 const IDLE: u8 = 2;
+/// A tunnel now, which has its own times.
+const TUNNEL: u8 = 3;
+
+/// Nothing is asked of the connection.
+const GO_ON: u8 = 0;
+/// It answers what it has begun and ends.
+const STOP: u8 = 1;
+/// It ends now.
+const CUT: u8 = 2;
+
+/// A client that takes back more requests than this on one connection, and more
+/// than half of them, is not after their answers (HTTP/2 rapid reset,
+/// CVE-2023-44487).
+const RESETS: u32 = 200;
+
+/// A clock that the registry's task sets a few times a second.
+#[derive(Debug, Default)]
+pub(super) struct Ticks(AtomicU64);
+
+impl Ticks {
+    /// Milliseconds since the server began, as of the last look.
+    pub(super) fn now(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set(&self, now: u64) {
+        self.0.store(now, Ordering::Relaxed);
+    }
+}
+
+/// How long a connection may be in each of its phases.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Times {
+    pub(super) header: Duration,
+    pub(super) idle: Duration,
+    pub(super) stream: Duration,
+}
 
 /// What one connection is doing.
 #[derive(Debug)]
 pub(super) struct Activity {
+    ticks: Arc<Ticks>,
     phase: AtomicU8,
-    began: Instant,
-    /// Milliseconds from `began` to the last change of phase.
+    /// When the phase began, and while it is busy: when bytes moved last.
     since: AtomicU64,
+    signal: AtomicU8,
+    waker: AtomicWaker,
+    /// Requests that are being answered; more than one with HTTP/2.
+    open: AtomicU32,
+    requests: AtomicU32,
+    resets: AtomicU32,
+    /// Whether the bytes are HTTP/1, whose phases they tell.
+    http1: AtomicBool,
     /// The request line that came last has a raw `#` in its target.
     fragment: AtomicBool,
     /// Nothing came on this connection yet.
     untouched: AtomicBool,
-    /// The connection's place among those that may be open. The stream holds it
-    /// through this, so that a tunnel counts for as long as it lasts.
-    _place: Option<OwnedSemaphorePermit>,
+    /// How many connections the worker has; this is one of them.
+    load: Arc<AtomicUsize>,
 }
 
 impl Activity {
-    pub(super) fn new(place: Option<OwnedSemaphorePermit>) -> Self {
+    pub(super) fn new(ticks: Arc<Ticks>, load: Arc<AtomicUsize>) -> Self {
+        load.fetch_add(1, Ordering::Relaxed);
         Self {
             phase: AtomicU8::new(HEADERS),
-            began: Instant::now(),
-            since: AtomicU64::new(0),
+            since: AtomicU64::new(ticks.now()),
+            ticks,
+            signal: AtomicU8::new(GO_ON),
+            waker: AtomicWaker::new(),
+            open: AtomicU32::new(0),
+            requests: AtomicU32::new(0),
+            resets: AtomicU32::new(0),
+            http1: AtomicBool::new(true),
             fragment: AtomicBool::new(false),
             untouched: AtomicBool::new(true),
-            _place: place,
+            load,
         }
     }
 
-    /// When the connection has to be closed if nothing changes until then; never,
-    /// while it is busy.
-    pub(super) fn due(&self, headers: Duration, idle: Duration) -> Option<Instant> {
-        let since = self.began + Duration::from_millis(self.since.load(Ordering::Relaxed));
-        match self.phase.load(Ordering::Relaxed) {
-            HEADERS => Some(since + headers),
-            IDLE => Some(since + idle),
-            _ => None,
-        }
+    /// The connection speaks HTTP/2: its bytes tell no phases, requests do.
+    pub(super) fn is_http2(&self) {
+        self.http1.store(false, Ordering::Relaxed);
     }
+
+    // ---- what the connection tells ----
 
     /// A request's headers are complete.
     pub(super) fn begin(&self) {
-        self.phase.store(BUSY, Ordering::Relaxed);
+        self.open.fetch_add(1, Ordering::Relaxed);
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.enter(BUSY);
     }
 
-    /// Its response is over.
-    fn finish(&self) {
-        self.enter(IDLE);
+    /// A request's response is over, or nobody waits for it any more.
+    pub(super) fn finish(&self, complete: bool) {
+        if !complete {
+            let resets = self.resets.fetch_add(1, Ordering::Relaxed) + 1;
+            let is_http1 = self.http1.load(Ordering::Relaxed);
+            if !is_http1 && resets > RESETS && resets > self.requests.load(Ordering::Relaxed) / 2 {
+                tracing::warn!(resets, "a client takes back most of its requests; its connection is closed");
+                self.cut();
+            }
+        }
+        if self.open.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.enter(IDLE);
+        }
     }
 
     /// Whether the request that just came had a raw `#` in its target. The parser
@@ -80,14 +134,19 @@ impl Activity {
     }
 
     /// Bytes came in.
-    fn received(&self, bytes: &[u8]) {
-        let begins = match self.phase.load(Ordering::Relaxed) {
-            BUSY => return,
-            IDLE => {
-                self.enter(HEADERS);
-                true
-            }
-            _ => self.untouched.load(Ordering::Relaxed),
+    pub(super) fn received(&self, bytes: &[u8]) {
+        if self.phase.load(Ordering::Relaxed) == BUSY {
+            self.since.store(self.ticks.now(), Ordering::Relaxed);
+            return;
+        }
+        if !self.http1.load(Ordering::Relaxed) {
+            return;
+        }
+        let begins = if self.phase.load(Ordering::Relaxed) == IDLE {
+            self.enter(HEADERS);
+            true
+        } else {
+            self.untouched.load(Ordering::Relaxed)
         };
         self.untouched.store(false, Ordering::Relaxed);
         // Further pieces may begin with any of the headers.
@@ -98,16 +157,81 @@ impl Activity {
 
     /// Bytes went out. While a connection counts as idle these are the rest of a
     /// response that a slow client still takes.
-    fn sent(&self) {
-        if self.phase.load(Ordering::Relaxed) == IDLE {
-            self.enter(IDLE);
+    pub(super) fn sent(&self) {
+        if self.phase.load(Ordering::Relaxed) != HEADERS {
+            self.since.store(self.ticks.now(), Ordering::Relaxed);
         }
     }
 
+    /// No more requests: the connection is over, or has become a tunnel.
+    pub(super) fn leave(&self) {
+        self.enter(TUNNEL);
+    }
+
     fn enter(&self, phase: u8) {
-        let since = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.since.store(since, Ordering::Relaxed);
+        self.since.store(self.ticks.now(), Ordering::Relaxed);
         self.phase.store(phase, Ordering::Relaxed);
+    }
+
+    // ---- what the connection is told ----
+
+    /// Asks for the end once what is being answered is.
+    pub(super) fn stop(&self) {
+        // One that is to be cut stays so.
+        let _ = self.signal.compare_exchange(GO_ON, STOP, Ordering::Release, Ordering::Relaxed);
+        self.waker.wake();
+    }
+
+    /// Ends the connection now.
+    pub(super) fn cut(&self) {
+        self.signal.store(CUT, Ordering::Release);
+        self.waker.wake();
+    }
+
+    /// From now on `waker` is woken when something is asked of the connection.
+    pub(super) fn listen(&self, waker: &Waker) {
+        self.waker.register(waker);
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.signal.load(Ordering::Acquire) != GO_ON
+    }
+
+    pub(super) fn is_cut(&self) -> bool {
+        self.signal.load(Ordering::Acquire) == CUT
+    }
+
+    // ---- what the registry asks ----
+
+    /// Why the connection has to end by now, if it has.
+    pub(super) fn overdue(&self, times: Times) -> Option<&'static str> {
+        let (limit, why) = match self.phase.load(Ordering::Relaxed) {
+            HEADERS => (times.header, "its request's headers did not come in time"),
+            IDLE => (times.idle, "it was idle for too long"),
+            TUNNEL => return None,
+            _ => (times.stream, "nothing moved on it for too long"),
+        };
+        (self.quiet() >= limit && !self.is_cut()).then_some(why)
+    }
+
+    /// How long the connection has been without a request, if it is.
+    pub(super) fn idle(&self) -> Option<Duration> {
+        (self.phase.load(Ordering::Relaxed) == IDLE).then(|| self.quiet())
+    }
+
+    /// How long the connection has been waiting for a request's headers, if it is.
+    pub(super) fn headers(&self) -> Option<Duration> {
+        (self.phase.load(Ordering::Relaxed) == HEADERS).then(|| self.quiet())
+    }
+
+    fn quiet(&self) -> Duration {
+        Duration::from_millis(self.ticks.now().saturating_sub(self.since.load(Ordering::Relaxed)))
+    }
+}
+
+impl Drop for Activity {
+    fn drop(&mut self) {
+        self.load.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -115,123 +239,28 @@ impl Activity {
 /// (RFC 9112, section 3.2, allows none). A line that comes in pieces may pass;
 /// then what is judged and what is sent on is the part before the `#`.
 fn has_fragment(bytes: &[u8]) -> bool {
-    let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let line = bytes.get(..memchr::memchr(b'\n', bytes).unwrap_or(bytes.len())).unwrap_or_default();
+    let Some(hash) = memchr::memchr(b'#', line) else { return false };
     let mut words = line.split(|byte| *byte == b' ');
     let method = words.next().unwrap_or_default();
     let target = words.next().unwrap_or_default();
-    method.iter().all(u8::is_ascii_alphabetic) && memchr::memchr(b'#', target).is_some()
-}
-
-pin_project! {
-    /// A stream that tells its [`Activity`] what passes.
-    pub(super) struct Watched<S> {
-        #[pin]
-        stream: S,
-        activity: Arc<Activity>,
-    }
-}
-
-impl<S> Watched<S> {
-    pub(super) fn new(stream: S, activity: Arc<Activity>) -> Self {
-        Self { stream, activity }
-    }
-}
-
-impl<S: AsyncRead> AsyncRead for Watched<S> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        let this = self.project();
-        let before = buffer.filled().len();
-        ready!(this.stream.poll_read(cx, buffer))?;
-        let new = buffer.filled().get(before..).unwrap_or_default();
-        if !new.is_empty() {
-            this.activity.received(new);
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncWrite> AsyncWrite for Watched<S> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
-        let this = self.project();
-        let sent = ready!(this.stream.poll_write(cx, bytes))?;
-        this.activity.sent();
-        Poll::Ready(Ok(sent))
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[std::io::IoSlice<'_>],
-    ) -> Poll<std::io::Result<usize>> {
-        let this = self.project();
-        let sent = ready!(this.stream.poll_write_vectored(cx, slices))?;
-        this.activity.sent();
-        Poll::Ready(Ok(sent))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        self.project().stream.poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        self.project().stream.poll_shutdown(cx)
-    }
-}
-
-pin_project! {
-    /// A response's body; when it is dropped, the connection is idle.
-    pub(super) struct Tracked<B> {
-        #[pin]
-        body: B,
-        end: End,
-    }
-}
-
-struct End(Arc<Activity>);
-
-impl Drop for End {
-    fn drop(&mut self) {
-        self.0.finish();
-    }
-}
-
-impl<B> Tracked<B> {
-    pub(super) fn new(body: B, activity: Arc<Activity>) -> Self {
-        Self { body, end: End(activity) }
-    }
-}
-
-impl<B: Body<Data = Bytes>> Body for Tracked<B> {
-    type Data = Bytes;
-    type Error = B::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        self.project().body.poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+    method.iter().all(u8::is_ascii_alphabetic) && (method.len()..=method.len() + target.len()).contains(&hash)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn activity() -> (Activity, Arc<Ticks>) {
+        let ticks = Arc::new(Ticks::default());
+        (Activity::new(Arc::clone(&ticks), Arc::default()), ticks)
+    }
+
+    const TIMES: Times = Times {
+        header: Duration::from_millis(100),
+        idle: Duration::from_millis(1_000),
+        stream: Duration::from_millis(10_000),
+    };
 
     #[test]
     fn only_a_request_line_with_a_raw_fragment_counts() {
@@ -240,5 +269,66 @@ mod tests {
         assert!(!has_fragment(b"GET /a%23b HTTP/1.1\r\nX: #\r\n\r\n"));
         assert!(!has_fragment(b"User-Agent: C#\r\n\r\n"));
         assert!(!has_fragment(b"# a comment in an upload"));
+    }
+
+    #[test]
+    fn each_phase_has_its_own_time() {
+        let (connection, ticks) = activity();
+        ticks.set(99);
+        assert_eq!(connection.overdue(TIMES), None);
+        ticks.set(100);
+        assert!(connection.overdue(TIMES).is_some(), "a silent client is cut too");
+        connection.begin();
+        ticks.set(10_099);
+        assert_eq!(connection.overdue(TIMES), None);
+        connection.received(b"more");
+        ticks.set(20_098);
+        assert_eq!(connection.overdue(TIMES), None, "it moved");
+        connection.finish(true);
+        ticks.set(21_097);
+        assert_eq!(connection.overdue(TIMES), None);
+        ticks.set(21_098);
+        assert!(connection.overdue(TIMES).is_some());
+        connection.received(b"GET ");
+        ticks.set(21_150);
+        connection.received(b"/ HTTP");
+        ticks.set(21_198);
+        assert!(connection.overdue(TIMES).is_some(), "byte by byte gives no more time");
+    }
+
+    #[test]
+    fn with_http2_only_requests_begin_and_end_phases() {
+        let (connection, ticks) = activity();
+        connection.is_http2();
+        connection.begin();
+        connection.begin();
+        connection.finish(true);
+        assert_eq!(connection.idle(), None, "one is open still");
+        connection.finish(true);
+        ticks.set(999);
+        connection.received(b"a ping");
+        assert_eq!(connection.idle(), Some(Duration::from_millis(999)), "pings keep nothing open");
+    }
+
+    #[test]
+    fn whoever_takes_back_most_requests_is_cut() {
+        let (connection, _) = activity();
+        connection.is_http2();
+        for _ in 0..RESETS {
+            connection.begin();
+            connection.finish(false);
+        }
+        assert!(!connection.is_cut());
+        connection.begin();
+        connection.finish(false);
+        assert!(connection.is_cut());
+
+        let (fair, _) = activity();
+        fair.is_http2();
+        for number in 0..RESETS * 4 {
+            fair.begin();
+            fair.finish(number % 2 == 0);
+        }
+        assert!(!fair.is_cut(), "somebody who leaves half of the pages early");
     }
 }

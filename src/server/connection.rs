@@ -2,8 +2,9 @@
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -12,90 +13,241 @@ use http::{Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::OwnedSemaphorePermit;
-use tokio_util::sync::CancellationToken;
+use tokio_rustls::TlsAcceptor;
 
-use super::ServerSettings;
-use super::activity::{Activity, Tracked, Watched};
+use super::activity::Activity;
+use super::http2_request::{self, Unfit};
+use super::proxy_protocol;
+use super::registry::{AddressPlace, Place, Registry};
+use super::settings::{Crowded, ServerSettings};
+use super::stream::{Rewind, Socket, Tracked, Underway, Watched};
 use crate::client::Peer;
 
-/// Serves requests until the client is done, too slow, or `stop` asks for the
-/// end; then what is being answered still is.
-pub(super) async fn serve<S, F, B>(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    peer: Peer,
-    place: Option<OwnedSemaphorePermit>,
-    settings: Arc<ServerSettings>,
-    service: S,
-    stop: CancellationToken,
-) where
-    S: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
-    F: Future<Output = Response<B>> + Send,
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    let activity = Arc::new(Activity::new(place));
-    let io = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
-    let answer = service_fn(|mut request: Request<Incoming>| {
-        activity.begin();
-        request.extensions_mut().insert(peer);
-        let fragment = activity.take_fragment();
-        let service = service.clone();
-        let activity = Arc::clone(&activity);
-        async move {
-            let response = if fragment {
-                plain(StatusCode::BAD_REQUEST, "the address of a request cannot have a raw # in it\n")
-            } else {
-                // The panic ends this request; everything it shares is behind
-                // locks that stay whole.
-                match AssertUnwindSafe(service(request)).catch_unwind().await {
-                    Ok(response) => response.map(Either::Left),
-                    Err(_) => {
-                        plain(StatusCode::INTERNAL_SERVER_ERROR, "something went wrong here; it was logged\n")
-                    }
-                }
-            };
-            Ok::<_, Infallible>(response.map(|body| Tracked::new(body, activity)))
-        }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        // Ours tells headers from keep-alive.
-        .header_read_timeout(None)
-        .max_header_size(settings.header_bytes)
-        .serve_connection(io, answer)
-        .with_upgrades();
-    let mut connection = pin!(connection);
-    let mut stopping = false;
-    // Whatever begins after a look has at least so long, so to look this often is
-    // to be late for nothing.
-    let often = settings.header_timeout.min(settings.idle_timeout);
-    loop {
-        let due = || activity.due(settings.header_timeout, settings.idle_timeout);
-        let now = tokio::time::Instant::now();
-        let next = due().map_or(now + often, |due| due.min(now + often));
-        tokio::select! {
-            result = &mut connection => {
-                if let Err(error) = result {
-                    tracing::debug!(%error, "a client's connection broke");
-                }
-                return;
-            }
-            () = tokio::time::sleep_until(next) => {
-                if due().is_some_and(|due| due <= tokio::time::Instant::now()) {
-                    tracing::debug!("a client was silent for too long");
+/// What every HTTP/2 connection begins with (RFC 9113, section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// hyper keeps more than this many headers in a slower way.
+const USUAL_HEADERS: usize = 100;
+/// Requests that a client may have taken back before they were looked at.
+const PENDING_RESETS: usize = 20;
+
+/// A connection that was accepted, and what it is served by.
+pub(super) struct Connection {
+    pub(super) peer: Peer,
+    pub(super) activity: Arc<Activity>,
+    pub(super) place: Place,
+    pub(super) address_place: Option<AddressPlace>,
+    /// The other end is one whose PROXY header counts, and must be there.
+    pub(super) announced: bool,
+    pub(super) registry: Arc<Registry>,
+    pub(super) settings: Arc<ServerSettings>,
+    pub(super) tls: Option<TlsAcceptor>,
+}
+
+/// What counts a connection for as long as its stream lasts.
+type Held = (Place, Option<AddressPlace>);
+
+/// A versions' word for "answer what you have, and end".
+trait Graceful: Future {
+    fn finish(self: Pin<&mut Self>);
+}
+
+impl Connection {
+    /// Serves requests until the client is done, too slow, or told to end.
+    pub(super) async fn run<S, F, B>(mut self, socket: Socket, service: S)
+    where
+        S: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+        F: Future<Output = Response<B>> + Send + 'static,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let activity = Arc::clone(&self.activity);
+        let mut stream = Rewind::new(socket);
+        if self.announced {
+            match until_told(&activity, proxy_protocol::read(&mut stream)).await {
+                None => return,
+                Some(Err(error)) => {
+                    tracing::warn!(%error, peer = ?self.peer.addr, "a connection has no usable PROXY header");
                     return;
                 }
-            }
-            () = stop.cancelled(), if !stopping => {
-                stopping = true;
-                connection.as_mut().graceful_shutdown();
+                Some(Ok(source)) => {
+                    self.peer.addr = source.or(self.peer.addr);
+                    match self.settings.place_of(&self.peer, &self.registry) {
+                        Ok(place) => self.address_place = place,
+                        Err(Crowded) => return,
+                    }
+                }
             }
         }
+        let Some(tls) = self.tls.take() else {
+            match until_told(&activity, begins_http2(&mut stream)).await {
+                None => {}
+                Some(Err(error)) => tracing::debug!(%error, "a client left before its first request"),
+                Some(Ok(true)) => self.http2(stream, service).await,
+                Some(Ok(false)) => self.http1(stream, service).await,
+            }
+            return;
+        };
+        match until_told(&activity, tls.accept(stream)).await {
+            None => {}
+            Some(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+            Some(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
+                self.http2(stream, service).await
+            }
+            Some(Ok(stream)) => self.http1(stream, service).await,
+        }
+    }
+
+    async fn http1<S, F, B>(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, service: S)
+    where
+        S: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+        F: Future<Output = Response<B>> + Send + 'static,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let Self { peer, activity, place, address_place, settings, .. } = self;
+        let answer = service_fn(|mut request: Request<Incoming>| {
+            let underway = Underway::begin(&activity);
+            request.extensions_mut().insert(peer);
+            let answer = if activity.take_fragment() {
+                Answer::Refused(Unfit::Fragment)
+            } else {
+                Answer::Service(service(request))
+            };
+            answer.given(underway)
+        });
+        let mut builder = http1::Builder::new();
+        builder.timer(TokioTimer::new()).header_read_timeout(None).max_header_size(settings.header_bytes);
+        if settings.headers != USUAL_HEADERS {
+            builder.max_headers(settings.headers);
+        }
+        let io = Watched::<_, Held>::new(stream, Arc::clone(&activity), (place, address_place));
+        let connection = builder.serve_connection(TokioIo::new(io), answer).with_upgrades();
+        drive(connection, &activity).await;
+    }
+
+    async fn http2<S, F, B>(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, service: S)
+    where
+        S: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+        F: Future<Output = Response<B>> + Send + 'static,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let Self { peer, activity, place, address_place, settings, .. } = self;
+        activity.is_http2();
+        let answer = service_fn(|mut request: Request<Incoming>| {
+            let underway = Underway::begin(&activity);
+            request.extensions_mut().insert(peer);
+            let (answer, tunnel) = match http2_request::in_words_of_http1(request, settings.headers) {
+                Ok((request, tunnel)) => (Answer::Service(service(request)), tunnel),
+                Err(unfit) => (Answer::Refused(unfit), false),
+            };
+            let given = answer.given(underway);
+            async move {
+                let mut response = given.await?;
+                http2_request::answered(&mut response, tunnel);
+                Ok::<_, Infallible>(response)
+            }
+        });
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .enable_connect_protocol()
+            .max_concurrent_streams(settings.streams)
+            .max_pending_accept_reset_streams(PENDING_RESETS)
+            .max_header_list_size(u32::try_from(settings.header_bytes).unwrap_or(u32::MAX));
+        let io = Watched::<_, Held>::new(stream, Arc::clone(&activity), (place, address_place));
+        drive(builder.serve_connection(TokioIo::new(io), answer), &activity).await;
+    }
+}
+
+/// Serves a connection until it is over or told to end.
+async fn drive<C, E>(connection: C, activity: &Activity)
+where
+    C: Graceful<Output = Result<(), E>>,
+    E: std::fmt::Display,
+{
+    let mut connection = pin!(connection);
+    let mut stopping = false;
+    let served = std::future::poll_fn(|cx| {
+        activity.listen(cx.waker());
+        if activity.is_stopping() {
+            if activity.is_cut() {
+                return Poll::Ready(Ok(()));
+            }
+            if !stopping {
+                stopping = true;
+                connection.as_mut().finish();
+            }
+        }
+        connection.as_mut().poll(cx)
+    });
+    if let Err(error) = served.await {
+        tracing::debug!(%error, "a client's connection broke");
+    }
+    activity.leave();
+}
+
+/// Waits for what comes before the first request; `None` if the connection is told
+/// to end meanwhile.
+async fn until_told<T>(activity: &Activity, before: impl Future<Output = T>) -> Option<T> {
+    let mut before = pin!(before);
+    std::future::poll_fn(|cx| {
+        activity.listen(cx.waker());
+        if activity.is_stopping() { Poll::Ready(None) } else { before.as_mut().poll(cx).map(Some) }
+    })
+    .await
+}
+
+/// Whether the client speaks HTTP/2 without having asked (h2c by prior knowledge).
+async fn begins_http2(stream: &mut Rewind<Socket>) -> std::io::Result<bool> {
+    loop {
+        let begin = stream.ahead();
+        let compared = begin.len().min(PREFACE.len());
+        if begin.get(..compared) != PREFACE.get(..compared) {
+            return Ok(false);
+        }
+        if compared == PREFACE.len() {
+            return Ok(true);
+        }
+        if stream.look_further().await? == 0 {
+            // Whatever it was to become; HTTP/1 knows what to do with the end.
+            return Ok(false);
+        }
+    }
+}
+
+/// Where a request's answer is from.
+enum Answer<F> {
+    Service(F),
+    Refused(Unfit),
+}
+
+impl<F, B> Answer<F>
+where
+    F: Future<Output = Response<B>>,
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    /// The answer, once it is there. A panic ends this request alone; everything
+    /// it shares is behind locks that stay whole.
+    async fn given(
+        self,
+        underway: Underway,
+    ) -> Result<Response<Tracked<Either<B, Full<Bytes>>>>, Infallible> {
+        let response = match self {
+            Self::Refused(unfit) => plain(unfit.status(), unfit.line()),
+            Self::Service(answer) => match AssertUnwindSafe(answer).catch_unwind().await {
+                Ok(response) => response.map(Either::Left),
+                Err(_) => {
+                    plain(StatusCode::INTERNAL_SERVER_ERROR, "something went wrong here; it was logged\n")
+                }
+            },
+        };
+        Ok(response.map(|body| Tracked::new(body, underway)))
     }
 }
 
@@ -105,4 +257,31 @@ fn plain<B>(status: StatusCode, line: &'static str) -> Response<Either<B, Full<B
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response
+}
+
+impl<I, S, B> Graceful for http1::UpgradeableConnection<I, S>
+where
+    S: hyper::service::HttpService<Incoming, ResBody = B>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+    B: Body + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn finish(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl<I, S, B, E> Graceful for http2::Connection<I, S, E>
+where
+    S: hyper::service::HttpService<Incoming, ResBody = B>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin,
+    B: Body + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    E: hyper::rt::bounds::Http2ServerConnExec<S::Future, B>,
+{
+    fn finish(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
 }

@@ -1,58 +1,40 @@
-//! Listeners, TLS, HTTP/1, limits, drain.
+//! Listeners, TLS, HTTP/1 and HTTP/2, limits, drain.
 
 mod activity;
 mod connection;
+mod http2_request;
+mod listen;
+mod proxy_protocol;
+mod registry;
+mod settings;
+mod stream;
 mod tls;
+mod workers;
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use listen::{ListenAddress, Listener, Listeners, NotAListenAddress};
+pub use settings::{CertificateFiles, ServerSettings};
 pub use tls::TlsError;
 
 use crate::client::Peer;
-
-/// How clients are served.
-#[derive(Debug, Clone)]
-#[expect(clippy::exhaustive_structs, reason = "made by the configuration or in code, with every field said")]
-pub struct ServerSettings {
-    /// Where to listen.
-    pub listen: Vec<SocketAddr>,
-    /// Certificate and key, to end TLS here.
-    pub tls: Option<TlsFiles>,
-    /// For a client's request headers, from their first byte or from the
-    /// connection.
-    pub header_timeout: Duration,
-    /// A connection without a request is closed after so long.
-    pub idle_timeout: Duration,
-    /// How long requests in flight may take once the end was asked for.
-    pub drain_timeout: Duration,
-    /// The longest request headers, in bytes; past it 431.
-    pub header_bytes: usize,
-    /// How many connections at a time, tunnels among them; a further one waits.
-    pub connections: usize,
-}
-
-/// Where the certificate and its key are, as PEM.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "made by the configuration or in code, with every field said")]
-pub struct TlsFiles {
-    /// The chain, the server's own certificate first.
-    pub cert_file: PathBuf,
-    /// The private key.
-    pub key_file: PathBuf,
-}
+use activity::Times;
+use connection::Connection;
+use registry::Registry;
+use settings::Crowded;
+use workers::Workers;
 
 /// What runs, and how it is told to end. Connections and tunnels are counted in
 /// `tasks` and end when `stop` is cancelled.
@@ -65,30 +47,51 @@ pub struct Running {
     pub stop: CancellationToken,
 }
 
-/// A server whose files were read and found in order.
+/// A server whose files were read and found in order; cheap to clone.
 #[derive(Clone)]
 pub struct Server {
-    settings: Arc<ServerSettings>,
-    tls: Option<TlsAcceptor>,
-    places: Arc<Semaphore>,
+    current: Arc<ArcSwap<Current>>,
+    registry: Arc<Registry>,
     running: Running,
 }
 
+/// What new connections are served by.
+struct Current {
+    settings: Arc<ServerSettings>,
+    tls: Option<TlsAcceptor>,
+}
+
+impl Current {
+    fn new(settings: ServerSettings) -> Result<Self, TlsError> {
+        let tls = if settings.tls.is_empty() { None } else { Some(tls::acceptor(&settings.tls)?) };
+        Ok(Self { settings: Arc::new(settings), tls })
+    }
+}
+
 impl Server {
-    /// Reads certificate and key, if there are any.
+    /// Reads certificates and keys, if there are any.
     ///
     /// # Errors
     /// [`TlsError`] names the file and what is wrong with it.
     pub fn new(settings: ServerSettings, running: Running) -> Result<Self, TlsError> {
-        let tls = settings.tls.as_ref().map(TlsFiles::load).transpose()?;
-        let places = Arc::new(Semaphore::new(settings.connections.min(Semaphore::MAX_PERMITS)));
-        Ok(Self { settings: Arc::new(settings), tls, places, running })
+        let current = Arc::new(ArcSwap::from_pointee(Current::new(settings)?));
+        Ok(Self { current, registry: Arc::default(), running })
     }
 
-    /// Answers the requests that come to `listeners` with `service`, until `stop`
-    /// is cancelled; then no new connections are taken, and what is being answered
-    /// has the drain time. `true`: everything was finished within it.
-    pub async fn run<S, F, B>(self, listeners: Vec<TcpListener>, service: S) -> bool
+    /// Serves new connections by other settings, and by certificates read anew;
+    /// those that are open go on as they are. How many `threads` there are stays.
+    ///
+    /// # Errors
+    /// [`TlsError`]; then everything stays as it is.
+    pub fn reload(&self, settings: ServerSettings) -> Result<(), TlsError> {
+        self.current.store(Arc::new(Current::new(settings)?));
+        Ok(())
+    }
+
+    /// Answers the requests that come to `listeners` with `service`, until the stop
+    /// of [`Running`] is cancelled; then no new connections are taken, and what is
+    /// being answered has the drain time. `true`: everything was finished within it.
+    pub async fn run<S, F, B>(self, listeners: Listeners, service: S) -> bool
     where
         S: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<B>> + Send + 'static,
@@ -96,81 +99,110 @@ impl Server {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let Running { tasks, stop } = self.running.clone();
-        for listener in listeners {
-            let (server, service) = (self.clone(), service.clone());
-            tasks.spawn(async move { server.accept(listener, service).await });
+        let threads = self.current.load().settings.threads;
+        let workers = match Workers::start(threads, &tasks, service) {
+            Ok(workers) => workers,
+            Err(error) => {
+                tracing::error!(%error, "the threads that answer requests cannot be started");
+                return false;
+            }
+        };
+        let watching = tokio::spawn({
+            let server = self.clone();
+            async move { server.registry.watch(|| server.times()).await }
+        });
+        tokio::select! {
+            () = self.accept(&listeners, &workers) => {}
+            () = stop.cancelled() => {}
         }
-        stop.cancelled().await;
+        listeners.close();
+        self.registry.stop();
         tasks.close();
-        tokio::time::timeout(self.settings.drain_timeout, tasks.wait()).await.is_ok()
+        let drain = self.current.load().settings.drain_timeout;
+        let finished = tokio::time::timeout(drain, tasks.wait()).await.is_ok();
+        self.registry.cut();
+        workers.end().await;
+        watching.abort();
+        finished
     }
 
-    async fn accept<S, F, B>(self, listener: TcpListener, service: S)
+    /// Accepts at every listener there is, and at those that come.
+    async fn accept<S, F, B>(&self, listeners: &Listeners, workers: &Workers<S>)
     where
         S: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<B>> + Send + 'static,
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        let mut watch = listeners.watch();
         loop {
-            let stop = self.running.stop.clone();
-            let (stream, addr, place) = tokio::select! {
-                accepted = self.next(&listener) => accepted,
-                () = stop.cancelled() => return,
-            };
-            let (server, service) = (self.clone(), service.clone());
-            self.running.tasks.spawn(async move { server.connection(stream, addr, place, service).await });
-        }
-    }
-
-    /// The next connection, once there is room for it.
-    async fn next(&self, listener: &TcpListener) -> (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>) {
-        // The semaphore is never closed, so there always is a place in the end.
-        let place = Arc::clone(&self.places).acquire_owned().await.ok();
-        loop {
-            match listener.accept().await {
-                Ok((stream, addr)) => return (stream, addr, place),
-                // A client that left again is its own affair. Without descriptors
-                // only time helps: others must close first.
-                Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
+            let current = watch.borrow_and_update().clone();
+            let mut accepting: FuturesUnordered<_> =
+                current.iter().map(|listener| self.accept_at(listener, workers)).collect();
+            tokio::select! {
+                // A client that is between two looks waits with the kernel.
+                changed = watch.changed() => if changed.is_err() { return },
+                Some(()) = accepting.next() => {}
             }
         }
     }
 
-    async fn connection<S, F, B>(
-        self,
-        stream: TcpStream,
-        addr: SocketAddr,
-        place: Option<OwnedSemaphorePermit>,
-        service: S,
-    ) where
-        S: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
-        F: Future<Output = Response<B>> + Send,
+    async fn accept_at<S, F, B>(&self, listener: &Listener, workers: &Workers<S>)
+    where
+        S: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response<B>> + Send + 'static,
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "a client left at once");
-            return;
+        let mut said = None;
+        loop {
+            let (accepted, addr) = match listener.accept().await {
+                Ok(accepted) => accepted,
+                // A client that left again is its own affair. Without descriptors
+                // others must close first.
+                Err(error) => {
+                    self.registry.make_room();
+                    let now = Instant::now();
+                    if said.is_none_or(|then| now.duration_since(then) > Duration::from_secs(1)) {
+                        said = Some(now);
+                        tracing::warn!(%error, "a connection could not be accepted");
+                    }
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            };
+            let current = self.current.load_full();
+            let settings = Arc::clone(&current.settings);
+            let peer = Peer { addr, tls: current.tls.is_some() };
+            let announced = settings.proxy_protocol && settings.trusts(&peer);
+            let address_place = match settings.place_of(&peer, &self.registry) {
+                Ok(place) => place,
+                Err(Crowded) => {
+                    tracing::debug!(peer = ?addr, "an address has too many connections; a further one is closed");
+                    continue;
+                }
+            };
+            let (chosen, load) = workers.least();
+            let (activity, place) = self.registry.enter(settings.connections, &load).await;
+            let (registry, tls) = (Arc::clone(&self.registry), current.tls.clone());
+            let connection =
+                Connection { peer, activity, place, address_place, announced, registry, settings, tls };
+            workers.give(&chosen, connection, accepted);
         }
-        let peer = Peer { addr: Some(addr), tls: self.tls.is_some() };
-        let stop = self.running.stop.clone();
-        let Some(tls) = &self.tls else {
-            return connection::serve(stream, peer, place, self.settings, service, stop).await;
-        };
-        match tokio::time::timeout(self.settings.header_timeout, tls.accept(stream)).await {
-            Ok(Ok(stream)) => connection::serve(stream, peer, place, self.settings, service, stop).await,
-            Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
-            Err(_) => tracing::debug!("a TLS handshake took too long"),
+    }
+
+    fn times(&self) -> Times {
+        let current = self.current.load();
+        Times {
+            header: current.settings.header_timeout,
+            idle: current.settings.idle_timeout,
+            stream: current.settings.stream_timeout,
         }
     }
 }
 
 impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Server").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("Server").field("settings", &self.current.load().settings).finish_non_exhaustive()
     }
 }

@@ -1,14 +1,18 @@
-//! TLS from clients: certificate and key, read at the start.
+//! TLS from clients: certificates and keys, and which of them a client gets.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
 use tokio_rustls::TlsAcceptor;
+use webpki::EndEntityCert;
 
-use super::TlsFiles;
+use super::settings::CertificateFiles;
 
 /// Why TLS cannot be offered.
 #[derive(Debug, thiserror::Error)]
@@ -25,16 +29,39 @@ pub enum TlsError {
         reason: String,
     },
     /// Certificate and key do not belong together, or cannot be used.
+    #[error("tls.cert_file {path}: {reason}")]
+    Pair {
+        /// The certificate's file.
+        path: String,
+        /// What is wrong with the two.
+        reason: rustls::Error,
+    },
+    /// The library's defaults cannot be used.
     #[error("tls: {0}")]
-    Pair(rustls::Error),
+    Library(#[from] rustls::Error),
 }
 
-impl TlsFiles {
-    /// Reads the files; what is wrong with them is known before the first client.
-    ///
-    /// # Errors
-    /// See [`TlsError`].
-    pub(super) fn load(&self) -> Result<TlsAcceptor, TlsError> {
+/// The certificates, in the order of the configuration.
+#[derive(Debug)]
+struct Certificates {
+    all: Vec<Arc<CertifiedKey>>,
+}
+
+/// Reads the files; what is wrong with them is known before the first client.
+pub(super) fn acceptor(files: &[CertificateFiles]) -> Result<TlsAcceptor, TlsError> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let all = files.iter().map(|files| files.load(&provider)).collect::<Result<_, _>>()?;
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(Certificates { all }));
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new()?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+impl CertificateFiles {
+    fn load(&self, provider: &CryptoProvider) -> Result<Arc<CertifiedKey>, TlsError> {
         let file = |key, path: &Path, reason: String| TlsError::File {
             key,
             path: path.display().to_string(),
@@ -48,12 +75,25 @@ impl TlsFiles {
         }
         let key = PrivateKeyDer::from_pem_file(&self.key_file)
             .map_err(|error| file("tls.key_file", &self.key_file, error.to_string()))?;
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
-            .map_err(TlsError::Pair)?;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(TlsAcceptor::from(Arc::new(config)))
+        let pair = |reason| TlsError::Pair { path: self.cert_file.display().to_string(), reason };
+        let certified = CertifiedKey::from_der(chain, key, provider).map_err(pair)?;
+        certified.keys_match().map_err(pair)?;
+        Ok(Arc::new(certified))
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    /// The first certificate for the name that the client asks for (RFC 6066,
+    /// section 3); the first of all, if there is none.
+    fn resolve(&self, client: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let asked = client.server_name().and_then(|name| ServerName::try_from(name).ok());
+        let fits = |certified: &&Arc<CertifiedKey>| {
+            let own = certified.end_entity_cert().ok().and_then(|cert| EndEntityCert::try_from(cert).ok());
+            own.zip(asked.as_ref())
+                .is_some_and(|(cert, name)| cert.verify_is_valid_for_subject_name(name).is_ok())
+        };
+        // With one there is nothing to choose.
+        let fitting = if self.all.len() > 1 { self.all.iter().find(fits) } else { None };
+        fitting.or_else(|| self.all.first()).map(Arc::clone)
     }
 }

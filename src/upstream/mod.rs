@@ -27,6 +27,7 @@ use connect::Connector;
 pub use connect::TlsSetupError;
 use pool::{Pool, SendError};
 
+use crate::client::ExtendedConnect;
 use crate::gate::Grant;
 
 /// How requests are sent on.
@@ -135,6 +136,14 @@ impl Upstream {
         })
     }
 
+    /// The same with other settings; requests under way go on as they are.
+    ///
+    /// # Errors
+    /// Those of [`Upstream::new`].
+    pub fn reloaded(&self, settings: &UpstreamSettings) -> Result<Self, TlsSetupError> {
+        Self::new(settings, self.inner.tunnels.clone(), self.inner.stop.clone())
+    }
+
     /// Sends a request that may enter and returns the response, its body still
     /// on the way. The path is sent byte for byte as it came.
     ///
@@ -197,7 +206,9 @@ impl Upstream {
             return Err(UpstreamError::TooLarge(limit));
         }
         let (mut parts, body) = request.into_parts();
-        let upgrade = headers::is_websocket(&parts.headers) && parts.version == Version::HTTP_11;
+        let has_version =
+            parts.version == Version::HTTP_11 || parts.extensions.get::<ExtendedConnect>().is_some();
+        let upgrade = has_version && headers::is_websocket(&parts.headers);
         headers::clean_request(&mut parts.headers, upgrade);
         parts.version = Version::HTTP_11;
         // HTTP/1.0 may come without one, and HTTP/1.1 may not go without.

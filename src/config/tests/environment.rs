@@ -58,7 +58,7 @@ fn the_environment_alone_can_be_enough() {
     ]);
     let config =
         Config::parse("", "environment", &environment).unwrap_or_else(|problems| panic!("{problems}"));
-    assert_eq!(config.server.listen, ["0.0.0.0:80".parse().unwrap()]);
+    assert_eq!(config.server.listen, [crate::server::ListenAddress::parse("0.0.0.0:80").unwrap()]);
     assert_eq!(config.server.connections, 5);
     assert_eq!(config.upstream.body_bytes, Some(10 << 20));
     assert_eq!(config.gate.provider.scope, "openid profile");

@@ -24,6 +24,13 @@ fn set(path: &str, value: &str) -> String {
 fn everywhere(value: &str) -> Vec<String> {
     let mut texts = Vec::new();
     for (path, key) in schema::all("", schema::ROOT) {
+        if let Some(name) = path.strip_prefix("tls.certificates[].") {
+            let other = if name == "cert_file" { "key_file" } else { "cert_file" };
+            let pair = format!("[{{ {name} = {value}, {other} = \"x\" }}]");
+            let first = "cert_file = \"a\", key_file = \"b\"";
+            texts.push(set("tls", &format!("{{ {first}, certificates = {pair} }}")));
+            continue;
+        }
         match path.strip_prefix("route[].") {
             Some("path") => texts.push(set("route", &format!("[{{ path = {value} }}]"))),
             Some(name) => texts.push(set("route", &format!("[{{ path = \"/x\", {name} = {value} }}]"))),

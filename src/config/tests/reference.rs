@@ -46,7 +46,9 @@ fn what_is_commented_out_is_the_default() {
     {
         let proxy = |parts: &Parts| {
             let (mut server, mut upstream) = (parts.server.clone(), parts.upstream.clone().unwrap());
-            server.tls = None;
+            server.tls.clear();
+            // By default as many as there are cores.
+            server.threads = 0;
             upstream.ca_file = None;
             upstream.routes.clear();
             format!("{server:#?}{upstream:#?}")

@@ -30,7 +30,7 @@ fn the_environment_of_a_space_is_enough() {
     assert_eq!(gate.provider.scope, "openid profile email read-memberships");
     assert_eq!(gate.session.same_site, SameSitePolicy::None);
     #[cfg(feature = "proxy")]
-    assert_eq!(parts.server.listen, ["0.0.0.0:7860".parse().unwrap()]);
+    assert_eq!(parts.server.listen, [crate::server::ListenAddress::parse("0.0.0.0:7860").unwrap()]);
     // Replicas and restarts must arrive at the same secret.
     let again = read("", &space(unchanged)).unwrap_or_else(|problems| panic!("{problems}"));
     assert_eq!(gate.session.secrets, again.gate.session.secrets);

@@ -89,13 +89,18 @@ async fn a_request_may_take_longer_than_headers_and_keep_alive_together() {
 
 #[tokio::test]
 async fn a_connection_past_the_limit_waits_for_its_turn() {
-    let (app, _) = telling().await;
-    let stand = Stand::with(app, |_| {}, |server| server.connections = 1).await;
+    let (app, address) = ByHand::start().await;
+    let stand = Stand::with(address, |_| {}, |server| server.connections = 1).await;
     let mut first = stand.open(b"GET /1 HTTP/1.1\r\nhost: x\r\n\r\n").await;
-    until(&mut first, "host: x\r\n").await;
+    let (mut upstream, _) = app.request().await;
     let mut second = stand.open(b"GET /2 HTTP/1.1\r\nhost: x\r\n\r\n").await;
     let early = tokio::time::timeout(Duration::from_millis(200), head(&mut second)).await;
     assert!(early.is_err(), "it was served beside the first: {early:?}");
-    drop(first);
-    assert!(patiently(head(&mut second)).await.starts_with("HTTP/1.1 200"));
+    upstream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+    until(&mut first, "ok").await;
+    let mut upstream = upstream;
+    assert!(head(&mut upstream).await.starts_with("GET /2 "), "the app keeps its connection");
+    upstream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+    assert!(patiently(head(&mut second)).await.starts_with("HTTP/1.1 204"));
+    assert!(closed(&mut first).await, "it was idle, and made room");
 }

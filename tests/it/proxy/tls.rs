@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use huggate::server::TlsFiles;
+use huggate::server::CertificateFiles;
 use huggate::upstream::UpstreamUrl;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::pem::PemObject;
@@ -29,8 +29,8 @@ async fn clients_are_served_over_tls() {
     let folder = tempfile::tempdir().unwrap();
     let (cert_file, key_file) = certificate(folder.path());
     let (app, _) = telling().await;
-    let tls = TlsFiles { cert_file: cert_file.clone(), key_file };
-    let stand = Stand::with(app, |_| {}, |server| server.tls = Some(tls)).await;
+    let tls = CertificateFiles { cert_file: cert_file.clone(), key_file };
+    let stand = Stand::with(app, |_| {}, |server| server.tls = vec![tls]).await;
     let root = reqwest::Certificate::from_pem(&std::fs::read(&cert_file).unwrap()).unwrap();
     let client = reqwest::Client::builder().tls_certs_only([root]).build().unwrap();
     let port = stand.address.rsplit(':').next().unwrap();
@@ -56,10 +56,10 @@ async fn a_certificate_that_cannot_be_used_is_named_at_the_start() {
         (empty.clone(), key_file.clone(), "empty.pem"),
         (cert_file.clone(), empty, "empty.pem"),
         (folder.path().join("missing.pem"), key_file, "missing.pem"),
-        (cert_file, other_key, "tls: "),
+        (cert_file, other_key, "cert.pem"),
     ] {
         let mut settings = world::server();
-        settings.tls = Some(TlsFiles { cert_file, key_file });
+        settings.tls = vec![CertificateFiles { cert_file, key_file }];
         let error = huggate::server::Server::new(settings, huggate::server::Running::default()).unwrap_err();
         assert!(error.to_string().contains(named), "{error}");
     }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use huggate::proxy::Proxy;
-use huggate::server::{Running, Server, ServerSettings};
+use huggate::server::{Listener, Listeners, Running, Server, ServerSettings};
 use huggate::upstream::{Upstream, UpstreamSettings, UpstreamUrl};
 use huggate::{Gate, Peer};
 use hyper::body::Incoming;
@@ -72,12 +72,11 @@ pub(crate) fn upstream(default: UpstreamUrl) -> UpstreamSettings {
 pub(crate) fn server() -> ServerSettings {
     ServerSettings {
         listen: Vec::new(),
-        tls: None,
-        header_timeout: Duration::from_secs(10),
-        idle_timeout: Duration::from_secs(75),
         drain_timeout: Duration::from_secs(10),
-        header_bytes: 64 * 1024,
         connections: 1_000,
+        // Some tests let hours pass at once.
+        stream_timeout: Duration::from_secs(30 * 24 * 3600),
+        ..ServerSettings::default()
     }
 }
 
@@ -96,7 +95,8 @@ pub(crate) fn proxy(
         let proxy = proxy.clone();
         async move { proxy.handle(request).await }
     };
-    (running, tokio::spawn(server.run(vec![listener], service)))
+    let listener = Listener::from_tcp(listener.into_std().unwrap()).unwrap();
+    (running, tokio::spawn(server.run(Listeners::new(vec![listener]), service)))
 }
 
 /// hyper, with the peer in each request's extensions.

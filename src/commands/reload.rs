@@ -1,0 +1,117 @@
+//! The configuration and its files, read anew while requests go on.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use huggate::config::{Config, Environment};
+use huggate::proxy::Proxy;
+use huggate::server::{ListenAddress, Listeners, Server};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::descriptors::{self, Descriptors};
+use super::serve::bind;
+use super::{Failure, never};
+
+/// How often the files are looked at. Looking rather than waiting for the kernel's
+/// word sees what is mounted, linked and renamed as well, as Kubernetes does it.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What is replaced when the configuration is.
+pub(super) struct Reload {
+    pub(super) path: Option<PathBuf>,
+    pub(super) environment: Environment,
+    pub(super) descriptors: Descriptors,
+    pub(super) proxy: Arc<ArcSwap<Proxy>>,
+    pub(super) server: Server,
+    pub(super) listeners: Listeners,
+    pub(super) own_listeners: bool,
+}
+
+/// What a file is known by, without reading it.
+type Look = Option<(SystemTime, u64, u64)>;
+
+impl Reload {
+    /// Reloads on SIGHUP, and when one of `files` has changed and is at rest again.
+    pub(super) async fn watch(self, mut files: Vec<PathBuf>) {
+        let mut hangup = signal(SignalKind::hangup()).ok();
+        let mut known = look(&files);
+        let mut before = known.clone();
+        loop {
+            let asked = async {
+                match &mut hangup {
+                    Some(hangup) => drop(hangup.recv().await),
+                    None => never().await,
+                }
+            };
+            let changed = tokio::select! {
+                () = asked => true,
+                () = tokio::time::sleep(LOOK) => {
+                    let now = look(&files);
+                    // Twice the same: whoever writes is done.
+                    let settled = now == before && now != known;
+                    before = now;
+                    settled
+                }
+            };
+            if !changed {
+                continue;
+            }
+            descriptors::say_reloading();
+            match self.reload() {
+                Ok(read) => {
+                    files = read;
+                    tracing::info!("the configuration was read anew and is in force");
+                }
+                Err(Failure::Configuration(why) | Failure::Run(why)) => {
+                    for line in why.lines() {
+                        tracing::error!("{line}");
+                    }
+                    tracing::error!("the configuration was not taken over; the one of before stays in force");
+                }
+            }
+            descriptors::say_ready();
+            known = look(&files);
+            before = known.clone();
+        }
+    }
+
+    /// Everything that can fail comes before anything is replaced.
+    fn reload(&self) -> Result<Vec<PathBuf>, Failure> {
+        let wrong = |error: &dyn std::fmt::Display| Failure::Configuration(error.to_string());
+        let mut config =
+            Config::load(self.path.as_deref(), &self.environment).map_err(|problems| wrong(&problems))?;
+        self.descriptors.fit(&mut config.server);
+        let current = self.proxy.load();
+        let gate = current.gate().prepare_reload(config.gate).map_err(|error| wrong(&error))?;
+        let upstream = current.upstream().reloaded(&config.upstream).map_err(|error| wrong(&error))?;
+        let wanted = config.server.listen.clone();
+        let open = self.listeners.addresses();
+        let missing: Vec<ListenAddress> =
+            wanted.iter().filter(|address| !open.contains(address)).cloned().collect();
+        let new = if self.own_listeners { bind(&config.server, &missing)? } else { Vec::new() };
+        self.server.reload(config.server).map_err(|error| wrong(&error))?;
+        for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
+        for listener in &new {
+            tracing::info!(listen = %listener.address(), "listening here as well");
+        }
+        self.proxy.store(Arc::new(Proxy::new(gate.in_force(), upstream)));
+        if self.own_listeners {
+            self.listeners.replace(|address| wanted.contains(address), new);
+        }
+        Ok(config.files)
+    }
+}
+
+fn look(files: &[PathBuf]) -> Vec<Look> {
+    use std::os::unix::fs::MetadataExt;
+
+    let one = |file: &PathBuf| {
+        let found = std::fs::metadata(file).ok()?;
+        Some((found.modified().ok()?, found.len(), found.ino()))
+    };
+    files.iter().map(one).collect()
+}

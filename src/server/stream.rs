@@ -1,0 +1,277 @@
+//! The bytes of a connection, and the bodies of its responses, on their way past
+//! its [`Activity`].
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes, BytesMut};
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+use super::activity::Activity;
+
+/// What a client is connected by.
+#[derive(Debug)]
+pub(super) enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// Hands a call on to whichever socket it is.
+macro_rules! on_socket {
+    ($this:expr, $stream:ident => $call:expr) => {
+        match $this.get_mut() {
+            Socket::Tcp(stream) => {
+                let $stream = Pin::new(stream);
+                $call
+            }
+            Socket::Unix(stream) => {
+                let $stream = Pin::new(stream);
+                $call
+            }
+        }
+    };
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        on_socket!(self, stream => stream.poll_read(cx, buffer))
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        on_socket!(self, stream => stream.poll_write(cx, bytes))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        on_socket!(self, stream => stream.poll_write_vectored(cx, slices))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        on_socket!(self, stream => stream.poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        on_socket!(self, stream => stream.poll_shutdown(cx))
+    }
+}
+
+/// A stream whose first bytes can be looked at before somebody reads them.
+#[derive(Debug)]
+pub(super) struct Rewind<S> {
+    stream: S,
+    ahead: BytesMut,
+}
+
+impl<S: AsyncRead + Unpin> Rewind<S> {
+    pub(super) fn new(stream: S) -> Self {
+        Self { stream, ahead: BytesMut::new() }
+    }
+
+    /// The bytes that came and were not read yet.
+    pub(super) fn ahead(&self) -> &[u8] {
+        &self.ahead
+    }
+
+    /// Waits for more of them; how many came, 0 at the end.
+    pub(super) async fn look_further(&mut self) -> io::Result<usize> {
+        self.stream.read_buf(&mut self.ahead).await
+    }
+
+    /// Takes so many of them out.
+    pub(super) fn skip(&mut self, count: usize) {
+        self.ahead.advance(count.min(self.ahead.len()));
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Rewind<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.ahead.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(cx, buffer);
+        }
+        let count = self.ahead.len().min(buffer.remaining());
+        buffer.put_slice(&self.ahead.split_to(count));
+        if self.ahead.is_empty() {
+            self.ahead = BytesMut::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Rewind<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+pin_project! {
+    /// A stream that tells its [`Activity`] what passes, and that holds whatever
+    /// counts this connection for as long as it lasts, as a tunnel too.
+    pub(super) struct Watched<S, H> {
+        #[pin]
+        stream: S,
+        activity: Arc<Activity>,
+        _held: H,
+    }
+}
+
+impl<S, H> Watched<S, H> {
+    pub(super) fn new(stream: S, activity: Arc<Activity>, held: H) -> Self {
+        Self { stream, activity, _held: held }
+    }
+}
+
+impl<S: AsyncRead, H> AsyncRead for Watched<S, H> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.project();
+        let before = buffer.filled().len();
+        ready!(this.stream.poll_read(cx, buffer))?;
+        let new = buffer.filled().get(before..).unwrap_or_default();
+        if !new.is_empty() {
+            this.activity.received(new);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite, H> AsyncWrite for Watched<S, H> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.project();
+        let sent = ready!(this.stream.poll_write(cx, bytes))?;
+        this.activity.sent();
+        Poll::Ready(Ok(sent))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.project();
+        let sent = ready!(this.stream.poll_write_vectored(cx, slices))?;
+        this.activity.sent();
+        Poll::Ready(Ok(sent))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.project().stream.poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.project().stream.poll_shutdown(cx)
+    }
+}
+
+/// A request from its headers to the end of its response. Dropped before that, it
+/// was taken back.
+#[derive(Debug)]
+pub(super) struct Underway {
+    activity: Arc<Activity>,
+    complete: bool,
+}
+
+impl Underway {
+    pub(super) fn begin(activity: &Arc<Activity>) -> Self {
+        activity.begin();
+        Self { activity: Arc::clone(activity), complete: false }
+    }
+}
+
+impl Drop for Underway {
+    fn drop(&mut self) {
+        self.activity.finish(self.complete);
+    }
+}
+
+pin_project! {
+    /// A response's body; its request is under way until the body is over.
+    pub(super) struct Tracked<B> {
+        #[pin]
+        body: B,
+        underway: Underway,
+    }
+}
+
+impl<B: Body> Tracked<B> {
+    pub(super) fn new(body: B, mut underway: Underway) -> Self {
+        underway.complete = body.is_end_stream();
+        Self { body, underway }
+    }
+}
+
+impl<B: Body<Data = Bytes>> Body for Tracked<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let mut this = self.project();
+        let frame = ready!(this.body.as_mut().poll_frame(cx));
+        this.underway.complete = match &frame {
+            None => true,
+            // What fails here is not the client's doing.
+            Some(Err(_)) => true,
+            Some(Ok(_)) => this.body.is_end_stream(),
+        };
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
