@@ -15,7 +15,7 @@ use super::route::Asked;
 use super::rule::Holds;
 use super::visitor::{Visitor, in_short};
 use super::{BearerUse, Gate, Inner, Question, Refusal, RouteAccess, path_of, preflight};
-use crate::client::{Client, TrustedProxies};
+use crate::client::{Client, TrustedProxies, wants_websocket};
 use crate::identity::Person;
 use crate::session::{Inspected, SessionReport};
 
@@ -180,7 +180,13 @@ impl Gate {
             };
             return explanation;
         }
-        let question = Question { path, host: &client.host, method: &parts.method, headers: &parts.headers };
+        let question = Question {
+            path,
+            host: &client.host,
+            method: &parts.method,
+            headers: &parts.headers,
+            opens_socket: wants_websocket(&parts.headers),
+        };
         let preflight = preflight::asks_about(question.method, question.headers);
         let asked = question.asked(preflight.as_ref());
         explanation.readings = gate.where_to(path, asked);

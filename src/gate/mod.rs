@@ -37,9 +37,9 @@ use std::sync::atomic::Ordering;
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
-use http::header::{HeaderMap, HeaderName, HeaderValue, ORIGIN};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, ORIGIN};
 use http::request::Parts;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use http_body::Body;
 use tokio::sync::Notify;
 
@@ -68,7 +68,7 @@ use crate::clock::Clock;
 use crate::identity::Introduction;
 use crate::identity::assertion::Assertions;
 use crate::identity::headers::Spellings;
-use crate::oauth2::{Ask, Endpoint, OAuth2};
+use crate::oauth2::{Ask, Endpoint, OAuth2, answer};
 use authenticate::{Caller, authenticate};
 use bearer::Bearer;
 use forward_auth::Contract;
@@ -141,13 +141,15 @@ struct Question<'a> {
     /// As it was sent.
     path: &'a str,
     host: &'a str,
-    method: &'a http::Method,
+    method: &'a Method,
     headers: &'a HeaderMap,
+    /// A WebSocket is asked for.
+    opens_socket: bool,
 }
 
 impl<'a> Question<'a> {
     /// What its route is looked up by; `preflight` is what it asks about as one.
-    fn asked(&self, preflight: Option<&'a http::Method>) -> Asked<'a> {
+    fn asked(&self, preflight: Option<&'a Method>) -> Asked<'a> {
         Asked { host: self.host, by_name: false, method: self.method, preflight }
     }
 }
@@ -203,7 +205,8 @@ impl Gate {
             }
             Err(refusal) => {
                 let ask = Ask { parts: &parts, client: &client, kind };
-                return Ok(gate.refuse(refusal, ask).await.map(GateBody::own));
+                let response = gate.refuse(refusal, ask).await;
+                return Ok(answer::for_grpc(parts.headers.get(CONTENT_TYPE), response).map(GateBody::own));
             }
         };
         let renewed = gate.renewal(&grant, &parts.headers);
@@ -247,7 +250,16 @@ impl Inner {
             };
             return Ok(Decision::Ours(endpoint, caller));
         }
-        let question = Question { path, host: &client.host, method: &parts.method, headers: &parts.headers };
+        // With a path it is an extended CONNECT, which opens what a GET would
+        // (RFC 8441, section 5).
+        let connect = parts.method == Method::CONNECT;
+        let question = Question {
+            path,
+            host: &client.host,
+            method: if connect { &Method::GET } else { &parts.method },
+            headers: &parts.headers,
+            opens_socket: connect || wants_websocket(&parts.headers),
+        };
         self.judge(question).await.map(Decision::Pass)
     }
 
@@ -279,7 +291,9 @@ impl Inner {
         let route = self.route(question.path, asked)?;
         self.check_port(question.path, asked, route)?;
         self.check_method(question.path, asked, route)?;
-        self.check_origin(question.headers)?;
+        if question.opens_socket {
+            self.check_origin(question.headers)?;
+        }
         Ok(route)
     }
 
@@ -331,9 +345,6 @@ impl Inner {
     /// A WebSocket handshake carries cookies across sites, and no other check of
     /// the browser's stops it (RFC 6455, section 10.2). Programs send no `Origin`.
     fn check_origin(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        if !wants_websocket(headers) {
-            return Ok(());
-        }
         let known = |origin: &HeaderValue| self.origins.iter().any(|own| origin == own.as_str());
         if headers.get_all(ORIGIN).iter().all(known) { Ok(()) } else { Err(Refusal::CrossOrigin) }
     }

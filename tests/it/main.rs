@@ -45,6 +45,7 @@ mod tables;
 mod forward_auth;
 
 // The reverse proxy's own work.
+mod http2;
 mod proxy;
 
 // What went wrong once, and must not again.

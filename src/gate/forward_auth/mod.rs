@@ -23,7 +23,7 @@ use super::policy::Grant;
 use super::refusal::Refusal;
 use super::route::RouteAccess;
 use super::{Inner, Question};
-use crate::client::{Client, Kind, name_and_port};
+use crate::client::{Client, Kind, name_and_port, wants_websocket};
 use crate::identity::headers::ACCESS_TOKEN;
 use crate::oauth2::{Ask, REDIRECT, Redirect, answer};
 
@@ -99,6 +99,7 @@ impl Inner {
                     host: &client.host,
                     method: &parts.method,
                     headers: &parts.headers,
+                    opens_socket: wants_websocket(&parts.headers),
                 };
                 self.judge(question).await
             }

@@ -86,7 +86,9 @@ fn events() -> Response<AppBody> {
 
 /// 101, and then everything back as it came.
 fn tunnel<B>(request: &mut Request<B>) -> Response<AppBody> {
-    let upgrade = hyper::upgrade::on(request);
+    let upgrade = hyper::upgrade::on(&mut *request);
+    let key = request.headers().get("sec-websocket-key").map(HeaderValue::as_bytes).unwrap_or_default();
+    let accept = tokio_tungstenite::tungstenite::handshake::derive_accept_key(key);
     tokio::spawn(async move {
         let Ok(upgraded) = upgrade.await else { return };
         let mut stream = TokioIo::new(upgraded);
@@ -101,6 +103,7 @@ fn tunnel<B>(request: &mut Request<B>) -> Response<AppBody> {
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     response.headers_mut().insert("connection", HeaderValue::from_static("upgrade"));
     response.headers_mut().insert("upgrade", HeaderValue::from_static("websocket"));
+    response.headers_mut().insert("sec-websocket-accept", accept.parse().unwrap());
     response
 }
 

@@ -1,0 +1,129 @@
+//! WebSockets over HTTP/2 (RFC 8441), to an app that speaks HTTP/1.1.
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use http::Request;
+use http_body_util::Empty;
+use huggate::Rule;
+use hyper::client::conn::http2::{SendRequest, handshake};
+use hyper::ext::Protocol;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::Role;
+
+use crate::proxy::{Stand, patiently};
+use crate::world::{Front, World};
+
+type Sender = SendRequest<Empty<Bytes>>;
+
+async fn connect(address: &str) -> Sender {
+    let stream = TcpStream::connect(address).await.unwrap();
+    let (mut sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    // The server's settings tell that it takes extended CONNECT; they come with
+    // the first answer at the latest.
+    let first = Request::get("http://gate.example/oauth2/healthz").body(Empty::new()).unwrap();
+    patiently(sender.send_request(first)).await.unwrap();
+    sender
+}
+
+fn websocket(address: &str, path: &str) -> Request<Empty<Bytes>> {
+    let mut request = Request::connect(format!("http://{address}{path}"))
+        .header("sec-websocket-version", "13")
+        .body(Empty::new())
+        .unwrap();
+    request.extensions_mut().insert(Protocol::from_static("websocket"));
+    request
+}
+
+/// An app that sends back what it gets.
+async fn echoing() -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+                while let Some(Ok(message)) = socket.next().await {
+                    if message.is_text() || message.is_binary() {
+                        socket.send(message).await.unwrap();
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn messages_pass_both_ways_and_the_close_does() {
+    let stand = Stand::before(echoing().await).await;
+    let mut sender = connect(&stand.address).await;
+    let response = patiently(sender.send_request(websocket(&stand.address, "/ws"))).await.unwrap();
+    assert_eq!(response.status(), 200);
+    for name in ["upgrade", "connection", "sec-websocket-accept", "transfer-encoding"] {
+        assert!(!response.headers().contains_key(name), "{name}");
+    }
+    let stream = patiently(hyper::upgrade::on(response)).await.unwrap();
+    let mut socket = WebSocketStream::from_raw_socket(TokioIo::new(stream), Role::Client, None).await;
+    for size in [0, 1, 125, 126, 65_535, 65_536, 1 << 20] {
+        let message = Message::binary(vec![7; size]);
+        patiently(socket.send(message.clone())).await.unwrap();
+        assert_eq!(patiently(socket.next()).await.unwrap().unwrap(), message);
+    }
+    patiently(socket.close(None)).await.unwrap();
+    while let Some(Ok(message)) = patiently(socket.next()).await {
+        assert!(message.is_close(), "{message:?}");
+    }
+    // The connection is of use still.
+    let other = patiently(sender.send_request(websocket(&stand.address, "/other"))).await.unwrap();
+    assert_eq!(other.status(), 200);
+}
+
+#[tokio::test]
+async fn it_is_judged_as_any_websocket() {
+    let world = World::start(Front::Proxy, |gate| gate.allow(Rule::org("acme"))).await;
+    let mut sender = connect(&world.address).await;
+    let mut ask = async |cookie: Option<String>, origin: Option<&str>, protocol: &'static str| {
+        let mut request = websocket(&world.address, "/ws");
+        request.extensions_mut().insert(Protocol::from_static(protocol));
+        if let Some(cookie) = cookie {
+            request.headers_mut().insert("cookie", cookie.parse().unwrap());
+        }
+        if let Some(origin) = origin {
+            request.headers_mut().insert("origin", origin.parse().unwrap());
+        }
+        patiently(sender.send_request(request)).await.unwrap().status().as_u16()
+    };
+    let ada = world.signed_in("ada").await.cookie_line();
+    let dan = world.signed_in("dan").await.cookie_line();
+    assert_eq!(ask(None, None, "websocket").await, 401);
+    assert_eq!(ask(Some(dan), None, "websocket").await, 403);
+    assert_eq!(ask(Some(ada.clone()), Some("https://evil.example"), "websocket").await, 403);
+    assert_eq!(ask(Some(ada.clone()), None, "connect-udp").await, 501);
+    assert_eq!(ask(Some(ada.clone()), Some(&world.public_url), "websocket").await, 200);
+}
+
+#[tokio::test]
+async fn it_ends_with_its_session() {
+    let world = World::start(Front::Proxy, |gate| gate.allow(Rule::org("acme"))).await;
+    let mut browser = world.signed_in("ada").await;
+    let mut sender = connect(&world.address).await;
+    let mut request = websocket(&world.address, "/ws");
+    request.headers_mut().insert("cookie", browser.cookie_line().parse().unwrap());
+    let response = patiently(sender.send_request(request)).await.unwrap();
+    assert_eq!(response.status(), 200);
+    let stream = patiently(hyper::upgrade::on(response)).await.unwrap();
+    browser.open("/oauth2/sign_out").await;
+    let mut stream = TokioIo::new(stream);
+    let mut rest = Vec::new();
+    let _ = patiently(tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut rest)).await;
+    let again = {
+        let mut request = websocket(&world.address, "/ws");
+        request.headers_mut().insert("cookie", browser.cookie_line().parse().unwrap());
+        patiently(sender.send_request(request)).await.unwrap().status()
+    };
+    assert_eq!(again, 401);
+}
