@@ -7,7 +7,7 @@ use huggate::clock::Clock;
 use huggate::config::{Config, Environment, Problem};
 use huggate::gate::{Access, BearerSettings, BearerUse, RouteAccess};
 use huggate::server::{Running, Server};
-use huggate::upstream::UpstreamUrl;
+use huggate::upstream::Target;
 use huggate::{Gate, Route, Rule};
 
 /// What came of a check; each holds the text to print.
@@ -65,9 +65,13 @@ fn but_for(warnings: &[Problem]) -> String {
 /// The files that the server will open, as far as it could not.
 fn unreadable(config: &Config, name: &str) -> Vec<String> {
     let tls = config.server.tls.iter();
+    let client = config.upstream.tls.client.iter();
     let files = tls
         .flat_map(|files| [("tls.cert_file", &files.cert_file), ("tls.key_file", &files.key_file)])
-        .chain(config.upstream.ca_file.as_ref().map(|path| ("upstream_tls.ca_file", path)));
+        .chain(config.upstream.tls.ca_file.as_ref().map(|path| ("upstream_tls.ca_file", path)))
+        .chain(client.flat_map(|files| {
+            [("upstream_tls.cert_file", &files.cert_file), ("upstream_tls.key_file", &files.key_file)]
+        }));
     let problem = |(key, path): (&str, &std::path::PathBuf)| {
         let kind = std::fs::File::open(path).err()?.kind();
         Some(format!("{name}: {key}: {path:?} cannot be read: {kind}"))
@@ -112,7 +116,7 @@ fn row(text: &mut String, subject: &str, what: &str) {
 }
 
 /// A route on one line: what it is for, who may enter, where it leads.
-fn describe(route: &Route, upstream: Option<&UpstreamUrl>) -> String {
+fn describe(route: &Route, upstream: Option<&Target>) -> String {
     let mut text = route.pattern() + ": ";
     text.push_str(&match &route.access {
         RouteAccess::Public => "everybody, signed in or not".to_owned(),

@@ -13,7 +13,7 @@ use huggate::hub::{Client, Hub, Settings};
 use huggate::keys::Secret;
 use huggate::proxy::Proxy;
 use huggate::server::{Listener, Listeners, Running, Server, ServerSettings};
-use huggate::upstream::{Upstream, UpstreamSettings, UpstreamUrl};
+use huggate::upstream::{Upstream, UpstreamSettings, UpstreamTls, UpstreamUrl};
 use huggate::{Gate, PathPattern, Role, Route, Rule};
 
 use super::serve::until_stopped;
@@ -79,12 +79,14 @@ async fn serve(addr: SocketAddr) -> Result<String, Failure> {
         .await
         .map_err(|error| failed(&error))?;
     let upstream = UpstreamSettings {
-        default: UpstreamUrl::parse(&app_url).map_err(|error| failed(&error))?,
+        default: UpstreamUrl::parse(&app_url).map_err(|error| failed(&error))?.into(),
         routes: Vec::new(),
         connect_timeout: Duration::from_secs(5),
         response_timeout: Duration::from_secs(60),
-        ca_file: None,
+        stream_timeout: Duration::from_secs(600),
+        tls: UpstreamTls::default(),
         body_bytes: None,
+        connections: 1_000,
     };
     let upstream = Upstream::new(&upstream, running.tasks.clone(), running.stop.clone())
         .map_err(|error| failed(&error))?;

@@ -248,6 +248,8 @@ fn parts(root: &Table<'_>, folder: &Path, space: Option<&Space>, whom: For) -> O
     let nobody = Access::Rules(Vec::new());
     let allow = access.as_ref().unwrap_or(&nobody);
     hosts::warn(root, &routes, allow, whom);
+    #[cfg(feature = "proxy")]
+    let route_fields: Vec<Field<'_>> = routes.iter().map(|(_, field)| field.clone()).collect();
     let (routes, routes_from): (Vec<Route>, _) =
         routes.into_iter().map(|(route, field)| (route, field.origin())).unzip();
     let rules = provider::Rules { access: allow, deny: &deny, routes: &routes };
@@ -258,7 +260,7 @@ fn parts(root: &Table<'_>, folder: &Path, space: Option<&Space>, whom: For) -> O
     #[cfg(feature = "proxy")]
     let server = server::server(root, folder, &trusted_proxies);
     #[cfg(feature = "proxy")]
-    let upstream = upstream::upstream(root, folder, &routes, &server::ports(&server.listen));
+    let upstream = upstream::upstream(root, folder, &route_fields, &server::ports(&server.listen));
     Some(Parts {
         warnings: Vec::new(),
         files: Vec::new(),

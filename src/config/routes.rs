@@ -128,14 +128,31 @@ fn access(table: &Table<'_>) -> Option<RouteAccess> {
     }
 }
 
+/// Where the route's requests go, as far as it tells one app from another: of
+/// several addresses, the first and, as its fragment, the others.
 fn upstream(field: &Field<'_>) -> Option<Url> {
+    let fields = field.one_or_more();
+    let read: Option<Vec<Url>> = fields.iter().map(one_upstream).collect();
+    let mut urls = read?.into_iter();
+    let mut first = urls.next()?;
+    let others: Vec<String> = urls.map(|url| url.to_string()).collect();
+    if !others.is_empty() {
+        first.set_fragment(Some(&others.join(" ")));
+    }
+    Some(first)
+}
+
+fn one_upstream(field: &Field<'_>) -> Option<Url> {
     field.parse(|text| {
         #[cfg(feature = "proxy")]
         crate::upstream::UpstreamUrl::parse(text).map_err(|why| why.to_string())?;
-        let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        let known = |url: &Url| matches!(url.scheme(), "http" | "https" | "h2c" | "unix");
+        let url = Url::parse(text).ok().filter(known);
         // The layer keeps the address without a use for it; a password must not
         // be kept with it.
-        url.filter(|url| url.username().is_empty() && url.password().is_none())
-            .ok_or_else(|| "is not an http or https URL, as in http://127.0.0.1:7860".to_owned())
+        url.filter(|url| url.username().is_empty() && url.password().is_none()).ok_or_else(|| {
+            "is not an http, https or h2c URL, as in http://127.0.0.1:7860, or a socket, as in unix:/run/app.sock"
+                .to_owned()
+        })
     })
 }

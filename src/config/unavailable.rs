@@ -13,20 +13,12 @@ const UNAVAILABLE: &[(&str, What)] = &[
     ("session.store", What::Start("redis+")),
     ("session.store", What::Start("rediss+")),
     ("admin", What::Key),
-    ("upstream", What::List),
-    ("upstream", What::Start("h2c:")),
-    ("upstream", What::Start("unix:")),
-    ("route.upstream", What::List),
-    ("route.upstream", What::Start("h2c:")),
-    ("route.upstream", What::Start("unix:")),
 ];
 
 /// What of a key is not there yet.
 enum What {
     /// All of it.
     Key,
-    /// A list as its value.
-    List,
     /// Values that start so, alone or in a list.
     Start(&'static str),
 }
@@ -37,7 +29,6 @@ pub(super) fn is(path: &str, node: &Node) -> bool {
     let path = indexed.map_or(path.to_owned(), |(_, key)| format!("route.{key}"));
     UNAVAILABLE.iter().filter(|(key, _)| *key == path).any(|(_, what)| match what {
         What::Key => true,
-        What::List => matches!(node.value, Value::List(_)),
         What::Start(start) => starts(node, start),
     })
 }

@@ -5,43 +5,127 @@ use std::path::Path;
 
 use super::reader::{Field, Table};
 use super::server::{path, time};
-use crate::gate::Route;
-use crate::upstream::{UpstreamSettings, UpstreamUrl};
+use crate::upstream::{ClientCertificate, HealthPath, Target, UpstreamSettings, UpstreamTls, UpstreamUrl};
+
+/// How many addresses an app may have.
+const MOST: usize = 64;
 
 /// The upstream's settings; `None` without an upstream, which the layer has no
-/// use for.
+/// use for. `routes`: the tables of the gate's routes.
 pub(super) fn upstream(
     root: &Table<'_>,
     folder: &Path,
-    routes: &[Route],
+    routes: &[Field<'_>],
     listen: &[SocketAddr],
 ) -> Option<UpstreamSettings> {
     let timeouts = root.table("timeouts");
+    let limits = root.table("limits");
     let connect_timeout = time(&timeouts, "connect", 5);
     let response_timeout = time(&timeouts, "response", 60);
-    let ca_file = root.table("upstream_tls").field("ca_file").and_then(|field| path(&field, folder));
-    let body_bytes = root.table("limits").field("body_bytes").and_then(|field| body_bytes(&field));
+    let stream_timeout = time(&timeouts, "stream", 600);
+    let tls = tls(&root.table("upstream_tls"), folder);
+    let body_bytes = limits.field("body_bytes").and_then(|field| body_bytes(&field));
+    let connections = limits.field("upstream_connections").and_then(|field| connections(&field));
     let of_routes = root.field("route").and_then(|field| field.as_list()).unwrap_or_default();
     let of_routes = of_routes.iter().filter_map(|route| route.as_table()?.field("upstream"));
-    for field in of_routes.chain(root.field("upstream")) {
+    for field in of_routes.chain(root.field("upstream")).flat_map(|field| field.one_or_more()) {
         let url = field.as_text().and_then(|text| UpstreamUrl::parse(text).ok());
         if url.is_some_and(|url| listen.iter().any(|address| leads_to(&url, *address))) {
             field.wrong("is where huggate itself listens; let the app listen elsewhere, or set `listen`");
         }
     }
-    let default = root.field("upstream")?.parse(UpstreamUrl::parse)?;
-    let routes = routes
-        .iter()
-        .map(|route| route.upstream.as_ref().and_then(|url| UpstreamUrl::parse(url.as_str()).ok()))
-        .collect();
-    Some(UpstreamSettings { default, routes, connect_timeout, response_timeout, ca_file, body_bytes })
+    let routes = routes.iter().map(|route| of_route(&route.as_table()?)).collect();
+    let default = Target {
+        urls: urls(&root.field("upstream")?, Said::Here)?,
+        health: root.field("health").and_then(|field| field.parse(HealthPath::parse)),
+    };
+    Some(UpstreamSettings {
+        default,
+        routes,
+        connect_timeout,
+        response_timeout,
+        stream_timeout,
+        tls,
+        body_bytes,
+        connections: connections.unwrap_or(10_000),
+    })
+}
+
+/// Whether problems with a value were reported elsewhere.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Said {
+    Here,
+    Elsewhere,
+}
+
+/// Where a route sends its requests, if not where all go. What is wrong with an
+/// address was said when the route was read.
+fn of_route(route: &Table<'_>) -> Option<Target> {
+    let health = route.field("health");
+    let Some(upstream) = route.field("upstream") else {
+        if let Some(health) = health {
+            health.wrong("is asked at the upstream of this route, and it has none of its own; add it, or take this out");
+        }
+        return None;
+    };
+    let health = health.and_then(|field| field.parse(HealthPath::parse));
+    Some(Target { urls: urls(&upstream, Said::Elsewhere)?, health })
+}
+
+fn urls(field: &Field<'_>, said: Said) -> Option<Vec<UpstreamUrl>> {
+    let fields = field.one_or_more();
+    if field.as_list().is_some_and(|list| list.is_empty()) {
+        field.wrong("names no address; write it like \"http://127.0.0.1:7860\"");
+    }
+    if fields.len() > MOST {
+        field.wrong(format_args!("is too long; it must be at most {MOST} addresses"));
+    }
+    let mut urls = Vec::new();
+    for field in fields {
+        let url = match said {
+            Said::Here => field.parse(UpstreamUrl::parse)?,
+            Said::Elsewhere => UpstreamUrl::parse(field.as_text()?).ok()?,
+        };
+        if urls.contains(&url) {
+            field.wrong("is listed already");
+        }
+        urls.push(url);
+    }
+    (!urls.is_empty()).then_some(urls)
+}
+
+fn tls(table: &Table<'_>, folder: &Path) -> UpstreamTls {
+    let file = |name| table.field(name).and_then(|field| path(&field, folder));
+    let (cert, key) = (table.field("cert_file"), table.field("key_file"));
+    match (&cert, &key) {
+        (Some(_), None) => table.missing("key_file", "a certificate takes its key"),
+        (None, Some(_)) => table.missing("cert_file", "a key takes its certificate"),
+        _ => {}
+    }
+    let client = file("cert_file").zip(file("key_file"));
+    let server_name = table.field("server_name").and_then(|field| {
+        let fine = |text: &str| rustls::pki_types::ServerName::try_from(text).is_ok();
+        field.parse(|text| {
+            if fine(text) {
+                Ok(text.to_owned())
+            } else {
+                Err("is not a name; write it like \"app.internal\"")
+            }
+        })
+    });
+    UpstreamTls {
+        ca_file: file("ca_file"),
+        client: client.map(|(cert_file, key_file)| ClientCertificate { cert_file, key_file }),
+        server_name,
+    }
 }
 
 /// Whether a request to `upstream` would come back to us.
 fn leads_to(upstream: &UpstreamUrl, listen: SocketAddr) -> bool {
     let shown = upstream.to_string();
-    let own = |host: &str| shown == format!("http://{host}:{}", listen.port());
-    shown == format!("http://{listen}")
+    let shown = shown.strip_prefix("h2c://").or(shown.strip_prefix("http://")).unwrap_or(&shown);
+    let own = |host: &str| shown == format!("{host}:{}", listen.port());
+    shown == listen.to_string()
         || (listen.ip().is_loopback() && own("localhost"))
         || (listen.ip().is_unspecified() && ["127.0.0.1", "localhost", "[::1]"].into_iter().any(own))
 }
@@ -55,4 +139,12 @@ fn body_bytes(field: &Field<'_>) -> Option<u64> {
         field.wrong("would refuse every body; \"none\" is no limit");
     }
     Some(size)
+}
+
+fn connections(field: &Field<'_>) -> Option<usize> {
+    let count = field.count()?;
+    if count == 0 {
+        field.wrong("would let no request through; it must be at least 1");
+    }
+    Some(count)
 }

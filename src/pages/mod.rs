@@ -21,7 +21,7 @@ pub(crate) use sign_in::{
 };
 pub(crate) use signed_out::{Onward, confirm_sign_out, signed_out};
 #[cfg(any(feature = "proxy", test))]
-pub(crate) use upstream::{too_large, upstream_down, upstream_slow};
+pub(crate) use upstream::{incomplete, too_large, upstream_busy, upstream_down, upstream_slow};
 
 use face::Face;
 

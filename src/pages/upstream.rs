@@ -24,7 +24,26 @@ pub(crate) fn upstream_slow(host: &str, signed_in: bool, retry_url: &str) -> Pag
     )
 }
 
-/// What the two have in common. Whoever is `signed_in` is told that this part
+/// The app has as many requests as it may (503); this one was not sent.
+pub(crate) fn upstream_busy(host: &str, signed_in: bool, retry_url: &str) -> Page {
+    app_silent(
+        "The app is busy",
+        "<p><bdi>{}</bdi> has more to do than it takes at a time. Your request was not sent to it.</p>\n",
+        host,
+        signed_in,
+        retry_url,
+    )
+}
+
+/// The client stopped in the middle of its request (408).
+pub(crate) fn incomplete() -> Page {
+    super::broken::plain(
+        "Your request did not arrive",
+        "Its beginning came, and the rest did not come in time. Send it again.",
+    )
+}
+
+/// What the three have in common. Whoever is `signed_in` is told that this part
 /// works; on a public route there may be nobody.
 fn app_silent(
     title: &'static str,

@@ -1,42 +1,70 @@
 //! The address of an upstream.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use url::Url;
 
-/// Where an app listens: `http://127.0.0.1:7860`.
+/// Where an app listens: `http://127.0.0.1:7860`, `https://app.internal`,
+/// `h2c://127.0.0.1:50051` or `unix:/run/app.sock`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamUrl {
-    /// `host:port`, ready to connect to.
+    /// `host:port`, ready to connect to; what a request that names no host is for.
     pub(super) authority: String,
     /// The host alone, for TLS.
     pub(super) host: String,
-    pub(super) https: bool,
+    pub(super) scheme: Scheme,
+}
+
+/// How to connect, and what is spoken then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Scheme {
+    Http,
+    Https,
+    /// HTTP/2 without TLS, by prior knowledge (RFC 9113, section 3.3).
+    H2c,
+    /// HTTP/1.1 over a unix socket.
+    Unix(PathBuf),
 }
 
 /// Why a text is no upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UpstreamUrlError {
-    /// Not an http or https URL.
-    #[error("is not an http or https URL, as in http://127.0.0.1:7860")]
+    /// Not an address of a kind there is.
+    #[error(
+        "is not an http, https or h2c URL, as in http://127.0.0.1:7860, or a socket, as in unix:/run/app.sock"
+    )]
     NotAUrl,
     /// A path, a query or a user name.
     #[error("must be scheme, host and port alone: requests keep the path they came with")]
     NotAnOrigin,
+    /// A socket whose path does not begin at the root.
+    #[error("is not a socket's whole path; begin it with a slash, as in unix:/run/app.sock")]
+    NotAbsolute,
 }
 
 impl UpstreamUrl {
-    /// Reads `http://host:port` or `https://host:port`.
+    /// Reads `http://host:port`, `https://host:port`, `h2c://host:port` or
+    /// `unix:/path`.
     ///
     /// # Errors
     /// See [`UpstreamUrlError`].
     pub fn parse(text: &str) -> Result<Self, UpstreamUrlError> {
-        let url = Url::parse(text).map_err(|_| UpstreamUrlError::NotAUrl)?;
-        let https = match url.scheme() {
-            "http" => false,
-            "https" => true,
-            _ => return Err(UpstreamUrlError::NotAUrl),
+        if let Some(path) = text.strip_prefix("unix:") {
+            return Self::socket(path);
+        }
+        // To the parser of URLs, h2c is a scheme it knows no rules for.
+        let (url, scheme) = match text.strip_prefix("h2c://") {
+            Some(rest) => (Url::parse(&format!("http://{rest}")), Some(Scheme::H2c)),
+            None => (Url::parse(text), None),
+        };
+        let url = url.map_err(|_| UpstreamUrlError::NotAUrl)?;
+        let scheme = match (scheme, url.scheme()) {
+            (Some(scheme), _) => scheme,
+            (None, "http") => Scheme::Http,
+            (None, "https") => Scheme::Https,
+            (None, _) => return Err(UpstreamUrlError::NotAUrl),
         };
         let plain = url.path() == "/"
             && url.query().is_none()
@@ -51,13 +79,72 @@ impl UpstreamUrl {
         Ok(Self {
             authority: format!("{host}:{port}"),
             host: host.trim_matches(['[', ']']).to_owned(),
-            https,
+            scheme,
         })
+    }
+
+    fn socket(path: &str) -> Result<Self, UpstreamUrlError> {
+        // `unix:///run/app.sock` is how others write it.
+        let path = if path.starts_with("///") { path.trim_start_matches("//") } else { path };
+        if !path.starts_with('/') || path.starts_with("//") || path.len() < 2 {
+            return Err(UpstreamUrlError::NotAbsolute);
+        }
+        Ok(Self {
+            authority: "localhost".to_owned(),
+            host: "localhost".to_owned(),
+            scheme: Scheme::Unix(PathBuf::from(path)),
+        })
+    }
+
+    pub(super) fn is_https(&self) -> bool {
+        self.scheme == Scheme::Https
     }
 }
 
 impl fmt::Display for UpstreamUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", if self.https { "https" } else { "http" }, self.authority)
+        match &self.scheme {
+            Scheme::Http => write!(f, "http://{}", self.authority),
+            Scheme::Https => write!(f, "https://{}", self.authority),
+            Scheme::H2c => write!(f, "h2c://{}", self.authority),
+            Scheme::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_read_and_shown() {
+        for (text, shown) in [
+            ("http://127.0.0.1:7860", "http://127.0.0.1:7860"),
+            ("HTTP://App:80/", "http://app:80"),
+            ("https://[::1]", "https://[::1]:443"),
+            ("h2c://localhost:50051", "h2c://localhost:50051"),
+            ("h2c://localhost", "h2c://localhost:80"),
+            ("unix:/run/app.sock", "unix:/run/app.sock"),
+            ("unix:///run/app.sock", "unix:/run/app.sock"),
+        ] {
+            assert_eq!(UpstreamUrl::parse(text).unwrap().to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn what_is_none_is_refused() {
+        for (text, expected) in [
+            ("ftp://x", UpstreamUrlError::NotAUrl),
+            ("127.0.0.1:7860", UpstreamUrlError::NotAUrl),
+            ("h2c:x", UpstreamUrlError::NotAUrl),
+            ("http://x/app", UpstreamUrlError::NotAnOrigin),
+            ("h2c://me@x", UpstreamUrlError::NotAnOrigin),
+            ("unix:run/app.sock", UpstreamUrlError::NotAbsolute),
+            ("unix://run/app.sock", UpstreamUrlError::NotAbsolute),
+            ("unix:", UpstreamUrlError::NotAbsolute),
+            ("unix:/", UpstreamUrlError::NotAbsolute),
+        ] {
+            assert_eq!(UpstreamUrl::parse(text).unwrap_err(), expected, "{text}");
+        }
     }
 }

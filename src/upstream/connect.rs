@@ -1,78 +1,147 @@
-//! New connections to an upstream, with or without TLS.
+//! New connections to an upstream: over TCP or a unix socket, with TLS or
+//! without, and in the protocol that the other side speaks.
 
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
-use rustls_platform_verifier::BuilderVerifierExt;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
-use super::address::UpstreamUrl;
+use super::address::{Scheme, UpstreamUrl};
 use super::body::RequestBody;
-use super::pool::Sender;
+use super::http2::Http2;
+use super::places::{Place, Placed};
+use super::tls::Tls;
+
+/// A host that vanished is noticed after this and three probes,
+const KEEPALIVE: Duration = Duration::from_secs(30);
+const PROBE: Duration = Duration::from_secs(10);
+/// and at the latest when it did not acknowledge what was sent for so long.
+#[cfg(target_os = "linux")]
+const UNACKNOWLEDGED: Duration = Duration::from_secs(60);
 
 /// Connects to one upstream.
 pub(super) struct Connector {
     url: UpstreamUrl,
-    tls: Option<Arc<ClientConfig>>,
-    timeout: Duration,
+    tls: Option<Tls>,
+    /// What an https upstream chose: [`UNKNOWN`] until it did.
+    speaks: AtomicU8,
 }
 
-/// Why there is no connection.
+const UNKNOWN: u8 = 0;
+const HTTP_1: u8 = 1;
+const HTTP_2: u8 = 2;
+
+/// A connection, ready for requests.
 #[derive(Debug)]
-pub(super) enum ConnectError {
-    Timeout,
-    Io(io::Error),
-}
-
-/// Why https to the upstream cannot be set up.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum TlsSetupError {
-    /// The file of authorities cannot be read.
-    #[error("upstream_tls.ca_file {0}: {1}")]
-    CaFile(String, String),
-    /// The system's authorities, or the library's defaults, cannot be used.
-    #[error("TLS towards the upstream: {0}")]
-    Library(#[from] rustls::Error),
+pub(super) enum Dialled {
+    /// One request at a time.
+    Http1(http1::SendRequest<RequestBody>),
+    /// Many at a time.
+    Http2(Http2),
 }
 
 impl Connector {
-    pub(super) fn new(url: UpstreamUrl, tls: Option<Arc<ClientConfig>>, timeout: Duration) -> Self {
-        Self { url, tls, timeout }
+    pub(super) fn new(url: UpstreamUrl, tls: Option<Tls>) -> Self {
+        let tls = tls.filter(|_| url.is_https());
+        let speaks = match url.scheme {
+            Scheme::Http | Scheme::Unix(_) => HTTP_1,
+            Scheme::H2c => HTTP_2,
+            Scheme::Https => UNKNOWN,
+        };
+        Self { url, tls, speaks: AtomicU8::new(speaks) }
     }
 
     pub(super) fn url(&self) -> &UpstreamUrl {
         &self.url
     }
 
-    /// A new connection, ready for a request, within the time for it.
-    pub(super) async fn connect(&self) -> Result<Sender, ConnectError> {
-        match tokio::time::timeout(self.timeout, self.dial()).await {
-            Ok(Ok(sender)) => Ok(sender),
-            Ok(Err(error)) => Err(ConnectError::Io(error)),
-            Err(_) => Err(ConnectError::Timeout),
+    /// Whether this leads where a connector for `url` with `tls` would.
+    pub(super) fn is_for(&self, url: &UpstreamUrl, tls: Option<&Tls>) -> bool {
+        let tls = tls.filter(|_| url.is_https());
+        self.url == *url
+            && match (&self.tls, tls) {
+                (None, None) => true,
+                (Some(ours), Some(theirs)) => ours.is_like(theirs),
+                _ => false,
+            }
+    }
+
+    /// Whether connections take several requests at a time, as far as is known.
+    pub(super) fn may_multiplex(&self) -> bool {
+        self.speaks.load(Ordering::Relaxed) != HTTP_1
+    }
+
+    /// A new connection in the protocol that the other side prefers.
+    pub(super) async fn dial(&self, place: Option<Place>) -> io::Result<Dialled> {
+        match &self.tls {
+            None => self.plain(place).await,
+            Some(tls) => {
+                let stream = self.secure(tls, &tls.either).await?;
+                let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                self.speaks.store(if http2 { HTTP_2 } else { HTTP_1 }, Ordering::Relaxed);
+                handshake(Placed::new(stream, place), http2).await
+            }
         }
     }
 
-    async fn dial(&self) -> io::Result<Sender> {
+    /// A new connection that speaks HTTP/1.1, which can become a WebSocket.
+    pub(super) async fn dial_http1(&self, place: Option<Place>) -> io::Result<Dialled> {
+        match &self.tls {
+            None => self.plain(place).await,
+            Some(tls) => {
+                let stream = self.secure(tls, &tls.http1).await?;
+                handshake(Placed::new(stream, place), false).await
+            }
+        }
+    }
+
+    async fn plain(&self, place: Option<Place>) -> io::Result<Dialled> {
+        if let Scheme::Unix(path) = &self.url.scheme {
+            return handshake(Placed::new(UnixStream::connect(path).await?, place), false).await;
+        }
+        handshake(Placed::new(self.tcp().await?, place), self.url.scheme == Scheme::H2c).await
+    }
+
+    async fn tcp(&self) -> io::Result<TcpStream> {
         let stream = TcpStream::connect(&*self.url.authority).await?;
         stream.set_nodelay(true)?;
-        let Some(tls) = &self.tls else { return handshake(stream).await };
-        let name = ServerName::try_from(self.url.host.clone()).map_err(io::Error::other)?;
-        handshake(TlsConnector::from(Arc::clone(tls)).connect(name, stream).await?).await
+        let socket = SockRef::from(&stream);
+        let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(PROBE).with_retries(3);
+        socket.set_tcp_keepalive(&keepalive)?;
+        #[cfg(target_os = "linux")]
+        socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
+        Ok(stream)
+    }
+
+    async fn secure(
+        &self,
+        tls: &Tls,
+        config: &Arc<ClientConfig>,
+    ) -> io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
+        let name = match &tls.server_name {
+            Some(name) => name.clone(),
+            None => ServerName::try_from(self.url.host.clone()).map_err(io::Error::other)?,
+        };
+        TlsConnector::from(Arc::clone(config)).connect(name, self.tcp().await?).await
     }
 }
 
-async fn handshake(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> io::Result<Sender> {
+async fn handshake(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    http2: bool,
+) -> io::Result<Dialled> {
+    if http2 {
+        return Ok(Dialled::Http2(Http2::handshake(stream).await?));
+    }
     let (sender, connection) =
         http1::handshake::<_, RequestBody>(TokioIo::new(stream)).await.map_err(io::Error::other)?;
     tokio::spawn(async move {
@@ -81,32 +150,7 @@ async fn handshake(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static)
             tracing::debug!(%error, "a connection to the upstream broke");
         }
     });
-    Ok(Sender::Http1(sender))
-}
-
-/// TLS towards upstreams: the authorities of `ca_file`, or the system's.
-pub(super) fn tls(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, TlsSetupError> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    let mut config = match ca_file {
-        None => builder.with_platform_verifier()?.with_no_client_auth(),
-        Some(path) => {
-            let failed = |reason: String| TlsSetupError::CaFile(path.display().to_string(), reason);
-            let mut roots = RootCertStore::empty();
-            for certificate in
-                CertificateDer::pem_file_iter(path).map_err(|error| failed(error.to_string()))?
-            {
-                let certificate = certificate.map_err(|error| failed(error.to_string()))?;
-                roots.add(certificate).map_err(|error| failed(error.to_string()))?;
-            }
-            if roots.is_empty() {
-                return Err(failed("there is no certificate in it".to_owned()));
-            }
-            builder.with_root_certificates(roots).with_no_client_auth()
-        }
-    };
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    Ok(Dialled::Http1(sender))
 }
 
 impl std::fmt::Debug for Connector {

@@ -3,9 +3,12 @@
 //! The gate has dropped what the client's `Connection` named before it wrote the
 //! identity headers; here only fixed names go.
 
+use aws_lc_rs::digest;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use http::header::{
-    CONNECTION, EXPECT, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
-    TRAILER, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE,
 };
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -25,6 +28,22 @@ pub(super) fn is_websocket(headers: &HeaderMap) -> bool {
             .any(|line| line.split(',').any(|option| option.trim().eq_ignore_ascii_case("upgrade")))
 }
 
+/// What the answer to a handshake with this key must say (RFC 6455, section 4.2.2).
+pub(super) fn websocket_accept(key: &HeaderValue) -> HeaderValue {
+    let mut hash = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
+    hash.update(key.as_bytes());
+    hash.update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    // base64 is ASCII.
+    HeaderValue::try_from(BASE64_STANDARD.encode(hash.finish())).unwrap_or(HeaderValue::from_static("-"))
+}
+
+/// Whether a response's body is coded otherwise than in chunks. hyper undoes the
+/// chunks alone, and the header ends here: nobody would know of the rest.
+pub(super) fn has_lost_coding(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    codings.any(|coding| !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"))
+}
+
 /// Prepares a request's headers. `upgrade`: it stays a request for a WebSocket;
 /// any other upgrade is not asked for, so nothing else ever tunnels.
 pub(super) fn clean_request(headers: &mut HeaderMap, upgrade: bool) {
@@ -32,8 +51,8 @@ pub(super) fn clean_request(headers: &mut HeaderMap, upgrade: bool) {
         te.to_str().is_ok_and(|te| te.split(',').any(|coding| coding.trim().eq_ignore_ascii_case("trailers")))
     });
     remove_hop_by_hop(headers);
-    // Our listener answered the expectation; the upstream must not wait for it.
-    headers.remove(EXPECT);
+    // A request's trailers end here, so nothing may announce them.
+    headers.remove(TRAILER);
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
@@ -77,12 +96,13 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
+/// A response's `Trailer` is none (RFC 9110, section 6.6.2), and our listener passes
+/// on no trailers but those it names.
 fn is_hop_by_hop(name: &HeaderName) -> bool {
     *name == CONNECTION
         || *name == TRANSFER_ENCODING
         || *name == UPGRADE
         || *name == TE
-        || *name == TRAILER
         || *name == PROXY_AUTHENTICATE
         || *name == PROXY_AUTHORIZATION
         || *name == KEEP_ALIVE
@@ -111,7 +131,7 @@ mod tests {
             ("transfer-encoding", "chunked"),
             ("upgrade", "h2c"),
             ("http2-settings", "x"),
-            ("expect", "100-continue"),
+            ("trailer", "x-forwarded-user"),
             ("x-kept", "1"),
         ]);
         clean_request(&mut request, false);
@@ -130,6 +150,22 @@ mod tests {
         ] {
             assert_eq!(is_websocket(&headers(&pairs)), expected, "{pairs:?}");
         }
+    }
+
+    #[test]
+    fn a_handshake_is_answered_as_the_rfc_says() {
+        let key = HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ==");
+        assert_eq!(websocket_accept(&key), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+
+    #[test]
+    fn no_coding_is_lost() {
+        for (coding, lost) in
+            [("chunked", false), ("Chunked ", false), ("gzip, chunked", true), ("gzip", true)]
+        {
+            assert_eq!(has_lost_coding(&headers(&[("transfer-encoding", coding)])), lost, "{coding}");
+        }
+        assert!(!has_lost_coding(&HeaderMap::new()));
     }
 
     #[test]

@@ -3,17 +3,29 @@
 //! Nothing is sent without a [`Grant`], a value only the gate's policy makes.
 
 mod address;
+mod balance;
 mod body;
 mod connect;
+mod error;
+mod exchange;
+mod expect;
+mod frames;
+mod groups;
 mod headers;
+mod health;
+mod http2;
+mod places;
 mod pool;
+mod progress;
+mod response;
+mod settings;
+mod tls;
 mod tunnel;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{HOST, HeaderValue};
+use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
 use http::{Request, Response, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -21,33 +33,23 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use address::{UpstreamUrl, UpstreamUrlError};
-use body::Progress;
-pub use body::{RequestBody, RequestBodyError, ResponseBody};
-use connect::Connector;
-pub use connect::TlsSetupError;
-use pool::{Pool, SendError};
+use balance::Group;
+pub use body::{RequestBody, RequestBodyError};
+pub use error::UpstreamError;
+use exchange::Needs;
+use groups::Groups;
+pub use health::{HealthPath, NotAPath};
+use pool::Limits;
+use progress::Progress;
+pub use response::{ResponseBody, ResponseBodyError};
+pub use settings::{Target, UpstreamSettings};
+use tls::Tls;
+pub use tls::{ClientCertificate, TlsSetupError, UpstreamTls};
 
 use crate::client::ExtendedConnect;
 use crate::gate::Grant;
 
-/// How requests are sent on.
-#[derive(Debug, Clone)]
-#[expect(clippy::exhaustive_structs, reason = "made by the configuration or in code, with every field said")]
-pub struct UpstreamSettings {
-    /// Where requests go that no route sends elsewhere.
-    pub default: UpstreamUrl,
-    /// Where each route sends its requests, in the order of the gate's routes.
-    pub routes: Vec<Option<UpstreamUrl>>,
-    /// Until a connection stands, TLS included.
-    pub connect_timeout: Duration,
-    /// Until the response's headers; a stream that moves has no limit.
-    pub response_timeout: Duration,
-    /// A PEM file with the authorities to trust for https, instead of the
-    /// system's.
-    pub ca_file: Option<PathBuf>,
-    /// The longest request body; `None` is no limit.
-    pub body_bytes: Option<u64>,
-}
+const SEC_WEBSOCKET_KEY: HeaderName = HeaderName::from_static("sec-websocket-key");
 
 /// Sends requests to the app; cheap to clone.
 #[derive(Debug, Clone)]
@@ -57,12 +59,15 @@ pub struct Upstream {
 
 #[derive(Debug)]
 struct Inner {
-    /// One pool for each address.
-    pools: Vec<Pool>,
-    /// Which pool each route uses, and at the end the default's.
+    /// Where the requests of each route go, and at the end the default's.
+    groups: Vec<Group>,
+    /// Which group each route uses.
     routes: Vec<usize>,
     default: usize,
+    tls: Option<Tls>,
+    limits: Limits,
     response_timeout: Duration,
+    stream_timeout: Duration,
     body_bytes: Option<u64>,
     tunnels: TaskTracker,
     stop: CancellationToken,
@@ -71,77 +76,82 @@ struct Inner {
 /// A request as it goes out.
 struct Prepared {
     request: Request<RequestBody>,
-    /// It asks for a WebSocket.
-    upgrade: bool,
+    upgrade: Upgrade,
+    /// It is gRPC's.
+    grpc: bool,
+    /// The client speaks HTTP/2.
+    http2: bool,
     /// How its body moves, if it has one.
     progress: Option<Arc<Progress>>,
 }
 
-/// Why there is no answer from the app.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum UpstreamError {
-    /// No connection could be made; nothing was sent.
-    #[error("{0} does not accept connections: {1}")]
-    Connect(String, std::io::Error),
-    /// No connection, or no response, in time.
-    #[error("{0} did not answer in time")]
-    Timeout(String),
-    /// The connection broke before there was a response.
-    #[error("{0} closed the connection without an answer: {1}")]
-    Broken(String, hyper::Error),
-    /// It switched to another protocol without being asked.
-    #[error("{0} switched protocols without being asked to")]
-    Unasked(String),
-    /// The request's body is longer than `limits.body_bytes`, which is this.
-    #[error("the request's body is longer than {0} bytes")]
-    TooLarge(u64),
+/// Whether a request asks for a WebSocket.
+enum Upgrade {
+    No,
+    /// As HTTP/1.1 does: the client looks at the answer itself.
+    Http1,
+    /// As HTTP/2 does, with a key of our listener's: the answer must have this.
+    Http2 {
+        accept: Option<HeaderValue>,
+    },
 }
 
 impl Upstream {
-    /// Prepares the pools; connects to nothing yet. Tunnels (WebSockets) run in
-    /// `tunnels` and end when `stop` is cancelled.
+    /// Prepares the pools; connects to nothing yet, but to ask how an upstream does.
+    /// Tunnels (WebSockets) run in `tunnels` and end when `stop` is cancelled.
     ///
     /// # Errors
-    /// [`TlsSetupError`] if an upstream is https and its authorities cannot be
-    /// loaded.
+    /// [`TlsSetupError`] if an upstream is https and its authorities or our
+    /// certificate cannot be loaded.
     pub fn new(
         settings: &UpstreamSettings,
         tunnels: TaskTracker,
         stop: CancellationToken,
     ) -> Result<Self, TlsSetupError> {
-        let urls = || settings.routes.iter().flatten().chain([&settings.default]);
-        let tls =
-            if urls().any(|url| url.https) { Some(connect::tls(settings.ca_file.as_deref())?) } else { None };
-        let mut pools: Vec<Pool> = Vec::new();
-        let mut index_of = |url: &UpstreamUrl| {
-            pools.iter().position(|pool| *pool.url() == *url).unwrap_or_else(|| {
-                let tls = tls.clone().filter(|_| url.https);
-                pools.push(Pool::new(Connector::new(url.clone(), tls, settings.connect_timeout)));
-                pools.len() - 1
-            })
-        };
-        let default = index_of(&settings.default);
-        let routes = settings.routes.iter().map(|url| url.as_ref().map_or(default, &mut index_of)).collect();
+        Self::build(settings, None, tunnels, stop)
+    }
+
+    /// The same with other settings. The connections to addresses that are in both,
+    /// with the same TLS, are used on; those to others are closed when their requests
+    /// are over and nobody holds `self` any more.
+    ///
+    /// # Errors
+    /// As [`Self::new`]; then nothing has changed.
+    pub fn reloaded(&self, settings: &UpstreamSettings) -> Result<Self, TlsSetupError> {
+        let Inner { tunnels, stop, .. } = &*self.inner;
+        Self::build(settings, Some(&self.inner), tunnels.clone(), stop.clone())
+    }
+
+    fn build(
+        settings: &UpstreamSettings,
+        before: Option<&Inner>,
+        tunnels: TaskTracker,
+        stop: CancellationToken,
+    ) -> Result<Self, TlsSetupError> {
+        let targets = || settings.routes.iter().flatten().chain([&settings.default]);
+        let https = targets().flat_map(|target| &target.urls).any(UpstreamUrl::is_https);
+        let tls_before = before.and_then(|before| before.tls.as_ref());
+        let tls = https.then(|| Tls::load(&settings.tls, tls_before)).transpose()?;
+        let mut groups = Groups::new(tls.as_ref(), before.map_or(&[], |before| &before.groups));
+        let default = groups.index_of(&settings.default);
+        let routes = settings.routes.iter();
+        let routes =
+            routes.map(|target| target.as_ref().map_or(default, |target| groups.index_of(target))).collect();
+        let groups = groups.into_groups();
         Ok(Self {
             inner: Arc::new(Inner {
-                pools,
+                groups,
                 routes,
                 default,
+                tls,
+                limits: Limits { timeout: settings.connect_timeout, connections: settings.connections },
                 response_timeout: settings.response_timeout,
+                stream_timeout: settings.stream_timeout,
                 body_bytes: settings.body_bytes,
                 tunnels,
                 stop,
             }),
         })
-    }
-
-    /// The same with other settings; requests under way go on as they are.
-    ///
-    /// # Errors
-    /// Those of [`Upstream::new`].
-    pub fn reloaded(&self, settings: &UpstreamSettings) -> Result<Self, TlsSetupError> {
-        Self::new(settings, self.inner.tunnels.clone(), self.inner.stop.clone())
     }
 
     /// Sends a request that may enter and returns the response, its body still
@@ -156,49 +166,55 @@ impl Upstream {
     ) -> Result<Response<ResponseBody>, UpstreamError> {
         let inner = &*self.inner;
         let index = grant.route().and_then(|route| inner.routes.get(route).copied()).unwrap_or(inner.default);
-        let Some(pool) = inner.pools.get(index) else {
+        let Some(group) = inner.groups.get(index) else {
             return Err(UpstreamError::Timeout("no upstream".to_owned()));
         };
-        let Prepared { mut request, upgrade, progress } = self.prepare(request, pool.url())?;
-        let from_client = upgrade.then(|| hyper::upgrade::on(&mut request));
-        let sending = pool.send(request);
-        let response = match progress {
-            None => tokio::time::timeout(inner.response_timeout, sending).await.ok(),
+        for (_, check) in group.members() {
+            check.inspect(|check| check.begin());
+        }
+        let Prepared { mut request, upgrade, grpc, http2, progress } = self.prepare(request, group)?;
+        let from_client = upgrade.is_asked().then(|| hyper::upgrade::on(&mut request));
+        let needs = Needs { limits: inner.limits, upgrade: upgrade.is_asked(), elsewhere: false };
+        let sending = group.send(request, needs);
+        // gRPC has deadlines of its own.
+        let limit = if grpc { inner.stream_timeout } else { inner.response_timeout };
+        let response = match &progress {
+            None => tokio::time::timeout(limit, sending).await.ok(),
             // An upload that moves has no limit; one that stands still does.
-            Some(progress) => progress.watch(sending, inner.response_timeout).await,
+            Some(progress) => progress.watch(sending, limit).await,
         };
         let mut response = match response {
             Some(Ok(response)) => response,
-            Some(Err(SendError::TooLarge)) => {
-                return Err(UpstreamError::TooLarge(inner.body_bytes.unwrap_or(0)));
+            Some(Err((error, upstream))) => return Err(UpstreamError::of(error, upstream, inner.body_bytes)),
+            None if progress.is_some_and(|progress| progress.awaits_client()) => {
+                return Err(UpstreamError::SlowClient);
             }
-            Some(Err(SendError::Timeout)) | None => {
-                return Err(UpstreamError::Timeout(pool.url().to_string()));
-            }
-            Some(Err(SendError::Connect(error))) => {
-                return Err(UpstreamError::Connect(pool.url().to_string(), error));
-            }
-            Some(Err(SendError::Broken(error))) => {
-                return Err(UpstreamError::Broken(pool.url().to_string(), error));
-            }
+            None => return Err(UpstreamError::Timeout(group.name())),
         };
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let Some(from_client) = from_client.filter(|_| headers::is_websocket(response.headers())) else {
-                return Err(UpstreamError::Unasked(pool.url().to_string()));
+                return Err(UpstreamError::Unasked(group.name()));
             };
+            if !upgrade.is_accepted_by(response.headers()) {
+                return Err(UpstreamError::NotAccepted(group.name()));
+            }
             let to_app = hyper::upgrade::on(&mut response);
-            let tunnel = tunnel::run(from_client, to_app, grant.clone(), inner.stop.clone());
-            inner.tunnels.spawn(tunnel);
+            let (grant, stop) = (grant.clone(), inner.stop.clone());
+            let terms = tunnel::Terms { grant, stop, idle: inner.stream_timeout };
+            inner.tunnels.spawn(tunnel::run(from_client, to_app, terms));
             headers::clean_upgrade(response.headers_mut());
             return Ok(response.map(|_| ResponseBody::empty()));
         }
+        if headers::has_lost_coding(response.headers()) {
+            return Err(UpstreamError::Coding(group.name()));
+        }
         headers::clean_response(response.headers_mut());
         *response.version_mut() = Version::HTTP_11;
-        Ok(response)
+        Ok(response.map(|body| body.watched(inner.stream_timeout, progress, http2)))
     }
 
-    /// The request as it goes out.
-    fn prepare(&self, request: Request<Incoming>, url: &UpstreamUrl) -> Result<Prepared, UpstreamError> {
+    /// The request as it goes out, in the form of HTTP/1.1.
+    fn prepare(&self, request: Request<Incoming>, group: &Group) -> Result<Prepared, UpstreamError> {
         let limit = self.inner.body_bytes;
         if let Some(limit) = limit
             && request.body().size_hint().lower() > limit
@@ -206,16 +222,27 @@ impl Upstream {
             return Err(UpstreamError::TooLarge(limit));
         }
         let (mut parts, body) = request.into_parts();
-        let has_version =
-            parts.version == Version::HTTP_11 || parts.extensions.get::<ExtendedConnect>().is_some();
-        let upgrade = has_version && headers::is_websocket(&parts.headers);
-        headers::clean_request(&mut parts.headers, upgrade);
+        let http2 = parts.version == Version::HTTP_2;
+        let upgrade = if parts.extensions.remove::<ExtendedConnect>().is_some() {
+            Upgrade::Http2 { accept: parts.headers.get(SEC_WEBSOCKET_KEY).map(headers::websocket_accept) }
+        } else if parts.version == Version::HTTP_11 && headers::is_websocket(&parts.headers) {
+            Upgrade::Http1
+        } else {
+            Upgrade::No
+        };
+        let grpc = parts
+            .headers
+            .get(CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+        headers::clean_request(&mut parts.headers, upgrade.is_asked());
         parts.version = Version::HTTP_11;
-        // HTTP/1.0 may come without one, and HTTP/1.1 may not go without.
-        if !parts.headers.contains_key(HOST)
-            && let Ok(host) = HeaderValue::from_str(&url.authority)
-        {
-            parts.headers.insert(HOST, host);
+        // HTTP/1.0 may come without one, HTTP/2 has it elsewhere, and HTTP/1.1 may
+        // not go without.
+        if !parts.headers.contains_key(HOST) {
+            let named = parts.uri.authority().map_or(group.authority(), |authority| authority.as_str());
+            if let Ok(host) = HeaderValue::from_str(named) {
+                parts.headers.insert(HOST, host);
+            }
         }
         // Origin form (RFC 9112, section 3.2.1): the path alone, as it was judged.
         if parts.uri.authority().is_some()
@@ -224,6 +251,22 @@ impl Upstream {
             parts.uri = http::Uri::from(target.clone());
         }
         let (body, progress) = RequestBody::new(body, limit);
-        Ok(Prepared { request: Request::from_parts(parts, body), upgrade, progress })
+        Ok(Prepared { request: Request::from_parts(parts, body), upgrade, grpc, http2, progress })
+    }
+}
+
+impl Upgrade {
+    fn is_asked(&self) -> bool {
+        !matches!(self, Self::No)
+    }
+
+    /// Whether the answer comes from somebody who read the handshake.
+    fn is_accepted_by(&self, headers: &HeaderMap) -> bool {
+        match self {
+            Self::No | Self::Http1 => true,
+            Self::Http2 { accept } => {
+                accept.is_some() && headers.get("sec-websocket-accept") == accept.as_ref()
+            }
+        }
     }
 }

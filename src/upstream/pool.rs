@@ -1,32 +1,35 @@
 //! Connections to one upstream, used again and again.
 //!
 //! Small on purpose, and ours: a general client's pool costs more than all of
-//! the gate. A connection belongs to one request at a time (HTTP/1.1); a sender
-//! for HTTP/2 will be another variant of [`Sender`].
+//! the gate. A connection's task lives on the runtime that dialled it, and with a
+//! runtime for each core a request stays on its own; so what is unused is kept by
+//! thread. Only a request that finds nothing there looks further.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::{Method, Request, Response};
-use http_body::Body;
-use hyper::body::Incoming;
-use hyper::client::conn::http1::SendRequest;
+use hyper::client::conn::http1;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::Instant;
 
 use super::address::UpstreamUrl;
-use super::body::{RequestBody, RequestBodyError, ResponseBody};
-use super::connect::{ConnectError, Connector};
+use super::body::RequestBody;
+use super::connect::{Connector, Dialled};
+use super::expect::Wanted;
+use super::http2::{Http2, Stream};
+use super::places::{Place, Places};
 
-/// How many unused connections are kept.
+/// A power of two, and more than most machines have cores. Threads past it share.
+const SHARDS: usize = 64;
+/// How many unused connections a shard keeps.
 const MAX_IDLE: usize = 256;
 /// How long one is kept unused. Servers close theirs after 5 to 75 seconds; one
 /// that was closed is noticed when it is taken out.
 const IDLE_LIFE: Duration = Duration::from_secs(60);
-/// A connection unused for longer than this may have been closed by the app at
-/// this very moment; a request on it is prepared to be sent once more.
-const MAYBE_STALE: Duration = Duration::from_millis(500);
 /// How long a connection may take to be ready for its next request.
 const SETTLE: Duration = Duration::from_secs(1);
 
@@ -34,207 +37,345 @@ const SETTLE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Pool {
     connector: Connector,
-    idle: Arc<Idle>,
+    kept: Arc<Kept>,
+}
+
+/// Bounds on connecting.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Until a connection stands, and before that until there is room for one.
+    pub(super) timeout: Duration,
+    /// How many connections to one address.
+    pub(super) connections: usize,
+}
+
+#[derive(Debug)]
+struct Kept {
+    shards: Box<[Shard]>,
+    places: Arc<Places>,
 }
 
 #[derive(Debug, Default)]
-struct Idle {
-    /// The freshest at the back.
-    senders: Mutex<VecDeque<(Sender, Instant)>>,
+struct Shard {
+    /// Those that carry one request at a time; the freshest at the back.
+    idle: Mutex<VecDeque<(Http1, Instant)>>,
+    /// Those that carry many.
+    shared: Mutex<Vec<Http2>>,
+    /// One connection is dialled at a time where many requests can share it.
+    dialling: tokio::sync::Mutex<()>,
 }
 
-/// What sends requests on one connection.
+/// A connection that carries one request at a time.
 #[derive(Debug)]
-pub(super) enum Sender {
-    Http1(SendRequest<RequestBody>),
+pub(super) struct Http1 {
+    pub(super) sender: http1::SendRequest<RequestBody>,
+    /// The shard whose runtime it lives on; `None` where it lives on all threads.
+    home: Option<usize>,
+}
+
+/// What a request is sent on.
+#[derive(Debug)]
+pub(super) enum Connection {
+    Http1(Http1),
+    Http2(Stream),
+}
+
+/// A connection for a request.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) connection: Connection,
+    /// How long it was unused; `None` if it is new.
+    pub(super) unused: Option<Duration>,
 }
 
 /// A connection in use, on its way back to the pool.
 #[derive(Debug)]
 pub(super) struct Lease {
-    sender: Sender,
-    idle: Arc<Idle>,
+    connection: Connection,
+    kept: Arc<Kept>,
     /// The request had a body, which may still be on its way although the
     /// response is over.
     with_body: bool,
+    /// The body was held back until the app wants it.
+    wanted: Option<Arc<Wanted>>,
 }
 
-/// Why a request got no response.
+/// Why there is no connection.
 #[derive(Debug)]
-pub(super) enum SendError {
-    Connect(io::Error),
+pub(super) enum ConnectError {
     Timeout,
-    Broken(hyper::Error),
-    TooLarge,
+    /// There are as many as there may be, and none became free in time.
+    Busy,
+    Io(io::Error),
 }
 
 impl Pool {
     pub(super) fn new(connector: Connector) -> Self {
-        Self { connector, idle: Arc::default() }
+        let kept = Kept { shards: (0..SHARDS).map(|_| Shard::default()).collect(), places: Arc::default() };
+        Self { connector, kept: Arc::new(kept) }
     }
 
     pub(super) fn url(&self) -> &UpstreamUrl {
         self.connector.url()
     }
 
-    /// Sends on a kept connection or a new one. A kept one that turns out to be
-    /// closed is replaced as long as nothing can happen twice: when nothing was
-    /// sent yet, or when the method is idempotent and there is no body
-    /// (RFC 9110, section 9.2.2).
-    pub(super) async fn send(
-        &self,
-        mut request: Request<RequestBody>,
-    ) -> Result<Response<ResponseBody>, SendError> {
-        let with_body = !request.body().is_end_stream();
-        while let Some((mut sender, unused)) = self.idle.take() {
-            if !sender.is_ready().await {
-                continue;
-            }
-            let again = (unused > MAYBE_STALE && !with_body && is_idempotent(request.method()))
-                .then(|| bodyless(&request));
-            match sender.send(request).await {
-                Ok(response) => return Ok(self.lease(response, sender, with_body)),
-                Err(Failure::NotSent(unsent)) => request = *unsent,
-                Err(Failure::Broken(error)) => {
-                    let Some(once_more) = again else { return Err(error.into()) };
-                    request = once_more;
-                    break;
+    pub(super) fn connector(&self) -> &Connector {
+        &self.connector
+    }
+
+    /// A kept connection that is ready, or a new one. `fresh`: a new one.
+    pub(super) async fn find(&self, limits: Limits, fresh: bool) -> Result<Found, ConnectError> {
+        let own = own_shard();
+        if !fresh {
+            while let Some(mut found) = self.kept.take(own) {
+                if found.connection.is_ready().await {
+                    return Ok(found);
                 }
             }
         }
-        let mut sender = self.connector.connect().await?;
-        match sender.send(request).await {
-            Ok(response) => Ok(self.lease(response, sender, with_body)),
-            Err(Failure::NotSent(_)) => Err(SendError::Connect(io::ErrorKind::ConnectionReset.into())),
-            Err(Failure::Broken(error)) => Err(error.into()),
+        if !self.connector.may_multiplex() {
+            return self.dial(own, limits, fresh).await;
+        }
+        let Some(shard) = self.kept.shards.get(own) else { return Err(ConnectError::Busy) };
+        let alone = tokio::time::timeout(limits.timeout, shard.dialling.lock());
+        let alone = alone.await.map_err(|_| ConnectError::Timeout)?;
+        // Whoever was first may have dialled for all.
+        if let Some(stream) = self.kept.stream(own).filter(|_| !fresh) {
+            return Ok(Found { connection: Connection::Http2(stream), unused: Some(Duration::ZERO) });
+        }
+        if !self.connector.may_multiplex() {
+            drop(alone);
+        }
+        self.dial(own, limits, fresh).await
+    }
+
+    async fn dial(&self, own: usize, limits: Limits, fresh: bool) -> Result<Found, ConnectError> {
+        let place = match self.kept.places.take(limits.connections) {
+            Some(place) => place,
+            None => match self.room(own, limits, fresh).await? {
+                Room::Place(place) => place,
+                Room::Found(found) => return Ok(found),
+            },
+        };
+        let dialled = within(limits.timeout, self.connector.dial(Some(place))).await?;
+        self.adopt(own, dialled)
+    }
+
+    /// A connection of its own, which speaks HTTP/1.1: for a WebSocket.
+    pub(super) async fn find_http1(&self, limits: Limits) -> Result<Found, ConnectError> {
+        let own = own_shard();
+        let place = match self.kept.places.take(limits.connections) {
+            Some(place) => place,
+            None => {
+                let place = self.kept.places.wait(|| {
+                    // What is unused makes room.
+                    drop(self.kept.steal(own));
+                    self.kept.places.take(limits.connections)
+                });
+                tokio::time::timeout(limits.timeout, place).await.map_err(|_| ConnectError::Busy)?
+            }
+        };
+        let dialled = within(limits.timeout, self.connector.dial_http1(Some(place))).await?;
+        self.adopt(own, dialled)
+    }
+
+    /// Waits for room for a new connection; better still, for one that another
+    /// thread keeps.
+    async fn room(&self, own: usize, limits: Limits, fresh: bool) -> Result<Room, ConnectError> {
+        let find = || {
+            let kept = self.kept.steal(own).map(Room::Found).filter(|_| !fresh);
+            kept.or_else(|| self.kept.places.take(limits.connections).map(Room::Place))
+        };
+        loop {
+            let room = tokio::time::timeout(limits.timeout, self.kept.places.wait(find)).await;
+            match room.map_err(|_| ConnectError::Busy)? {
+                Room::Found(mut found) => {
+                    if found.connection.is_ready().await {
+                        return Ok(Room::Found(found));
+                    }
+                }
+                place @ Room::Place(_) => return Ok(place),
+            }
         }
     }
 
-    fn lease(&self, response: Response<Incoming>, sender: Sender, with_body: bool) -> Response<ResponseBody> {
-        let lease = Lease { sender, idle: Arc::clone(&self.idle), with_body };
-        response.map(|body| ResponseBody::incoming(body, lease))
+    fn adopt(&self, own: usize, dialled: Dialled) -> Result<Found, ConnectError> {
+        let connection = match dialled {
+            Dialled::Http1(sender) => {
+                // Elsewhere tasks move, and no thread is better than another.
+                let stays = Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread;
+                Connection::Http1(Http1 { sender, home: stays.then_some(own) })
+            }
+            Dialled::Http2(connection) => {
+                let reset = || ConnectError::Io(io::ErrorKind::ConnectionReset.into());
+                let stream = connection.stream().ok_or_else(reset)?;
+                self.kept.share(own, connection);
+                Connection::Http2(stream)
+            }
+        };
+        Ok(Found { connection, unused: None })
     }
+
+    /// The connection in use, until the response is over.
+    pub(super) fn lease(
+        &self,
+        connection: Connection,
+        with_body: bool,
+        wanted: Option<Arc<Wanted>>,
+    ) -> Lease {
+        Lease { connection, kept: Arc::clone(&self.kept), with_body, wanted }
+    }
+}
+
+async fn within(
+    limit: Duration,
+    dial: impl Future<Output = io::Result<Dialled>>,
+) -> Result<Dialled, ConnectError> {
+    match tokio::time::timeout(limit, dial).await {
+        Ok(dialled) => dialled.map_err(ConnectError::Io),
+        Err(_) => Err(ConnectError::Timeout),
+    }
+}
+
+enum Room {
+    Place(Place),
+    Found(Found),
 }
 
 impl Lease {
     /// The response is over: the connection waits for its next request.
     pub(super) fn give_back(self) {
-        if !self.with_body {
-            self.idle.put(self.sender);
+        let Self { connection, kept, with_body, wanted } = self;
+        let mut connection = match connection {
+            Connection::Http1(connection) => connection,
+            Connection::Http2(stream) => {
+                drop(stream);
+                return kept.places.free();
+            }
+        };
+        if !with_body {
+            return kept.put(connection);
+        }
+        // The app did not want the body, and the client may not have sent it.
+        if wanted.is_some_and(|wanted| !wanted.is_wanted()) {
             return;
         }
         // An app may answer before it has read all of an upload. The rest still
         // has to pass, or the connection is of no more use.
         tokio::spawn(async move {
-            let Self { mut sender, idle, .. } = self;
-            if sender.is_ready().await {
-                idle.put(sender);
+            if connection.is_ready().await {
+                kept.put(connection);
             }
         });
     }
 }
 
-impl Idle {
+impl Kept {
+    fn take(&self, index: usize) -> Option<Found> {
+        let found = |connection, unused| Found { connection, unused: Some(unused) };
+        if let Some(stream) = self.stream(index) {
+            return Some(found(Connection::Http2(stream), Duration::ZERO));
+        }
+        let (connection, unused) = self.shards.get(index)?.take()?;
+        Some(found(Connection::Http1(connection), unused))
+    }
+
+    /// Room on a connection that carries many.
+    fn stream(&self, index: usize) -> Option<Stream> {
+        self.shards.get(index)?.shared().iter().find_map(Http2::stream)
+    }
+
+    /// What any shard but `own` keeps; and at last `own`.
+    fn steal(&self, own: usize) -> Option<Found> {
+        (1..=SHARDS).find_map(|step| self.take((own + step) % SHARDS))
+    }
+
+    fn put(&self, connection: Http1) {
+        if connection.sender.is_closed() {
+            return;
+        }
+        if let Some(shard) = self.shards.get(connection.home.unwrap_or_else(own_shard)) {
+            shard.put(connection);
+        }
+        self.places.free();
+    }
+
+    fn share(&self, index: usize, connection: Http2) {
+        if let Some(shard) = self.shards.get(index) {
+            let mut shared = shard.shared();
+            // What is still open on those that are done goes on without us.
+            shared.retain(|connection| !connection.is_closed());
+            shared.push(connection);
+        }
+        self.places.free();
+    }
+}
+
+impl Shard {
+    fn idle(&self) -> MutexGuard<'_, VecDeque<(Http1, Instant)>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Vec<Http2>> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The freshest connection that is not known to be closed, and how long it
     /// was unused.
-    fn take(&self) -> Option<(Sender, Duration)> {
-        let mut senders = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some((sender, since)) = senders.pop_back() {
+    fn take(&self) -> Option<(Http1, Duration)> {
+        let mut idle = self.idle();
+        while let Some((connection, since)) = idle.pop_back() {
             let unused = since.elapsed();
             if unused >= IDLE_LIFE {
                 // Those in front are older still.
-                senders.clear();
+                idle.clear();
                 return None;
             }
-            if !sender.is_closed() {
-                return Some((sender, unused));
+            if !connection.sender.is_closed() {
+                return Some((connection, unused));
             }
         }
         None
     }
 
-    fn put(&self, sender: Sender) {
-        if sender.is_closed() {
-            return;
+    fn put(&self, connection: Http1) {
+        let mut idle = self.idle();
+        if idle.len() >= MAX_IDLE {
+            idle.pop_front();
         }
-        let mut senders = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
-        if senders.len() >= MAX_IDLE {
-            senders.pop_front();
-        }
-        senders.push_back((sender, Instant::now()));
+        idle.push_back((connection, Instant::now()));
     }
 }
 
-/// A request that failed on one connection.
-enum Failure {
-    /// Not a byte was sent: here it is again.
-    NotSent(Box<Request<RequestBody>>),
-    Broken(hyper::Error),
-}
-
-impl Sender {
-    fn is_closed(&self) -> bool {
-        match self {
-            Self::Http1(sender) => sender.is_closed(),
-        }
-    }
-
+impl Connection {
     /// Waits the moment that the connection needs to be done with the last
     /// request; `false` if it is of no more use.
     async fn is_ready(&mut self) -> bool {
         match self {
-            Self::Http1(sender) if sender.is_ready() => true,
-            Self::Http1(sender) => matches!(tokio::time::timeout(SETTLE, sender.ready()).await, Ok(Ok(()))),
-        }
-    }
-
-    async fn send(&mut self, request: Request<RequestBody>) -> Result<Response<Incoming>, Failure> {
-        match self {
-            Self::Http1(sender) => {
-                sender.try_send_request(request).await.map_err(|mut error| match error.take_message() {
-                    Some(unsent) => Failure::NotSent(Box::new(unsent)),
-                    None => Failure::Broken(error.into_error()),
-                })
-            }
+            Self::Http1(connection) => connection.is_ready().await,
+            Self::Http2(_) => true,
         }
     }
 }
 
-fn is_idempotent(method: &Method) -> bool {
-    matches!(
-        *method,
-        Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE | Method::TRACE
-    )
-}
-
-/// The head of a request without a body, to be sent once more.
-fn bodyless(request: &Request<RequestBody>) -> Request<RequestBody> {
-    let mut copy = Request::new(RequestBody::empty());
-    request.method().clone_into(copy.method_mut());
-    request.uri().clone_into(copy.uri_mut());
-    request.headers().clone_into(copy.headers_mut());
-    *copy.version_mut() = request.version();
-    copy
-}
-
-impl From<ConnectError> for SendError {
-    fn from(error: ConnectError) -> Self {
-        match error {
-            ConnectError::Timeout => Self::Timeout,
-            ConnectError::Io(error) => Self::Connect(error),
-        }
+impl Http1 {
+    async fn is_ready(&mut self) -> bool {
+        self.sender.is_ready()
+            || matches!(tokio::time::timeout(SETTLE, self.sender.ready()).await, Ok(Ok(())))
     }
 }
 
-impl From<hyper::Error> for SendError {
-    fn from(error: hyper::Error) -> Self {
-        let mut cause: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(&error);
-        while let Some(inner) = cause {
-            if matches!(inner.downcast_ref(), Some(RequestBodyError::TooLarge)) {
-                return Self::TooLarge;
-            }
-            cause = inner.source();
-        }
-        Self::Broken(error)
+/// The shard of this thread.
+fn own_shard() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static OWN: Cell<Option<usize>> = const { Cell::new(None) };
     }
+    OWN.with(|own| {
+        own.get().unwrap_or_else(|| {
+            let index = NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS;
+            own.set(Some(index));
+            index
+        })
+    })
 }

@@ -49,7 +49,8 @@ fn what_is_commented_out_is_the_default() {
             server.tls.clear();
             // By default as many as there are cores.
             server.threads = 0;
-            upstream.ca_file = None;
+            upstream.tls = crate::upstream::UpstreamTls::default();
+            upstream.default.health = None;
             upstream.routes.clear();
             format!("{server:#?}{upstream:#?}")
         };

@@ -103,8 +103,8 @@ async fn an_https_app_is_trusted_by_its_authority_and_no_other() {
         let stand = Stand::with(
             "127.0.0.1:1".parse().unwrap(),
             |upstream| {
-                upstream.default = UpstreamUrl::parse(&format!("https://localhost:{port}")).unwrap();
-                upstream.ca_file = ca_file;
+                upstream.default = UpstreamUrl::parse(&format!("https://localhost:{port}")).unwrap().into();
+                upstream.tls.ca_file = ca_file;
             },
             |_| {},
         )

@@ -5,11 +5,11 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::{ByHand, Stand, head, patiently};
 use crate::world::{Ask, Front, World, raw, upgraded};
@@ -98,12 +98,20 @@ async fn a_tunnel_ends_with_the_session() {
     let mut ada = world.signed_in("ada").await;
     let ask = Ask::websocket("/ws").with("host", &world.address).with("cookie", &ada.cookie_line());
     let mut tunnel = patiently(upgraded(&world.address, ask.with("origin", &world.public_url))).await;
-    tunnel.write_all(b"hello").await.unwrap();
-    let mut echo = [0; 5];
+    // A text frame, masked with zeros, and the echo of it.
+    let frame = *b"\x81\x85\0\0\0\0hello";
+    tunnel.write_all(&frame).await.unwrap();
+    let mut echo = frame;
     patiently(tunnel.read_exact(&mut echo)).await.unwrap();
     ada.open("/oauth2/sign_out").await.expect(200);
-    let end = patiently(tunnel.read(&mut echo)).await;
-    assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
+    let mut close = [0; 4];
+    patiently(tunnel.read_exact(&mut close)).await.unwrap();
+    assert_eq!(close, [0x88, 2 + b"the session has ended".len() as u8, 0x03, 0xf0], "not a close with 1008");
+    // Our answer, and both are done.
+    tunnel.write_all(b"\x88\x82\0\0\0\0\x03\xf0").await.unwrap();
+    let mut rest = Vec::new();
+    patiently(tunnel.read_to_end(&mut rest)).await.unwrap();
+    assert_eq!(rest, b"the session has ended", "nothing may follow a close");
 }
 
 #[tokio::test]
@@ -125,8 +133,11 @@ async fn tunnels_are_closed_when_the_process_ends() {
     let request = format!("ws://{}/ws", stand.address).into_client_request().unwrap();
     let (mut socket, _) = patiently(tokio_tungstenite::connect_async(request)).await.unwrap();
     stand.running.stop.cancel();
-    let end = patiently(socket.next()).await;
-    assert!(matches!(end, None | Some(Err(Error::Protocol(_) | Error::Io(_)))), "{end:?}");
+    let Message::Close(Some(frame)) = patiently(socket.next()).await.unwrap().unwrap() else {
+        panic!("no close")
+    };
+    assert_eq!((u16::from(frame.code), frame.reason.as_str()), (1001, "the server is going away"));
+    assert!(patiently(socket.next()).await.is_none());
     assert!(patiently(stand.ended).await.unwrap(), "the drain took all of its time");
 }
 

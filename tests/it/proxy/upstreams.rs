@@ -138,7 +138,7 @@ async fn each_route_has_its_own_app() {
         .unwrap();
     let url = |addr| UpstreamUrl::parse(&format!("http://{addr}")).unwrap();
     let mut settings = world::upstream(url(one));
-    settings.routes = vec![Some(url(other)), None];
+    settings.routes = vec![Some(url(other).into()), None];
     let _running = world::proxy(&gate, &settings, world::server(), listener);
     for (path, app) in [("/other/x", other), ("/other", other), ("/others", one), ("/", one)] {
         // HTTP/1.0 without a host is sent on with that of the app it goes to.

@@ -8,7 +8,7 @@ use http::{Request, Response};
 use http_body::Body;
 use huggate::proxy::Proxy;
 use huggate::server::{Listener, Listeners, Running, Server, ServerSettings};
-use huggate::upstream::{Upstream, UpstreamSettings, UpstreamUrl};
+use huggate::upstream::{Upstream, UpstreamSettings, UpstreamTls, UpstreamUrl};
 use huggate::{Gate, Peer};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -59,12 +59,15 @@ pub(crate) async fn serve(front: Front, gate: &Gate, app: &App, listener: TcpLis
 /// How the proxy of a test sends requests on, unless it is told otherwise.
 pub(crate) fn upstream(default: UpstreamUrl) -> UpstreamSettings {
     UpstreamSettings {
-        default,
+        default: default.into(),
         routes: Vec::new(),
         connect_timeout: Duration::from_secs(5),
         response_timeout: Duration::from_secs(30),
-        ca_file: None,
+        // Some tests let hours pass at once.
+        stream_timeout: Duration::from_secs(30 * 24 * 3600),
+        tls: UpstreamTls::default(),
         body_bytes: None,
+        connections: 10_000,
     }
 }
 

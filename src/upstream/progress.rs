@@ -1,0 +1,65 @@
+//! When something moved last: noted cheaply, looked at rarely.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// When a stream moved last, and whom it waits for.
+#[derive(Debug)]
+pub(super) struct Progress {
+    began: Instant,
+    /// Milliseconds since then.
+    moved: AtomicU64,
+    /// The client's next piece is awaited.
+    of_client: AtomicBool,
+}
+
+impl Progress {
+    pub(super) fn new() -> Self {
+        Self { began: Instant::now(), moved: AtomicU64::new(0), of_client: AtomicBool::new(false) }
+    }
+
+    /// Something moves now.
+    pub(super) fn note(&self) {
+        let since = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.moved.store(since, Ordering::Relaxed);
+    }
+
+    /// Whether the client is the one to go on.
+    pub(super) fn await_client(&self, awaited: bool) {
+        self.of_client.store(awaited, Ordering::Relaxed);
+    }
+
+    pub(super) fn awaits_client(&self) -> bool {
+        self.of_client.load(Ordering::Relaxed)
+    }
+
+    fn due(&self, limit: Duration) -> Instant {
+        self.began + Duration::from_millis(self.moved.load(Ordering::Relaxed)) + limit
+    }
+
+    /// Waits until nothing has moved for `limit`. One timer, set again only when it
+    /// has run out.
+    pub(super) async fn stalled(&self, limit: Duration) {
+        let sleep = tokio::time::sleep_until(self.due(limit));
+        tokio::pin!(sleep);
+        loop {
+            sleep.as_mut().await;
+            let due = self.due(limit);
+            if due <= Instant::now() {
+                return;
+            }
+            sleep.as_mut().reset(due);
+        }
+    }
+
+    /// Waits for `answer`, but not longer than `limit` after something moved last.
+    pub(super) async fn watch<T>(&self, answer: impl Future<Output = T>, limit: Duration) -> Option<T> {
+        tokio::select! {
+            biased;
+            answer = answer => Some(answer),
+            () = self.stalled(limit) => None,
+        }
+    }
+}

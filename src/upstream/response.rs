@@ -1,0 +1,233 @@
+//! A response's body on its way to the client.
+//!
+//! When it is over, its connection goes back to the pool; when the client leaves
+//! before that, the connection is closed, and the app learns of it.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::task::AtomicWaker;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::task::AbortHandle;
+
+use super::balance::Flight;
+use super::pool::Lease;
+use super::progress::Progress;
+
+/// A response's body on its way to the client.
+#[derive(Debug)]
+pub struct ResponseBody {
+    kind: Kind,
+    /// Counts as under way until it is over.
+    flight: Option<Flight>,
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// As it comes.
+    Incoming(Live, Patience),
+    /// The same, with somebody who notices when nothing moves.
+    Watched(Watched),
+    Whole(Option<Bytes>),
+}
+
+#[derive(Debug)]
+struct Live {
+    body: Incoming,
+    lease: Option<Lease>,
+}
+
+/// How long a stream may stand still.
+#[derive(Debug)]
+struct Patience {
+    limit: Duration,
+    /// Shared with the request's body, if that moves too.
+    progress: Option<Arc<Progress>>,
+    begun: bool,
+}
+
+#[derive(Debug)]
+struct Watched {
+    stream: Arc<Stream>,
+    watcher: AbortHandle,
+}
+
+#[derive(Debug)]
+struct Stream {
+    /// `None`: it stood still for too long and was cut.
+    live: Mutex<Option<Live>>,
+    reader: AtomicWaker,
+    progress: Arc<Progress>,
+}
+
+/// Why a response ended early.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResponseBodyError {
+    /// The app went away, or broke the framing.
+    #[error(transparent)]
+    Upstream(#[from] hyper::Error),
+    /// Nothing moved for longer than `timeouts.stream`.
+    #[error("nothing moved for longer than timeouts.stream")]
+    Stalled,
+}
+
+impl ResponseBody {
+    pub(super) fn incoming(body: Incoming, lease: Lease) -> Self {
+        let mut live = Live { body, lease: Some(lease) };
+        live.give_back_if_over();
+        let patience = Patience { limit: Duration::MAX, progress: None, begun: false };
+        Self { kind: Kind::Incoming(live, patience), flight: None }
+    }
+
+    pub(super) fn empty() -> Self {
+        Self { kind: Kind::Whole(None), flight: None }
+    }
+
+    /// A body of our own.
+    pub(crate) fn whole(bytes: Bytes) -> Self {
+        Self { kind: Kind::Whole((!bytes.is_empty()).then_some(bytes)), flight: None }
+    }
+
+    /// Counts `flight` as under way until this is over.
+    pub(super) fn with_flight(mut self, flight: Option<Flight>) -> Self {
+        self.flight = flight.filter(|_| !self.is_end_stream());
+        self
+    }
+
+    /// Cuts it when it stands still for `limit`. `progress` is that of the request's
+    /// body, if it has one. `soon`: from the first piece on, after which a client
+    /// with HTTP/2 can let the rest wait; with HTTP/1.1 more is taken in any case.
+    pub(super) fn watched(mut self, limit: Duration, progress: Option<Arc<Progress>>, soon: bool) -> Self {
+        if let Kind::Incoming(_, patience) = &mut self.kind {
+            *patience = Patience { limit, progress, begun: soon };
+        }
+        self
+    }
+
+    /// From here on somebody looks whether it moves. What comes in one piece never
+    /// gets here.
+    fn watch(&mut self) {
+        let Kind::Incoming(live, patience) = std::mem::replace(&mut self.kind, Kind::Whole(None)) else {
+            return;
+        };
+        let Patience { limit, progress, .. } = patience;
+        let progress = progress.unwrap_or_else(|| Arc::new(Progress::new()));
+        progress.note();
+        let stream = Arc::new(Stream { live: Mutex::new(Some(live)), reader: AtomicWaker::new(), progress });
+        let watched = Arc::clone(&stream);
+        let watcher = tokio::spawn(async move {
+            watched.progress.stalled(limit).await;
+            tracing::info!("a stream on which nothing moved for timeouts.stream was cut");
+            drop(watched.live().take());
+            watched.reader.wake();
+        });
+        self.kind = Kind::Watched(Watched { stream, watcher: watcher.abort_handle() });
+    }
+}
+
+impl Stream {
+    fn live(&self) -> MutexGuard<'_, Option<Live>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn poll_frame(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ResponseBodyError>>> {
+        self.reader.register(cx.waker());
+        let mut live = self.live();
+        let Some(live) = &mut *live else { return Poll::Ready(Some(Err(ResponseBodyError::Stalled))) };
+        let polled = live.poll_frame(cx);
+        if polled.is_ready() {
+            self.progress.note();
+        }
+        polled
+    }
+}
+
+impl Live {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ResponseBodyError>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        match &polled {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(None) => {
+                if let Some(lease) = self.lease.take() {
+                    lease.give_back();
+                }
+            }
+            Poll::Ready(Some(Err(_))) => drop(self.lease.take()),
+            Poll::Ready(Some(Ok(_))) => self.give_back_if_over(),
+        }
+        polled.map_err(ResponseBodyError::from)
+    }
+
+    fn give_back_if_over(&mut self) {
+        if self.body.is_end_stream()
+            && let Some(lease) = self.lease.take()
+        {
+            lease.give_back();
+        }
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.watcher.abort();
+        // The watcher holds the stream until it has noticed.
+        drop(self.stream.live().take());
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = ResponseBodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let this = &mut *self;
+        let polled = match &mut this.kind {
+            Kind::Whole(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Kind::Incoming(live, patience) => {
+                let again = std::mem::replace(&mut patience.begun, true);
+                let polled = live.poll_frame(cx);
+                let over = matches!(polled, Poll::Ready(None | Some(Err(_)))) || live.body.is_end_stream();
+                if !over && (again || polled.is_pending()) {
+                    this.watch();
+                    if let (Kind::Watched(watched), true) = (&this.kind, polled.is_pending()) {
+                        watched.stream.reader.register(cx.waker());
+                    }
+                }
+                polled
+            }
+            Kind::Watched(watched) => watched.stream.poll_frame(cx),
+        };
+        if matches!(polled, Poll::Ready(None | Some(Err(_)))) {
+            this.flight = None;
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Incoming(live, _) => live.body.is_end_stream(),
+            Kind::Watched(watched) => {
+                watched.stream.live().as_ref().is_some_and(|live| live.body.is_end_stream())
+            }
+            Kind::Whole(bytes) => bytes.is_none(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Incoming(live, _) => live.body.size_hint(),
+            Kind::Watched(watched) => {
+                watched.stream.live().as_ref().map_or_else(SizeHint::default, |live| live.body.size_hint())
+            }
+            Kind::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+        }
+    }
+}
