@@ -1,0 +1,297 @@
+"""What `scripts/bench` runs: `python3 benches/compare --help`."""
+
+import argparse
+import json
+import os
+import platform
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import contenders
+import instructions as counting
+import measure
+import report
+import signin
+from contenders import World
+from processes import Failed, end_all
+
+ROOT = Path(__file__).resolve().parents[2]
+# As they stand in the tables.
+NAMES = {
+    "signed": "**huggate, signed in**",
+    "public": "huggate, everything public",
+    "unsigned": "huggate, signed in, `identity.assertion = false`",
+    "anew": "huggate, each session opened for the first time, `identity.assertion = false`",
+    "shared": "huggate, signed in, one runtime for all cores",
+    "bare": "bare proxy on hyper, laid out as huggate",
+    "raw": "the same, which only forwards",
+    "nginx": "nginx, asks nobody",
+    "haproxy": "HAProxy, asks nobody",
+    "nginx-auth": "nginx, auth_request to a trivial backend",
+    "apache": "Apache, mod_auth_openidc (shm)",
+    "caddy": "Caddy, forward_auth to the same backend",
+    "traefik": "Traefik, forwardAuth to the same backend",
+    "oauth2-proxy": "oauth2-proxy",
+}
+MEMBERS = 'allow = [{ org = "acme" }]'
+PUBLIC = '[[route]]\npath = "/**"\npublic = true\n'
+UNSIGNED = "[identity]\nassertion = false\n"
+# More than huggate keeps opened, so that the first use of each is the first indeed.
+SESSIONS = 12_000
+
+
+def resolved(text):
+    return Path(text).resolve()
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--huggate", type=resolved, required=True)
+    parser.add_argument("--bare", type=resolved, required=True)
+    parser.add_argument("--bare-flags", default="", help="for example --shared")
+    parser.add_argument("--python-bin", type=resolved, required=True, help="where caddy and traefik are")
+    parser.add_argument("--quick", action="store_true", help="one short round of everything")
+    parser.add_argument("--instructions", action="store_true", help="count instructions, and nothing else")
+    parser.add_argument("--with-instructions", action="store_true", help="count them too")
+    parser.add_argument("--rounds", type=int, default=3, help="of each workload; three times as many of the first")
+    parser.add_argument("--seconds", type=int, default=1)
+    parser.add_argument("--sessions", type=int, default=SESSIONS)
+    parser.add_argument("--only", help="contenders, separated by commas")
+    parser.add_argument("--workloads", help="workloads, separated by commas")
+    parser.add_argument("--json", type=Path, help="where to write every sample")
+    parser.add_argument("--write", type=Path, help="a document whose tables to replace")
+    return parser.parse_args()
+
+
+def main():
+    options = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("asked to end"))
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        # Servers that give up being root must get there too.
+        os.chmod(folder, 0o755)
+        try:
+            world = World(folder, options.huggate, options.bare, options.python_bin)
+            if options.instructions:
+                found = {"instructions": count_instructions(world, options)}
+            else:
+                found = compare(world, options)
+                if options.with_instructions:
+                    found["instructions"] = count_instructions(world, options)
+        except Failed as failure:
+            sys.exit(f"bench: {failure}")
+        finally:
+            end_all()
+    lines = tables(found)
+    print("\n".join(lines))
+    minutes, seconds = divmod(int(time.monotonic() - began), 60)
+    measured = len(found.get("results", {}).get("1k", {})) or len(found["instructions"])
+    print(f"\nbench: {measured} contenders measured ({minutes} min {seconds:02} s)")
+    if options.json:
+        options.json.write_text(json.dumps(plain(found), indent=1))
+    if options.write:
+        report.write(options.write, "\n".join(lines))
+
+
+def say(text):
+    print(f"bench: {text}", file=sys.stderr, flush=True)
+
+
+def chosen(options, key):
+    return not options.only or key in options.only.split(",")
+
+
+def start(world, options):
+    """Everybody who is to be measured, checked."""
+    flags = options.bare_flags.split()
+    makers = {
+        "signed": lambda key: world.huggate_serve(key, MEMBERS, signed_in=True),
+        "public": lambda key: world.huggate_serve(key, 'allow = "anyone"', more=PUBLIC),
+        "unsigned": lambda key: world.huggate_serve(key, MEMBERS, more=UNSIGNED, signed_in=True),
+        "bare": lambda key: world.bare_proxy(key, *flags),
+        "raw": lambda key: world.bare_proxy(key, "--raw", *flags),
+        "nginx": lambda key: world.nginx_proxy(key, asks=False),
+        "nginx-auth": lambda key: world.nginx_proxy(key, asks=True),
+        "apache": world.apache_oidc,
+        "caddy": world.caddy,
+        "traefik": world.traefik,
+        "haproxy": world.haproxy,
+    }
+    if binary := os.environ.get("OAUTH2_PROXY"):
+        makers["oauth2-proxy"] = lambda key: world.oauth2_proxy(key, binary)
+    started, memory = {}, {}
+    for key, maker in makers.items():
+        if not chosen(options, key):
+            continue
+        contender = maker(key)
+        contender.name = re.sub(r"[*`]", "", NAMES[key])
+        memory[key] = [contender.process.pss()]
+        contenders.check(world, contender, contender.plain)
+        if contender.tls:
+            contenders.check(world, contender, contender.tls)
+        opened, asked = measure.keeps_connections(world, contender)
+        say(f"{contender.name} answers; {opened} connections to the app for {asked} requests")
+        started[key] = contender
+    # A listener of huggate's is with TLS or without.
+    for key, access, more, signed_in in (("signed", MEMBERS, "", True), ("public", 'allow = "anyone"', PUBLIC, False)):
+        if key in started and needs_tls(options):
+            secure = world.huggate_serve(f"{key}-tls", access, tls=True, more=more, signed_in=signed_in)
+            contenders.check(world, secure, secure.tls)
+            secure.key, secure.name = key, started[key].name + ", TLS"
+            started[f"{key}-tls"] = secure
+    return started, memory
+
+
+def needs_tls(options):
+    return not options.workloads or {"tls", "h2"} & set(options.workloads.split(","))
+
+
+def compare(world, options):
+    started, memory = start(world, options)
+    special = {}
+    if chosen(options, "anew"):
+        sessions = 300 if options.quick else options.sessions
+        special["anew"] = first_uses(world, sessions)
+    results = {}
+    for workload in measure.WORKLOADS:
+        if workload.key not in options.workloads.split(",") if options.workloads else options.quick and not workload.quick:
+            continue
+        row = row_of(workload, started)
+        if workload.key == "1k" and special:
+            row.append(special["anew"].contender)
+        if workload.streams:
+            row = [contender for contender in row if speaks_h2(world, workload, contender)]
+        count = 0 if options.quick else options.rounds * workload.rounds
+        results[workload.key] = measure.rounds(world, workload, row, count, options.seconds, special, say)
+        if workload.key == "1k":
+            for key in memory:
+                clients = 100 if options.quick else 1000
+                memory[key] += [started[key].process.pss(), measure.idle_connections(started[key], clients), clients]
+    return {"machine": machine(world), "results": results, "memory": {k: v for k, v in memory.items() if len(v) == 4}}
+
+
+def row_of(workload, started):
+    if workload.tls:
+        return [contender for contender in started.values() if contender.tls]
+    return [contender for key, contender in started.items() if not key.endswith("-tls")]
+
+
+def speaks_h2(world, workload, contender):
+    try:
+        measure.sample(world, workload, contender, 1)
+        return True
+    except Failed as failure:
+        say(f"left out of HTTP/2: {str(failure).splitlines()[0]}")
+        return False
+
+
+def first_uses(world, count):
+    """Asks with each of many sessions once, a fresh process that has seen none."""
+    key = "anew"
+    donor = world.huggate_serve(key, MEMBERS, more=UNSIGNED)
+    say(f"signing in {count} times")
+    cookies = signin.many(f"{donor.plain}/1k", world.hub, contenders.is_session, count)
+    command, process = donor.process.popen.args, donor.process
+    process.end()
+    listed = world.write("sessions", "\n".join(cookies) + "\n")
+    script = world.write("sessions.lua", f"""
+local cookies, next = {{}}, 0
+for line in io.lines("{listed}") do cookies[#cookies + 1] = line:gsub("^Cookie: ", "") end
+request = function()
+    next = next + 1
+    if next > #cookies then wrk.thread:stop(); next = 1 end
+    wrk.headers["Cookie"] = cookies[next]
+    return wrk.format("GET")
+end
+""")
+
+    def measured():
+        from processes import Process
+        measured.contender.process = Process("huggate anew", command, world.folder)
+        measured.contender.process.until_listening(int(donor.plain.rpartition(":")[2]))
+        connections = 64 if count > 1000 else 8
+        try:
+            ask = lambda: measure.load.wrk(f"{donor.plain}/1k", connections, 1, script=script)
+            done = measure.weigh(world, measured.contender, ask)
+            # wrk is done before its time is over.
+            done.rate = None
+            return done
+        finally:
+            measured.contender.process.end()
+
+    donor.name = re.sub(r"[*`]", "", NAMES[key])
+    measured.contender = donor
+    measured.cookies = cookies
+    return measured
+
+
+def count_instructions(world, options):
+    """One after the other, each alone under callgrind."""
+    wrap = lambda key: counting.wrap(world.folder, key)
+    flags = options.bare_flags.split()
+    requests = 500 if options.quick else 3000
+    makers = {
+        "signed": lambda key: world.huggate_serve(f"{key}-counted", MEMBERS, signed_in=True, wrap=wrap(f"{key}-counted")),
+        "public": lambda key: world.huggate_serve(f"{key}-counted", 'allow = "anyone"', more=PUBLIC, wrap=wrap(f"{key}-counted")),
+        "unsigned": lambda key: world.huggate_serve(
+            f"{key}-counted", MEMBERS, more=UNSIGNED, signed_in=True, wrap=wrap(f"{key}-counted")),
+        "bare": lambda key: world.bare_proxy(f"{key}-counted", *flags, wrap=wrap(f"{key}-counted")),
+        "raw": lambda key: world.bare_proxy(f"{key}-counted", "--raw", *flags, wrap=wrap(f"{key}-counted")),
+    }
+    found = {}
+    for key, maker in makers.items():
+        if not chosen(options, key):
+            continue
+        contender = maker(key)
+        say(f"counting {NAMES[key]}")
+        found[key] = counting.count(contender, requests, world.folder)
+        contender.process.end()
+    return found
+
+
+def tables(found):
+    lines = []
+    if "results" in found:
+        lines += [found["machine"], ""]
+        lines += report.table(found["results"], measure.WORKLOADS, NAMES)
+        lines += ["", *report.memory_table(found["memory"], NAMES)]
+    if found.get("instructions"):
+        lines += ["", *report.instructions_table(found["instructions"], NAMES)]
+    lines += ["", *report.budget(found.get("results", {}), found.get("memory", {}), found.get("instructions"))]
+    return lines
+
+
+def machine(world):
+    """Where and with what this was measured."""
+    cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    commit = output("git", "-C", ROOT, "rev-parse", "--short", "HEAD")
+    versions = [
+        output(contenders.NGINX, "-v"), output("apache2", "-v").splitlines()[0], output("haproxy", "-v").splitlines()[0],
+        f"Caddy {output(world.python_bin / 'caddy', 'version').split()[0]}",
+        "Traefik " + "".join(re.findall(r"Version:\s*(\S+)", output(world.python_bin / "traefik", "version"))),
+        output("rustc", "--version"),
+    ]
+    return (f"{time.strftime('%Y-%m-%d')}, commit {commit}, {world.cores} cores of {cpu[1] if cpu else 'unknown'}, "
+            f"Linux {platform.release()}; " + "; ".join(versions))
+
+
+def output(*command):
+    try:
+        done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=20)
+        return (done.stdout + done.stderr).strip() or "unknown"
+    except OSError:
+        return f"{command[0]}: not there"
+
+
+def plain(found):
+    results = {workload: {key: [sample.json() for sample in samples] for key, samples in rows.items()}
+               for workload, rows in found.get("results", {}).items()}
+    return {**found, "results": results}
+
+
+main()

@@ -1,0 +1,45 @@
+"""User-mode instructions for each request, counted by callgrind: free of noise."""
+
+import re
+import subprocess
+
+from load import run
+from processes import Failed
+
+WARM_UP = 400
+
+
+def wrap(folder, key):
+    """What a program is started with to be counted."""
+    return ["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/callgrind-{key}",
+            "--trace-children=no", "--error-limit=no"]
+
+
+def count(contender, requests, folder, headers=None):
+    """Instructions of one request, over so many; warmed up before."""
+    ask(contender, WARM_UP, headers)
+    dump(contender)
+    ask(contender, requests, headers)
+    dump(contender)
+    # The first dump holds everything up to it, the second what came after.
+    path = folder / f"callgrind-{contender.key}.2"
+    total = re.search(r"^(?:totals|summary): (\d+)", path.read_text(), re.M)
+    if not total:
+        raise Failed(f"callgrind wrote no total to {path}")
+    return int(total[1]) / requests
+
+
+def ask(contender, requests, headers=None):
+    command = ["h2load", "--h1", "-t1", "-c16", f"-n{requests}"]
+    for header in contender.headers if headers is None else headers:
+        command += ["-H", header]
+    text = run([*command, f"{contender.plain}/1k"], 300)
+    if f"{requests} succeeded" not in text or f"status codes: {requests} 2xx" not in text:
+        raise Failed(f"{contender.name} did not answer all of it:\n{text}")
+
+
+def dump(contender):
+    pid = str(contender.process.popen.pid)
+    done = subprocess.run(["callgrind_control", "-d", pid], capture_output=True, text=True, timeout=120)
+    if done.returncode or "OK" not in done.stdout:
+        raise Failed(f"callgrind_control failed: {done.stdout}{done.stderr}")
