@@ -180,7 +180,9 @@ pub(crate) fn requested_host(parts: &Parts) -> Result<&str, NoHost> {
 /// saying: one spelling for each host, so that a route's cannot be passed by.
 pub(crate) fn normalized(host: &str) -> String {
     let (name, port) = name_and_port(host);
-    let mut normalized = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    let mut normalized = String::with_capacity(host.len());
+    normalized.push_str(name.strip_suffix('.').unwrap_or(name));
+    normalized.make_ascii_lowercase();
     if let Some(port) = port.filter(|port| !matches!(*port, "" | "80" | "443")) {
         normalized.push(':');
         normalized.push_str(port);
@@ -190,8 +192,9 @@ pub(crate) fn normalized(host: &str) -> String {
 
 /// A host's name, or its address in brackets, and its port.
 pub(crate) fn name_and_port(host: &str) -> (&str, Option<&str>) {
-    match host.rsplit_once(':') {
-        Some((name, port)) if !port.contains(']') => (name, Some(port)),
+    let colon = memchr::memrchr(b':', host.as_bytes());
+    match colon.and_then(|colon| Some((host.get(..colon)?, host.get(colon + 1..)?))) {
+        Some((name, port)) if !port.as_bytes().contains(&b']') => (name, Some(port)),
         _ => (host, None),
     }
 }
@@ -202,10 +205,9 @@ pub(crate) fn name_and_port(host: &str) -> (&str, Option<&str>) {
 pub(crate) fn is_authority(text: &str) -> bool {
     let (name, port) = name_and_port(text);
     let is_name = |name: &str| {
-        name.strip_suffix('.').unwrap_or(name).split('.').all(|label| {
-            let fine = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-            !label.is_empty() && label.bytes().all(fine)
-        })
+        let fine = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        let mut labels = name.strip_suffix('.').unwrap_or(name).as_bytes().split(|byte| *byte == b'.');
+        labels.all(|label| !label.is_empty() && label.iter().all(fine))
     };
     let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
     text.len() <= 255
