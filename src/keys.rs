@@ -179,7 +179,7 @@ impl Keyring {
     }
 
     /// Opens what [`Keyring::seal`] made; `None` for anything else.
-    pub(crate) fn open(&self, purpose: Purpose, name: &str, text: &str) -> Option<Unsealed> {
+    pub(crate) fn open(&self, purpose: Purpose, name: &str, text: impl AsRef<[u8]>) -> Option<Unsealed> {
         let mut sealed = URL_SAFE_NO_PAD.decode(text).ok()?;
         let (head, body) = sealed.split_at_mut_checked(HEAD)?;
         let (&mut version, rest) = head.split_first_mut()?;

@@ -12,6 +12,7 @@ use super::{BearerUse, Inner};
 use crate::client::{Client, Peer};
 use crate::identity::headers::fold;
 use crate::identity::{Introduction, Minted, User};
+use crate::session::Replacement;
 
 /// Headers, folded, by which some frameworks let a client change the method after
 /// the fact. A rule for a method would be worth nothing with them.
@@ -65,6 +66,7 @@ impl Inner {
             parts.extensions.insert(grant.clone());
             return;
         };
+        parts.headers.reserve(introduction.headers().len() + self.assertion_headers.len());
         for (name, value) in introduction.headers() {
             parts.headers.insert(name.clone(), value.clone());
         }
@@ -74,7 +76,7 @@ impl Inner {
                 parts.headers.insert(name.clone(), assertion.value.clone());
             }
         }
-        cookies.rewrite(&mut parts.headers, assertion.as_ref().map(|assertion| assertion.token.as_str()));
+        cookies.rewrite(&mut parts.headers, assertion.as_deref().map(in_place_of_session));
         parts.extensions.insert(introduction.user().clone());
         parts.extensions.insert(client);
         parts.extensions.insert(grant.clone());
@@ -103,6 +105,11 @@ impl Inner {
         let host = self.oauth2.hosts.iter().position(|host| *host == client.host);
         host.map_or(0, |index| index + 1)
     }
+}
+
+/// An assertion as the cookie that the app gets.
+pub(super) fn in_place_of_session(minted: &Minted) -> Replacement<'_> {
+    Replacement { value: &minted.token, line: &minted.cookie }
 }
 
 /// Whether a header would change the method.

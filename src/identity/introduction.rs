@@ -29,6 +29,8 @@ pub(crate) struct Introduction {
 pub(crate) struct Minted {
     pub(crate) token: String,
     pub(crate) value: HeaderValue,
+    /// As a `Cookie` line of its own, once one was needed.
+    pub(crate) cookie: OnceLock<HeaderValue>,
     at: UnixTime,
 }
 
@@ -84,7 +86,7 @@ impl Introduction {
         let token = assertions.mint(&self.user, &self.sid, audiences.get(index)?, now)?;
         let mut value = HeaderValue::from_str(&token).ok()?;
         value.set_sensitive(true);
-        let minted = Arc::new(Minted { token, value, at: now });
+        let minted = Arc::new(Minted { token, value, cookie: OnceLock::new(), at: now });
         place.store(Some(Arc::clone(&minted)));
         Some(minted)
     }

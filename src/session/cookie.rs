@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use cookie::time::Duration;
 use cookie::{Cookie, SameSite};
@@ -36,10 +37,20 @@ pub enum SameSitePolicy {
 #[derive(Debug, Clone)]
 pub(crate) struct Cookies {
     session: String,
+    /// Finds the session's name, which all of the names begin with.
+    within: memchr::memmem::Finder<'static>,
     pending: String,
     attempts: String,
     secure: bool,
     same_site: SameSitePolicy,
+}
+
+/// What the app gets where the session's cookie was.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Replacement<'a> {
+    pub(crate) value: &'a str,
+    /// The cookie with this value as a whole line, once there was use for it.
+    pub(crate) line: &'a OnceLock<HeaderValue>,
 }
 
 /// Which of our cookies a name is.
@@ -63,6 +74,7 @@ impl Cookies {
         Self {
             pending: format!("{session}-pending-"),
             attempts: format!("{session}-attempts"),
+            within: memchr::memmem::Finder::new(&session).into_owned(),
             session,
             secure: https || same_site == SameSitePolicy::None,
             same_site,
@@ -149,13 +161,17 @@ impl Cookies {
     }
 
     /// The sealed session in `headers`, put together if it came in chunks.
-    pub(crate) fn session<'a>(&self, headers: &'a HeaderMap) -> Option<Cow<'a, str>> {
-        let first = find(headers, &self.session)?;
-        let Some((count, start)) = first.split_once('.') else { return Some(Cow::Borrowed(first)) };
-        let count: usize = count.parse().ok().filter(|count| (2..=MAX_CHUNKS).contains(count))?;
+    pub(crate) fn session<'a>(&self, headers: &'a HeaderMap) -> Option<Cow<'a, [u8]>> {
+        let first = find_bytes(headers, &self.session)?;
+        let Some(dot) = memchr::memchr(b'.', first) else { return Some(Cow::Borrowed(first)) };
+        let (count, start) = (first.get(..dot)?, first.get(dot + 1..)?);
+        let count: usize = std::str::from_utf8(count).ok()?.parse().ok()?;
+        if !(2..=MAX_CHUNKS).contains(&count) {
+            return None;
+        }
         let mut sealed = start.to_owned();
         for index in 1..count {
-            sealed.push_str(find(headers, &self.chunk_name(index))?);
+            sealed.extend_from_slice(find_bytes(headers, &self.chunk_name(index))?);
         }
         Some(Cow::Owned(sealed))
     }
@@ -194,7 +210,7 @@ impl Cookies {
 
     /// Takes our cookies out of the request and puts `replacement`, if there is
     /// one, where the session was. All others stay as they are, in order.
-    pub(crate) fn rewrite(&self, headers: &mut HeaderMap, replacement: Option<&str>) {
+    pub(crate) fn rewrite(&self, headers: &mut HeaderMap, replacement: Option<Replacement<'_>>) {
         let Some(first) = headers.get(COOKIE) else { return };
         if headers.get_all(COOKIE).iter().nth(1).is_none() {
             match self.rewritten(first.as_bytes(), replacement) {
@@ -215,21 +231,28 @@ impl Cookies {
         }
     }
 
-    fn rewritten(&self, line: &[u8], replacement: Option<&str>) -> Rewritten {
+    fn rewritten(&self, line: &[u8], replacement: Option<Replacement<'_>>) -> Rewritten {
         // The usual line of a request without our cookies has none of our name.
-        if memchr::memmem::find(line, self.session.as_bytes()).is_none() {
+        if self.within.find(line).is_none() {
             return Rewritten::AsItWas;
         }
-        let mut out = Vec::with_capacity(line.len() + replacement.map_or(0, str::len));
+        if let Some(replacement) = replacement
+            && self.is_session_alone(line)
+        {
+            let whole = || sensitive(format!("{}={}", self.session, replacement.value).into_bytes());
+            let line = replacement.line.get_or_init(|| whole().unwrap_or(HeaderValue::from_static("")));
+            return if line.is_empty() { Rewritten::Nothing } else { Rewritten::Line(line.clone()) };
+        }
+        let mut out = Vec::with_capacity(line.len() + replacement.map_or(0, |new| new.value.len()));
         let mut ours = false;
         for pair in all_pairs(line) {
             match (self.classify(pair.name), replacement) {
                 (None, _) => push(&mut out, line.get(pair.span).unwrap_or_default()),
-                (Some(Ours::Session), Some(value)) => {
+                (Some(Ours::Session), Some(replacement)) => {
                     ours = true;
                     push(&mut out, self.session.as_bytes());
                     out.push(b'=');
-                    out.extend_from_slice(value.as_bytes());
+                    out.extend_from_slice(replacement.value.as_bytes());
                 }
                 (Some(_), _) => ours = true,
             }
@@ -240,21 +263,35 @@ impl Cookies {
         if out.is_empty() {
             return Rewritten::Nothing;
         }
-        HeaderValue::from_maybe_shared(bytes::Bytes::from(out)).map_or(Rewritten::Nothing, |mut line| {
-            line.set_sensitive(true);
-            Rewritten::Line(line)
-        })
+        sensitive(out).map_or(Rewritten::Nothing, Rewritten::Line)
     }
+
+    /// Whether there is nothing in a line but one session cookie.
+    fn is_session_alone(&self, line: &[u8]) -> bool {
+        memchr::memchr(b';', line).is_none()
+            && all_pairs(line).all(|pair| self.classify(pair.name) == Some(Ours::Session))
+    }
+}
+
+/// A line that no log shows.
+fn sensitive(line: Vec<u8>) -> Option<HeaderValue> {
+    let mut line = HeaderValue::from_maybe_shared(bytes::Bytes::from(line)).ok()?;
+    line.set_sensitive(true);
+    Some(line)
 }
 
 /// The value of the first cookie called `name`.
 pub(crate) fn find<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    find_bytes(headers, name).and_then(|value| std::str::from_utf8(value).ok())
+}
+
+fn find_bytes<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
     headers
         .get_all(COOKIE)
         .iter()
         .flat_map(|header| pairs(header.as_bytes()))
         .find(|pair| pair.name == name.as_bytes())
-        .and_then(|pair| std::str::from_utf8(pair.value).ok())
+        .map(|pair| pair.value)
 }
 
 /// What became of a `Cookie` line.
@@ -376,7 +413,7 @@ mod tests {
             let lines = cookies.set_session(&sealed, 60, &HeaderMap::new());
             assert_eq!(lines.len(), length.div_ceil(CHUNK));
             assert!(lines.iter().all(|line| line.len() < 4096));
-            assert_eq!(cookies.session(&answer(&lines)).unwrap(), sealed);
+            assert_eq!(&*cookies.session(&answer(&lines)).unwrap(), sealed.as_bytes());
         }
         assert!(cookies.set_session(&"a".repeat(CHUNK * MAX_CHUNKS + 1), 60, &HeaderMap::new()).is_empty());
     }
@@ -410,7 +447,9 @@ mod tests {
         let line = "a=1; huggate=2.sealed; theme=dark; huggate-1=more; huggate-99999999=x; \
                     huggate-pending-ab=s; huggate-attempts=1; huggate_x=app; huggate-theme=app; b=\"2\"";
         let mut headers = request(&[line]);
-        cookies.rewrite(&mut headers, Some("jwt"));
+        let line = OnceLock::new();
+        let jwt = Some(Replacement { value: "jwt", line: &line });
+        cookies.rewrite(&mut headers, jwt);
         assert_eq!(
             headers.get(COOKIE).unwrap(),
             "a=1; huggate=jwt; theme=dark; huggate_x=app; huggate-theme=app; b=\"2\""
@@ -423,9 +462,18 @@ mod tests {
         let mut late = request(&[&format!("{}huggate=sealed; c=d", "a=b; ".repeat(2 * MAX_PAIRS))]);
         cookies.rewrite(&mut late, None);
         assert_eq!(late.get(COOKIE).unwrap().to_str().unwrap(), "a=b; ".repeat(2 * MAX_PAIRS) + "c=d");
-        let mut alone = request(&["huggate=sealed", "x=1"]);
-        cookies.rewrite(&mut alone, None);
-        assert_eq!(alone.get_all(COOKIE).iter().collect::<Vec<_>>(), ["x=1"]);
+        for (replacement, left) in [(None, vec!["x=1"]), (jwt, vec!["huggate=jwt", "x=1"])] {
+            let mut alone = request(&["huggate=sealed", "x=1"]);
+            cookies.rewrite(&mut alone, replacement);
+            assert_eq!(alone.get_all(COOKIE).iter().collect::<Vec<_>>(), left);
+        }
+        for (line, left) in
+            [(" huggate=sealed ", "huggate=jwt"), ("huggate-1=x", ""), ("huggatee=x", "huggatee=x")]
+        {
+            let mut alone = request(&[line]);
+            cookies.rewrite(&mut alone, jwt);
+            assert_eq!(alone.get(COOKIE).map_or("", |line| line.to_str().unwrap()), left);
+        }
     }
 
     #[test]

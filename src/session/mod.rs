@@ -24,7 +24,7 @@ use crate::identity::{AuthMethod, HeaderSettings, Introduction, Person, Tokens, 
 use crate::keys::{Keyring, Purpose, Secret, equal, random, sha256};
 
 pub use cookie::SameSitePolicy;
-pub(crate) use cookie::{Cookies, find as find_cookie};
+pub(crate) use cookie::{Cookies, Replacement, find as find_cookie};
 pub use inspect::{Inspected, SessionReport};
 use known::Known;
 pub(crate) use known::{Current, Freshness};
@@ -297,9 +297,9 @@ impl Sessions {
     }
 
     /// The answer, if this very cookie was opened before.
-    fn cached(&self, sealed: &str, now: UnixTime) -> Option<Found> {
+    fn cached(&self, sealed: &[u8], now: UnixTime) -> Option<Found> {
         let opened = self.opened.get(&handle(sealed)?)?;
-        if !equal(opened.sealed.as_bytes(), sealed.as_bytes()) {
+        if !equal(&opened.sealed, sealed) {
             return None;
         }
         if opened.live.has_ended() || !self.in_force(opened.began, opened.seen(), now) {
@@ -368,7 +368,7 @@ impl Sessions {
         self.keyring.seal(Purpose::Session, self.cookies.session_name(), random(), &plain)
     }
 
-    fn unseal(&self, sealed: &str) -> Option<(Sealed, bool)> {
+    fn unseal(&self, sealed: &[u8]) -> Option<(Sealed, bool)> {
         let unsealed = self.keyring.open(Purpose::Session, self.cookies.session_name(), sealed)?;
         let (&FORMAT, plain) = unsealed.plain.split_first()? else { return None };
         Some((postcard::from_bytes(plain).ok()?, unsealed.current))
@@ -382,8 +382,8 @@ impl fmt::Debug for Sessions {
 }
 
 /// The start of a sealed text, under which it is kept.
-fn handle(sealed: &str) -> Option<[u8; HANDLE]> {
-    sealed.as_bytes().first_chunk().copied()
+fn handle(sealed: &[u8]) -> Option<[u8; HANDLE]> {
+    sealed.first_chunk().copied()
 }
 
 #[cfg(test)]

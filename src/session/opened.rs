@@ -15,7 +15,7 @@ use crate::clock::UnixTime;
 /// An opened cookie.
 pub(crate) struct Opened {
     /// The sealed text this was opened from.
-    pub(super) sealed: Box<str>,
+    pub(super) sealed: Box<[u8]>,
     /// Sealed by the first secret.
     pub(super) current: bool,
     pub(super) id: SessionId,

@@ -18,12 +18,13 @@ use http::{Response, StatusCode};
 pub use original::{Original, Unclear};
 
 use self::original::Description;
-use super::introduce::{is_method_override, is_path_override};
+use super::introduce::{in_place_of_session, is_method_override, is_path_override};
 use super::policy::Grant;
 use super::refusal::Refusal;
 use super::route::RouteAccess;
 use super::{Inner, Question};
 use crate::client::{Client, Kind, name_and_port, wants_websocket};
+use crate::identity::Minted;
 use crate::identity::headers::ACCESS_TOKEN;
 use crate::oauth2::{Ask, REDIRECT, Redirect, answer};
 
@@ -219,8 +220,7 @@ impl Inner {
             }
         }
         if client.trusted {
-            let token = assertion.as_ref().map(|assertion| assertion.token.as_str());
-            headers.insert(COOKIE, self.cookie(&parts.headers, token));
+            headers.insert(COOKIE, self.cookie(&parts.headers, assertion.as_deref()));
             let authorization = self.authorization(&parts.headers, grant);
             headers.insert(AUTHORIZATION, authorization);
         }
@@ -254,12 +254,12 @@ impl Inner {
 
     /// The request's cookies as the app may see them: the session's sealed one is
     /// the assertion.
-    fn cookie(&self, request: &HeaderMap, assertion: Option<&str>) -> HeaderValue {
+    fn cookie(&self, request: &HeaderMap, assertion: Option<&Minted>) -> HeaderValue {
         let mut cookies = HeaderMap::new();
         for line in request.get_all(COOKIE) {
             cookies.append(COOKIE, line.clone());
         }
-        self.oauth2.sessions.cookies().rewrite(&mut cookies, assertion);
+        self.oauth2.sessions.cookies().rewrite(&mut cookies, assertion.map(in_place_of_session));
         let lines: Vec<&[u8]> = cookies.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
         let line = HeaderValue::from_maybe_shared(Bytes::from(lines.join(b"; ".as_slice())));
         let mut line = line.unwrap_or(HeaderValue::from_static(""));
