@@ -189,23 +189,24 @@ impl Gate {
         let Ok(client) = Client::of(&parts, &gate.trusted_proxies) else {
             let nobody = Client { ip: None, host: String::new(), https: false, trusted: false };
             let ask = Ask { parts: &parts, client: &nobody, kind: Kind::of(&parts) };
-            let response = gate.refuse(Refusal::NoHost, ask).await;
+            let response = Box::pin(gate.refuse(Refusal::NoHost, ask)).await;
             return Ok(forward_auth::shaped(gate.contract(parts.uri.path()), response).map(GateBody::own));
         };
-        let kind = Kind::of(&parts);
+        // What does not lead to the app is boxed: in line, the room that a sign-in
+        // needs would be moved about with every request.
         let grant = match gate.decide(&parts, &client).await {
             Ok(Decision::Pass(grant)) => grant,
             Ok(Decision::Asked(contract)) => {
-                return Ok(gate.forward_auth(contract, parts, client).await.map(GateBody::own));
+                return Ok(Box::pin(gate.forward_auth(contract, parts, client)).await.map(GateBody::own));
             }
             Ok(Decision::Ours(endpoint, caller)) => {
-                let ask = Ask { parts: &parts, client: &client, kind };
+                let ask = Ask { parts: &parts, client: &client, kind: Kind::of(&parts) };
                 let user = caller.introduction().map(Introduction::user);
-                return Ok(gate.oauth2.answer(endpoint, ask, user).await.map(GateBody::own));
+                return Ok(Box::pin(gate.oauth2.answer(endpoint, ask, user)).await.map(GateBody::own));
             }
             Err(refusal) => {
-                let ask = Ask { parts: &parts, client: &client, kind };
-                let response = gate.refuse(refusal, ask).await;
+                let ask = Ask { parts: &parts, client: &client, kind: Kind::of(&parts) };
+                let response = Box::pin(gate.refuse(refusal, ask)).await;
                 return Ok(answer::for_grpc(parts.headers.get(CONTENT_TYPE), response).map(GateBody::own));
             }
         };

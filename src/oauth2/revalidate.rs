@@ -73,7 +73,7 @@ impl OAuth2 {
                 Ok(Some(current))
             }
             Freshness::Overdue => {
-                let waiting = timeout(PATIENCE, self.confirmed_anew(&current)).await;
+                let waiting = Box::pin(timeout(PATIENCE, self.confirmed_anew(&current))).await;
                 waiting.unwrap_or(Err(Unconfirmed::Provider { retry_after: 1 }))
             }
         }
