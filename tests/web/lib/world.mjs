@@ -71,6 +71,37 @@ export async function startGradio() {
   return { process, url };
 }
 
+/** JupyterLab, which knows people by the gate's headers (apps/jupyter_config.py); `files` is its folder. */
+export async function startJupyter() {
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const [files, home] = [folder(), folder()];
+  const process = await Process.start("JupyterLab", python, [
+    "-m", "jupyterlab", "--config", join(root, "tests/web/apps/jupyter_config.py"),
+    `--ServerApp.port=${port}`, `--ServerApp.root_dir=${files}`,
+  ], {
+    // Kernels, settings and what it remembers of people are gone with the folder.
+    env: { HOME: home, JUPYTER_RUNTIME_DIR: home, JUPYTER_CONFIG_DIR: home, JUPYTER_DATA_DIR: home, IPYTHONDIR: home },
+    ready: () => answers(`${url}/api`),
+  });
+  return { process, url, files };
+}
+
+/** The Streamlit app of apps/live.py. */
+export async function startStreamlit() {
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const process = await Process.start("live", python, [
+    "-m", "streamlit", "run", join(root, "tests/web/apps/live.py"), "--server.headless=true",
+    "--server.address=127.0.0.1", `--server.port=${port}`, "--browser.gatherUsageStats=false",
+    "--server.fileWatcherType=none",
+  ], {
+    env: { HOME: folder() },
+    ready: () => request(`${url}/_stcore/health`).then(response => response.status === 200, () => false),
+  });
+  return { process, url };
+}
+
 /**
  * `huggate serve` with a config.toml of its own. `top` is what stands above the
  * tables, `more` what stands below them.

@@ -1,0 +1,105 @@
+// JupyterLab behind `huggate serve`, in a real browser: a kernel over its
+// WebSocket, and a file of 200 MB up and down by Jupyter's own means.
+
+import assert from "node:assert/strict";
+import { createHash, randomBytes } from "node:crypto";
+import { createReadStream, createWriteStream, statSync } from "node:fs";
+import { once } from "node:events";
+import { join } from "node:path";
+import { before, test } from "node:test";
+
+import { launch, person, signInAs, text } from "./lib/browser.mjs";
+import { eventually, folder, write } from "./lib/processes.mjs";
+import { startGate, startHub, startJupyter } from "./lib/world.mjs";
+
+const MIB = 1 << 20;
+
+let jupyter;
+let gate;
+let context;
+
+before(async () => {
+  const hub = await startHub();
+  const [browser, started] = await Promise.all([launch(), startJupyter()]);
+  jupyter = started;
+  gate = await startGate({ hub, upstream: jupyter.url });
+  context = await person(browser, { acceptDownloads: true });
+  const page = await context.newPage();
+  await page.goto(`${gate.url}/api/me`);
+  await signInAs(page, "ada");
+  await page.waitForURL(`${gate.url}/api/me`);
+  const { identity } = JSON.parse(await text(page));
+  assert.equal(identity.username, "ada");
+});
+
+/** JupyterLab, at `path`. */
+async function open(path) {
+  const page = await context.newPage();
+  const sockets = [];
+  page.on("websocket", socket => sockets.push(socket));
+  await page.goto(gate.url + path);
+  await page.locator(".jp-LabShell").waitFor({ timeout: 60_000 });
+  return { page, sockets };
+}
+
+async function digest(path) {
+  const hash = createHash("sha256");
+  for await (const chunk of createReadStream(path)) hash.update(chunk);
+  return hash.digest("hex");
+}
+
+test("a cell runs over the kernel's WebSocket, and its output appears piece by piece", async () => {
+  const code = `
+import time
+for n in range(4):
+    print('piece', n, flush=True)
+    time.sleep(0.5)
+print(6 * 7)`;
+  write(join(jupyter.files, "cells.ipynb"), JSON.stringify({
+    nbformat: 4, nbformat_minor: 5,
+    metadata: { kernelspec: { name: "python3", display_name: "Python 3", language: "python" } },
+    cells: [{ cell_type: "code", id: "a", source: code, metadata: {}, outputs: [], execution_count: null }],
+  }));
+  const { page, sockets } = await open("/lab/tree/cells.ipynb");
+  await page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").waitFor({ timeout: 60_000 });
+  await page.locator(".jp-CodeCell .cm-content").click();
+  await page.keyboard.press("Shift+Enter");
+  const output = page.locator(".jp-OutputArea-output").first();
+  await eventually("the first piece alone", async () => /piece 0/.test(await output.innerText()));
+  assert.doesNotMatch(await output.innerText(), /42/, "the first piece came before the last");
+  await eventually("the last line", async () => /piece 3\n42/.test(await output.innerText()));
+  assert.ok(sockets.some(socket => /\/api\/kernels\/[\w-]+\/channels/.test(socket.url())), "the kernel's channel");
+});
+
+test("200 MB are uploaded in Jupyter's file browser, and come back the same", async () => {
+  const place = folder();
+  const path = join(place, "large.bin");
+  const file = createWriteStream(path);
+  for (let n = 0; n < 200; n++) if (!file.write(randomBytes(MIB))) await once(file, "drain");
+  await new Promise(done => file.end(done));
+  const sent = await digest(path);
+
+  const { page } = await open("/lab");
+  const parts = [];
+  page.on("response", answer => {
+    if (answer.request().method() === "PUT" && answer.url().includes("/api/contents/large.bin")) parts.push(answer.status());
+  });
+  const chooser = page.waitForEvent("filechooser");
+  await page.locator("[data-command='filebrowser:upload'], jp-button[title^=Upload], [title='Upload Files']").first().click();
+  await (await chooser).setFiles(path);
+  await page.locator(".jp-Dialog").getByRole("button", { name: "Upload" }).click();
+  const uploaded = join(jupyter.files, "large.bin");
+  await eventually("the file is there whole", () => statSync(uploaded).size === 200 * MIB, { timeout: 90_000 });
+  await page.locator(".jp-DirListing-item", { hasText: "large.bin" }).waitFor();
+  assert.ok(parts.length > 100, `in parts: ${parts.length}`);
+  assert.ok(parts.every(status => status === 200 || status === 201), parts.join());
+  assert.equal(await digest(uploaded), sent, "as it lies at the app");
+
+  await page.locator(".jp-DirListing-item", { hasText: "large.bin" }).click({ button: "right" });
+  const download = page.waitForEvent("download");
+  await page.locator(".lm-Menu-item[data-command='filebrowser:download']").click();
+  const down = join(place, "down.bin");
+  await (await download).saveAs(down);
+  assert.equal(statSync(down).size, 200 * MIB);
+  assert.equal(await digest(down), sent, "as it came back");
+});
