@@ -8,12 +8,13 @@ import { signIn } from "./lib/http.mjs";
 import { Process, eventually, python, root } from "./lib/processes.mjs";
 import { startGate, startHub } from "./lib/world.mjs";
 
+let app;
 let gate;
 let jar;
 
 before(async () => {
   const hub = await startHub();
-  const app = await Process.start("socket app", python, [join(root, "tests/web/apps/echo_socket.py")], {
+  app = await Process.start("socket app", python, [join(root, "tests/web/apps/echo_socket.py")], {
     ready: output => /listens at (\S+)/.exec(output)?.[1],
   });
   gate = await startGate({ hub, upstream: app.known });
@@ -37,21 +38,40 @@ function begin(thing, { cookie, origin, more = [] }) {
   return Process.spawn("ws.py", python, args);
 }
 
-test("a hundred messages each way, under the agreed subprotocol, from somebody the app knows", async () => {
+test("a thousand messages each way, one by one and all at once, under the agreed subprotocol, from somebody the app knows", async () => {
   const said = await client("messages", { more: ["--subprotocol", "chat.v2"] });
-  assert.deepEqual(said, { greeting: "hello ada", right: 100, subprotocol: "chat.v2" });
+  assert.deepEqual(said, { greeting: "hello ada", right: 1000, together: 1000, subprotocol: "chat.v2" });
 });
 
 test("without an Origin, as programs send it", async () => {
-  assert.equal((await client("messages", { origin: null })).right, 100);
+  assert.equal((await client("messages", { origin: null })).right, 1000);
 });
 
-test("a message of one mebibyte comes back as it was", async () => {
-  assert.deepEqual(await client("large"), { bytes: 1 << 20, same: true });
+test("messages of one mebibyte come back as they were, both ways at once", async () => {
+  assert.deepEqual(await client("large"), { right: 16 });
+});
+
+test("compression is between the client and the app", async () => {
+  const said = await client("extensions");
+  assert.deepEqual(said.ours, ["permessage-deflate"]);
+  assert.match(said.offered, /^permessage-deflate; client_max_window_bits$/);
+  assert.match(said.agreed, /^permessage-deflate/);
+  assert.equal(said.right, 50);
+  // Nobody on the way offers it instead.
+  assert.deepEqual(await client("extensions", { more: ["--plain"] }), { ours: [], offered: null, agreed: null, right: 50 });
+});
+
+test("a ping is answered by the other end, both ways", async () => {
+  assert.deepEqual(await client("ping"), { ours: true, theirs: "pong" });
 });
 
 test("the app's close code and reason arrive", async () => {
   assert.deepEqual(await client("close"), { code: 4321, reason: "as you wish" });
+});
+
+test("the client's close code and reason arrive", async () => {
+  assert.deepEqual(await client("leave"), { code: 4999, reason: "going ✓" });
+  await eventually("the app was told", () => app.output.includes("ended with 4999 going ✓"));
 });
 
 test("a page of another origin gets 403", async () => {
@@ -80,5 +100,5 @@ test("a sign-out closes the socket at once", async () => {
   assert.ok(Date.now() - signedOut < 5_000, "within five seconds");
   assert.equal(lines(listening.output).at(-1).ended, "closed");
   // Ada's is not concerned.
-  assert.equal((await client("messages")).right, 100);
+  assert.equal((await client("messages")).right, 1000);
 });

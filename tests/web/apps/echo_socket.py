@@ -1,12 +1,16 @@
 """An app that only speaks WebSocket: says everything back.
 
-A text message `close 4321` is answered by closing with that code.
+A text message `close 4321` is answered by closing with that code, `ping` by
+pinging and saying what came of it, `extensions` by what was agreed on. It prints
+with which code and reason each connection ended.
 """
 
 import asyncio
+import json
 import signal
 
 from websockets.asyncio.server import serve
+from websockets.exceptions import ConnectionClosed
 
 
 def choose(connection, offered):
@@ -16,11 +20,25 @@ def choose(connection, offered):
 async def talk(connection):
     name = connection.request.headers.get("X-Forwarded-Preferred-Username", "stranger")
     await connection.send(f"hello {name}")
-    async for message in connection:
-        if isinstance(message, str) and message.startswith("close "):
-            await connection.close(int(message.split()[1]), "as you wish")
-            return
-        await connection.send(message)
+    try:
+        async for message in connection:
+            await answer(connection, message)
+    except ConnectionClosed:
+        pass
+    print(f"ended with {connection.close_code} {connection.close_reason}", flush=True)
+
+
+async def answer(connection, message):
+    if isinstance(message, str) and message.startswith("close "):
+        return await connection.close(int(message.split()[1]), "as you wish")
+    if message == "ping":
+        await asyncio.wait_for(await connection.ping(b"from the app"), 10)
+        message = "pong"
+    elif message == "extensions":
+        offered = connection.request.headers.get("Sec-WebSocket-Extensions")
+        agreed = connection.response.headers.get("Sec-WebSocket-Extensions")
+        message = json.dumps({"offered": offered, "agreed": agreed})
+    await connection.send(message)
 
 
 async def main():

@@ -1,6 +1,6 @@
 """A WebSocket client for the tests: does one thing, says what came of it as JSON.
 
-    ws.py THING URL [--cookie COOKIE] [--origin ORIGIN] [--subprotocol NAME]
+    ws.py THING URL [--cookie COOKIE] [--origin ORIGIN] [--subprotocol NAME] [--plain]
 
 `listen` says `{"open": true}` once it is connected, and a second line when the
 connection ends.
@@ -21,25 +21,65 @@ def say(**what):
     print(json.dumps(what), flush=True)
 
 
+async def both_ways(connection, messages):
+    """Sends all while it reads all; how many came back in order as they were."""
+
+    async def send():
+        for message in messages:
+            await connection.send(message)
+
+    sending = asyncio.create_task(send())
+    right = 0
+    for message in messages:
+        right += await connection.recv() == message
+    await sending
+    return right
+
+
 async def messages(connection):
-    """A hundred each way, as text and as bytes by turns."""
+    """A thousand each way, as text and as bytes by turns; one after the other, then all at once."""
     greeting = await connection.recv()
-    answers = []
-    for number in range(100):
-        message = f"message {number} ✓" if number % 2 else bytes([number]) * 50
+    thousand = [f"message {n} ✓" if n % 2 else n.to_bytes(2, "big") * 50 for n in range(1000)]
+    right = 0
+    for message in thousand:
         await connection.send(message)
-        answers.append(await connection.recv() == message)
-    say(greeting=greeting, right=sum(answers), subprotocol=connection.subprotocol)
+        right += await connection.recv() == message
+    say(greeting=greeting, right=right, together=await both_ways(connection, thousand), subprotocol=connection.subprotocol)
 
 
 async def large(connection):
-    """One mebibyte that does not compress."""
+    """Sixteen of one mebibyte that do not compress, both ways at once."""
     await connection.recv()
-    message = os.urandom(1 << 20)
-    await connection.send(message)
-    answer = await connection.recv()
-    same = hashlib.sha256(answer).digest() == hashlib.sha256(message).digest()
-    say(bytes=len(answer), same=same)
+    right = await both_ways(connection, [os.urandom(1 << 20) for _ in range(16)])
+    say(right=right)
+
+
+async def extensions(connection):
+    """What was agreed on, as each side has it, and whether what is said under it arrives."""
+    await connection.recv()
+    await connection.send("extensions")
+    told = json.loads(await connection.recv())
+    # Each message is compressed with what came before: one lost or changed byte ends it.
+    words = [f"{n} mississippi " * 5_000 for n in range(50)]
+    right = await both_ways(connection, words)
+    ours = [extension.name for extension in connection.protocol.extensions]
+    say(ours=ours, right=right, **told)
+
+
+async def ping(connection):
+    """A ping each way, answered by the other end."""
+    await connection.recv()
+    waiting = await connection.ping(b"from the client")
+    await asyncio.wait_for(waiting, 10)
+    await connection.send("ping")
+    say(ours=True, theirs=await asyncio.wait_for(connection.recv(), 10))
+
+
+async def leave(connection):
+    """Our code and reason; the app says what arrived of them."""
+    await connection.recv()
+    await connection.close(4999, "going ✓")
+    say(code=connection.close_code, reason=connection.close_reason)
 
 
 async def close(connection):
@@ -64,7 +104,7 @@ async def listen(connection):
         say(ended="never")
 
 
-THINGS = {thing.__name__: thing for thing in (messages, large, close, listen)}
+THINGS = {thing.__name__: thing for thing in (messages, large, extensions, ping, leave, close, listen)}
 
 
 async def main():
@@ -74,6 +114,7 @@ async def main():
     parser.add_argument("--cookie")
     parser.add_argument("--origin")
     parser.add_argument("--subprotocol")
+    parser.add_argument("--plain", action="store_true", help="offer no compression")
     given = parser.parse_args()
     headers = {"Cookie": given.cookie} if given.cookie else {}
     try:
@@ -82,6 +123,7 @@ async def main():
             additional_headers=headers,
             origin=given.origin,
             subprotocols=[given.subprotocol] if given.subprotocol else None,
+            compression=None if given.plain else "deflate",
             max_size=None,
             proxy=None,
         ) as connection:
