@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { createWriteStream, statSync } from "node:fs";
+import { createWriteStream, statSync, writeFileSync } from "node:fs";
 import { once } from "node:events";
 import { join } from "node:path";
 import { before, test } from "node:test";
@@ -130,6 +130,36 @@ test("200 MB go up in chunks and 200 MB come down, and the gate's memory stays w
 
   const grown = own.process.peakMemory() - before;
   assert.ok(grown < 16 * MIB, `grown by ${(grown / MIB).toFixed(1)} MiB for 400 MB`);
+});
+
+/** Uploads `path`, waiting for leave as long as it takes; status and how much was sent. */
+async function askFirst(path, url, ...more) {
+  const sent = await new Promise(done => execFile("curl", ["--silent", "--noproxy", "*", "--max-time", "20", "--expect100-timeout", "15",
+    "--header", "Expect: 100-continue", "--upload-file", path, "--request", "POST", ...more,
+    "--output", "/dev/null", "--write-out", "%{http_code} %{size_upload} %{time_total}", url], (error, out) => done(out)));
+  const [status, bytes, seconds] = sent.split(" ").map(Number);
+  return { status, bytes, seconds };
+}
+
+test("a client that asks before it sends hears the app's answer, and sends nothing if that is no", async () => {
+  const path = join(files, "asked");
+  writeFileSync(path, Buffer.alloc(20 * MIB, "z"));
+  const granted = await askFirst(path, `${gate.url}/upload`, ...signedIn());
+  assert.equal(granted.status, 200);
+  assert.equal(granted.bytes, 20 * MIB);
+  // Without the app's leave, curl would have waited for it.
+  assert.ok(granted.seconds < 10, `it took ${granted.seconds} s`);
+  for (const status of [413, 417]) {
+    const { seconds, ...refused } = await askFirst(path, `${gate.url}/upload?refuse=${status}`, ...signedIn());
+    assert.deepEqual(refused, { status, bytes: 0 });
+    assert.ok(seconds < 10, `it took ${seconds} s`);
+  }
+  // What the gate itself refuses is not asked for either.
+  const stranger = await askFirst(path, `${gate.url}/upload`);
+  assert.deepEqual([stranger.status, stranger.bytes], [401, 0]);
+  const own = await startGate({ hub, upstream: echo.url, more: '[limits]\nbody_bytes = "1MiB"' });
+  const large = await askFirst(path, `${own.url}/upload`, "--cookie", (await signIn(own.url, "ada")).header);
+  assert.deepEqual([large.status, large.bytes], [413, 0]);
 });
 
 test("a slow reader is not waited for in memory", async () => {

@@ -97,6 +97,17 @@ server.on("upgrade", (request, socket) => {
   });
 });
 
+/** Whoever asks before sending: refused with the `status` that the query wants, or asked to go on. */
+server.on("checkContinue", (request, response) => {
+  const status = Number(new URL(request.url, "http://app").searchParams.get("refuse") ?? 0);
+  if (!status) {
+    response.writeContinue();
+    return server.emit("request", request, response);
+  }
+  response.writeHead(status, { "content-type": "text/plain", connection: "close" });
+  response.end("not that\n");
+});
+
 server.on("connection", () => connections++);
 server.listen(0, "127.0.0.1", () => console.log(`echo listens at http://127.0.0.1:${server.address().port}`));
 process.on("SIGTERM", () => process.exit(0));
