@@ -2,7 +2,6 @@
 // them, with the configuration of deploy/ as it is.
 
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
@@ -11,10 +10,10 @@ import { connect as connectTls } from "node:tls";
 import { launch, person, signInAs, text } from "./browser.mjs";
 import { request, signIn } from "./http.mjs";
 import { Process, eventually, folder, freePort, huggate, root, write } from "./processes.mjs";
-import { startEcho, startHub } from "./world.mjs";
+import { HOST, certificate } from "./tls.mjs";
+import { register, startEcho, startHub } from "./world.mjs";
 
-/** Chromium takes every name below localhost for this machine. */
-export const HOST = "app.localhost";
+export { HOST };
 
 /** Further spellings, from the public folder into another one and around the gate's own. */
 const SPELLINGS = [
@@ -60,31 +59,6 @@ export function substitute(source, pairs) {
 
 /** Reads a file of deploy/. */
 export const recipe = path => readFileSync(join(root, "deploy", path), "utf8");
-
-/** A certificate for the host, and its key. */
-function certificate(place) {
-  const [cert, key] = [join(place, "cert.pem"), join(place, "key.pem")];
-  execFileSync("openssl", [
-    "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-    "-subj", `/CN=${HOST}`, "-addext", `subjectAltName=DNS:${HOST}`, "-keyout", key, "-out", cert,
-  ], { stdio: "ignore" });
-  return { cert, key };
-}
-
-/** An OAuth app at the stand-in for this very redirect URL. */
-async function register(hub, callback) {
-  const answer = await request(`${hub.issuer}/oauth/register`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({
-      client_name: "The App",
-      redirect_uris: [callback],
-      scope: "openid profile email read-memberships",
-    }),
-  });
-  assert.equal(answer.status, 201, answer.text);
-  return answer.json;
-}
 
 /** huggate with deploy/`name`/config.toml: addresses and the client are replaced, nothing else. */
 export async function startAsked(name, { hub, url, app, listen }) {

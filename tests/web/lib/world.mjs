@@ -1,9 +1,11 @@
 // What stands around a browser: the stand-in for huggingface.co, an app, the gate.
 
+import assert from "node:assert/strict";
 import { join } from "node:path";
 
 import { request } from "./http.mjs";
 import { Process, folder, freePort, huggate, python, root, write } from "./processes.mjs";
+import { certificate } from "./tls.mjs";
 
 const answers = url => request(url).then(response => response.status < 500, () => false);
 
@@ -102,23 +104,46 @@ export async function startStreamlit() {
   return { process, url };
 }
 
+/** An OAuth app at the stand-in for this very redirect URL. */
+export async function register(hub, callback) {
+  const answer = await request(`${hub.issuer}/oauth/register`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({
+      client_name: "The App",
+      redirect_uris: [callback],
+      scope: "openid profile email read-memberships",
+    }),
+  });
+  assert.equal(answer.status, 201, answer.text);
+  return answer.json;
+}
+
 /**
  * `huggate serve` with a config.toml of its own. `top` is what stands above the
- * tables, `more` what stands below them.
+ * tables, `more` what stands below them. With `tls` it speaks that; `ca` is what to
+ * trust then.
  */
-export async function startGate({ hub, upstream, allow = '[{ org = "acme" }]', top = "", more = "", provider = "" }) {
+export async function startGate({ hub, upstream, allow = '[{ org = "acme" }]', top = "", more = "", provider = "", tls = false }) {
   const port = await freePort();
-  const url = `http://127.0.0.1:${port}`;
+  const url = `${tls ? "https" : "http"}://127.0.0.1:${port}`;
+  const own = tls && certificate(folder());
+  // The stand-in's own client takes any address of this machine, but for https.
+  const client = tls ? await register(hub, `${url}/oauth2/callback`) : hub;
   const config = write(join(folder(), "config.toml"), `
 public_url = "${url}"
 listen     = "127.0.0.1:${port}"
 upstream   = "${upstream}"
 ${top}
-
+${own ? `
+[tls]
+cert_file = "${own.cert}"
+key_file  = "${own.key}"
+` : ""}
 [provider]
 issuer        = "${hub.issuer}"
-client_id     = "${hub.client_id}"
-client_secret = "${hub.client_secret}"
+client_id     = "${client.client_id}"
+client_secret = "${client.client_secret}"
 ${provider}
 
 [session]
@@ -132,5 +157,5 @@ ${more}
   const process = await Process.start("huggate serve", huggate, ["serve", "--config", config], {
     ready: () => answers(`${url}/oauth2/healthz`),
   });
-  return { process, url, port, config };
+  return { process, url, port, config, ca: own?.cert };
 }
