@@ -3,10 +3,15 @@
 import { after } from "node:test";
 
 const undo = [];
+let over = false;
 
-/** Registers at the file's end even from within a test or a hook. */
-export const atEnd = work => undo.push(work);
+/**
+ * Registers at the file's end even from within a test or a hook. What only came
+ * about afterwards, beside something that failed, is undone at once.
+ */
+export const atEnd = work => over ? work() : undo.push(work);
 
 after(async () => {
+  over = true;
   for (const work of undo.reverse()) await work();
 });
