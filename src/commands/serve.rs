@@ -25,12 +25,12 @@ pub(crate) fn run(path: Option<&Path>, environment: Environment) -> Result<Strin
     }
     let descriptors = Descriptors::raise();
     descriptors.fit(&mut config.server);
-    let passed = descriptors::passed().map_err(|error| {
-        Failure::Run(format!("the sockets that systemd passed (LISTEN_FDS) cannot be used: {error}"))
-    })?;
     // The threads that answer requests are the server's; this one accepts,
     // watches and reloads.
     quiet_runtime()?.block_on(async {
+        let passed = descriptors::passed().map_err(|error| {
+            Failure::Run(format!("the sockets that systemd passed (LISTEN_FDS) cannot be used: {error}"))
+        })?;
         let running = Running::default();
         let files = config.files.clone();
         let prepared = prepare(config, &running, passed)?;

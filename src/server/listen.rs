@@ -43,6 +43,8 @@ pub struct NotAListenAddress;
 pub struct Listener {
     kind: Kind,
     address: ListenAddress,
+    /// As it was asked for: maybe with port 0.
+    asked: ListenAddress,
     /// Removed with the listener.
     _file: Option<SocketFile>,
 }
@@ -95,9 +97,9 @@ impl Listener {
     /// What the system says, of a socket that is in use too.
     pub fn bind(address: &ListenAddress, mode: u32) -> io::Result<Self> {
         match address {
-            ListenAddress::Tcp(address) => {
-                let listener = std::net::TcpListener::bind(address)?;
-                Self::from_tcp(listener)
+            ListenAddress::Tcp(socket) => {
+                let listener = Self::from_tcp(std::net::TcpListener::bind(socket)?)?;
+                Ok(Self { asked: address.clone(), ..listener })
             }
             ListenAddress::Unix(path) => {
                 remove_stale(path)?;
@@ -105,7 +107,8 @@ impl Listener {
                 std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
                 let inode = std::fs::metadata(path)?.ino();
                 let file = SocketFile { path: path.clone(), inode };
-                Ok(Self { kind: Kind::Unix(listener), address: address.clone(), _file: Some(file) })
+                let (address, asked) = (address.clone(), address.clone());
+                Ok(Self { kind: Kind::Unix(listener), address, asked, _file: Some(file) })
             }
         }
     }
@@ -125,7 +128,8 @@ impl Listener {
             .with_retries(KEEPALIVE_RETRIES);
         socket.set_tcp_keepalive(&keepalive)?;
         let address = ListenAddress::Tcp(listener.local_addr()?);
-        Ok(Self { kind: Kind::Tcp(TcpListener::from_std(listener)?), address, _file: None })
+        let asked = address.clone();
+        Ok(Self { kind: Kind::Tcp(TcpListener::from_std(listener)?), address, asked, _file: None })
     }
 
     /// Takes over a unix socket that somebody else has bound.
@@ -136,7 +140,8 @@ impl Listener {
         listener.set_nonblocking(true)?;
         let path = listener.local_addr()?.as_pathname().map_or_else(PathBuf::new, Path::to_owned);
         let listener = UnixListener::from_std(listener)?;
-        Ok(Self { kind: Kind::Unix(listener), address: ListenAddress::Unix(path), _file: None })
+        let address = ListenAddress::Unix(path);
+        Ok(Self { kind: Kind::Unix(listener), asked: address.clone(), address, _file: None })
     }
 
     /// Where it listens: with the port that the system chose, if it did.
@@ -232,11 +237,17 @@ impl Listeners {
         self.0.borrow().iter().map(|listener| listener.address.clone()).collect()
     }
 
-    /// From now on: those of before whose address `keep` wants, and `new` ones.
+    /// Where they were asked for: with port 0 where any was.
+    #[must_use]
+    pub fn asked(&self) -> Vec<ListenAddress> {
+        self.0.borrow().iter().map(|listener| listener.asked.clone()).collect()
+    }
+
+    /// From now on: those of before whose address, as it was asked for, `keep` wants, and `new` ones.
     /// Connections that were accepted go on.
     pub fn replace(&self, keep: impl Fn(&ListenAddress) -> bool, new: Vec<Listener>) {
         self.0.send_modify(|listeners| {
-            listeners.retain(|listener| keep(&listener.address));
+            listeners.retain(|listener| keep(&listener.asked));
             listeners.extend(new.into_iter().map(Arc::new));
         });
     }
