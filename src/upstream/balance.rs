@@ -39,7 +39,7 @@ pub(super) struct Member {
 #[derive(Debug)]
 pub(super) struct Group {
     members: Vec<(Arc<Member>, Option<Arc<Check>>)>,
-    /// Where to look first; ties rotate.
+    /// Ties take turns.
     next: AtomicUsize,
 }
 
@@ -170,29 +170,32 @@ impl Group {
     /// The best of those not tried yet: one whose time is over, so that it comes
     /// back; else the one with the least to do that is well; else any.
     fn pick(&self, tried: u64) -> Option<Pick<'_>> {
-        let start = self.next.fetch_add(1, Ordering::Relaxed);
-        let count = self.members.len();
-        let (mut best, mut any): (Option<Choice<'_>>, Option<Choice<'_>>) = (None, None);
-        for step in 0..count {
-            let index = start.wrapping_add(step) % count;
-            let Some((member, check)) = self.members.get(index).filter(|_| tried & (1 << index) == 0) else {
-                continue;
-            };
-            let choice = (index, member, member.under_way.load(Ordering::Relaxed));
-            let less = |than: &Option<Choice<'_>>| than.is_none_or(|(_, _, least)| choice.2 < least);
-            if less(&any) {
-                any = Some(choice);
-            }
-            if check.as_ref().is_some_and(|check| !check.is_well()) {
+        let mut well = 0_u64;
+        for (index, (member, check)) in self.members.iter().enumerate() {
+            if tried & (1 << index) != 0 || check.as_ref().is_some_and(|check| !check.is_well()) {
                 continue;
             }
             match member.standing() {
                 Standing::ToBeTried => return Some(Pick { index, member, on_trial: true }),
-                Standing::Well if less(&best) => best = Some(choice),
-                Standing::Well | Standing::Out => {}
+                Standing::Well => well |= 1 << index,
+                Standing::Out => {}
             }
         }
-        best.or(any).map(|(index, member, _)| Pick { index, member, on_trial: false })
+        let choice = if well == 0 { !tried } else { well };
+        let chosen = || {
+            let members = self.members.iter().enumerate();
+            members
+                .filter(|(index, _)| choice & (1 << index) != 0)
+                .map(|(index, (member, _))| (index, member))
+        };
+        let load = |member: &Member| member.under_way.load(Ordering::Relaxed);
+        let least = chosen().map(|(_, member)| load(member)).min()?;
+        let ties = chosen().filter(|(_, member)| load(member) <= least).count();
+        // By then others may have more to do, and there are fewer of them.
+        let turn = self.next.fetch_add(1, Ordering::Relaxed) % ties.max(1);
+        let (index, member) =
+            chosen().filter(|(_, member)| load(member) <= least).nth(turn).or_else(|| chosen().next())?;
+        Some(Pick { index, member, on_trial: false })
     }
 }
 
@@ -202,8 +205,6 @@ struct Pick<'a> {
     /// It was out, and this request is to find out whether it still is.
     on_trial: bool,
 }
-
-type Choice<'a> = (usize, &'a Arc<Member>, usize);
 
 impl Flight {
     fn new(member: &Arc<Member>) -> Self {

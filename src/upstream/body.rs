@@ -30,6 +30,9 @@ pub enum RequestBodyError {
     /// Longer than the limit.
     #[error("the body is longer than the limit")]
     TooLarge,
+    /// The app answered without asking for it.
+    #[error("the app did not want the body")]
+    Unwanted,
     /// The client went away, or broke the framing.
     #[error(transparent)]
     Client(#[from] hyper::Error),
@@ -66,7 +69,9 @@ impl Body for RequestBody {
         let this = &mut *self;
         let Some(body) = &mut this.body else { return Poll::Ready(None) };
         if let Some(held) = &mut this.held {
-            ready!(held.poll_released(cx));
+            if !ready!(held.poll_wanted(cx)) {
+                return Poll::Ready(Some(Err(RequestBodyError::Unwanted)));
+            }
             this.held = None;
         }
         loop {

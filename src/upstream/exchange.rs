@@ -1,7 +1,6 @@
 //! One request and its response, on a connection of the pool.
 
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderValue};
@@ -10,7 +9,7 @@ use http::{Method, Request, Response, Uri, Version};
 use http_body::Body;
 
 use super::body::{RequestBody, RequestBodyError};
-use super::expect::{self, Wanted};
+use super::expect::{self, Owed};
 use super::pool::{ConnectError, Connection, Found, Limits, Pool};
 use super::response::ResponseBody;
 
@@ -79,10 +78,13 @@ impl Pool {
                     into_http1(&mut request);
                     let suspect = !fresh && unused.is_some_and(|unused| unused > MAYBE_STALE);
                     let copy = (repeatable && (needs.elsewhere || suspect)).then(|| bodyless_copy(&request));
-                    let wanted = expectation(&mut request, bodyless);
+                    let owed = expectation(&mut request, bodyless);
                     match connection.sender.try_send_request(request).await {
                         Ok(response) => {
-                            let lease = self.lease(Connection::Http1(connection), !bodyless, wanted);
+                            if let Some(owed) = &owed {
+                                owed.answered();
+                            }
+                            let lease = self.lease(Connection::Http1(connection), !bodyless, owed);
                             return Ok(response.map(|body| ResponseBody::incoming(body, lease)));
                         }
                         Err(mut error) => (error.take_message(), error.into_error(), copy),
@@ -141,7 +143,7 @@ impl Pool {
 
 /// Holds the body back if the client waits to be asked for it. Without a body there
 /// is nothing to wait for.
-fn expectation(request: &mut Request<RequestBody>, bodyless: bool) -> Option<Arc<Wanted>> {
+fn expectation(request: &mut Request<RequestBody>, bodyless: bool) -> Option<Owed> {
     if !request.headers().contains_key(EXPECT) {
         return None;
     }
@@ -234,6 +236,7 @@ impl From<hyper::Error> for SendError {
             match inner.downcast_ref() {
                 Some(RequestBodyError::TooLarge) => return Self::TooLarge,
                 Some(RequestBodyError::Client(_)) => return Self::Client(error),
+                Some(RequestBodyError::Unwanted) => break,
                 None => cause = inner.source(),
             }
         }

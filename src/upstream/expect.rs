@@ -6,8 +6,8 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
@@ -21,19 +21,33 @@ use super::body::RequestBody;
 /// expectations.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// The app has said nothing yet.
+const OPEN: u8 = 0;
+/// It wants the body, or is taken to want it.
+const WANTED: u8 = 1;
+/// It answered without.
+const ANSWERED: u8 = 2;
+/// And now the answer is over.
+const OVER: u8 = 3;
+
 /// Whether the app wants the body.
 #[derive(Debug, Default)]
-pub(super) struct Wanted {
-    yes: AtomicBool,
+struct Wish {
+    state: AtomicU8,
     waker: AtomicWaker,
 }
 
 /// What holds a body back.
 #[derive(Debug)]
 pub(super) struct Held {
-    wanted: Arc<Wanted>,
+    wish: Arc<Wish>,
     patience: Option<Pin<Box<Sleep>>>,
 }
+
+/// The other end of it, for as long as the exchange lasts. A connection that owes
+/// the app a body is of no more use; when this is dropped, it is closed.
+#[derive(Debug)]
+pub(super) struct Owed(Arc<Wish>);
 
 /// Whether a client waits to be told to go on.
 pub(super) fn is_expected(headers: &HeaderMap) -> bool {
@@ -41,40 +55,62 @@ pub(super) fn is_expected(headers: &HeaderMap) -> bool {
 }
 
 /// Holds the body of `request` until the app says 100, or nothing for a while.
-pub(super) fn hold(request: &mut Request<RequestBody>) -> Arc<Wanted> {
-    let wanted = Arc::new(Wanted::default());
-    let told = Arc::clone(&wanted);
+pub(super) fn hold(request: &mut Request<RequestBody>) -> Owed {
+    let wish = Arc::new(Wish::default());
+    let told = Arc::clone(&wish);
     hyper::ext::on_informational(request, move |response| {
         if response.status() == StatusCode::CONTINUE {
-            told.release();
+            told.turn(OPEN, WANTED);
         }
     });
-    request.body_mut().hold(Held { wanted: Arc::clone(&wanted), patience: None });
-    wanted
+    request.body_mut().hold(Held { wish: Arc::clone(&wish), patience: None });
+    Owed(wish)
 }
 
-impl Wanted {
-    fn release(&self) {
-        self.yes.store(true, Ordering::Release);
-        self.waker.wake();
+impl Wish {
+    fn turn(&self, from: u8, to: u8) {
+        if self.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+            self.waker.wake();
+        }
+    }
+
+    fn state(&self) -> u8 {
+        self.state.load(Ordering::Acquire)
+    }
+}
+
+impl Owed {
+    /// There is an answer. If the app did not ask for the body before, it has no use
+    /// for it.
+    pub(super) fn answered(&self) {
+        self.0.turn(OPEN, ANSWERED);
     }
 
     pub(super) fn is_wanted(&self) -> bool {
-        self.yes.load(Ordering::Acquire)
+        self.0.state() == WANTED
+    }
+}
+
+impl Drop for Owed {
+    fn drop(&mut self) {
+        self.0.turn(ANSWERED, OVER);
     }
 }
 
 impl Held {
-    pub(super) fn poll_released(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.wanted.waker.register(cx.waker());
-        if self.wanted.is_wanted() {
-            return Poll::Ready(());
+    /// Waits until the app wants the body, which is then `true`; or until it is
+    /// certain that it does not.
+    pub(super) fn poll_wanted(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        self.wish.waker.register(cx.waker());
+        match self.wish.state() {
+            OPEN => {}
+            WANTED => return Poll::Ready(true),
+            OVER => return Poll::Ready(false),
+            _ => return Poll::Pending,
         }
         let patience = self.patience.get_or_insert_with(|| Box::pin(tokio::time::sleep(PATIENCE)));
-        if patience.as_mut().poll(cx).is_ready() {
-            self.wanted.release();
-            return Poll::Ready(());
-        }
-        Poll::Pending
+        ready!(patience.as_mut().poll(cx));
+        self.wish.turn(OPEN, WANTED);
+        if self.wish.state() == WANTED { Poll::Ready(true) } else { Poll::Pending }
     }
 }

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use super::address::UpstreamUrl;
 use super::body::RequestBody;
 use super::connect::{Connector, Dialled};
-use super::expect::Wanted;
+use super::expect::Owed;
 use super::http2::{Http2, Stream};
 use super::places::{Place, Places};
 
@@ -97,7 +97,7 @@ pub(super) struct Lease {
     /// response is over.
     with_body: bool,
     /// The body was held back until the app wants it.
-    wanted: Option<Arc<Wanted>>,
+    owed: Option<Owed>,
 }
 
 /// Why there is no connection.
@@ -217,13 +217,8 @@ impl Pool {
     }
 
     /// The connection in use, until the response is over.
-    pub(super) fn lease(
-        &self,
-        connection: Connection,
-        with_body: bool,
-        wanted: Option<Arc<Wanted>>,
-    ) -> Lease {
-        Lease { connection, kept: Arc::clone(&self.kept), with_body, wanted }
+    pub(super) fn lease(&self, connection: Connection, with_body: bool, owed: Option<Owed>) -> Lease {
+        Lease { connection, kept: Arc::clone(&self.kept), with_body, owed }
     }
 }
 
@@ -245,7 +240,7 @@ enum Room {
 impl Lease {
     /// The response is over: the connection waits for its next request.
     pub(super) fn give_back(self) {
-        let Self { connection, kept, with_body, wanted } = self;
+        let Self { connection, kept, with_body, owed } = self;
         let mut connection = match connection {
             Connection::Http1(connection) => connection,
             Connection::Http2(stream) => {
@@ -257,7 +252,7 @@ impl Lease {
             return kept.put(connection);
         }
         // The app did not want the body, and the client may not have sent it.
-        if wanted.is_some_and(|wanted| !wanted.is_wanted()) {
+        if owed.is_some_and(|owed| !owed.is_wanted()) {
             return;
         }
         // An app may answer before it has read all of an upload. The rest still
