@@ -48,5 +48,8 @@ mod forward_auth;
 mod http2;
 mod proxy;
 
+// What it is before: connections, their protocols and their bounds.
+mod pool;
+
 // What went wrong once, and must not again.
 mod regressions;

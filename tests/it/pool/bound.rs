@@ -1,0 +1,145 @@
+//! Connections are kept by thread, and counted over all of them.
+
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use huggate::proxy::Proxy;
+use huggate::server::{Running, Server};
+use huggate::upstream::{Upstream, UpstreamSettings, UpstreamUrl};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+use tokio::runtime;
+
+use super::{get, stand};
+use crate::proxy::{ByHand, closed, head, patiently, public_gate, telling, until};
+use crate::world::{self, Ask, raw, upgraded};
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
+#[tokio::test]
+async fn past_the_bound_a_request_waits_and_is_then_503() {
+    let (app, address) = ByHand::start().await;
+    let stand = stand(&[format!("http://{address}")], |upstream| {
+        upstream.connections = 1;
+        upstream.connect_timeout = Duration::from_millis(300);
+    })
+    .await;
+    let mut first = stand.open(b"GET /first HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    let (mut upstream, _) = app.request().await;
+    let late = raw(&stand.address, &get("/late")).await;
+    assert!(late.starts_with("HTTP/1.1 503") && late.contains("retry-after: 1\r\n"), "{late}");
+    assert!(late.contains("upstream_busy"), "{late}");
+    // One that waits is served as soon as the connection is free.
+    let mut waiting = stand.open(b"GET /waiting HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    upstream.write_all(OK).await.unwrap();
+    until(&mut first, "\r\n\r\nok").await;
+    assert!(head(&mut upstream).await.starts_with("GET /waiting"));
+    upstream.write_all(OK).await.unwrap();
+    until(&mut waiting, "\r\n\r\nok").await;
+    // And as soon as there is room for a new one.
+    let mut last = stand.open(b"GET /last HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    assert!(head(&mut upstream).await.starts_with("GET /last"));
+    let mut after = stand.open(b"GET /after HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    upstream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+    drop(upstream);
+    until(&mut last, "\r\n\r\nok").await;
+    let (mut fresh, request) = app.request().await;
+    assert!(request.starts_with("GET /after"), "{request}");
+    fresh.write_all(OK).await.unwrap();
+    until(&mut after, "\r\n\r\nok").await;
+}
+
+#[tokio::test]
+async fn a_tunnel_counts_for_as_long_as_it_lasts() {
+    let (app, address) = ByHand::start().await;
+    let stand = stand(&[format!("http://{address}")], |upstream| {
+        upstream.connections = 1;
+        upstream.connect_timeout = Duration::from_millis(200);
+    })
+    .await;
+    let host = stand.address.clone();
+    let tunnel = tokio::spawn(async move { upgraded(&host, Ask::websocket("/ws").with("host", "x")).await });
+    let (mut upstream, _) = app.request().await;
+    let switch = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
+    upstream.write_all(switch).await.unwrap();
+    let tunnel = patiently(tunnel).await.unwrap();
+    assert!(raw(&stand.address, &get("/")).await.starts_with("HTTP/1.1 503"));
+    drop(tunnel);
+    assert!(closed(&mut upstream).await);
+    drop(upstream);
+    let mut client = stand.open(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    let (mut upstream, _) = app.request().await;
+    upstream.write_all(OK).await.unwrap();
+    until(&mut client, "\r\n\r\nok").await;
+}
+
+/// One proxy on so many threads, each with a runtime and a listener of its own.
+async fn on_threads(
+    app: SocketAddr,
+    threads: usize,
+    change: impl FnOnce(&mut UpstreamSettings),
+) -> Vec<String> {
+    let gate = public_gate("http://127.0.0.1:9").await;
+    let mut settings = world::upstream(UpstreamUrl::parse(&format!("http://{app}")).unwrap());
+    change(&mut settings);
+    let running = Running::default();
+    let upstream = Upstream::new(&settings, running.tasks.clone(), running.stop.clone()).unwrap();
+    let proxy = Proxy::new(gate, upstream);
+    let start = |_| {
+        let (proxy, (said, address)) = (proxy.clone(), mpsc::channel());
+        std::thread::spawn(move || {
+            let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                said.send(listener.local_addr().unwrap().to_string()).unwrap();
+                let service = move |request| {
+                    let proxy = proxy.clone();
+                    async move { proxy.handle(request).await }
+                };
+                Server::new(world::server(), Running::default()).unwrap().run(vec![listener], service).await
+            })
+        });
+        address.recv().unwrap()
+    };
+    (0..threads).map(start).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_thread_has_its_own_until_there_are_too_many() {
+    let (app, connections) = telling().await;
+    let fronts = on_threads(app, 3, |_| {}).await;
+    for _ in 0..5 {
+        for front in &fronts {
+            assert!(raw(front, &get("/")).await.starts_with("HTTP/1.1 200"));
+        }
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 3);
+    // With room for one alone, what one thread keeps the next one takes.
+    let (app, connections) = telling().await;
+    let fronts = on_threads(app, 3, |upstream| upstream.connections = 1).await;
+    for _ in 0..5 {
+        for front in &fronts {
+            let answer = raw(front, &get("/")).await;
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        }
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_bound_holds_under_load_and_nobody_is_forgotten() {
+    let (app, connections) = telling().await;
+    let fronts = on_threads(app, 2, |upstream| upstream.connections = 4).await;
+    let request = get("/");
+    let load = (0..400).map(|number| {
+        let (front, request) = (&fronts[number % fronts.len()], &request);
+        async move { raw(front, request).await.starts_with("HTTP/1.1 200") }
+    });
+    assert!(patiently(join_all(load)).await.into_iter().all(|fine| fine));
+    assert!(connections.load(Ordering::SeqCst) <= 4, "{connections:?}");
+}

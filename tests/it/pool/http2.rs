@@ -1,0 +1,190 @@
+//! Apps that speak HTTP/2.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use futures_util::stream;
+use http::{HeaderMap, HeaderValue, Response};
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+use tokio::sync::Barrier;
+
+use super::{Http2App, get, stand, told, whole};
+use crate::proxy::{head, patiently, telling, until};
+use crate::world::raw;
+
+#[tokio::test]
+async fn the_app_gets_the_host_and_the_path_as_they_came() {
+    let app = Http2App::start(|request| async move { whole(told(&request)) }, |_| {}).await;
+    let stand = stand(&[app.url()], |_| {}).await;
+    for path in ["/a%20b?c=%2F%2f&d=//", "/a//b", "/a/../b", "/caf%C3%A9", "/"] {
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nhost: App.Example:8080\r\nconnection: close, x-private\r\nx-private: 1\r\n\
+             te: gzip, trailers\r\nx-kept: 1\r\nx-kept: 2\r\n\r\n"
+        );
+        let answer = raw(&stand.address, request.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert!(answer.contains(&format!("HTTP/2.0 GET http://App.Example:8080{path}\n")), "{answer}");
+        assert!(answer.contains("te: trailers\n") && answer.contains("x-kept: 1\nx-kept: 2\n"), "{answer}");
+        let told = answer.split_once("\r\n\r\n").unwrap().1;
+        assert!(!told.contains("x-private") && !told.contains("connection"), "{answer}");
+        assert!(!told.contains("\nhost:"), "{answer}");
+    }
+    assert_eq!(app.connections(), 1);
+}
+
+#[tokio::test]
+async fn requests_share_a_connection_up_to_the_apps_limit() {
+    for (limit, requests, connections) in [(100, 40, 1), (3, 12, 4)] {
+        // Each is answered only when all have come.
+        let all = Arc::new(Barrier::new(requests));
+        let app = Http2App::start(
+            move |_| {
+                let all = Arc::clone(&all);
+                async move {
+                    all.wait().await;
+                    whole("together")
+                }
+            },
+            move |builder| {
+                builder.max_concurrent_streams(limit);
+            },
+        )
+        .await;
+        let stand = stand(&[app.url()], |_| {}).await;
+        let request = get("/");
+        let answers = join_all((0..requests).map(|_| raw(&stand.address, &request))).await;
+        assert!(answers.iter().all(|answer| answer.ends_with("together")), "{answers:?}");
+        assert_eq!(app.connections(), connections);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_the_app_is_done_with_takes_no_further_request() {
+    // RFC 9113, section 6.8: it answers the first request and says GOAWAY.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("h2c://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut connection = h2::server::handshake(stream).await.unwrap();
+                while let Some(Ok((_, mut respond))) = connection.accept().await {
+                    let mut body = respond.send_response(Response::new(()), false).unwrap();
+                    body.send_data(Bytes::from_static(b"once"), true).unwrap();
+                    connection.graceful_shutdown();
+                }
+            });
+        }
+    });
+    let stand = stand(&[url], |_| {}).await;
+    for _ in 0..10 {
+        let post = b"POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 2\r\n\r\nhi";
+        let answer = raw(&stand.address, post).await;
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("once"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_app_did_not_look_at_is_sent_again_and_nothing_else() {
+    // RFC 9113, section 8.7: a stream refused so may be tried again, whatever the
+    // method; one that ends otherwise may not.
+    for (reason, expected, times) in
+        [(h2::Reason::REFUSED_STREAM, "HTTP/1.1 200", 2), (h2::Reason::INTERNAL_ERROR, "HTTP/1.1 502", 1)]
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("h2c://{}", listener.local_addr().unwrap());
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&asked);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let counter = Arc::clone(&counter);
+                tokio::spawn(async move {
+                    let mut connection = h2::server::handshake(stream).await.unwrap();
+                    while let Some(Ok((request, mut respond))) = connection.accept().await {
+                        if request.uri().path() == "/warm" || counter.fetch_add(1, Ordering::SeqCst) > 0 {
+                            respond.send_response(Response::new(()), true).unwrap();
+                        } else {
+                            respond.send_reset(reason);
+                        }
+                    }
+                });
+            }
+        });
+        let stand = stand(&[url], |_| {}).await;
+        assert!(raw(&stand.address, &get("/warm")).await.starts_with("HTTP/1.1 200"));
+        let post = b"POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+        let answer = raw(&stand.address, post).await;
+        assert!(answer.starts_with(expected), "{reason:?}: {answer}");
+        assert_eq!(asked.load(Ordering::SeqCst), times, "{reason:?}");
+    }
+}
+
+#[tokio::test]
+async fn trailers_of_a_response_pass_and_those_of_a_request_do_not() {
+    let app = Http2App::start(
+        |request| async move {
+            let collected = request.into_body().collect().await.unwrap();
+            let told = format!("trailers: {:?}", collected.trailers());
+            let mut trailers = HeaderMap::new();
+            trailers.insert("grpc-status", HeaderValue::from_static("0"));
+            let frames = [Ok(Frame::data(Bytes::from(told))), Ok(Frame::trailers(trailers))];
+            let mut response = Response::new(StreamBody::new(stream::iter(frames)).boxed_unsync());
+            response.headers_mut().insert("trailer", HeaderValue::from_static("grpc-status"));
+            response
+        },
+        |_| {},
+    )
+    .await;
+    let stand = stand(&[app.url()], |_| {}).await;
+    let request = b"POST / HTTP/1.1\r\nhost: x\r\nte: trailers\r\ntrailer: x-forwarded-user\r\n\
+                    transfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nx-forwarded-user: root\r\n\r\n";
+    let mut client = stand.open(request).await;
+    let answer = until(&mut client, "grpc-status: 0\r\n\r\n").await;
+    assert!(answer.contains("trailer: grpc-status\r\n") && answer.contains("trailers: None"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_websocket_to_h2c_is_502_and_the_log_says_what_to_do() {
+    let app = Http2App::start(|_| async { whole("never") }, |_| {}).await;
+    let stand = stand(&[app.url()], |_| {}).await;
+    let handshake = b"GET /ws HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+                      sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    let mut client = stand.open(handshake).await;
+    assert!(head(&mut client).await.starts_with("HTTP/1.1 502"));
+}
+
+#[tokio::test]
+async fn an_app_that_does_not_speak_it_is_502() {
+    let (app, _) = telling().await;
+    let stand = stand(&[format!("h2c://{app}")], |_| {}).await;
+    let answer = patiently(raw(&stand.address, &get("/"))).await;
+    assert!(answer.starts_with("HTTP/1.1 502"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_body_passes_and_its_length_with_it() {
+    let app = Http2App::start(
+        |request| async move {
+            let length = request.headers().get("content-length").cloned();
+            let body = request.into_body().collect().await.unwrap().to_bytes();
+            whole(format!("{length:?} {}", body.len()))
+        },
+        |_| {},
+    )
+    .await;
+    let stand = stand(&[app.url()], |_| {}).await;
+    let mut client =
+        stand.open(b"PUT / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 300000\r\n\r\n").await;
+    client.write_all(&vec![b'x'; 300_000]).await.unwrap();
+    until(&mut client, "Some(\"300000\") 300000").await;
+    let answer =
+        raw(&stand.address, b"POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+            .await;
+    assert!(answer.ends_with("Some(\"0\") 0"), "{answer}");
+    let answer = raw(&stand.address, &get("/")).await;
+    assert!(answer.ends_with("None 0"), "{answer}");
+}

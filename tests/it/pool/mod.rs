@@ -1,0 +1,134 @@
+//! Towards the app: connections, their protocols and their bounds.
+
+mod balance;
+mod bound;
+mod expect;
+mod grpc;
+mod http2;
+mod reload;
+mod socket;
+mod stalls;
+mod streams;
+mod tls;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
+use huggate::upstream::{Target, UpstreamSettings, UpstreamUrl};
+use hyper::body::Incoming;
+use hyper::server::conn::http2::Builder;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::task::AbortHandle;
+
+use crate::proxy::Stand;
+
+/// The body of an app's answer.
+type AppBody = UnsyncBoxBody<Bytes, Infallible>;
+
+/// The addresses of one app.
+fn target(urls: &[String]) -> Target {
+    Target { urls: urls.iter().map(|url| UpstreamUrl::parse(url).unwrap()).collect(), health: None }
+}
+
+/// A proxy that lets everybody in, before these addresses.
+async fn stand(urls: &[String], change: impl FnOnce(&mut UpstreamSettings)) -> Stand {
+    Stand::with(
+        SocketAddr::from(([127, 0, 0, 1], 1)),
+        |upstream| {
+            upstream.default = target(urls);
+            change(upstream);
+        },
+        |_| {},
+    )
+    .await
+}
+
+fn whole(text: impl Into<Bytes>) -> Response<AppBody> {
+    Response::new(Full::new(text.into()).boxed_unsync())
+}
+
+/// What a request was, as far as an app sees it.
+fn told(request: &Request<Incoming>) -> String {
+    let headers: String = request
+        .headers()
+        .iter()
+        .map(|(name, value)| format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes())))
+        .collect();
+    format!("{:?} {} {}\n{headers}", request.version(), request.method(), request.uri())
+}
+
+/// An app that speaks HTTP/2 without TLS.
+struct Http2App {
+    address: SocketAddr,
+    /// How many connections it took so far.
+    connections: Arc<AtomicUsize>,
+    task: AbortHandle,
+}
+
+impl Http2App {
+    async fn start<F>(
+        service: impl Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        change: impl Fn(&mut Builder<TokioExecutor>) + Send + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Response<AppBody>> + Send + 'static,
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&connections);
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                counted.fetch_add(1, Ordering::SeqCst);
+                let mut builder = Builder::new(TokioExecutor::new());
+                change(&mut builder);
+                tokio::spawn(serve_http2(builder, stream, service.clone()));
+            }
+        });
+        Self { address, connections, task: task.abort_handle() }
+    }
+
+    fn url(&self) -> String {
+        format!("h2c://{}", self.address)
+    }
+
+    fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Http2App {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// One connection of such an app, to its end.
+async fn serve_http2<F>(
+    builder: Builder<TokioExecutor>,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    service: impl Fn(Request<Incoming>) -> F + Send + Sync + 'static,
+) where
+    F: Future<Output = Response<AppBody>> + Send + 'static,
+{
+    let service = service_fn(move |request| {
+        let answer = service(request);
+        async move { Ok::<_, Infallible>(answer.await) }
+    });
+    // A client that goes away in the middle is no news.
+    let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+}
+
+/// A GET of `path`, after which the connection closes.
+fn get(path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nhost: app.example\r\nconnection: close\r\n\r\n").into_bytes()
+}
