@@ -118,6 +118,31 @@ async fn an_app_that_switches_protocols_unasked_is_502() {
 }
 
 #[tokio::test]
+async fn a_requests_trailers_end_at_the_proxy() {
+    // Some servers merge them into the headers, after ours were taken out.
+    let (app, address) = ByHand::start().await;
+    let stand = Stand::before(address).await;
+    let request =
+        b"POST / HTTP/1.1\r\nhost: x\r\ntrailer: x-forwarded-user\r\ntransfer-encoding: chunked\r\n\r\n\
+                    2\r\nhi\r\n0\r\nx-forwarded-user: root\r\n\r\n";
+    let _client = stand.open(request).await;
+    let (mut upstream, head) = app.request().await;
+    assert!(!head.contains("x-forwarded-user"), "{head}");
+    assert_eq!(until(&mut upstream, "0\r\n\r\n").await, "2\r\nhi\r\n0\r\n\r\n");
+}
+
+#[tokio::test]
+async fn a_response_that_is_coded_otherwise_than_in_chunks_is_502() {
+    let (app, address) = ByHand::start().await;
+    let stand = Stand::before(address).await;
+    let mut client = stand.open(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    let (mut upstream, _) = app.request().await;
+    let coded = b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n2\r\nxx\r\n0\r\n\r\n";
+    tokio::io::AsyncWriteExt::write_all(&mut upstream, coded).await.unwrap();
+    assert!(head(&mut client).await.starts_with("HTTP/1.1 502"));
+}
+
+#[tokio::test]
 async fn http_1_0_is_served_and_sent_on_as_1_1_with_a_host() {
     let (app, _) = telling().await;
     let stand = Stand::before(app).await;

@@ -162,7 +162,7 @@ async fn what_has_no_body_has_none_and_trailers_pass() {
         )
         .await
         .unwrap();
-    let got = until(&mut client, "0\r\n").await;
+    let got = until(&mut client, "0\r\nx-sum: 42\r\n\r\n").await;
     assert!(got.contains("2\r\nok\r\n"), "{got}");
 }
 
