@@ -267,6 +267,49 @@ fn each_mistake_about_the_proxy_is_named() {
         ),
         ("[limits]\nconnections = -1", "limits.connections: -1 is not a whole number; write it like 10000"),
         ("[upstream_tls]\nca_file = \"\"", "upstream_tls.ca_file: \"\" is not a path"),
+        (
+            "[upstream_tls]\ncert_file = \"huggate.pem\"",
+            "upstream_tls.key_file: is missing; a certificate takes its key",
+        ),
+        (
+            "[upstream_tls]\nkey_file = \"huggate.pem\"",
+            "upstream_tls.cert_file: is missing; a key takes its certificate",
+        ),
+        (
+            "[upstream_tls]\nserver_name = \"a b\"",
+            "upstream_tls.server_name: \"a b\" is not a name; write it like \"app.internal\"",
+        ),
+        (
+            "[limits]\nupstream_connections = 0",
+            "limits.upstream_connections: 0 would let no request through; it must be at least 1",
+        ),
+        ("[timeouts]\nstream = \"0s\"", "timeouts.stream: \"0s\" is too short; it must be at least 1ms"),
+        (
+            "upstream = []",
+            "upstream: an empty list names no address; write it like \"http://127.0.0.1:7860\"",
+        ),
+        ("upstream = [\"http://a\", \"http://a:80\"]", "upstream[1]: \"http://a:80\" is listed already"),
+        (
+            "upstream = [\"http://a\", \"a\"]",
+            "upstream[1]: \"a\" is not an http, https or h2c URL, as in http://127.0.0.1:7860, or a socket, as in unix:/run/app.sock",
+        ),
+        (
+            "upstream = \"unix:run/app.sock\"",
+            "upstream: \"unix:run/app.sock\" is not a socket's whole path; begin it with a slash, as in unix:/run/app.sock",
+        ),
+        (
+            "upstream = [\"h2c://127.0.0.1:4180\"]",
+            "upstream[0]: \"h2c://127.0.0.1:4180\" is where huggate itself listens; let the app listen elsewhere, or set `listen`",
+        ),
+        (
+            "health = \"health\"\nupstream = \"http://127.0.0.1:7860\"",
+            "health: \"health\" is not a path; write it like \"/health\"",
+        ),
+        (
+            "[[route]]\npath = \"/x\"\nupstream = [\"h2c://a\", \"unix:b\"]",
+            "route[0].upstream[1]: \"unix:b\" is not a socket's whole path; begin it with a slash, as in unix:/run/app.sock",
+        ),
+        ("health = \"/up\"\nupstream = [\"h2c://a\", \"https://b\", \"unix:/c\"]", ""),
     ] {
         let changes = if changes.contains("upstream = ") || changes.starts_with('[') {
             changes.to_owned()
