@@ -43,6 +43,12 @@ const places = {
     }
     response.end("the end\n");
   },
+  /** Takes a moment. */
+  async later(request, response) {
+    await pause(50);
+    response.writeHead(200, { "content-type": "text/plain", "content-length": 6 });
+    response.end("later\n");
+  },
   /** How many connections there have been. */
   async connections(request, response) {
     response.writeHead(200, { "content-type": "application/json" });
