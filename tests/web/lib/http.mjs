@@ -10,11 +10,11 @@ const here = {
     options.all ? done(null, [{ address: "127.0.0.1", family: 4 }]) : done(null, "127.0.0.1", 4),
 };
 
-/** One request; `body` is a string or nothing. */
-export function request(url, { method = "GET", headers = {}, body, agent = false } = {}) {
+/** One request; `body` is a string or nothing, `from` an address of this machine's to ask from. */
+export function request(url, { method = "GET", headers = {}, body, agent = false, from } = {}) {
   return new Promise((done, failed) => {
     const scheme = url.startsWith("https:") ? https : http;
-    const asked = scheme.request(url, { method, headers, agent, ...here }, response => {
+    const asked = scheme.request(url, { method, headers, agent, localAddress: from, ...here }, response => {
       const chunks = [];
       response.on("data", chunk => chunks.push(chunk));
       response.on("error", failed);

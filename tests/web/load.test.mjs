@@ -1,0 +1,158 @@
+// Much of everything: slowhttptest's attacks, h2load's and wrk's requests, and two
+// gibibytes each way. Bounded: each takes seconds.
+
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { closeSync, ftruncateSync, openSync, readFileSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { before, test } from "node:test";
+
+import { request, signIn } from "./lib/http.mjs";
+import { Process, eventually, folder, pause } from "./lib/processes.mjs";
+import { startEcho, startGate, startHub } from "./lib/world.mjs";
+
+const MIB = 1 << 20;
+const GIB = 1 << 30;
+
+let hub;
+let echo;
+
+before(async () => {
+  [hub, echo] = await Promise.all([startHub(), startEcho()]);
+});
+
+/** A gate, and Ada's cookie there. */
+async function start(options = {}) {
+  const gate = await startGate({ hub, upstream: echo.url, ...options });
+  return { gate, cookie: (await signIn(gate.url, "ada")).header };
+}
+
+/** The gate's connections with clients, as the machine has them. */
+function connections(gate) {
+  const [port, open] = [gate.port.toString(16).toUpperCase().padStart(4, "0"), "01"];
+  return readFileSync("/proc/net/tcp", "utf8").split("\n")
+    .map(line => line.trim().split(/\s+/))
+    .filter(([, local, , state]) => local?.endsWith(`:${port}`) && state === open).length;
+}
+
+const descriptors = gate => readdirSync(`/proc/${gate.process.pid}/fd`).length;
+
+/** What somebody who is signed in gets until `attack` is over, or `cut(seen)`. */
+async function meanwhile(attack, { gate, cookie, from }, cut = () => false) {
+  const seen = { answers: 0, failures: [], slowest: 0, most: 0, now: 0 };
+  while (!attack.ended && !cut(seen)) {
+    const since = Date.now();
+    const path = `/item/${seen.answers}`;
+    const answer = await request(gate.url + path, { from, headers: { cookie, accept: "application/json" } }).catch(error => ({ status: String(error) }));
+    if (answer.status !== 200 || answer.json.url !== path) seen.failures.push(answer.status);
+    seen.answers++;
+    seen.slowest = Math.max(seen.slowest, Date.now() - since);
+    seen.now = connections(gate);
+    seen.most = Math.max(seen.most, seen.now);
+    await pause(50);
+  }
+  return seen;
+}
+
+const ATTACKERS = 400;
+
+/** A way of being slow, as slowhttptest has them, and what it holds up. */
+const attacks = {
+  // A header line every second, and never the last.
+  headers: cookie => ["-H", "-i", "1", "-x", "24", "-j", cookie, "/item/slow"],
+  // A body of which the next part comes later than a connection may be still.
+  body: cookie => ["-B", "-i", "10", "-s", "8192", "-j", cookie, "/upload"],
+  // An answer that is read by some bytes, in windows as small.
+  reading: cookie => ["-X", "-w", "1", "-y", "1", "-n", "10", "-z", "1", "-j", cookie, "/download?mib=50"],
+};
+
+for (const [name, args] of Object.entries(attacks)) {
+  test(`slow ${name}: others are answered, and the connections are cut`, { timeout: 60_000 }, async () => {
+    const world = await start({ more: '[timeouts]\nheader = "3s"\nstream = "4s"' });
+    const { gate, cookie } = world;
+    const before = descriptors(gate);
+    const own = args(cookie);
+    const attack = Process.spawn("slowhttptest", "slowhttptest", [
+      "-c", String(ATTACKERS), "-r", "200", "-l", "20", "-p", "5", ...own.slice(0, -1), "-u", gate.url + own.at(-1),
+    ]);
+    // Its probes come and go. Who reads nothing does not see that there is no more.
+    const seen = await meanwhile(attack, world, ({ most, now }) => most > ATTACKERS / 2 && now <= 3);
+    assert.ok(seen.now <= 3 || /No open connections left/.test(attack.output), `${seen.now} connections are open still`);
+    await attack.stop();
+    assert.ok(seen.most > ATTACKERS / 2, `it did attack: ${seen.most} connections at once`);
+    assert.deepEqual(seen.failures, []);
+    assert.ok(seen.answers >= 20, `${seen.answers} answers meanwhile`);
+    assert.ok(seen.slowest < 3_000, `the slowest took ${seen.slowest} ms`);
+    await eventually("all connections are gone", () => connections(gate) === 0);
+    await eventually("nothing is left of them", () => descriptors(gate) < before + 20);
+  });
+}
+
+test("an address that takes all it can get leaves room for others", { timeout: 60_000 }, async () => {
+  const world = await start({ more: '[timeouts]\nheader = "8s"\n[limits]\nconnections_per_address = 50' });
+  // All of 127.0.0.0/8 is this machine; slowhttptest asks from 127.0.0.1.
+  world.from = "127.0.0.2";
+  const attack = Process.spawn("slowhttptest", "slowhttptest", ["-H", "-c", String(ATTACKERS), "-r", "200", "-i", "1", "-l", "6", "-u", `${world.gate.url}/`]);
+  const seen = await meanwhile(attack, world);
+  assert.ok(seen.most >= 50, `it did attack: ${seen.most} connections at once`);
+  assert.ok(seen.most <= 55, `${seen.most} connections of one address`);
+  assert.deepEqual(seen.failures, []);
+  assert.ok(seen.answers >= 20, `${seen.answers} answers meanwhile`);
+  assert.ok(seen.slowest < 3_000, `the slowest took ${seen.slowest} ms`);
+});
+
+test("h2load: thousands of requests on few connections, over TLS and plain", { timeout: 60_000 }, async () => {
+  for (const tls of [true, false]) {
+    const { gate, cookie } = await start({ tls });
+    const load = Process.spawn("h2load", "h2load", [
+      "-n", "4000", "-c", "20", "-m", "50", "-H", `cookie: ${cookie}`, `${gate.url}/item/x`,
+    ]);
+    await load.exit;
+    assert.match(load.output, /requests: 4000 total, 4000 started, 4000 done, 4000 succeeded, 0 failed, 0 errored, 0 timeout/);
+    assert.match(load.output, /status codes: 4000 2xx, 0 3xx, 0 4xx, 0 5xx/);
+    assert.match(load.output, tls ? /Application protocol: h2\n/ : /Application protocol: h2c\n/);
+    await eventually("all connections are gone", () => connections(gate) === 0);
+  }
+});
+
+test("wrk: requests without a pause on a hundred connections", { timeout: 60_000 }, async () => {
+  const world = await start();
+  const load = Process.spawn("wrk", "wrk", ["-t", "1", "-c", "100", "-d", "5s", "--timeout", "10s", "-H", `Cookie: ${world.cookie}`, `${world.gate.url}/item/x`]);
+  const seen = await meanwhile(load, world);
+  assert.equal(load.status, 0, load.output);
+  assert.doesNotMatch(load.output, /Socket errors|Non-2xx/, load.output);
+  assert.ok(Number(/(\d+) requests in/.exec(load.output)[1]) > 500, load.output);
+  assert.deepEqual(seen.failures, []);
+  assert.ok(seen.slowest < 5_000, `the slowest took ${seen.slowest} ms`);
+  await eventually("all connections are gone", () => connections(world.gate) === 0);
+});
+
+/** Runs curl without keeping what it gets; status, bytes up, bytes down. */
+const curl = (...args) => new Promise(done => execFile("curl", [
+  "--silent", "--show-error", "--noproxy", "*", "--max-time", "100", "--output", "/dev/null",
+  "--write-out", "%{http_version} %{http_code} %{size_upload} %{size_download}", ...args,
+], (error, out, err) => done(error ? err : out)));
+
+for (const version of ["1.1", "2"]) {
+  test(`2 GiB up and 2 GiB down over HTTP/${version} do not grow its memory`, { timeout: 120_000 }, async () => {
+    const { gate, cookie } = await start();
+    // Takes no room on the disk.
+    const path = join(folder(), "zeros");
+    const file = openSync(path, "w");
+    ftruncateSync(file, 2 * GIB);
+    closeSync(file);
+    const way = [version === "2" ? "--http2-prior-knowledge" : "--http1.1", "--cookie", cookie];
+    const down = mib => curl(...way, `${gate.url}/download?mib=${mib}`);
+    // Warm: buffers, threads, the provider's keys.
+    assert.equal(await down(32), `${version} 200 0 ${32 * MIB}`);
+    const before = gate.process.peakMemory();
+    const [up, got] = await Promise.all([
+      curl(...way, "--request", "POST", "--header", "Expect:", "--upload-file", path, `${gate.url}/upload`),
+      down(2048),
+    ]);
+    assert.equal(got, `${version} 200 0 ${2 * GIB}`);
+    assert.ok(up.startsWith(`${version} 200 ${2 * GIB} `), up);
+    const grown = gate.process.peakMemory() - before;
+    assert.ok(grown < 32 * MIB, `grown by ${(grown / MIB).toFixed(1)} MiB for 4 GiB`);
+  });
+}
