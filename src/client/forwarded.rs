@@ -9,6 +9,9 @@ use super::{Client, Peer, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
 /// Longer names are none of those that servers look at.
 const LONGEST: usize = 64;
 
+/// How long an address of four bytes is at most, as text.
+const LONGEST_IPV4: usize = 15;
+
 /// Names, folded, that tell an app who is connected or what was asked for. A
 /// stranger's are removed in every spelling that app servers fold together.
 const STRANGERS: &[&[u8]] = &[
@@ -42,7 +45,7 @@ impl Client {
             }
         }
         if let Some(ip) = peer.addr.map(|addr| addr.ip().to_canonical()) {
-            let mut text = chain.unwrap_or_default();
+            let mut text = chain.unwrap_or_else(|| Vec::with_capacity(LONGEST_IPV4));
             if !text.is_empty() {
                 text.extend_from_slice(b", ");
             }
@@ -64,7 +67,6 @@ impl Client {
 /// takes longer than everything else that is written of the client.
 fn push_ip(text: &mut Vec<u8>, ip: IpAddr) {
     let IpAddr::V4(ip) = ip else { return text.extend_from_slice(ip.to_string().as_bytes()) };
-    text.reserve("255.255.255.255".len());
     for (index, byte) in ip.octets().into_iter().enumerate() {
         if index > 0 {
             text.push(b'.');

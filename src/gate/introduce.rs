@@ -10,7 +10,7 @@ use super::bearer::withhold;
 use super::policy::Grant;
 use super::{BearerUse, Inner};
 use crate::client::{Client, Peer};
-use crate::identity::headers::fold;
+use crate::identity::headers::folds_to;
 use crate::identity::{Introduction, Minted, User};
 use crate::session::Replacement;
 
@@ -35,10 +35,12 @@ impl Inner {
     pub(super) fn introduce(&self, parts: &mut Parts, client: Client, grant: &Grant) {
         let cookies = self.oauth2.sessions.cookies();
         drop_connection_options(&mut parts.headers);
+        // Ours, which come next, would only be more names to compare.
+        self.drop_overrides(client.trusted, &mut parts.headers);
         // An absolute target names the host that was judged; without this the app
         // could be asked at another one (RFC 9112, section 3.2.2).
-        if !parts.headers.contains_key(HOST)
-            && let Some(authority) = parts.uri.authority()
+        if let Some(authority) = parts.uri.authority()
+            && !parts.headers.contains_key(HOST)
             && let Ok(host) = HeaderValue::from_str(authority.as_str())
         {
             parts.headers.insert(HOST, host);
@@ -47,15 +49,6 @@ impl Inner {
         // that service is used to.
         if let Some(peer) = parts.extensions.get::<Peer>() {
             client.write_forwarded(*peer, self.oauth2.public_url.is_https(), &mut parts.headers);
-        }
-        if self.methods_matter {
-            drop_overrides(&METHOD_OVERRIDES, &mut parts.headers);
-        }
-        if self.paths_matter {
-            drop_overrides(&PATH_OVERRIDES, &mut parts.headers);
-            if !client.trusted {
-                drop_overrides(&PATHS_OF_PROXIES, &mut parts.headers);
-            }
         }
         self.withhold_authorization(&mut parts.headers, grant);
         let Some(introduction) = grant.introduction() else {
@@ -80,6 +73,27 @@ impl Inner {
         parts.extensions.insert(introduction.user().clone());
         parts.extensions.insert(client);
         parts.extensions.insert(grant.clone());
+    }
+
+    /// Removes what would change the method or the path, in every spelling that app
+    /// servers fold together, as is done with identity.
+    fn drop_overrides(&self, trusted: bool, headers: &mut HeaderMap) {
+        if !self.methods_matter && !self.paths_matter {
+            return;
+        }
+        let overrides = |name: &&HeaderName| {
+            let name = name.as_str();
+            let is_one_of = |known: &[&[u8]]| known.iter().any(|known| folds_to(name, known));
+            // Nearly every header of a request is passed over by its first letter.
+            matches!(name.bytes().find(u8::is_ascii_alphanumeric), Some(b'x' | b's' | b'p'))
+                && ((self.methods_matter && is_one_of(&METHOD_OVERRIDES))
+                    || (self.paths_matter
+                        && (is_one_of(&PATH_OVERRIDES) || (!trusted && is_one_of(&PATHS_OF_PROXIES)))))
+        };
+        let found: Vec<HeaderName> = headers.keys().filter(overrides).cloned().collect();
+        for name in found {
+            headers.remove(name);
+        }
     }
 
     /// Removes what the app must not see of `Authorization`: all of it where tokens
@@ -113,28 +127,13 @@ pub(super) fn in_place_of_session(minted: &Minted) -> Replacement<'_> {
 }
 
 /// Whether a header would change the method.
-pub(super) fn is_method_override(name: &HeaderName, buffer: &mut [u8; 32]) -> bool {
-    METHOD_OVERRIDES.contains(&fold(name.as_str(), buffer))
+pub(super) fn is_method_override(name: &HeaderName) -> bool {
+    METHOD_OVERRIDES.iter().any(|known| folds_to(name.as_str(), known))
 }
 
 /// Whether a header would change the path, and describes no request to us either.
-pub(super) fn is_path_override(name: &HeaderName, buffer: &mut [u8; 32]) -> bool {
-    *name != "x-original-url" && PATH_OVERRIDES.contains(&fold(name.as_str(), buffer))
-}
-
-/// Removes what would change the method or the path, in every spelling that app
-/// servers fold together, as is done with identity.
-fn drop_overrides(names: &[&[u8]], headers: &mut HeaderMap) {
-    let mut buffer = [0; 32];
-    let mut overrides = |name: &&HeaderName| {
-        // Nearly every header of a request is passed over by its first letter.
-        let first = name.as_str().bytes().find(u8::is_ascii_alphanumeric);
-        matches!(first, Some(b'x' | b's' | b'p')) && names.contains(&fold(name.as_str(), &mut buffer))
-    };
-    let found: Vec<HeaderName> = headers.keys().filter(|name| overrides(name)).cloned().collect();
-    for name in found {
-        headers.remove(name);
-    }
+pub(super) fn is_path_override(name: &HeaderName) -> bool {
+    *name != "x-original-url" && PATH_OVERRIDES.iter().any(|known| folds_to(name.as_str(), known))
 }
 
 /// Removes what the client's `Connection` names, and from `Connection` all but

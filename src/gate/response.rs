@@ -23,7 +23,9 @@ impl Inner {
         // For the log: who was answered. What the app may have left there is not our word.
         parts.extensions.remove::<User>();
         if let Some(user) = grant.user() {
-            keep_page_out_of_history(&mut parts.headers);
+            if is_page(&parts.headers) {
+                keep_out_of_history(&mut parts.headers);
+            }
             parts.extensions.insert(user.clone());
         }
         // The person may have signed out while the app was at work.
@@ -78,16 +80,16 @@ fn renew(headers: &mut HeaderMap, lines: &[HeaderValue]) {
 /// Browsers keep the page one leaves as it stands, and the back button shows it
 /// even after a sign-out. `no-store` says not to, where `Clear-Site-Data` is not
 /// known. An app that says itself how its page may be kept is not overruled.
-fn keep_page_out_of_history(headers: &mut HeaderMap) {
-    if headers.contains_key(CACHE_CONTROL) {
-        return;
-    }
-    let is_page = headers.get(CONTENT_TYPE).is_some_and(|kind| {
-        kind.as_bytes().get(..9).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/html"))
-    });
-    if is_page {
+fn keep_out_of_history(headers: &mut HeaderMap) {
+    if !headers.contains_key(CACHE_CONTROL) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
+}
+
+fn is_page(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|kind| {
+        kind.as_bytes().get(..9).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/html"))
+    })
 }
 
 /// Whether `Cache-Control` has `word` in it.

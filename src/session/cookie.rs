@@ -211,8 +211,9 @@ impl Cookies {
     /// Takes our cookies out of the request and puts `replacement`, if there is
     /// one, where the session was. All others stay as they are, in order.
     pub(crate) fn rewrite(&self, headers: &mut HeaderMap, replacement: Option<Replacement<'_>>) {
-        let Some(first) = headers.get(COOKIE) else { return };
-        if headers.get_all(COOKIE).iter().nth(1).is_none() {
+        let mut lines = headers.get_all(COOKIE).iter();
+        let Some(first) = lines.next() else { return };
+        if lines.next().is_none() {
             match self.rewritten(first.as_bytes(), replacement) {
                 Rewritten::AsItWas => {}
                 Rewritten::Nothing => drop(headers.remove(COOKIE)),

@@ -129,12 +129,11 @@ impl Inner {
         if let Some(Disguised(name)) = parts.extensions.get() {
             return Err(Unclear::disguised(name));
         }
-        let mut buffer = [0; 32];
-        let overrides = |name: &&HeaderName| is_method_override(name, &mut buffer);
+        let overrides = |name: &&HeaderName| is_method_override(name);
         if let Some(name) = self.methods_matter.then(|| parts.headers.keys().find(overrides)).flatten() {
             return Err(Unclear::method_override(name));
         }
-        let overrides = |name: &&HeaderName| is_path_override(name, &mut buffer);
+        let overrides = |name: &&HeaderName| is_path_override(name);
         if let Some(name) = self.paths_matter.then(|| parts.headers.keys().find(overrides)).flatten() {
             return Err(Unclear::path_override(name));
         }
