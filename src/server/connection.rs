@@ -115,7 +115,7 @@ impl Connection {
             let answer = if activity.take_fragment() {
                 Answer::Refused(Unfit::Fragment)
             } else {
-                Answer::Service(service(request))
+                Answer::Service(Box::pin(service(request)))
             };
             answer.given(underway)
         });
@@ -142,7 +142,7 @@ impl Connection {
             let underway = Underway::begin(&activity);
             request.extensions_mut().insert(peer);
             let (answer, tunnel) = match http2_request::in_words_of_http1(request, settings.headers) {
-                Ok((request, tunnel)) => (Answer::Service(service(request)), tunnel),
+                Ok((request, tunnel)) => (Answer::Service(Box::pin(service(request))), tunnel),
                 Err(unfit) => (Answer::Refused(unfit), false),
             };
             let given = answer.given(underway);
