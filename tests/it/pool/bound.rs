@@ -101,7 +101,10 @@ async fn on_threads(
                     let proxy = proxy.clone();
                     async move { proxy.handle(request).await }
                 };
-                Server::new(world::server(), Running::default()).unwrap().run(vec![listener], service).await
+                Server::new(world::server(), Running::default())
+                    .unwrap()
+                    .run(world::listeners(listener), service)
+                    .await
             })
         });
         address.recv().unwrap()

@@ -21,7 +21,9 @@ async fn serve(upstream: Upstream) -> String {
         let proxy = proxy.clone();
         async move { proxy.handle(request).await.map(BodyExt::boxed_unsync) }
     };
-    tokio::spawn(Server::new(world::server(), Running::default()).unwrap().run(vec![listener], service));
+    tokio::spawn(
+        Server::new(world::server(), Running::default()).unwrap().run(world::listeners(listener), service),
+    );
     address
 }
 
@@ -73,7 +75,9 @@ async fn what_is_dropped_closes_what_it_kept() {
         let proxy = current.lock().unwrap().clone();
         async move { proxy.handle(request).await }
     };
-    tokio::spawn(Server::new(world::server(), Running::default()).unwrap().run(vec![listener], service));
+    tokio::spawn(
+        Server::new(world::server(), Running::default()).unwrap().run(world::listeners(listener), service),
+    );
     let mut client = tokio::net::TcpStream::connect(&front).await.unwrap();
     client.write_all(&get("/")).await.unwrap();
     let (mut upstream, _) = app.request().await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use huggate::server::{Listener, Listeners, Running, Server};
+use huggate::server::{Running, Server};
 use hyper::body::Incoming;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -62,8 +62,7 @@ async fn a_panic_ends_its_request_and_nothing_else() {
         assert_ne!(request.uri().path(), "/panic", "on purpose");
         http::Response::new(Full::<Bytes>::from("fine"))
     };
-    let listener = Listener::from_tcp(listener.into_std().unwrap()).unwrap();
-    tokio::spawn(server.run(Listeners::new(vec![listener]), service));
+    tokio::spawn(server.run(world::listeners(listener), service));
     let mut client = TcpStream::connect(&address).await.unwrap();
     for (path, status) in [("/", "200"), ("/panic", "500"), ("/", "200"), ("/panic", "500"), ("/", "200")] {
         client.write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await.unwrap();

@@ -98,8 +98,12 @@ pub(crate) fn proxy(
         let proxy = proxy.clone();
         async move { proxy.handle(request).await }
     };
-    let listener = Listener::from_tcp(listener.into_std().unwrap()).unwrap();
-    (running, tokio::spawn(server.run(Listeners::new(vec![listener]), service)))
+    (running, tokio::spawn(server.run(listeners(listener), service)))
+}
+
+/// A socket that was bound already, for a server of ours.
+pub(crate) fn listeners(listener: TcpListener) -> Listeners {
+    Listeners::new(vec![Listener::from_tcp(listener.into_std().unwrap()).unwrap()])
 }
 
 /// hyper, with the peer in each request's extensions.

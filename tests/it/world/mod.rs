@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 
 pub(crate) use app::{App, Echo};
 pub(crate) use browser::Browser;
-pub(crate) use front::{FRONTS, Front, proxy, server, upstream};
+pub(crate) use front::{FRONTS, Front, listeners, proxy, server, upstream};
 pub(crate) use log::Log;
 pub(crate) use wire::{Answer, Ask, JWT, begin, raw, upgraded};
 
