@@ -64,7 +64,7 @@ fn of_route(route: &Table<'_>) -> Option<Target> {
     let health = route.field("health");
     let Some(upstream) = route.field("upstream") else {
         if let Some(health) = health {
-            health.wrong("is asked at the upstream of this route, and it has none of its own; add it, or take this out");
+            health.wrong("is asked at the route's own upstream, and there is none; add it, or take this out");
         }
         return None;
     };

@@ -9,7 +9,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::expect::Held;
-use super::progress::Progress;
+use super::progress::{Fault, Progress};
 
 /// A request's body on its way to the app.
 #[derive(Debug)]
@@ -52,6 +52,11 @@ impl RequestBody {
         Self { body: None, left: None, progress: None, held: None }
     }
 
+    /// How it moves, if there is one.
+    pub(super) fn progress(&self) -> Option<&Arc<Progress>> {
+        self.progress.as_ref()
+    }
+
     /// Nothing is asked of the client until the app wants it.
     pub(super) fn hold(&mut self, held: Held) {
         self.held = Some(held);
@@ -83,7 +88,8 @@ impl Body for RequestBody {
                 }
             }
             let Some(frame) = ready!(polled) else { return Poll::Ready(None) };
-            let frame = frame?;
+            let frame = frame
+                .inspect_err(|_| this.progress.iter().for_each(|progress| progress.end(Fault::Client)))?;
             let Some(data) = frame.data_ref() else {
                 // Trailers end here. Servers merge them into the headers (RFC 9110,
                 // section 6.5.1), so one could carry the name of an identity header
@@ -92,6 +98,7 @@ impl Body for RequestBody {
             };
             if let Some(left) = this.left {
                 let Some(left) = left.checked_sub(data.len() as u64) else {
+                    this.progress.iter().for_each(|progress| progress.end(Fault::TooLarge));
                     return Poll::Ready(Some(Err(RequestBodyError::TooLarge)));
                 };
                 this.left = Some(left);

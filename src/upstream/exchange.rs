@@ -8,9 +8,10 @@ use http::uri::{Authority, Parts, Scheme};
 use http::{Method, Request, Response, Uri, Version};
 use http_body::Body;
 
-use super::body::{RequestBody, RequestBodyError};
+use super::body::RequestBody;
 use super::expect::{self, Owed};
 use super::pool::{ConnectError, Connection, Found, Limits, Pool};
+use super::progress::{Fault, Progress};
 use super::response::ResponseBody;
 
 /// A connection unused for longer than this may have been closed by the app at
@@ -62,6 +63,7 @@ impl Pool {
     ) -> Result<Response<ResponseBody>, Failed> {
         let bodyless = request.body().is_end_stream();
         let repeatable = bodyless && is_idempotent(request.method());
+        let progress = request.body().progress().cloned();
         let mut fresh = false;
         loop {
             let found = if needs.upgrade {
@@ -125,7 +127,8 @@ impl Pool {
                     fresh = true;
                 }
                 (again, _) => {
-                    return Err(Failed { error: error.into(), request: again.map(Box::new) });
+                    let error = SendError::broken(error, progress.as_deref());
+                    return Err(Failed { error, request: again.map(Box::new) });
                 }
             }
         }
@@ -229,17 +232,13 @@ impl From<ConnectError> for SendError {
     }
 }
 
-impl From<hyper::Error> for SendError {
-    fn from(error: hyper::Error) -> Self {
-        let mut cause: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(&error);
-        while let Some(inner) = cause {
-            match inner.downcast_ref() {
-                Some(RequestBodyError::TooLarge) => return Self::TooLarge,
-                Some(RequestBodyError::Client(_)) => return Self::Client(error),
-                Some(RequestBodyError::Unwanted) => break,
-                None => cause = inner.source(),
-            }
+impl SendError {
+    /// A connection that broke, unless it was the request's body that broke it.
+    fn broken(error: hyper::Error, body: Option<&Progress>) -> Self {
+        match body.and_then(Progress::fault) {
+            None => Self::Broken(error),
+            Some(Fault::TooLarge) => Self::TooLarge,
+            Some(Fault::Client) => Self::Client(error),
         }
-        Self::Broken(error)
     }
 }

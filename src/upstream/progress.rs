@@ -1,9 +1,18 @@
 //! When something moved last: noted cheaply, looked at rarely.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+/// Why a request's body ended early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// It was longer than the limit.
+    TooLarge,
+    /// The client left, or broke the framing.
+    Client,
+}
 
 /// When a stream moved last, and whom it waits for.
 #[derive(Debug)]
@@ -13,11 +22,18 @@ pub(super) struct Progress {
     moved: AtomicU64,
     /// The client's next piece is awaited.
     of_client: AtomicBool,
+    /// A [`Fault`], counted from one.
+    fault: AtomicU8,
 }
 
 impl Progress {
     pub(super) fn new() -> Self {
-        Self { began: Instant::now(), moved: AtomicU64::new(0), of_client: AtomicBool::new(false) }
+        Self {
+            began: Instant::now(),
+            moved: AtomicU64::new(0),
+            of_client: AtomicBool::new(false),
+            fault: AtomicU8::new(0),
+        }
     }
 
     /// Something moves now.
@@ -33,6 +49,20 @@ impl Progress {
 
     pub(super) fn awaits_client(&self) -> bool {
         self.of_client.load(Ordering::Relaxed)
+    }
+
+    /// The request's body ends here, and whose connection it breaks is told nothing
+    /// of the reason.
+    pub(super) fn end(&self, fault: Fault) {
+        self.fault.store(fault as u8 + 1, Ordering::Relaxed);
+    }
+
+    pub(super) fn fault(&self) -> Option<Fault> {
+        match self.fault.load(Ordering::Relaxed) {
+            0 => None,
+            1 => Some(Fault::TooLarge),
+            _ => Some(Fault::Client),
+        }
     }
 
     fn due(&self, limit: Duration) -> Instant {

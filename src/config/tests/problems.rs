@@ -309,6 +309,10 @@ fn each_mistake_about_the_proxy_is_named() {
             "[[route]]\npath = \"/x\"\nupstream = [\"h2c://a\", \"unix:b\"]",
             "route[0].upstream[1]: \"unix:b\" is not a socket's whole path; begin it with a slash, as in unix:/run/app.sock",
         ),
+        (
+            "[[route]]\npath = \"/x\"\nhealth = \"/up\"",
+            "route[0].health: \"/up\" is asked at the route's own upstream, and there is none; add it, or take this out",
+        ),
         ("health = \"/up\"\nupstream = [\"h2c://a\", \"https://b\", \"unix:/c\"]", ""),
     ] {
         let changes = if changes.contains("upstream = ") || changes.starts_with('[') {

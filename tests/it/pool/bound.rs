@@ -134,6 +134,19 @@ async fn each_thread_has_its_own_until_there_are_too_many() {
     assert_eq!(connections.load(Ordering::SeqCst), 1);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_runtime_with_many_threads_is_served_as_well() {
+    let (app, connections) = telling().await;
+    let stand = stand(&[format!("http://{app}")], |upstream| upstream.connections = 8).await;
+    let request = get("/");
+    for _ in 0..5 {
+        let load = (0..100).map(|_| raw(&stand.address, &request));
+        let answers = patiently(join_all(load)).await;
+        assert!(answers.iter().all(|answer| answer.starts_with("HTTP/1.1 200")));
+    }
+    assert!(connections.load(Ordering::SeqCst) <= 8, "{connections:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_bound_holds_under_load_and_nobody_is_forgotten() {
     let (app, connections) = telling().await;

@@ -166,6 +166,32 @@ async fn an_app_that_does_not_speak_it_is_502() {
 }
 
 #[tokio::test]
+async fn a_body_that_grows_past_the_limit_is_413_and_harms_no_other_request() {
+    let app = Http2App::start(
+        |request| async move {
+            let _ = request.into_body().collect().await;
+            whole("whole")
+        },
+        |_| {},
+    )
+    .await;
+    // One of two, so that a failure of the app's own would put it out.
+    let stand = stand(&[app.url(), app.url()], |upstream| upstream.body_bytes = Some(1000)).await;
+    for _ in 0..3 {
+        let request = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
+        let mut client = stand.open(request).await;
+        for _ in 0..3 {
+            // The proxy may have answered and closed in the middle.
+            let _ = client.write_all(format!("190\r\n{}\r\n", "x".repeat(0x190)).as_bytes()).await;
+        }
+        let answer = head(&mut client).await;
+        assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    }
+    assert!(raw(&stand.address, &get("/")).await.ends_with("whole"));
+    assert_eq!(app.connections(), 1);
+}
+
+#[tokio::test]
 async fn a_body_passes_and_its_length_with_it() {
     let app = Http2App::start(
         |request| async move {

@@ -3,15 +3,17 @@
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-use super::{ByHand, Stand, head, patiently};
+use super::{ByHand, Stand, closed, head, patiently};
 use crate::world::{Ask, Front, World, raw, upgraded};
 
 /// An app that echoes messages, takes the subprotocol `chat`, and closes with a
@@ -152,4 +154,112 @@ async fn many_tunnels_leave_requests_alone() {
     let health = raw(&stand.address, b"GET /oauth2/healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
     let health = tokio::time::timeout(Duration::from_secs(5), health).await.unwrap();
     assert!(health.starts_with("HTTP/1.1 200"), "{health}");
+}
+
+/// A tunnel whose two ends a test holds: the client's, and the app's.
+async fn both_ends(stand: &Stand, app: &ByHand) -> (TokioIo<Upgraded>, TcpStream) {
+    let host = stand.address.clone();
+    let tunnel = tokio::spawn(async move { upgraded(&host, Ask::websocket("/ws").with("host", "x")).await });
+    let (mut upstream, _) = app.request().await;
+    let switch = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
+    upstream.write_all(switch).await.unwrap();
+    (patiently(tunnel).await.unwrap(), upstream)
+}
+
+/// The next frame with a short payload, unmasked: its first byte, and the payload.
+async fn frame(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> (u8, Vec<u8>) {
+    let [first, second] =
+        patiently(async { [stream.read_u8().await.unwrap(), stream.read_u8().await.unwrap()] }).await;
+    let mut mask = [0; 4];
+    if second & 0x80 != 0 {
+        patiently(stream.read_exact(&mut mask)).await.unwrap();
+    }
+    let mut payload = vec![0; usize::from(second & 0x7f)];
+    patiently(stream.read_exact(&mut payload)).await.unwrap();
+    payload.iter_mut().zip(mask.iter().cycle()).for_each(|(byte, mask)| *byte ^= mask);
+    (first, payload)
+}
+
+#[tokio::test]
+async fn both_sides_are_told_at_the_end_of_the_frame_under_way() {
+    let (app, address) = ByHand::start().await;
+    let stand = Stand::before(address).await;
+    let (mut client, mut upstream) = both_ends(&stand, &app).await;
+    // Half a frame each way.
+    client.write_all(b"\x81\x85\0\0\0\0he").await.unwrap();
+    upstream.write_all(b"\x82\x7e\x00\x80").await.unwrap();
+    let mut half = [0; 8];
+    patiently(upstream.read_exact(&mut half)).await.unwrap();
+    patiently(client.read_exact(&mut half[..4])).await.unwrap();
+    stand.running.stop.cancel();
+    // Neither is cut in the middle, and what follows the frame does not pass.
+    client.write_all(b"llo\x81\x83\0\0\0\0not").await.unwrap();
+    upstream.write_all(&[b'x'; 0x80]).await.unwrap();
+    upstream.write_all(b"\x81\x03not").await.unwrap();
+    let mut rest = [0; 3];
+    patiently(upstream.read_exact(&mut rest)).await.unwrap();
+    assert_eq!(&rest, b"llo");
+    let close = (0x88, [&1001_u16.to_be_bytes()[..], b"the server is going away"].concat());
+    assert_eq!(frame(&mut upstream).await, close);
+    let mut payload = [0; 0x80];
+    patiently(client.read_exact(&mut payload)).await.unwrap();
+    assert_eq!(frame(&mut client).await, close);
+    // Both answer, and it is over.
+    client.write_all(b"\x88\x80\0\0\0\0").await.unwrap();
+    upstream.write_all(b"\x88\x00").await.unwrap();
+    assert!(patiently(stand.ended).await.unwrap());
+    assert!(closed(&mut upstream).await);
+}
+
+#[tokio::test]
+async fn what_the_app_gets_of_it_is_a_masked_close_frame_like_any_clients() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let stand = Stand::before(listener.local_addr().unwrap()).await;
+    let app = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        // The library refuses frames that are not masked.
+        let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+        let mut got = Vec::new();
+        while let Some(message) = socket.next().await {
+            got.push(message.unwrap());
+        }
+        got
+    });
+    let request = format!("ws://{}/ws", stand.address).into_client_request().unwrap();
+    let (mut socket, _) = patiently(tokio_tungstenite::connect_async(request)).await.unwrap();
+    socket.send(Message::text("hello")).await.unwrap();
+    stand.running.stop.cancel();
+    while patiently(socket.next()).await.is_some_and(|message| message.is_ok()) {}
+    let got = patiently(app).await.unwrap();
+    let Some(Message::Close(Some(frame))) = got.last() else { panic!("no close: {got:?}") };
+    assert_eq!(u16::from(frame.code), 1001);
+}
+
+#[tokio::test]
+async fn who_does_not_answer_a_close_is_left_after_a_while() {
+    let (app, address) = ByHand::start().await;
+    let stand = Stand::before(address).await;
+    let (mut client, mut upstream) = both_ends(&stand, &app).await;
+    let began = std::time::Instant::now();
+    stand.running.stop.cancel();
+    assert_eq!(frame(&mut client).await.0, 0x88);
+    assert_eq!(frame(&mut upstream).await.0, 0x88);
+    assert!(closed(&mut upstream).await);
+    assert!((4..10).contains(&began.elapsed().as_secs()));
+}
+
+#[tokio::test]
+async fn a_side_that_is_done_sending_still_gets_the_rest() {
+    let (app, address) = ByHand::start().await;
+    let stand = Stand::before(address).await;
+    let (mut client, mut upstream) = both_ends(&stand, &app).await;
+    upstream.write_all(b"\x81\x03end\x88\x00").await.unwrap();
+    upstream.shutdown().await.unwrap();
+    let mut got = [0; 7];
+    patiently(client.read_exact(&mut got)).await.unwrap();
+    assert_eq!(&got, b"\x81\x03end\x88\x00");
+    client.write_all(b"\x88\x80\0\0\0\0").await.unwrap();
+    let mut answer = [0; 6];
+    patiently(upstream.read_exact(&mut answer)).await.unwrap();
+    assert_eq!(&answer, b"\x88\x80\0\0\0\0");
 }
