@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import contenders
@@ -18,18 +19,21 @@ import measure
 import report
 import signin
 from contenders import World
-from processes import Failed, end_all
+from processes import Failed, Process, end_all
 
 ROOT = Path(__file__).resolve().parents[2]
 # As they stand in the tables.
 NAMES = {
     "signed": "**huggate, signed in**",
     "public": "huggate, everything public",
+    "public-cookie": "the same, asked with the session's cookie",
     "unsigned": "huggate, signed in, `identity.assertion = false`",
     "anew": "huggate, each session opened for the first time, `identity.assertion = false`",
-    "shared": "huggate, signed in, one runtime for all cores",
+    "beside": "huggate, signed in, the others sign in here",
+    "elsewhere": "huggate, signed in, the others sign in at another process",
     "bare": "bare proxy on hyper, laid out as huggate",
-    "raw": "the same, which only forwards",
+    "bare-cookie": "the same, asked with the session's cookie",
+    "raw": "bare proxy that only forwards",
     "nginx": "nginx, asks nobody",
     "haproxy": "HAProxy, asks nobody",
     "nginx-auth": "nginx, auth_request to a trivial backend",
@@ -137,6 +141,12 @@ def start(world, options):
         opened, asked = measure.keeps_connections(world, contender)
         say(f"{contender.name} answers; {opened} connections to the app for {asked} requests")
         started[key] = contender
+    # The same request as that of somebody who is signed in, to who does not look.
+    for key in ("public", "bare"):
+        if key in started and "signed" in started and chosen(options, f"{key}-cookie"):
+            other = replace(started[key], key=f"{key}-cookie", headers=started["signed"].headers)
+            other.name = re.sub(r"[*`]", "", NAMES[other.key])
+            started[other.key] = other
     # A listener of huggate's is with TLS or without.
     for key, access, more, signed_in in (("signed", MEMBERS, "", True), ("public", 'allow = "anyone"', PUBLIC, False)):
         if key in started and needs_tls(options):
@@ -162,7 +172,9 @@ def compare(world, options):
         if workload.key not in options.workloads.split(",") if options.workloads else options.quick and not workload.quick:
             continue
         row = row_of(workload, started)
-        if workload.key == "1k" and special:
+        if workload.key == "sign-ins":
+            row = beside_sign_ins(world, workload, options, started, special)
+        if workload.key == "1k" and chosen(options, "anew"):
             row.append(special["anew"].contender)
         if workload.streams:
             row = [contender for contender in row if speaks_h2(world, workload, contender)]
@@ -175,10 +187,31 @@ def compare(world, options):
     return {"machine": machine(world), "results": results, "memory": {k: v for k, v in memory.items() if len(v) == 4}}
 
 
+def beside_sign_ins(world, workload, options, started, special):
+    """huggate while people sign in at this very process, and while they do so at
+    another one: the machine has the same to do then."""
+    if not {"signed", "unsigned"} <= started.keys():
+        return []
+    row = []
+    for key, at in (("beside", "signed"), ("elsewhere", "unsigned")):
+        busy = replace(started["signed"], key=key)
+        busy.name = re.sub(r"[*`]", "", NAMES[key])
+
+        def measured(busy=busy, url=f"{started[at].plain}/1k"):
+            with signin.Beside(url, world.hub):
+                return measure.sample(world, workload, busy, options.seconds)
+
+        special[key] = measured
+        row.append(busy)
+    return row
+
+
 def row_of(workload, started):
     if workload.tls:
         return [contender for contender in started.values() if contender.tls]
-    return [contender for key, contender in started.items() if not key.endswith("-tls")]
+    big = workload.body != "1k"
+    return [contender for key, contender in started.items()
+            if not key.endswith("-tls") and not (big and key.endswith("-cookie"))]
 
 
 def speaks_h2(world, workload, contender):
@@ -190,18 +223,22 @@ def speaks_h2(world, workload, contender):
         return False
 
 
-def first_uses(world, count):
-    """Asks with each of many sessions once, a fresh process that has seen none."""
-    key = "anew"
-    donor = world.huggate_serve(key, MEMBERS, more=UNSIGNED)
+def many_sessions(world, count):
+    """A configuration without the assertion, in use no more, and so many cookies of it."""
+    donor = world.huggate_serve("anew", MEMBERS, more=UNSIGNED)
+    donor.name = re.sub(r"[*`]", "", NAMES["anew"])
     say(f"signing in {count} times")
     cookies = signin.many(f"{donor.plain}/1k", world.hub, contenders.is_session, count)
-    command, process = donor.process.popen.args, donor.process
-    process.end()
-    listed = world.write("sessions", "\n".join(cookies) + "\n")
-    script = world.write("sessions.lua", f"""
+    donor.process.end()
+    return donor, cookies
+
+
+def one_after_the_other(world, name, cookies):
+    """A script for wrk that asks with each of the cookies once, and ends then."""
+    listed = world.write(f"{name}.txt", "\n".join(cookies) + "\n")
+    return world.write(f"{name}.lua", f"""
 local cookies, next = {{}}, 0
-for line in io.lines("{listed}") do cookies[#cookies + 1] = line:gsub("^Cookie: ", "") end
+for line in io.lines("{listed}") do cookies[#cookies + 1] = line end
 request = function()
     next = next + 1
     if next > #cookies then wrk.thread:stop(); next = 1 end
@@ -210,23 +247,32 @@ request = function()
 end
 """)
 
+
+def start_again(world, contender, wrap=()):
+    """The same command once more; nothing is in its memory."""
+    command = [*wrap, *contender.process.popen.args]
+    contender.process = Process("huggate anew", command, world.folder)
+    contender.process.until_listening(int(contender.plain.rpartition(":")[2]))
+
+
+def first_uses(world, count):
+    """Asks with each of many sessions once, a fresh process that has seen none."""
+    donor, cookies = many_sessions(world, count)
+    script = one_after_the_other(world, "sessions", cookies)
+
     def measured():
-        from processes import Process
-        measured.contender.process = Process("huggate anew", command, world.folder)
-        measured.contender.process.until_listening(int(donor.plain.rpartition(":")[2]))
+        start_again(world, donor)
         connections = 64 if count > 1000 else 8
         try:
             ask = lambda: measure.load.wrk(f"{donor.plain}/1k", connections, 1, script=script)
-            done = measure.weigh(world, measured.contender, ask)
+            done = measure.weigh(world, donor, ask)
             # wrk is done before its time is over.
             done.rate = None
             return done
         finally:
-            measured.contender.process.end()
+            donor.process.end()
 
-    donor.name = re.sub(r"[*`]", "", NAMES[key])
     measured.contender = donor
-    measured.cookies = cookies
     return measured
 
 
@@ -251,7 +297,23 @@ def count_instructions(world, options):
         say(f"counting {NAMES[key]}")
         found[key] = counting.count(contender, requests, world.folder)
         contender.process.end()
+    if chosen(options, "anew"):
+        found["anew"] = count_first_uses(world, requests // 2)
     return found
+
+
+def count_first_uses(world, requests):
+    donor, cookies = many_sessions(world, counting.WARM_UP + requests)
+    warm_up = one_after_the_other(world, "warm-up", cookies[:counting.WARM_UP])
+    script = one_after_the_other(world, "counted", cookies[counting.WARM_UP:])
+    donor.key = "anew-counted"
+    start_again(world, donor, counting.wrap(world.folder, donor.key))
+    counting.load.wrk(f"{donor.plain}/1k", 16, 4, script=warm_up)
+    counting.dump(donor)
+    done = counting.load.wrk(f"{donor.plain}/1k", 16, 10, script=script)
+    counting.dump(donor)
+    donor.process.end()
+    return counting.total(donor, world.folder) / done.requests
 
 
 def tables(found):

@@ -3,7 +3,7 @@
 import re
 import subprocess
 
-from load import run
+import load
 from processes import Failed
 
 WARM_UP = 400
@@ -21,19 +21,23 @@ def count(contender, requests, folder, headers=None):
     dump(contender)
     ask(contender, requests, headers)
     dump(contender)
-    # The first dump holds everything up to it, the second what came after.
+    return total(contender, folder) / requests
+
+
+def total(contender, folder):
+    """Instructions between the two dumps: the first holds everything up to it."""
     path = folder / f"callgrind-{contender.key}.2"
-    total = re.search(r"^(?:totals|summary): (\d+)", path.read_text(), re.M)
-    if not total:
+    found = re.search(r"^(?:totals|summary): (\d+)", path.read_text(), re.M)
+    if not found:
         raise Failed(f"callgrind wrote no total to {path}")
-    return int(total[1]) / requests
+    return int(found[1])
 
 
 def ask(contender, requests, headers=None):
     command = ["h2load", "--h1", "-t1", "-c16", f"-n{requests}"]
     for header in contender.headers if headers is None else headers:
         command += ["-H", header]
-    text = run([*command, f"{contender.plain}/1k"], 300)
+    text = load.run([*command, f"{contender.plain}/1k"], 300)
     if f"{requests} succeeded" not in text or f"status codes: {requests} 2xx" not in text:
         raise Failed(f"{contender.name} did not answer all of it:\n{text}")
 

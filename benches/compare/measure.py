@@ -30,6 +30,7 @@ WORKLOADS = [
     Workload("1k", "1 KiB, HTTP/1.1, 64 connections", "1k", 64, rounds=3, quick=True),
     Workload("tls", "1 KiB, HTTP/1.1 over TLS, 64 connections", "1k", 64, tls=True, quick=True),
     Workload("h2", "1 KiB, HTTP/2 over TLS, 8 connections with 8 streams", "1k", 8, tls=True, streams=8, quick=True),
+    Workload("sign-ins", "1 KiB, HTTP/1.1, 64 connections, while people sign in", "1k", 64),
     Workload("few", "1 KiB, HTTP/1.1, 4 connections", "1k", 4),
     Workload("one", "1 KiB, HTTP/1.1, 1 connection", "1k", 1),
     Workload("100k", "100 KiB, HTTP/1.1, 32 connections", "100k", 32),

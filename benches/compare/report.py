@@ -91,7 +91,9 @@ def budget(results, memory, instructions):
     plain = lambda values: f"{quartiles(values)[0]:,.4g}"
     pair("signed in: CPU ÷ everything public", 1.05, "signed", "public")
     pair("signed in: CPU ÷ bare proxy", 1.15, "signed", "bare")
-    pair("session opened anew: CPU ÷ everything public", 1.15, "anew", "public")
+    pair("the same, both asked with the session's cookie", 1.05, "signed", "public-cookie")
+    pair("signed in: CPU ÷ bare proxy, both asked with the session's cookie", 1.15, "signed", "bare-cookie")
+    pair("session opened for the first time: CPU ÷ everything public, asked with a cookie", 1.15, "anew", "public-cookie")
     if instructions:
         add("user instructions, signed in", 42_000, [instructions[key] for key in ["signed"] if key in instructions], show=plain)
         add("user instructions, opened anew", 52_000, [instructions[key] for key in ["anew"] if key in instructions], show=plain)

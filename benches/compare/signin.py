@@ -3,6 +3,7 @@
 import http.client
 import re
 import ssl
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlencode, urljoin, urlsplit
 
@@ -79,6 +80,29 @@ def cookie(url, hub, wanted):
     if not pairs:
         raise Failed(f"no session after signing in at {url}: {list(jar)}")
     return "; ".join(pairs)
+
+
+class Beside:
+    """People who sign in, one after the other, for as long as the block lasts."""
+
+    def __init__(self, url, hub, people=2):
+        self.url, self.hub, self.done, self.count = url, hub, threading.Event(), 0
+        self.threads = [threading.Thread(target=self._sign_in) for _ in range(people)]
+
+    def _sign_in(self):
+        while not self.done.is_set():
+            Browser().sign_in(self.url, self.hub)
+            self.count += 1
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.done.set()
+        for thread in self.threads:
+            thread.join()
 
 
 def many(url, hub, wanted, count):
