@@ -67,7 +67,7 @@ impl Pool {
         let mut fresh = false;
         loop {
             let found = if needs.upgrade {
-                self.for_websocket(needs.limits).await
+                Box::pin(self.for_websocket(needs.limits)).await
             } else {
                 self.find(needs.limits, fresh).await
             };

@@ -22,6 +22,7 @@ mod settings;
 mod tls;
 mod tunnel;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -175,7 +176,8 @@ impl Upstream {
         let Prepared { mut request, upgrade, grpc, http2, progress } = self.prepare(request, group)?;
         let from_client = upgrade.is_asked().then(|| hyper::upgrade::on(&mut request));
         let needs = Needs { limits: inner.limits, upgrade: upgrade.is_asked(), elsewhere: false };
-        let sending = group.send(request, needs);
+        // Pinned here, and not moved into whatever watches it.
+        let sending = pin!(group.send(request, needs));
         // gRPC has deadlines of its own.
         let limit = if grpc { inner.stream_timeout } else { inner.response_timeout };
         let response = match &progress {

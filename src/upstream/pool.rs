@@ -133,6 +133,13 @@ impl Pool {
                 }
             }
         }
+        // To dial takes far more room than to find, TLS above all: boxed, since it
+        // would be moved about with every request.
+        Box::pin(self.find_new(own, limits, fresh)).await
+    }
+
+    /// A new connection, or room on one that was made meanwhile.
+    async fn find_new(&self, own: usize, limits: Limits, fresh: bool) -> Result<Found, ConnectError> {
         if !self.connector.may_multiplex() {
             return self.dial(own, limits, fresh).await;
         }
