@@ -27,7 +27,9 @@ pub enum LogFormat {
 /// A sentence, if the filter cannot be read or something else writes logs already.
 pub fn start(format: LogFormat, filter: Option<&str>) -> Result<(), String> {
     let filter = filter.unwrap_or("info");
-    let filter = EnvFilter::try_new(filter).map_err(|error| format!("HUGGATE_LOG: {filter:?}: {error}"))?;
+    // It warns of what any client can send.
+    let quiet = if filter.contains("h2") { filter.to_owned() } else { format!("{filter},h2=error") };
+    let filter = EnvFilter::try_new(quiet).map_err(|error| format!("HUGGATE_LOG: {filter:?}: {error}"))?;
     let logs =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     let started = match format {
