@@ -27,10 +27,18 @@ async fn one_long_path_kept_a_processor_busy_for_seconds() {
         .await;
         for piece in ["/a", "/", "/a;b", "/%2e%252e;", "/.%2e;x/%252e.;y\\"] {
             let path = format!("/{}", piece.repeat(60_000 / piece.len()));
-            let began = Instant::now();
-            world.send(Ask::get(&path)).await;
-            // A build without optimisations took from one to eight.
-            assert!(began.elapsed() < Duration::from_millis(500), "{piece}: {:?}", began.elapsed());
+            // The best of some: others use the processor too.
+            let mut best = Duration::MAX;
+            for _ in 0..10 {
+                let began = Instant::now();
+                world.send(Ask::get(&path)).await;
+                best = best.min(began.elapsed());
+                if best < Duration::from_millis(500) {
+                    break;
+                }
+            }
+            // A build without optimisations took from one second to eight.
+            assert!(best < Duration::from_millis(500), "{piece}: {best:?}");
         }
         world.send(Ask::get(&format!("/public{}", "/a".repeat(30_000)))).await.expect(200);
     }
