@@ -8,7 +8,9 @@ mod public_url;
 pub(crate) use kind::{Kind, is_cross_site, is_prefetch, speaks_openai, wants_html, wants_websocket};
 pub use public_url::{PublicUrl, PublicUrlError};
 
+use std::any::Any;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
 use http::header::{FORWARDED, HOST, HeaderMap, HeaderName};
 use http::request::Parts;
@@ -34,9 +36,13 @@ pub struct Peer {
 
 /// Marks a request that came as an extended CONNECT for a WebSocket (RFC 8441).
 /// The listener hands it on in the words of HTTP/1.1, as a `GET` with `Upgrade`,
-/// so that everything behind judges and sends one kind of request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ExtendedConnect;
+/// so that everything behind judges and sends one kind of request. Whoever makes a
+/// tunnel of it holds this for as long as the tunnel lasts: to the listener the
+/// request is under way until then.
+#[derive(Debug, Clone)]
+pub(crate) struct ExtendedConnect(
+    #[expect(dead_code, reason = "held, not read")] pub(crate) Arc<dyn Any + Send + Sync>,
+);
 
 /// The client of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]

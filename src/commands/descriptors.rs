@@ -12,6 +12,9 @@ use sd_notify::NotifyState;
 /// provider, files that are read.
 const RESERVE: u64 = 64;
 
+/// Enough for most; fewer are worth a warning.
+const FEW: usize = 4_096;
+
 /// How many file descriptors there may be.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Descriptors(Option<u64>);
@@ -36,11 +39,18 @@ impl Descriptors {
         let Some(limit) = self.0 else { return };
         let fitting = usize::try_from(limit.saturating_sub(RESERVE) / 2).unwrap_or(usize::MAX).max(1);
         if settings.connections > fitting {
-            tracing::warn!(
-                connections = fitting,
-                "limits.connections is {}, and the {limit} file descriptors of this process (ulimit -n) are enough for {fitting}",
-                settings.connections,
-            );
+            let wanted = settings.connections;
+            if fitting < FEW {
+                tracing::warn!(
+                    "limits.connections is {wanted}, and the {limit} file descriptors of this process (ulimit -n) are enough for {fitting}"
+                );
+            } else {
+                tracing::info!(
+                    wanted,
+                    fitting,
+                    "limits.connections is as many as there are file descriptors for"
+                );
+            }
             settings.connections = fitting;
         }
     }

@@ -141,7 +141,9 @@ impl Connection {
         let answer = service_fn(|mut request: Request<Incoming>| {
             let underway = Underway::begin(&activity);
             request.extensions_mut().insert(peer);
-            let (answer, tunnel) = match http2_request::in_words_of_http1(request, settings.headers) {
+            let (answer, tunnel) = match http2_request::in_words_of_http1(request, settings.headers, || {
+                Arc::new(Underway::tunnel(&activity))
+            }) {
                 Ok((request, tunnel)) => (Answer::Service(Box::pin(service(request))), tunnel),
                 Err(unfit) => (Answer::Refused(unfit), false),
             };

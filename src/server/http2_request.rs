@@ -1,6 +1,9 @@
 //! Requests of HTTP/2 in the words of HTTP/1.1, so that everything behind the
 //! listener judges and sends one kind of request (RFC 9113, section 8).
 
+use std::any::Any;
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{
@@ -48,10 +51,11 @@ impl Unfit {
 }
 
 /// The request as HTTP/1.1 would have said it, and whether it is to become a
-/// WebSocket (RFC 8441, section 5).
+/// WebSocket (RFC 8441, section 5); then `tunnel_held` is held as long as that lasts.
 pub(super) fn in_words_of_http1<B: Body>(
     mut request: Request<B>,
     most_headers: usize,
+    tunnel_held: impl FnOnce() -> Arc<dyn Any + Send + Sync>,
 ) -> Result<(Request<B>, bool), Unfit> {
     if request.headers().len() > most_headers {
         return Err(Unfit::Headers);
@@ -67,7 +71,7 @@ pub(super) fn in_words_of_http1<B: Body>(
     }
     let tunnel = *request.method() == Method::CONNECT && request.extensions().get::<Protocol>().is_some();
     if tunnel {
-        ask_for_websocket(&mut request)?;
+        ask_for_websocket(&mut request, tunnel_held())?;
     }
     Ok((request, tunnel))
 }
@@ -109,7 +113,7 @@ fn name_host<B>(request: &mut Request<B>) {
     }
 }
 
-fn ask_for_websocket<B>(request: &mut Request<B>) -> Result<(), Unfit> {
+fn ask_for_websocket<B>(request: &mut Request<B>, held: Arc<dyn Any + Send + Sync>) -> Result<(), Unfit> {
     let protocol = request.extensions_mut().remove::<Protocol>();
     if !protocol.is_some_and(|protocol| protocol.as_str().eq_ignore_ascii_case("websocket")) {
         return Err(Unfit::Protocol);
@@ -118,7 +122,7 @@ fn ask_for_websocket<B>(request: &mut Request<B>) -> Result<(), Unfit> {
     aws_lc_rs::rand::fill(&mut nonce).map_err(|_| Unfit::Random)?;
     let key = HeaderValue::from_str(&STANDARD.encode(nonce)).map_err(|_| Unfit::Random)?;
     *request.method_mut() = Method::GET;
-    request.extensions_mut().insert(ExtendedConnect);
+    request.extensions_mut().insert(ExtendedConnect(held));
     let headers = request.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
@@ -146,6 +150,10 @@ mod tests {
 
     use super::*;
 
+    fn held() -> Arc<dyn Any + Send + Sync> {
+        Arc::new(())
+    }
+
     fn request(method: &str, uri: &str, headers: &[(&str, &str)]) -> Request<Empty<bytes::Bytes>> {
         let mut request = Request::builder().method(method).uri(uri).version(http::Version::HTTP_2);
         for (name, value) in headers {
@@ -157,7 +165,7 @@ mod tests {
     #[test]
     fn authority_and_cookies_become_one_line_each() {
         let request = request("GET", "https://a.example/p?q", &[("cookie", "a=1"), ("cookie", "b=2; c=3")]);
-        let (request, tunnel) = in_words_of_http1(request, 100).unwrap();
+        let (request, tunnel) = in_words_of_http1(request, 100, held).unwrap();
         assert!(!tunnel);
         assert_eq!(request.uri(), "/p?q");
         assert_eq!(request.headers()["host"], "a.example");
@@ -167,14 +175,14 @@ mod tests {
     #[test]
     fn a_host_that_contradicts_is_left_to_be_refused() {
         let request = request("GET", "https://a.example/", &[("host", "b.example")]);
-        let (request, _) = in_words_of_http1(request, 100).unwrap();
+        let (request, _) = in_words_of_http1(request, 100, held).unwrap();
         assert_eq!(request.uri().authority().unwrap(), "a.example");
     }
 
     #[test]
     fn a_body_without_a_length_shows() {
         let request = Request::options("http://a/").body(Full::<bytes::Bytes>::from("x")).unwrap();
-        let (request, _) = in_words_of_http1(request, 100).unwrap();
+        let (request, _) = in_words_of_http1(request, 100, held).unwrap();
         assert_eq!(request.headers()["transfer-encoding"], "chunked");
     }
 
@@ -184,7 +192,7 @@ mod tests {
             let mut request =
                 request("CONNECT", "https://a.example/ws", &[("sec-websocket-protocol", "chat")]);
             request.extensions_mut().insert(Protocol::from_static("websocket"));
-            in_words_of_http1(request, 100).unwrap()
+            in_words_of_http1(request, 100, held).unwrap()
         };
         let (first, tunnel) = connect();
         assert!(tunnel && first.method() == Method::GET && first.uri() == "/ws");
@@ -193,13 +201,13 @@ mod tests {
         assert_ne!(first.headers()["sec-websocket-key"], connect().0.headers()["sec-websocket-key"]);
         let mut other = request("CONNECT", "https://a.example/x", &[]);
         other.extensions_mut().insert(Protocol::from_static("connect-udp"));
-        assert_eq!(in_words_of_http1(other, 100).unwrap_err(), Unfit::Protocol);
+        assert_eq!(in_words_of_http1(other, 100, held).unwrap_err(), Unfit::Protocol);
     }
 
     #[test]
     fn too_many_headers_are_refused() {
         assert_eq!(
-            in_words_of_http1(request("GET", "/", &[("a", "1"), ("b", "2")]), 1).unwrap_err(),
+            in_words_of_http1(request("GET", "/", &[("a", "1"), ("b", "2")]), 1, held).unwrap_err(),
             Unfit::Headers
         );
     }

@@ -224,6 +224,13 @@ impl Underway {
         activity.begin();
         Self { activity: Arc::clone(activity), complete: false }
     }
+
+    /// The same for a tunnel, which ends when either side wants it to.
+    pub(super) fn tunnel(activity: &Arc<Activity>) -> Self {
+        let mut underway = Self::begin(activity);
+        underway.complete = true;
+        underway
+    }
 }
 
 impl Drop for Underway {

@@ -94,6 +94,7 @@ enum Upgrade {
     /// As HTTP/2 does, with a key of our listener's: the answer must have this.
     Http2 {
         accept: Option<HeaderValue>,
+        held: ExtendedConnect,
     },
 }
 
@@ -202,7 +203,11 @@ impl Upstream {
             }
             let to_app = hyper::upgrade::on(&mut response);
             let (grant, stop) = (grant.clone(), inner.stop.clone());
-            let terms = tunnel::Terms { grant, stop, idle: inner.stream_timeout };
+            let held = match upgrade {
+                Upgrade::Http2 { held, .. } => Some(held),
+                Upgrade::No | Upgrade::Http1 => None,
+            };
+            let terms = tunnel::Terms { grant, stop, idle: inner.stream_timeout, _held: held };
             inner.tunnels.spawn(tunnel::run(from_client, to_app, terms));
             headers::clean_upgrade(response.headers_mut());
             return Ok(response.map(|_| ResponseBody::empty()));
@@ -225,8 +230,9 @@ impl Upstream {
         }
         let (mut parts, body) = request.into_parts();
         let http2 = parts.version == Version::HTTP_2;
-        let upgrade = if parts.extensions.remove::<ExtendedConnect>().is_some() {
-            Upgrade::Http2 { accept: parts.headers.get(SEC_WEBSOCKET_KEY).map(headers::websocket_accept) }
+        let upgrade = if let Some(held) = parts.extensions.remove::<ExtendedConnect>() {
+            let accept = parts.headers.get(SEC_WEBSOCKET_KEY).map(headers::websocket_accept);
+            Upgrade::Http2 { accept, held }
         } else if parts.version == Version::HTTP_11 && headers::is_websocket(&parts.headers) {
             Upgrade::Http1
         } else {
@@ -266,7 +272,7 @@ impl Upgrade {
     fn is_accepted_by(&self, headers: &HeaderMap) -> bool {
         match self {
             Self::No | Self::Http1 => true,
-            Self::Http2 { accept } => {
+            Self::Http2 { accept, .. } => {
                 accept.is_some() && headers.get("sec-websocket-accept") == accept.as_ref()
             }
         }

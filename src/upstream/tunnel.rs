@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::frames::{self, Frames};
 use super::progress::Progress;
+use crate::client::ExtendedConnect;
 use crate::gate::Grant;
 
 /// A socket on which little happens needs little memory,
@@ -27,6 +28,7 @@ pub(super) struct Terms {
     pub(super) stop: CancellationToken,
     /// How long nothing may move.
     pub(super) idle: Duration,
+    pub(super) _held: Option<ExtendedConnect>,
 }
 
 /// A close of ours: its code (RFC 6455, section 7.4.1), and why.

@@ -127,3 +127,26 @@ async fn it_ends_with_its_session() {
     };
     assert_eq!(again, 401);
 }
+
+#[tokio::test]
+async fn an_open_one_is_no_idle_connection() {
+    let short = std::time::Duration::from_millis(200);
+    let stand = Stand::with(echoing().await, |_| {}, |server| server.idle_timeout = short).await;
+    let mut sender = connect(&stand.address).await;
+    let response = patiently(sender.send_request(websocket(&stand.address, "/ws"))).await.unwrap();
+    let stream = patiently(hyper::upgrade::on(response)).await.unwrap();
+    let mut socket = WebSocketStream::from_raw_socket(TokioIo::new(stream), Role::Client, None).await;
+    tokio::time::sleep(short * 5).await;
+    patiently(socket.send(Message::text("still here"))).await.unwrap();
+    assert_eq!(patiently(socket.next()).await.unwrap().unwrap(), Message::text("still here"));
+    // Without it the connection is idle, and ends.
+    patiently(socket.close(None)).await.unwrap();
+    while let Some(Ok(_)) = patiently(socket.next()).await {}
+    drop(socket);
+    patiently(async {
+        while !sender.is_closed() {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+}
