@@ -65,7 +65,7 @@ impl Progress {
         }
     }
 
-    fn due(&self, limit: Duration) -> Instant {
+    pub(super) fn due(&self, limit: Duration) -> Instant {
         self.began + Duration::from_millis(self.moved.load(Ordering::Relaxed)) + limit
     }
 

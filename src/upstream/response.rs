@@ -13,10 +13,16 @@ use futures_util::task::AtomicWaker;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::task::AbortHandle;
+use tokio::time::{Instant, Sleep};
 
 use super::balance::Flight;
 use super::pool::Lease;
 use super::progress::Progress;
+
+/// hyper's server takes at least so much of a response before it waits for the
+/// client: less than 16 pieces and 400 KiB.
+const MOST_PIECES: usize = 12;
+const MOST_BYTES: usize = 256 * 1024;
 
 /// A response's body on its way to the client.
 #[derive(Debug)]
@@ -41,13 +47,19 @@ struct Live {
     lease: Option<Lease>,
 }
 
-/// How long a stream may stand still.
+/// How long a stream may stand still, as long as it is looked at here. That is
+/// enough while whatever comes is taken: a response that is short, or waited for.
 #[derive(Debug)]
 struct Patience {
     limit: Duration,
     /// Shared with the request's body, if that moves too.
     progress: Option<Arc<Progress>>,
-    begun: bool,
+    /// After the first piece, a client with HTTP/2 can let the rest wait.
+    soon: bool,
+    pieces: usize,
+    bytes: usize,
+    /// Runs from the first wait on; when something moved after that, it is set again.
+    sleep: Option<(Pin<Box<Sleep>>, Instant)>,
 }
 
 #[derive(Debug)]
@@ -80,7 +92,7 @@ impl ResponseBody {
     pub(super) fn incoming(body: Incoming, lease: Lease) -> Self {
         let mut live = Live { body, lease: Some(lease) };
         live.give_back_if_over();
-        let patience = Patience { limit: Duration::MAX, progress: None, begun: false };
+        let patience = Patience::new(Duration::MAX, None, false);
         Self { kind: Kind::Incoming(live, patience), flight: None }
     }
 
@@ -104,13 +116,13 @@ impl ResponseBody {
     /// with HTTP/2 can let the rest wait; with HTTP/1.1 more is taken in any case.
     pub(super) fn watched(mut self, limit: Duration, progress: Option<Arc<Progress>>, soon: bool) -> Self {
         if let Kind::Incoming(_, patience) = &mut self.kind {
-            *patience = Patience { limit, progress, begun: soon };
+            *patience = Patience::new(limit, progress, soon);
         }
         self
     }
 
-    /// From here on somebody looks whether it moves. What comes in one piece never
-    /// gets here.
+    /// From here on a task looks whether it moves. What is short never gets here: a
+    /// task wakes another thread, which costs more than all else that is done here.
     fn watch(&mut self) {
         let Kind::Incoming(live, patience) = std::mem::replace(&mut self.kind, Kind::Whole(None)) else {
             return;
@@ -127,6 +139,38 @@ impl ResponseBody {
             watched.reader.wake();
         });
         self.kind = Kind::Watched(Watched { stream, watcher: watcher.abort_handle() });
+    }
+}
+
+impl Patience {
+    fn new(limit: Duration, progress: Option<Arc<Progress>>, soon: bool) -> Self {
+        Self { limit, progress, soon, pieces: 0, bytes: 0, sleep: None }
+    }
+
+    /// Notes a piece that passed. `true`: enough has for a client with full buffers
+    /// to leave the next one where it is, and then nobody looks here.
+    fn passed(&mut self, frame: &Frame<Bytes>) -> bool {
+        self.pieces += 1;
+        self.bytes = self.bytes.saturating_add(frame.data_ref().map_or(0, Bytes::len));
+        if let Some((_, moved)) = &mut self.sleep {
+            *moved = Instant::now();
+        }
+        self.soon || self.pieces >= MOST_PIECES || self.bytes >= MOST_BYTES
+    }
+
+    /// Whether nothing has moved for too long.
+    fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
+        let limit = self.limit;
+        let (sleep, moved) =
+            self.sleep.get_or_insert_with(|| (Box::pin(tokio::time::sleep(limit)), Instant::now()));
+        while sleep.as_mut().poll(cx).is_ready() {
+            let due = self.progress.as_ref().map(|progress| progress.due(limit)).max(Some(*moved + limit));
+            match due.filter(|due| *due > Instant::now()) {
+                Some(due) => sleep.as_mut().reset(due),
+                None => return true,
+            }
+        }
+        false
     }
 }
 
@@ -192,16 +236,20 @@ impl Body for ResponseBody {
         let polled = match &mut this.kind {
             Kind::Whole(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Kind::Incoming(live, patience) => {
-                let again = std::mem::replace(&mut patience.begun, true);
                 let polled = live.poll_frame(cx);
-                let over = matches!(polled, Poll::Ready(None | Some(Err(_)))) || live.body.is_end_stream();
-                if !over && (again || polled.is_pending()) {
-                    this.watch();
-                    if let (Kind::Watched(watched), true) = (&this.kind, polled.is_pending()) {
-                        watched.stream.reader.register(cx.waker());
+                match &polled {
+                    Poll::Pending if patience.is_over(cx) => {
+                        drop(live.lease.take());
+                        Poll::Ready(Some(Err(ResponseBodyError::Stalled)))
                     }
+                    Poll::Ready(Some(Ok(frame))) => {
+                        if patience.passed(frame) && !live.body.is_end_stream() {
+                            this.watch();
+                        }
+                        polled
+                    }
+                    Poll::Pending | Poll::Ready(_) => polled,
                 }
-                polled
             }
             Kind::Watched(watched) => watched.stream.poll_frame(cx),
         };
