@@ -34,7 +34,7 @@ before(async () => {
     way.gate = await startGate({
       hub, allow, tls: way.tls,
       upstream: way.upstreamTls ? `https://127.0.0.1:${secure.known}` : `h2c://127.0.0.1:${service.known}`,
-      more: BEARER + (way.upstreamTls ? `\n[upstream_tls]\nca_file = "${own.cert}"` : ""),
+      more: BEARER + (way.upstreamTls ? `\n[upstream_tls]\nca_file = "${own.ca}"` : ""),
     });
   }));
 });

@@ -1,4 +1,4 @@
-// A certificate of the tests' own, which is its own authority.
+// An authority of the tests' own, and a certificate it gives out.
 
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
@@ -6,12 +6,14 @@ import { join } from "node:path";
 /** Chromium takes every name below localhost for this machine. */
 export const HOST = "app.localhost";
 
-/** A certificate for the host and for 127.0.0.1, and its key. */
+const EC = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];
+
+/** A certificate for the host and for 127.0.0.1, its key, and the authority to trust. */
 export function certificate(place) {
-  const [cert, key] = [join(place, "cert.pem"), join(place, "key.pem")];
-  execFileSync("openssl", [
-    "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-    "-subj", `/CN=${HOST}`, "-addext", `subjectAltName=DNS:${HOST},IP:127.0.0.1`, "-keyout", key, "-out", cert,
-  ], { stdio: "ignore" });
-  return { cert, key };
+  const [ca, caKey, cert, key] = ["ca.pem", "ca-key.pem", "cert.pem", "key.pem"].map(name => join(place, name));
+  const make = (...args) => execFileSync("openssl", ["req", ...EC, ...args], { stdio: "ignore" });
+  make("-subj", "/CN=The tests", "-keyout", caKey, "-out", ca);
+  make("-subj", `/CN=${HOST}`, "-addext", `subjectAltName=DNS:${HOST},IP:127.0.0.1`, "-addext", "basicConstraints=critical,CA:FALSE",
+    "-CA", ca, "-CAkey", caKey, "-keyout", key, "-out", cert);
+  return { ca, cert, key };
 }

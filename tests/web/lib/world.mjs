@@ -157,5 +157,5 @@ ${more}
   const process = await Process.start("huggate serve", huggate, ["serve", "--config", config], {
     ready: () => answers(`${url}/oauth2/healthz`),
   });
-  return { process, url, port, config, ca: own?.cert };
+  return { process, url, port, config, ca: own?.ca };
 }
