@@ -15,28 +15,34 @@ import { startGate, startHub, startJupyter } from "./lib/world.mjs";
 const MIB = 1 << 20;
 
 let jupyter;
-let gate;
-let context;
+/** Plain, where all is HTTP/1.1, and TLS, where all is HTTP/2. */
+const ways = { "HTTP/1.1": { tls: false }, "HTTP/2": { tls: true } };
 
 before(async () => {
   const hub = await startHub();
-  const [browser, started] = await Promise.all([launch(), startJupyter()]);
-  jupyter = started;
-  gate = await startGate({ hub, upstream: jupyter.url });
-  context = await person(browser, { acceptDownloads: true });
-  const page = await context.newPage();
-  await page.goto(`${gate.url}/api/me`);
-  await signInAs(page, "ada");
-  await page.waitForURL(`${gate.url}/api/me`);
-  const { identity } = JSON.parse(await text(page));
-  assert.equal(identity.username, "ada");
+  jupyter = await startJupyter();
+  const browser = await launch();
+  for (const way of Object.values(ways)) {
+    way.gate = await startGate({ hub, upstream: jupyter.url, tls: way.tls });
+    way.context = await person(browser, { acceptDownloads: true, ignoreHTTPSErrors: true });
+    const page = await way.context.newPage();
+    await page.goto(`${way.gate.url}/api/me`);
+    await signInAs(page, "ada");
+    await page.waitForURL(`${way.gate.url}/api/me`);
+    const { identity } = JSON.parse(await text(page));
+    assert.equal(identity.username, "ada");
+  }
 });
 
-/** JupyterLab, at `path`. */
-async function open(path) {
+/** JupyterLab, at `path`; `sockets` are the URL and the status of each WebSocket's handshake. */
+async function open({ gate, context }, path) {
   const page = await context.newPage();
-  const sockets = [];
-  page.on("websocket", socket => sockets.push(socket));
+  const [sockets, urls] = [[], new Map()];
+  const devtools = await context.newCDPSession(page);
+  await devtools.send("Network.enable");
+  devtools.on("Network.webSocketCreated", ({ requestId, url }) => urls.set(requestId, url));
+  devtools.on("Network.webSocketHandshakeResponseReceived", ({ requestId, response }) =>
+    sockets.push({ url: urls.get(requestId), status: response.status }));
   await page.goto(gate.url + path);
   await page.locator(".jp-LabShell").waitFor({ timeout: 60_000 });
   return { page, sockets };
@@ -48,28 +54,33 @@ async function digest(path) {
   return hash.digest("hex");
 }
 
-test("a cell runs over the kernel's WebSocket, and its output appears piece by piece", async () => {
-  const code = `
+for (const [name, way] of Object.entries(ways)) {
+  test(`a cell runs over the kernel's WebSocket, by ${name}, and its output appears piece by piece`, async () => {
+    const file = way.tls ? "secure.ipynb" : "plain.ipynb";
+    const code = `
 import time
 for n in range(4):
     print('piece', n, flush=True)
     time.sleep(0.5)
 print(6 * 7)`;
-  write(join(jupyter.files, "cells.ipynb"), JSON.stringify({
-    nbformat: 4, nbformat_minor: 5,
-    metadata: { kernelspec: { name: "python3", display_name: "Python 3", language: "python" } },
-    cells: [{ cell_type: "code", id: "a", source: code, metadata: {}, outputs: [], execution_count: null }],
-  }));
-  const { page, sockets } = await open("/lab/tree/cells.ipynb");
-  await page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").waitFor({ timeout: 60_000 });
-  await page.locator(".jp-CodeCell .cm-content").click();
-  await page.keyboard.press("Shift+Enter");
-  const output = page.locator(".jp-OutputArea-output").first();
-  await eventually("the first piece alone", async () => /piece 0/.test(await output.innerText()));
-  assert.doesNotMatch(await output.innerText(), /42/, "the first piece came before the last");
-  await eventually("the last line", async () => /piece 3\n42/.test(await output.innerText()));
-  assert.ok(sockets.some(socket => /\/api\/kernels\/[\w-]+\/channels/.test(socket.url())), "the kernel's channel");
-});
+    write(join(jupyter.files, file), JSON.stringify({
+      nbformat: 4, nbformat_minor: 5,
+      metadata: { kernelspec: { name: "python3", display_name: "Python 3", language: "python" } },
+      cells: [{ cell_type: "code", id: "a", source: code, metadata: {}, outputs: [], execution_count: null }],
+    }));
+    const { page, sockets } = await open(way, `/lab/tree/${file}`);
+    await page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").waitFor({ timeout: 60_000 });
+    await page.locator(".jp-CodeCell .cm-content").click();
+    await page.keyboard.press("Shift+Enter");
+    const output = page.locator(".jp-OutputArea-output").first();
+    await eventually("the first piece alone", async () => /piece 0/.test(await output.innerText()));
+    assert.doesNotMatch(await output.innerText(), /42/, "the first piece came before the last");
+    await eventually("the last line", async () => /piece 3\n42/.test(await output.innerText()));
+    const channel = sockets.find(({ url }) => /\/api\/kernels\/[\w-]+\/channels/.test(url));
+    // HTTP/1.1 answers a WebSocket with 101, HTTP/2 with 200.
+    assert.equal(channel?.status, way.tls ? 200 : 101, JSON.stringify(sockets));
+  });
+}
 
 test("200 MB are uploaded in Jupyter's file browser, and come back the same", async () => {
   const place = folder();
@@ -79,7 +90,7 @@ test("200 MB are uploaded in Jupyter's file browser, and come back the same", as
   await new Promise(done => file.end(done));
   const sent = await digest(path);
 
-  const { page } = await open("/lab");
+  const { page } = await open(ways["HTTP/1.1"], "/lab");
   const parts = [];
   page.on("response", answer => {
     if (answer.request().method() === "PUT" && answer.url().includes("/api/contents/large.bin")) parts.push(answer.status());

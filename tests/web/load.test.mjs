@@ -39,14 +39,14 @@ const descriptors = gate => readdirSync(`/proc/${gate.process.pid}/fd`).length;
 
 /** What somebody who is signed in gets until `attack` is over, or `cut(seen)`. */
 async function meanwhile(attack, { gate, cookie, from }, cut = () => false) {
-  const seen = { answers: 0, failures: [], slowest: 0, most: 0, now: 0 };
+  const seen = { answers: 0, failures: [], times: [], most: 0, now: 0 };
   while (!attack.ended && !cut(seen)) {
     const since = Date.now();
     const path = `/item/${seen.answers}`;
     const answer = await request(gate.url + path, { from, headers: { cookie, accept: "application/json" } }).catch(error => ({ status: String(error) }));
     if (answer.status !== 200 || answer.json.url !== path) seen.failures.push(answer.status);
     seen.answers++;
-    seen.slowest = Math.max(seen.slowest, Date.now() - since);
+    seen.times.push(Date.now() - since);
     seen.now = connections(gate);
     seen.most = Math.max(seen.most, seen.now);
     await pause(50);
@@ -54,35 +54,41 @@ async function meanwhile(attack, { gate, cookie, from }, cut = () => false) {
   return seen;
 }
 
-const ATTACKERS = 400;
+/** They were answered, and not only after the attack: a busy machine may be late once. */
+function answered({ answers, failures, times }) {
+  assert.deepEqual(failures, []);
+  assert.ok(answers >= 10, `${answers} answers meanwhile`);
+  const sorted = [...times].sort((one, other) => one - other);
+  assert.ok(sorted[sorted.length >> 1] < 1_000, `half of them took longer than ${sorted[sorted.length >> 1]} ms`);
+  assert.ok(sorted.at(-1) < 8_000, `the slowest took ${sorted.at(-1)} ms`);
+}
 
-/** A way of being slow, as slowhttptest has them, and what it holds up. */
+/** A way of being slow, as slowhttptest has them, and how many do it. */
 const attacks = {
   // A header line every second, and never the last.
-  headers: cookie => ["-H", "-i", "1", "-x", "24", "-j", cookie, "/item/slow"],
+  headers: [400, cookie => ["-H", "-i", "1", "-x", "24", "-j", cookie, "/item/slow"]],
   // A body of which the next part comes later than a connection may be still.
-  body: cookie => ["-B", "-i", "10", "-s", "8192", "-j", cookie, "/upload"],
-  // An answer that is read by some bytes, in windows as small.
-  reading: cookie => ["-X", "-w", "1", "-y", "1", "-n", "10", "-z", "1", "-j", cookie, "/download?mib=50"],
+  body: [400, cookie => ["-B", "-i", "10", "-s", "8192", "-j", cookie, "/upload"]],
+  // An answer that is read by some bytes, in windows as small. Fewer: each has
+  // megabytes on its way in the machine's own buffers.
+  reading: [150, cookie => ["-X", "-w", "1", "-y", "1", "-n", "10", "-z", "1", "-j", cookie, "/download?mib=50"]],
 };
 
-for (const [name, args] of Object.entries(attacks)) {
+for (const [name, [attackers, args]] of Object.entries(attacks)) {
   test(`slow ${name}: others are answered, and the connections are cut`, { timeout: 60_000 }, async () => {
     const world = await start({ more: '[timeouts]\nheader = "3s"\nstream = "4s"' });
     const { gate, cookie } = world;
     const before = descriptors(gate);
     const own = args(cookie);
     const attack = Process.spawn("slowhttptest", "slowhttptest", [
-      "-c", String(ATTACKERS), "-r", "200", "-l", "20", "-p", "5", ...own.slice(0, -1), "-u", gate.url + own.at(-1),
+      "-c", String(attackers), "-r", "200", "-l", "20", "-p", "5", ...own.slice(0, -1), "-u", gate.url + own.at(-1),
     ]);
     // Its probes come and go. Who reads nothing does not see that there is no more.
-    const seen = await meanwhile(attack, world, ({ most, now }) => most > ATTACKERS / 2 && now <= 3);
+    const seen = await meanwhile(attack, world, ({ most, now }) => most > attackers / 2 && now <= 3);
     assert.ok(seen.now <= 3 || /No open connections left/.test(attack.output), `${seen.now} connections are open still`);
     await attack.stop();
-    assert.ok(seen.most > ATTACKERS / 2, `it did attack: ${seen.most} connections at once`);
-    assert.deepEqual(seen.failures, []);
-    assert.ok(seen.answers >= 20, `${seen.answers} answers meanwhile`);
-    assert.ok(seen.slowest < 3_000, `the slowest took ${seen.slowest} ms`);
+    assert.ok(seen.most > attackers / 2, `it did attack: ${seen.most} connections at once`);
+    answered(seen);
     await eventually("all connections are gone", () => connections(gate) === 0);
     await eventually("nothing is left of them", () => descriptors(gate) < before + 20);
   });
@@ -92,13 +98,11 @@ test("an address that takes all it can get leaves room for others", { timeout: 6
   const world = await start({ more: '[timeouts]\nheader = "8s"\n[limits]\nconnections_per_address = 50' });
   // All of 127.0.0.0/8 is this machine; slowhttptest asks from 127.0.0.1.
   world.from = "127.0.0.2";
-  const attack = Process.spawn("slowhttptest", "slowhttptest", ["-H", "-c", String(ATTACKERS), "-r", "200", "-i", "1", "-l", "6", "-u", `${world.gate.url}/`]);
+  const attack = Process.spawn("slowhttptest", "slowhttptest", ["-H", "-c", "400", "-r", "200", "-i", "1", "-l", "6", "-u", `${world.gate.url}/`]);
   const seen = await meanwhile(attack, world);
   assert.ok(seen.most >= 50, `it did attack: ${seen.most} connections at once`);
   assert.ok(seen.most <= 55, `${seen.most} connections of one address`);
-  assert.deepEqual(seen.failures, []);
-  assert.ok(seen.answers >= 20, `${seen.answers} answers meanwhile`);
-  assert.ok(seen.slowest < 3_000, `the slowest took ${seen.slowest} ms`);
+  answered(seen);
 });
 
 test("h2load: thousands of requests on few connections, over TLS and plain", { timeout: 60_000 }, async () => {
@@ -122,8 +126,7 @@ test("wrk: requests without a pause on a hundred connections", { timeout: 60_000
   assert.equal(load.status, 0, load.output);
   assert.doesNotMatch(load.output, /Socket errors|Non-2xx/, load.output);
   assert.ok(Number(/(\d+) requests in/.exec(load.output)[1]) > 500, load.output);
-  assert.deepEqual(seen.failures, []);
-  assert.ok(seen.slowest < 5_000, `the slowest took ${seen.slowest} ms`);
+  answered(seen);
   await eventually("all connections are gone", () => connections(world.gate) === 0);
 });
 
