@@ -63,7 +63,7 @@ pub(crate) fn upstream(default: UpstreamUrl) -> UpstreamSettings {
         routes: Vec::new(),
         connect_timeout: Duration::from_secs(5),
         response_timeout: Duration::from_secs(30),
-        // Some tests let hours pass at once.
+        // Longer than any time that a test lets pass at once.
         stream_timeout: Duration::from_secs(30 * 24 * 3600),
         tls: UpstreamTls::default(),
         body_bytes: None,
