@@ -31,6 +31,9 @@ use crate::client::Peer;
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// hyper keeps more than this many headers in a slower way.
 const USUAL_HEADERS: usize = 100;
+/// How many bytes of a response are held for a client that does not read, of each
+/// request that it has under way.
+const AHEAD: usize = 64 * 1024;
 /// Requests that a client may have taken back before they were looked at.
 const PENDING_RESETS: usize = 20;
 
@@ -160,6 +163,7 @@ impl Connection {
             .enable_connect_protocol()
             .max_concurrent_streams(settings.streams)
             .max_pending_accept_reset_streams(PENDING_RESETS)
+            .max_send_buf_size(AHEAD)
             .max_header_list_size(u32::try_from(settings.header_bytes).unwrap_or(u32::MAX));
         let io = Watched::<_, Held>::new(stream, Arc::clone(&activity), (place, address_place));
         drive(builder.serve_connection(TokioIo::new(io), answer), &activity).await;
