@@ -100,20 +100,20 @@ impl Grant {
 
     /// Waits until this permission no longer holds: the session that it rests on is
     /// ended here or has reached its greatest age, or the provider, asked again in
-    /// due time about session or token, says what the rules refuse. For ever where
-    /// nobody needed permission. An open tunnel or stream is closed then.
+    /// due time about session or token, says what the rules refuse; or other rules
+    /// came into force that do. An open tunnel or stream is closed then.
     pub async fn ended(&self) {
         match (&self.caller, &self.gate) {
             (Caller::Session(session), Some(gate)) => gate.until_refused(session, self.route).await,
             (Caller::Token(bearing), Some(gate)) => gate.until_token_refused(bearing, self.route).await,
-            (Caller::Session(_) | Caller::Token(_) | Caller::Nobody, _) => std::future::pending().await,
+            (Caller::Nobody, Some(gate)) => gate.until_closed_to_all(self.route).await,
+            (Caller::Session(_) | Caller::Token(_) | Caller::Nobody, None) => std::future::pending().await,
         }
     }
 
     /// Lets it be asked whether it still holds.
     pub(super) fn watched_by(self, gate: &Arc<Inner>) -> Self {
-        let gate = self.caller.introduction().map(|_| Arc::clone(gate));
-        Self { gate, ..self }
+        Self { gate: Some(Arc::clone(gate)), ..self }
     }
 
     /// Whether the session was ended here since.
@@ -163,6 +163,11 @@ impl Policy {
     pub(super) fn still_admits(&self, route: Option<usize>, person: &Person) -> bool {
         let verdict = self.decide(route, Some(person), |_| {});
         matches!(verdict, Verdict::Public | Verdict::Anyone | Verdict::Allowed)
+    }
+
+    /// Whether `route` is open to everybody, signed in or not.
+    pub(super) fn is_open(&self, route: Option<usize>) -> bool {
+        matches!(self.decide(route, None, |_| {}), Verdict::Public)
     }
 
     /// Whether somebody (or nobody) may enter `route`. Deny wins, everywhere.

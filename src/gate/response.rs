@@ -32,7 +32,7 @@ impl Inner {
         if let Some(lines) = renewed.filter(|_| !grant.has_ended()) {
             renew(&mut parts.headers, lines);
         }
-        let body = if grant.user().is_some() && is_endless(&parts.headers) {
+        let body = if is_endless(&parts.headers) {
             let grant = grant.clone();
             GateBody::inner_until(body, Box::pin(async move { grant.ended().await }))
         } else {

@@ -22,6 +22,21 @@ impl Inner {
         }
     }
 
+    /// Waits until rules are in force by which `route` is not open to everybody.
+    pub(super) async fn until_closed_to_all(self: &Arc<Self>, route: Option<usize>) {
+        loop {
+            let gate = self.latest();
+            let replaced = gate.replaced.notified();
+            if gate.successor.load().is_some() {
+                continue;
+            }
+            if !self.has_places_of(&gate) || !gate.policy.is_open(route) {
+                return;
+            }
+            replaced.await;
+        }
+    }
+
     async fn until_not_admitted(self: &Arc<Self>, session: &Current, route: Option<usize>) {
         loop {
             // Before anything is looked at, so that no change is missed.

@@ -111,6 +111,24 @@ async fn who_signed_out_stays_so_and_others_stay_in() {
 }
 
 #[tokio::test]
+async fn what_was_open_to_everybody_ends_when_it_is_no_longer() {
+    let app = app().await;
+    let text = |rest: &str| config(&app, "http://127.0.0.1:1", "http://127.0.0.1:9", rest);
+    let closed = "[[route]]\npath = \"/**\"\nallow = [{ user = \"ada\" }]\n";
+    let mut serve = Serve::start(&text(&public("/**"))).await;
+    let mut stream = http().get(format!("http://{}/stream", serve.address)).send().await.unwrap();
+    assert!(patiently(stream.chunk()).await.unwrap().is_some());
+    // Another change lets it be.
+    serve.write(&text(&format!("timeouts.idle = \"70s\"\n{}", public("/**"))));
+    serve.logged(TAKEN).await;
+    let open = tokio::time::timeout(std::time::Duration::from_millis(300), stream.chunk()).await;
+    assert!(open.is_err(), "{open:?}");
+    serve.write(&text(closed));
+    serve.logged(TAKEN).await;
+    assert!(!matches!(patiently(stream.chunk()).await, Ok(Some(_))), "the stream goes on");
+}
+
+#[tokio::test]
 async fn addresses_come_and_go() {
     let app = app().await;
     let text = |listen: &str| {
