@@ -8,8 +8,10 @@ mod public_url;
 pub(crate) use kind::{Kind, is_cross_site, is_prefetch, speaks_openai, wants_html, wants_websocket};
 pub use public_url::{PublicUrl, PublicUrlError};
 
+#[cfg(feature = "proxy")]
 use std::any::Any;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+#[cfg(feature = "proxy")]
 use std::sync::Arc;
 
 use http::header::{FORWARDED, HOST, HeaderMap, HeaderName};
@@ -39,6 +41,7 @@ pub struct Peer {
 /// so that everything behind judges and sends one kind of request. Whoever makes a
 /// tunnel of it holds this for as long as the tunnel lasts: to the listener the
 /// request is under way until then.
+#[cfg(feature = "proxy")]
 #[derive(Debug, Clone)]
 pub(crate) struct ExtendedConnect(
     #[expect(dead_code, reason = "held, not read")] pub(crate) Arc<dyn Any + Send + Sync>,
