@@ -71,10 +71,26 @@ impl Drop for Place {
 
 pin_project! {
     /// A connection that holds its place until it is closed, as a tunnel too.
+    ///
+    /// Where the other side has closed, what is written counts as written: it may
+    /// have answered an upload before it was whole, and hyper would not read that
+    /// any more after an error. Reading tells of the end.
     pub(super) struct Placed<S> {
         #[pin]
         stream: S,
         _place: Option<Place>,
+    }
+}
+
+/// The result of a write of `length` bytes, where an end that reading will tell of
+/// is none.
+fn unless_closed(written: Poll<std::io::Result<usize>>, length: usize) -> Poll<std::io::Result<usize>> {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionReset};
+    match written {
+        Poll::Ready(Err(error)) if matches!(error.kind(), BrokenPipe | ConnectionReset) => {
+            Poll::Ready(Ok(length))
+        }
+        written => written,
     }
 }
 
@@ -96,7 +112,7 @@ impl<S: AsyncRead> AsyncRead for Placed<S> {
 
 impl<S: AsyncWrite> AsyncWrite for Placed<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
-        self.project().stream.poll_write(cx, bytes)
+        unless_closed(self.project().stream.poll_write(cx, bytes), bytes.len())
     }
 
     fn poll_write_vectored(
@@ -104,7 +120,8 @@ impl<S: AsyncWrite> AsyncWrite for Placed<S> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<std::io::Result<usize>> {
-        self.project().stream.poll_write_vectored(cx, slices)
+        let length = slices.iter().map(|slice| slice.len()).sum();
+        unless_closed(self.project().stream.poll_write_vectored(cx, slices), length)
     }
 
     fn is_write_vectored(&self) -> bool {
