@@ -33,9 +33,10 @@ const PING: Duration = Duration::from_secs(310);
 const PONG: Duration = Duration::from_secs(20);
 /// More than hyper's 16 KiB, as with HTTP/1.1: what an app sends is the app's choice.
 const HEADER_LIST: u32 = 256 * 1024;
-/// As much as may be under way on one stream, and on the connection.
+/// As much as may be under way on one stream; and on the connection as much as on
+/// all of them, or a few clients that do not read would hold up everybody else.
 const STREAM_WINDOW: u32 = 1024 * 1024;
-const CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 100 * STREAM_WINDOW;
 
 /// A connection; cheap to clone.
 #[derive(Debug, Clone)]
