@@ -117,8 +117,12 @@ impl Activity {
         if !complete {
             let resets = self.resets.fetch_add(1, Ordering::Relaxed) + 1;
             let is_http1 = self.http1.load(Ordering::Relaxed);
-            if !is_http1 && resets > RESETS && resets > self.requests.load(Ordering::Relaxed) / 2 {
-                tracing::warn!(resets, "a client takes back most of its requests; its connection is closed");
+            if !is_http1
+                && resets > RESETS
+                && resets > self.requests.load(Ordering::Relaxed) / 2
+                && !self.is_cut()
+            {
+                tracing::info!(resets, "a client takes back most of its requests; its connection is closed");
                 self.cut();
             }
         }
@@ -170,7 +174,8 @@ impl Activity {
 
     fn enter(&self, phase: u8) {
         self.since.store(self.ticks.now(), Ordering::Relaxed);
-        self.phase.store(phase, Ordering::Relaxed);
+        // Whoever sees the phase sees its time as well.
+        self.phase.store(phase, Ordering::Release);
     }
 
     // ---- what the connection is told ----
@@ -205,7 +210,7 @@ impl Activity {
 
     /// Why the connection has to end by now, if it has.
     pub(super) fn overdue(&self, times: Times) -> Option<&'static str> {
-        let (limit, why) = match self.phase.load(Ordering::Relaxed) {
+        let (limit, why) = match self.phase.load(Ordering::Acquire) {
             HEADERS => (times.header, "its request's headers did not come in time"),
             IDLE => (times.idle, "it was idle for too long"),
             TUNNEL => return None,
@@ -216,12 +221,12 @@ impl Activity {
 
     /// How long the connection has been without a request, if it is.
     pub(super) fn idle(&self) -> Option<Duration> {
-        (self.phase.load(Ordering::Relaxed) == IDLE).then(|| self.quiet())
+        (self.phase.load(Ordering::Acquire) == IDLE).then(|| self.quiet())
     }
 
     /// How long the connection has been waiting for a request's headers, if it is.
     pub(super) fn headers(&self) -> Option<Duration> {
-        (self.phase.load(Ordering::Relaxed) == HEADERS).then(|| self.quiet())
+        (self.phase.load(Ordering::Acquire) == HEADERS).then(|| self.quiet())
     }
 
     fn quiet(&self) -> Duration {
