@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use huggate::config::{Config, Environment};
 use huggate::proxy::Proxy;
-use huggate::server::{ListenAddress, Listeners, Server};
+use huggate::server::{ListenAddress, Listeners, Running, Server};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::descriptors::{self, Descriptors};
@@ -27,6 +27,8 @@ pub(super) struct Reload {
     pub(super) server: Server,
     pub(super) listeners: Listeners,
     pub(super) own_listeners: bool,
+    /// Nothing is replaced any more once the end was asked for.
+    pub(super) running: Running,
 }
 
 /// What a file is known by, without reading it.
@@ -46,6 +48,7 @@ impl Reload {
                 }
             };
             let changed = tokio::select! {
+                () = self.running.stop.cancelled() => return,
                 () = asked => true,
                 () = tokio::time::sleep(LOOK) => {
                     let now = look(&files);
@@ -58,13 +61,17 @@ impl Reload {
             if !changed {
                 continue;
             }
+            // Of before they are read: what changes meanwhile is seen next time.
+            let seen = look(&files);
             descriptors::say_reloading();
             match self.reload() {
                 Ok(read) => {
+                    known = if read == files { seen } else { look(&read) };
                     files = read;
                     tracing::info!("the configuration was read anew and is in force");
                 }
                 Err(Failure::Configuration(why) | Failure::Run(why)) => {
+                    known = seen;
                     for line in why.lines() {
                         tracing::error!("{line}");
                     }
@@ -72,7 +79,6 @@ impl Reload {
                 }
             }
             descriptors::say_ready();
-            known = look(&files);
             before = known.clone();
         }
     }

@@ -43,6 +43,7 @@ pub(crate) fn run(path: Option<&Path>, environment: Environment) -> Result<Strin
             server: prepared.server.clone(),
             listeners: prepared.listeners.clone(),
             own_listeners: prepared.own_listeners,
+            running: running.clone(),
         };
         let watching = tokio::spawn(reload.watch(files));
         descriptors::say_ready();
