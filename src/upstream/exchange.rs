@@ -8,6 +8,7 @@ use http::uri::{Authority, Parts, Scheme};
 use http::{Method, Request, Response, Uri, Version};
 use http_body::Body;
 
+use super::address::UpstreamUrl;
 use super::body::RequestBody;
 use super::expect::{self, Owed};
 use super::pool::{ConnectError, Connection, Found, Limits, Pool};
@@ -96,7 +97,7 @@ impl Pool {
                     if needs.upgrade {
                         return Err(Failed { error: SendError::NoWebSocket, request: None });
                     }
-                    into_http2(&mut request, self.url().is_https());
+                    into_http2(&mut request, self.url());
                     let copy = bodyless.then(|| bodyless_copy(&request));
                     match stream.send(request).await {
                         Ok(response) => {
@@ -174,7 +175,7 @@ fn into_http1(request: &mut Request<RequestBody>) {
 
 /// `:scheme` and `:authority` (RFC 9113, section 8.3.1), the latter in place of
 /// `Host`; the path stays as it is.
-fn into_http2(request: &mut Request<RequestBody>, https: bool) {
+fn into_http2(request: &mut Request<RequestBody>, url: &UpstreamUrl) {
     if request.version() == Version::HTTP_2 {
         return;
     }
@@ -190,8 +191,10 @@ fn into_http2(request: &mut Request<RequestBody>, https: bool) {
     }
     let host = request.headers_mut().remove(HOST);
     let authority = host.as_ref().and_then(|host| Authority::try_from(host.as_bytes()).ok());
+    // `Host` may be empty (RFC 9112, section 3.2), and `:authority` not.
+    let authority = authority.or_else(|| Authority::try_from(url.authority.as_str()).ok());
     let mut parts = Parts::default();
-    parts.scheme = Some(if https { Scheme::HTTPS } else { Scheme::HTTP });
+    parts.scheme = Some(if url.is_https() { Scheme::HTTPS } else { Scheme::HTTP });
     parts.authority = authority;
     parts.path_and_query = request.uri().path_and_query().cloned();
     match Uri::from_parts(parts) {
