@@ -149,7 +149,7 @@ impl Group {
             tried |= 1 << index;
             let left = self.members.len() > tried.count_ones() as usize;
             let flight = Flight::new(member);
-            let Failed { error, request: again } =
+            let Failed { error, request: again, kept } =
                 match member.pool.send(request, Needs { elsewhere: left, ..needs }).await {
                     Ok(response) => {
                         member.succeeded();
@@ -157,7 +157,8 @@ impl Group {
                     }
                     Err(failed) => failed,
                 };
-            if matches!(error, SendError::Connect(_) | SendError::Timeout | SendError::Broken(_)) {
+            let broken = matches!(error, SendError::Broken(_)) && !kept;
+            if broken || matches!(error, SendError::Connect(_) | SendError::Timeout) {
                 member.failed(on_trial);
             }
             match again.filter(|_| left) {

@@ -50,6 +50,8 @@ pub(super) struct Failed {
     /// The request, if it may be sent to another address: nothing was sent, or
     /// nothing can happen twice.
     pub(super) request: Option<Box<Request<RequestBody>>>,
+    /// The connection was a kept one: that it broke says nothing of the address.
+    pub(super) kept: bool,
 }
 
 impl Pool {
@@ -74,7 +76,13 @@ impl Pool {
             };
             let Found { connection, unused } = match found {
                 Ok(found) => found,
-                Err(error) => return Err(Failed { error: error.into(), request: Some(Box::new(request)) }),
+                Err(error) => {
+                    return Err(Failed {
+                        error: error.into(),
+                        request: Some(Box::new(request)),
+                        kept: false,
+                    });
+                }
             };
             let sent = match connection {
                 Connection::Http1(mut connection) => {
@@ -95,7 +103,7 @@ impl Pool {
                 }
                 Connection::Http2(mut stream) => {
                     if needs.upgrade {
-                        return Err(Failed { error: SendError::NoWebSocket, request: None });
+                        return Err(Failed { error: SendError::NoWebSocket, request: None, kept: false });
                     }
                     into_http2(&mut request, self.url());
                     let copy = bodyless.then(|| bodyless_copy(&request));
@@ -129,7 +137,7 @@ impl Pool {
                 }
                 (again, _) => {
                     let error = SendError::broken(error, progress.as_deref());
-                    return Err(Failed { error, request: again.map(Box::new) });
+                    return Err(Failed { error, request: again.map(Box::new), kept: unused.is_some() });
                 }
             }
         }

@@ -145,7 +145,8 @@ impl Pool {
         }
         let Some(shard) = self.kept.shards.get(own) else { return Err(ConnectError::Busy) };
         let alone = tokio::time::timeout(limits.timeout, shard.dialling.lock());
-        let alone = alone.await.map_err(|_| ConnectError::Timeout)?;
+        // Whoever dials or waits for room tells what is wrong; this one only waited.
+        let alone = alone.await.map_err(|_| ConnectError::Busy)?;
         // Whoever was first may have dialled for all.
         if let Some(stream) = self.kept.stream(own).filter(|_| !fresh) {
             return Ok(Found { connection: Connection::Http2(stream), unused: Some(Duration::ZERO) });
