@@ -63,6 +63,14 @@ impl RequestBody {
     }
 }
 
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        if let Some(progress) = &self.progress {
+            progress.finish();
+        }
+    }
+}
+
 impl Body for RequestBody {
     type Data = Bytes;
     type Error = RequestBodyError;
@@ -73,6 +81,12 @@ impl Body for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = &mut *self;
         let Some(body) = &mut this.body else { return Poll::Ready(None) };
+        if let Some(progress) = &this.progress {
+            progress.listen(cx.waker());
+            if progress.is_over() {
+                return Poll::Ready(Some(Err(RequestBodyError::Unwanted)));
+            }
+        }
         if let Some(held) = &mut this.held {
             if !ready!(held.poll_wanted(cx)) {
                 return Poll::Ready(Some(Err(RequestBodyError::Unwanted)));

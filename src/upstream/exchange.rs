@@ -95,7 +95,7 @@ impl Pool {
                             if let Some(owed) = &owed {
                                 owed.answered();
                             }
-                            let lease = self.lease(Connection::Http1(connection), !bodyless, owed);
+                            let lease = self.lease(Connection::Http1(connection), progress, owed);
                             return Ok(response.map(|body| ResponseBody::incoming(body, lease)));
                         }
                         Err(mut error) => (error.take_message(), error.into_error(), copy),
@@ -109,7 +109,7 @@ impl Pool {
                     let copy = bodyless.then(|| bodyless_copy(&request));
                     match stream.send(request).await {
                         Ok(response) => {
-                            let lease = self.lease(Connection::Http2(stream), !bodyless, None);
+                            let lease = self.lease(Connection::Http2(stream), progress, None);
                             return Ok(response.map(|body| ResponseBody::incoming(body, lease)));
                         }
                         Err(mut error) => {

@@ -22,6 +22,7 @@ use super::connect::{Connector, Dialled};
 use super::expect::Owed;
 use super::http2::{Http2, Stream};
 use super::places::{Place, Places};
+use super::progress::Progress;
 
 /// A power of two, and more than most machines have cores. Threads past it share.
 const SHARDS: usize = 64;
@@ -93,9 +94,9 @@ pub(super) struct Found {
 pub(super) struct Lease {
     connection: Connection,
     kept: Arc<Kept>,
-    /// The request had a body, which may still be on its way although the
-    /// response is over.
-    with_body: bool,
+    /// How the request's body moves, if it has one: it may still be on its way
+    /// although the response is over.
+    body: Option<Arc<Progress>>,
     /// The body was held back until the app wants it.
     owed: Option<Owed>,
 }
@@ -225,8 +226,13 @@ impl Pool {
     }
 
     /// The connection in use, until the response is over.
-    pub(super) fn lease(&self, connection: Connection, with_body: bool, owed: Option<Owed>) -> Lease {
-        Lease { connection, kept: Arc::clone(&self.kept), with_body, owed }
+    pub(super) fn lease(
+        &self,
+        connection: Connection,
+        body: Option<Arc<Progress>>,
+        owed: Option<Owed>,
+    ) -> Lease {
+        Lease { connection, kept: Arc::clone(&self.kept), body, owed }
     }
 }
 
@@ -248,26 +254,36 @@ enum Room {
 impl Lease {
     /// The response is over: the connection waits for its next request.
     pub(super) fn give_back(self) {
-        let Self { connection, kept, with_body, owed } = self;
+        let Self { connection, kept, body, owed } = self;
         let mut connection = match connection {
             Connection::Http1(connection) => connection,
             Connection::Http2(stream) => {
-                drop(stream);
-                return kept.places.free();
+                let Some(body) = body.filter(|body| !body.is_over()) else {
+                    drop(stream);
+                    return kept.places.free();
+                };
+                tokio::spawn(async move {
+                    body.end_once_stalled(SETTLE).await;
+                    drop(stream);
+                    kept.places.free();
+                });
+                return;
             }
         };
-        if !with_body {
-            return kept.put(connection);
-        }
+        let Some(body) = body else { return kept.put(connection) };
         // The app did not want the body, and the client may not have sent it.
         if owed.is_some_and(|owed| !owed.is_wanted()) {
             return;
         }
         // An app may answer before it has read all of an upload. The rest still
-        // has to pass, or the connection is of no more use.
+        // has to pass, or the connection is of no more use; and one that does not
+        // move must not hold its place.
         tokio::spawn(async move {
-            if connection.is_ready().await {
-                kept.put(connection);
+            body.note();
+            match body.watch(connection.sender.ready(), SETTLE).await {
+                Some(Ok(())) => kept.put(connection),
+                Some(Err(_)) => {}
+                None => body.finish(),
             }
         });
     }

@@ -1,8 +1,10 @@
 //! When something moved last: noted cheaply, looked at rarely.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::task::Waker;
 use std::time::Duration;
 
+use futures_util::task::AtomicWaker;
 use tokio::time::Instant;
 
 /// Why a request's body ended early.
@@ -24,6 +26,9 @@ pub(super) struct Progress {
     of_client: AtomicBool,
     /// A [`Fault`], counted from one.
     fault: AtomicU8,
+    /// The request's body is over, or nobody wants it any more.
+    over: AtomicBool,
+    reader: AtomicWaker,
 }
 
 impl Progress {
@@ -33,6 +38,8 @@ impl Progress {
             moved: AtomicU64::new(0),
             of_client: AtomicBool::new(false),
             fault: AtomicU8::new(0),
+            over: AtomicBool::new(false),
+            reader: AtomicWaker::new(),
         }
     }
 
@@ -55,6 +62,28 @@ impl Progress {
     /// of the reason.
     pub(super) fn end(&self, fault: Fault) {
         self.fault.store(fault as u8 + 1, Ordering::Relaxed);
+    }
+
+    /// Nothing more of the request's body is wanted.
+    pub(super) fn finish(&self) {
+        self.over.store(true, Ordering::Release);
+        self.reader.wake();
+    }
+
+    /// The same, as soon as nothing has moved for `limit`.
+    pub(super) async fn end_once_stalled(&self, limit: Duration) {
+        self.note();
+        self.stalled(limit).await;
+        self.finish();
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
+    }
+
+    /// From now on `waker` is woken when nothing more is wanted.
+    pub(super) fn listen(&self, waker: &Waker) {
+        self.reader.register(waker);
     }
 
     pub(super) fn fault(&self) -> Option<Fault> {
