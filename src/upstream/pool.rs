@@ -301,7 +301,10 @@ impl Kept {
 
     /// Room on a connection that carries many.
     fn stream(&self, index: usize) -> Option<Stream> {
-        self.shards.get(index)?.shared().iter().find_map(Http2::stream)
+        let mut shared = self.shards.get(index)?.shared();
+        // What is still open on those that are done goes on without us.
+        shared.retain(|connection| !connection.is_closed());
+        shared.iter().find_map(Http2::stream)
     }
 
     /// What any shard but `own` keeps; and at last `own`.
@@ -321,10 +324,7 @@ impl Kept {
 
     fn share(&self, index: usize, connection: Http2) {
         if let Some(shard) = self.shards.get(index) {
-            let mut shared = shard.shared();
-            // What is still open on those that are done goes on without us.
-            shared.retain(|connection| !connection.is_closed());
-            shared.push(connection);
+            shard.shared().push(connection);
         }
         self.places.free();
     }
