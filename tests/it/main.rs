@@ -27,6 +27,7 @@ mod unauthenticated;
 // What the app is told, and who gets that far.
 mod attack;
 mod bearer;
+mod data_plane;
 mod headers;
 mod layer;
 mod paths;

@@ -32,15 +32,15 @@ use tokio::task::AbortHandle;
 use crate::proxy::Stand;
 
 /// The body of an app's answer.
-type AppBody = UnsyncBoxBody<Bytes, Infallible>;
+pub(crate) type AppBody = UnsyncBoxBody<Bytes, Infallible>;
 
 /// The addresses of one app.
-fn target(urls: &[String]) -> Target {
+pub(crate) fn target(urls: &[String]) -> Target {
     Target { urls: urls.iter().map(|url| UpstreamUrl::parse(url).unwrap()).collect(), health: None }
 }
 
 /// A proxy that lets everybody in, before these addresses.
-async fn stand(urls: &[String], change: impl FnOnce(&mut UpstreamSettings)) -> Stand {
+pub(crate) async fn stand(urls: &[String], change: impl FnOnce(&mut UpstreamSettings)) -> Stand {
     Stand::with(
         SocketAddr::from(([127, 0, 0, 1], 1)),
         |upstream| {
@@ -52,7 +52,7 @@ async fn stand(urls: &[String], change: impl FnOnce(&mut UpstreamSettings)) -> S
     .await
 }
 
-fn whole(text: impl Into<Bytes>) -> Response<AppBody> {
+pub(crate) fn whole(text: impl Into<Bytes>) -> Response<AppBody> {
     Response::new(Full::new(text.into()).boxed_unsync())
 }
 
@@ -67,7 +67,7 @@ fn told(request: &Request<Incoming>) -> String {
 }
 
 /// An app that speaks HTTP/2 without TLS.
-struct Http2App {
+pub(crate) struct Http2App {
     address: SocketAddr,
     /// How many connections it took so far.
     connections: Arc<AtomicUsize>,
@@ -75,7 +75,7 @@ struct Http2App {
 }
 
 impl Http2App {
-    async fn start<F>(
+    pub(crate) async fn start<F>(
         service: impl Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
         change: impl Fn(&mut Builder<TokioExecutor>) + Send + 'static,
     ) -> Self
@@ -97,11 +97,11 @@ impl Http2App {
         Self { address, connections, task: task.abort_handle() }
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("h2c://{}", self.address)
     }
 
-    fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 }
