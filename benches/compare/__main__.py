@@ -26,14 +26,15 @@ ROOT = Path(__file__).resolve().parents[2]
 NAMES = {
     "signed": "**huggate, signed in**",
     "public": "huggate, everything public",
-    "public-cookie": "the same, asked with the session's cookie",
+    "public-cookie": "huggate, everything public, asked with the session's cookie",
     "unsigned": "huggate, signed in, `identity.assertion = false`",
     "anew": "huggate, each session opened for the first time, `identity.assertion = false`",
     "beside": "huggate, signed in, the others sign in here",
     "elsewhere": "huggate, signed in, the others sign in at another process",
     "bare": "bare proxy on hyper, laid out as huggate",
-    "bare-cookie": "the same, asked with the session's cookie",
+    "bare-cookie": "bare proxy, asked with the session's cookie",
     "raw": "bare proxy that only forwards",
+    "bare-shared": "bare proxy, one runtime for all cores",
     "nginx": "nginx, asks nobody",
     "haproxy": "HAProxy, asks nobody",
     "nginx-auth": "nginx, auth_request to a trivial backend",
@@ -75,29 +76,29 @@ def arguments():
 def main():
     options = arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("asked to end"))
-    began = time.monotonic()
+    began, found = time.monotonic(), {}
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         # Servers that give up being root must get there too.
         os.chmod(folder, 0o755)
         try:
             world = World(folder, options.huggate, options.bare, options.python_bin)
-            if options.instructions:
-                found = {"instructions": count_instructions(world, options)}
-            else:
-                found = compare(world, options)
-                if options.with_instructions:
-                    found["instructions"] = count_instructions(world, options)
+            if not options.instructions:
+                compare(world, options, found)
+            if options.instructions or options.with_instructions:
+                found["instructions"] = count_instructions(world, options)
         except Failed as failure:
+            print("\n".join(tables(found)))
             sys.exit(f"bench: {failure}")
         finally:
             end_all()
+    # First of all, since it took long.
+    if options.json:
+        options.json.write_text(json.dumps(plain(found), indent=1))
     lines = tables(found)
     print("\n".join(lines))
     minutes, seconds = divmod(int(time.monotonic() - began), 60)
     measured = len(found.get("results", {}).get("1k", {})) or len(found["instructions"])
     print(f"\nbench: {measured} contenders measured ({minutes} min {seconds:02} s)")
-    if options.json:
-        options.json.write_text(json.dumps(plain(found), indent=1))
     if options.write:
         report.write(options.write, "\n".join(lines))
 
@@ -119,6 +120,7 @@ def start(world, options):
         "unsigned": lambda key: world.huggate_serve(key, MEMBERS, more=UNSIGNED, signed_in=True),
         "bare": lambda key: world.bare_proxy(key, *flags),
         "raw": lambda key: world.bare_proxy(key, "--raw", *flags),
+        "bare-shared": lambda key: world.bare_proxy(key, "--shared"),
         "nginx": lambda key: world.nginx_proxy(key, asks=False),
         "nginx-auth": lambda key: world.nginx_proxy(key, asks=True),
         "apache": world.apache_oidc,
@@ -161,13 +163,14 @@ def needs_tls(options):
     return not options.workloads or {"tls", "h2"} & set(options.workloads.split(","))
 
 
-def compare(world, options):
+def compare(world, options, found):
     started, memory = start(world, options)
     special = {}
     if chosen(options, "anew"):
         sessions = 300 if options.quick else options.sessions
         special["anew"] = first_uses(world, sessions)
-    results = {}
+    results = found["results"] = {}
+    found["machine"], found["memory"] = machine(world), {}
     for workload in measure.WORKLOADS:
         if workload.key not in options.workloads.split(",") if options.workloads else options.quick and not workload.quick:
             continue
@@ -184,7 +187,7 @@ def compare(world, options):
             for key in memory:
                 clients = 100 if options.quick else 1000
                 memory[key] += [started[key].process.pss(), measure.idle_connections(started[key], clients), clients]
-    return {"machine": machine(world), "results": results, "memory": {k: v for k, v in memory.items() if len(v) == 4}}
+            found["memory"] = {key: sizes for key, sizes in memory.items() if len(sizes) == 4}
 
 
 def beside_sign_ins(world, workload, options, started, special):

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,7 +55,6 @@ class World:
         return path
 
     def _certificate(self):
-        import subprocess
         self.cert, self.key = self.folder / "cert.pem", self.folder / "key.pem"
         subprocess.run(
             ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",

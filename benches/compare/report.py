@@ -54,7 +54,7 @@ def table(results, workloads, names):
                 if backend > 0.05:
                     cpu_text += f", and {backend:.1f} of its backend"
             against = lambda value: "" if key == REFERENCE else ratio(paired(results, workload.key, key, REFERENCE, value))
-            known = [sample for sample in samples if sample.p50 is not None]
+            known = [sample for sample in samples if sample.p50 is not None and sample.p99 is not None]
             times = f"{median(s.p50 for s in known) * 1e3:.2f} / {median(s.p99 for s in known) * 1e3:.2f}" if known else ""
             lines.append(f"| {names[key]} | {rate_text} | {cpu_text} | {against(lambda s: s.cpu)} | {against(lambda s: s.rate)} | {times} |")
     return lines
@@ -113,7 +113,7 @@ def budget(results, memory, instructions):
     one = results.get("one", {})
     for other, name in (("bare", "the bare proxy's"), ("nginx", "nginx's")):
         if "signed" in one and other in one:
-            added = [(a.p50 - b.p50) * 1e6 for a, b in zip(one["signed"], one[other])]
+            added = [(a.p50 - b.p50) * 1e6 for a, b in zip(one["signed"], one[other]) if a.p50 and b.p50]
             add(f"p50 at one connection, µs more than {name}", 10, added, show=plain)
     lines = ["| goal | limit | measured | |", "| --- | ---: | ---: | --- |"]
     lines += [f"| {what} | {limit} | {value} | {'met' if holds else '**missed**'} |" for what, limit, value, holds in rows]
