@@ -75,6 +75,8 @@ pub(super) struct Activity {
     fragment: AtomicBool,
     /// Nothing came on this connection yet.
     untouched: AtomicBool,
+    /// Nothing was sent since [`listen_for_continue`](Self::listen_for_continue).
+    silent: AtomicBool,
     /// How many connections the worker has; this is one of them.
     load: Arc<AtomicUsize>,
 }
@@ -94,6 +96,7 @@ impl Activity {
             http1: AtomicBool::new(true),
             fragment: AtomicBool::new(false),
             untouched: AtomicBool::new(true),
+            silent: AtomicBool::new(false),
             load,
         }
     }
@@ -159,9 +162,20 @@ impl Activity {
         }
     }
 
+    /// A request came whose client waits to be told to send its body.
+    pub(super) fn listen_for_continue(&self) {
+        self.silent.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the client was told nothing since: its body is not wanted.
+    pub(super) fn told_nothing(&self) -> bool {
+        self.silent.load(Ordering::Relaxed)
+    }
+
     /// Bytes went out. While a connection counts as idle these are the rest of a
     /// response that a slow client still takes.
     pub(super) fn sent(&self) {
+        self.silent.store(false, Ordering::Relaxed);
         if self.phase.load(Ordering::Relaxed) != HEADERS {
             self.since.store(self.ticks.now(), Ordering::Relaxed);
         }

@@ -8,8 +8,8 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::header::{CONTENT_TYPE, HeaderValue};
-use http::{Request, Response, StatusCode};
+use http::header::{CONNECTION, CONTENT_TYPE, EXPECT, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
@@ -115,12 +115,19 @@ impl Connection {
         let answer = service_fn(|mut request: Request<Incoming>| {
             let underway = Underway::begin(&activity);
             request.extensions_mut().insert(peer);
+            let expects = request.headers().contains_key(EXPECT);
+            if expects {
+                activity.listen_for_continue();
+            }
             let answer = if activity.take_fragment() {
                 Answer::Refused(Unfit::Fragment)
+            } else if *request.method() == Method::CONNECT && request.uri().authority().is_none() {
+                // With a path it is a word of HTTP/2's (RFC 8441).
+                Answer::Refused(Unfit::Protocol)
             } else {
                 Answer::Service(Box::pin(service(request)))
             };
-            answer.given(underway)
+            answer.given(underway, expects)
         });
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(None).max_header_size(settings.header_bytes);
@@ -150,7 +157,7 @@ impl Connection {
                 Ok((request, tunnel)) => (Answer::Service(Box::pin(service(request))), tunnel),
                 Err(unfit) => (Answer::Refused(unfit), false),
             };
-            let given = answer.given(underway);
+            let given = answer.given(underway, false);
             async move {
                 let mut response = given.await?;
                 http2_request::answered(&mut response, tunnel);
@@ -239,12 +246,15 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     /// The answer, once it is there. A panic ends this request alone; everything
-    /// it shares is behind locks that stay whole.
+    /// it shares is behind locks that stay whole. `expects`: the client waits for 100
+    /// before it sends its body; if there is none, it must not send it on the same
+    /// connection any more (RFC 9110, section 10.1.1).
     async fn given(
         self,
         underway: Underway,
+        expects: bool,
     ) -> Result<Response<Tracked<Either<B, Full<Bytes>>>>, Infallible> {
-        let response = match self {
+        let mut response = match self {
             Self::Refused(unfit) => plain(unfit.status(), unfit.line()),
             Self::Service(answer) => match AssertUnwindSafe(answer).catch_unwind().await {
                 Ok(response) => response.map(Either::Left),
@@ -253,6 +263,9 @@ where
                 }
             },
         };
+        if expects && underway.told_nothing() {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         Ok(response.map(|body| Tracked::new(body, underway)))
     }
 }

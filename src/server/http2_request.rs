@@ -141,6 +141,9 @@ pub(super) fn answered<B>(response: &mut Response<B>, tunnel: bool) {
     if tunnel && response.status() == StatusCode::SWITCHING_PROTOCOLS {
         *response.status_mut() = StatusCode::OK;
         response.headers_mut().remove(SEC_WEBSOCKET_ACCEPT);
+    } else if tunnel && response.status().is_success() {
+        // It would say that there is a WebSocket now (RFC 8441, section 5).
+        *response.status_mut() = StatusCode::BAD_GATEWAY;
     }
 }
 

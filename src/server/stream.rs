@@ -225,6 +225,11 @@ impl Underway {
         Self { activity: Arc::clone(activity), complete: false }
     }
 
+    /// Whether its client was told nothing while it waited for 100.
+    pub(super) fn told_nothing(&self) -> bool {
+        self.activity.told_nothing()
+    }
+
     /// The same for a tunnel, which ends when either side wants it to.
     pub(super) fn tunnel(activity: &Arc<Activity>) -> Self {
         let mut underway = Self::begin(activity);

@@ -42,6 +42,8 @@ async fn an_app_that_refuses_gets_no_body_and_no_further_request_on_that_connect
     upstream.write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\nno").await.unwrap();
     let answer = until(&mut client, "\r\n\r\nno").await;
     assert!(answer.starts_with("HTTP/1.1 403"), "the client was told to go on: {answer}");
+    assert!(answer.contains("connection: close\r\n"), "it cannot ask again on this connection: {answer}");
+    assert!(closed(&mut client).await);
     assert!(closed(&mut upstream).await, "a connection that owes a body was kept");
 }
 
@@ -55,7 +57,8 @@ async fn an_app_that_knows_nothing_of_it_gets_the_body_after_a_while() {
     client.write_all(b"hello").await.unwrap();
     until(&mut upstream, "hello").await;
     upstream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
-    until(&mut client, "\r\n\r\nok").await;
+    let answer = until(&mut client, "\r\n\r\nok").await;
+    assert!(!answer.contains("connection: close"), "{answer}");
     // Both were done with it, so it is used again.
     client.write_all(b"GET /next HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     assert!(head(&mut upstream).await.starts_with("GET /next"));

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod ending;
+mod footprint;
 mod listeners;
 mod malformed;
 mod streams;
