@@ -150,6 +150,7 @@ impl Connection {
         activity.is_http2();
         let answer = service_fn(|mut request: Request<Incoming>| {
             let underway = Underway::begin(&activity);
+            let head = *request.method() == Method::HEAD;
             request.extensions_mut().insert(peer);
             let (answer, tunnel) = match http2_request::in_words_of_http1(request, settings.headers, || {
                 Arc::new(Underway::tunnel(&activity))
@@ -161,7 +162,8 @@ impl Connection {
             async move {
                 let mut response = given.await?;
                 http2_request::answered(&mut response, tunnel);
-                Ok::<_, Infallible>(response)
+                // With HTTP/1 hyper sees to it.
+                Ok::<_, Infallible>(if head { response.map(Tracked::without_body) } else { response })
             }
         });
         let mut builder = http2::Builder::new(TokioExecutor::new());

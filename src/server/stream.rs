@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::{Either, Full};
 use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -257,6 +258,14 @@ impl<B: Body> Tracked<B> {
     pub(super) fn new(body: B, mut underway: Underway) -> Self {
         underway.complete = body.is_end_stream();
         Self { body, underway }
+    }
+}
+
+impl<B> Tracked<Either<B, Full<Bytes>>> {
+    /// What HEAD gets of it.
+    pub(super) fn without_body(mut self) -> Self {
+        self.underway.complete = true;
+        Self { body: Either::Right(Full::default()), underway: self.underway }
     }
 }
 
