@@ -69,6 +69,8 @@ pub(super) struct Activity {
     open: AtomicU32,
     requests: AtomicU32,
     resets: AtomicU32,
+    /// When a request began or ended last, or a piece of a response was taken.
+    progressed: AtomicU64,
     /// Whether the bytes are HTTP/1, whose phases they tell.
     http1: AtomicBool,
     /// The request line that came last has a raw `#` in its target.
@@ -93,6 +95,7 @@ impl Activity {
             open: AtomicU32::new(0),
             requests: AtomicU32::new(0),
             resets: AtomicU32::new(0),
+            progressed: AtomicU64::new(0),
             http1: AtomicBool::new(true),
             fragment: AtomicBool::new(false),
             untouched: AtomicBool::new(true),
@@ -186,7 +189,13 @@ impl Activity {
         self.enter(TUNNEL);
     }
 
+    /// A piece of a response goes out.
+    pub(super) fn progress(&self) {
+        self.progressed.store(self.ticks.now(), Ordering::Relaxed);
+    }
+
     fn enter(&self, phase: u8) {
+        self.progress();
         self.since.store(self.ticks.now(), Ordering::Relaxed);
         // Whoever sees the phase sees its time as well.
         self.phase.store(phase, Ordering::Release);
@@ -241,6 +250,14 @@ impl Activity {
     /// How long the connection has been waiting for a request's headers, if it is.
     pub(super) fn headers(&self) -> Option<Duration> {
         (self.phase.load(Ordering::Acquire) == HEADERS).then(|| self.quiet())
+    }
+
+    /// How long a busy connection of HTTP/2 has got on with none of its requests, if
+    /// it is one. Its bytes may move for ever and mean nothing.
+    pub(super) fn stuck(&self) -> Option<Duration> {
+        let is_busy = self.phase.load(Ordering::Relaxed) == BUSY && !self.http1.load(Ordering::Relaxed);
+        let since = self.progressed.load(Ordering::Relaxed);
+        is_busy.then(|| Duration::from_millis(self.ticks.now().saturating_sub(since)))
     }
 
     fn quiet(&self) -> Duration {

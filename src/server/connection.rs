@@ -72,6 +72,11 @@ impl Connection {
         if self.announced {
             match until_told(&activity, proxy_protocol::read(&mut stream)).await {
                 None => return,
+                // A balancer's health check may only connect.
+                Some(Err(error)) if stream.ahead().is_empty() => {
+                    tracing::debug!(%error, "a connection ended before its PROXY header");
+                    return;
+                }
                 Some(Err(error)) => {
                     tracing::warn!(%error, peer = ?self.peer.addr, "a connection has no usable PROXY header");
                     return;

@@ -17,6 +17,9 @@ const LOOKS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_mi
 /// long makes place for another.
 const SLOW: Duration = Duration::from_secs(1);
 
+/// And one of HTTP/2 that got on with none of its requests for so long.
+const STUCK: Duration = Duration::from_secs(60);
+
 /// All connections of a server.
 #[derive(Debug, Default)]
 pub(super) struct Registry {
@@ -102,15 +105,18 @@ impl Registry {
     }
 
     /// Ends the connection that has been idle for the longest time; if none is, the
-    /// one that has let its headers be waited for. `false`: all are at work.
+    /// one that has let its headers be waited for, or that is stuck. `false`: all are
+    /// at work.
     pub(super) fn make_room(&self) -> bool {
         let state = self.lock();
         let open = || state.open.values().filter(|connection| !connection.is_cut());
         let idle = open().filter_map(|connection| Some((connection.idle()?, connection)));
         let slow = || open().filter_map(|connection| Some((connection.headers()?, connection)));
+        let stuck = || open().filter_map(|connection| Some((connection.stuck()?, connection)));
         let longest = idle
             .max_by_key(|(quiet, _)| *quiet)
-            .or_else(|| slow().filter(|(quiet, _)| *quiet >= SLOW).max_by_key(|(quiet, _)| *quiet));
+            .or_else(|| slow().filter(|(quiet, _)| *quiet >= SLOW).max_by_key(|(quiet, _)| *quiet))
+            .or_else(|| stuck().filter(|(quiet, _)| *quiet >= STUCK).max_by_key(|(quiet, _)| *quiet));
         if let Some((_, connection)) = longest {
             connection.cut();
         }
@@ -200,6 +206,25 @@ mod tests {
         assert!(!newer.is_cut() && !busy.is_cut());
         drop(older_place);
         waiting.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn without_room_a_connection_that_is_busy_with_nothing_ends_last() {
+        let registry = Arc::new(Registry::default());
+        let load = Arc::default();
+        let (stream, _stream) = registry.enter(2, &load).await;
+        stream.begin();
+        let (pinging, _pinging) = registry.enter(2, &load).await;
+        pinging.is_http2();
+        pinging.begin();
+        registry.ticks.set(59_000);
+        pinging.received(b"a ping");
+        assert!(!registry.make_room(), "a response may take its time");
+        registry.ticks.set(60_000);
+        pinging.received(b"a ping");
+        assert!(registry.make_room() && pinging.is_cut());
+        assert!(!stream.is_cut(), "of HTTP/1 what moves is the response");
+        assert!(!registry.make_room());
     }
 
     #[test]

@@ -279,6 +279,7 @@ impl<B: Body<Data = Bytes>> Body for Tracked<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let mut this = self.project();
         let frame = ready!(this.body.as_mut().poll_frame(cx));
+        this.underway.activity.progress();
         this.underway.complete = match &frame {
             None => true,
             // What fails here is not the client's doing.

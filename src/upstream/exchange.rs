@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderValue};
+use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderValue, TRANSFER_ENCODING};
 use http::uri::{Authority, Parts, Scheme};
 use http::{Method, Request, Response, Uri, Version};
 use http_body::Body;
@@ -87,6 +87,9 @@ impl Pool {
             let sent = match connection {
                 Connection::Http1(mut connection) => {
                     into_http1(&mut request);
+                    if !bodyless {
+                        announce_body(&mut request);
+                    }
                     let suspect = !fresh && unused.is_some_and(|unused| unused > MAYBE_STALE);
                     let copy = (repeatable && (needs.elsewhere || suspect)).then(|| bodyless_copy(&request));
                     let owed = expectation(&mut request, bodyless);
@@ -166,6 +169,16 @@ fn expectation(request: &mut Request<RequestBody>, bodyless: bool) -> Option<Owe
     None
 }
 
+/// Says that a `GET` has a body whose length is not known: without a word of it the
+/// library sends none with such methods.
+fn announce_body(request: &mut Request<RequestBody>) {
+    if matches!(*request.method(), Method::GET | Method::HEAD)
+        && !request.headers().contains_key(CONTENT_LENGTH)
+    {
+        request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+}
+
 /// Origin form and `Host` (RFC 9112, section 3.2).
 fn into_http1(request: &mut Request<RequestBody>) {
     if request.version() == Version::HTTP_11 {
@@ -191,6 +204,7 @@ fn into_http2(request: &mut Request<RequestBody>, url: &UpstreamUrl) {
     // Asking for a body takes a round trip here too, but nothing tells us of the
     // answer.
     request.headers_mut().remove(EXPECT);
+    request.headers_mut().remove(TRANSFER_ENCODING);
     if request.body().is_end_stream()
         && request.headers().get(CONTENT_LENGTH).is_some_and(|length| length == "0")
     {

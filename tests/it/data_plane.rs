@@ -430,3 +430,22 @@ async fn an_answer_to_head_over_http2_has_no_body() {
         assert!(data.is_none(), "{target}: {data:?}");
     }
 }
+
+/// The body of a `GET` whose length nobody told was left behind.
+#[tokio::test]
+async fn a_get_with_chunks_keeps_its_body() {
+    let (app, address) = ByHand::start().await;
+    let stand = Stand::before(address).await;
+    let mut client = stand
+        .open(b"GET /search HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n5\r\nquery\r\n0\r\n\r\n")
+        .await;
+    let (mut upstream, request) = app.request().await;
+    assert!(request.contains("transfer-encoding: chunked\r\n"), "{request}");
+    assert!(until(&mut upstream, "0\r\n\r\n").await.contains("query"));
+    upstream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+    until(&mut client, "\r\n\r\nok").await;
+    // What follows on both connections is the next request, and nothing else.
+    client.write_all(b"GET /next HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let next = head(&mut upstream).await;
+    assert!(next.starts_with("GET /next HTTP/1.1\r\n") && !next.contains("chunked"), "{next}");
+}

@@ -105,10 +105,18 @@ impl Inner {
                 self.judge(question).await
             }
             Err(unclear) => {
-                tracing::warn!(
-                    header = unclear.header(), reason = %unclear, client = ?client.ip,
-                    "a proxy asks about a request that it does not describe",
-                );
+                // Of anybody else it is no news: everybody can ask.
+                if client.trusted {
+                    tracing::warn!(
+                        header = unclear.header(), reason = %unclear, client = ?client.ip,
+                        "a proxy asks about a request that it does not describe",
+                    );
+                } else {
+                    tracing::info!(
+                        reason = %unclear, client = ?client.ip,
+                        "somebody who is no trusted proxy asks like one",
+                    );
+                }
                 Err(Refusal::ForwardAuth(unclear))
             }
         };
