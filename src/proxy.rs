@@ -100,7 +100,7 @@ impl Asked {
     fn failed(&self, error: &UpstreamError, grant: &Grant) -> Response<bytes::Bytes> {
         match error {
             UpstreamError::TooLarge(_) => {}
-            UpstreamError::SlowClient | UpstreamError::ClientLeft(_) => {
+            UpstreamError::SlowClient | UpstreamError::ClientLeft(_) | UpstreamError::NoWebSocket(_) => {
                 tracing::debug!(%error, "no answer from the upstream");
             }
             _ => tracing::error!(%error, "no answer from the upstream"),
@@ -112,7 +112,7 @@ impl Asked {
                 response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
             }
             // The rest of the request may still come.
-            UpstreamError::SlowClient | UpstreamError::ClientLeft(_) => {
+            UpstreamError::SlowClient | UpstreamError::ClientLeft(_) | UpstreamError::NoWebSocket(_) => {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             _ => {}
