@@ -59,7 +59,9 @@ trait Graceful: Future {
 }
 
 impl Connection {
-    /// Serves requests until the client is done, too slow, or told to end.
+    /// Serves requests until the client is done, too slow, or told to end. What only
+    /// some connections come to is boxed: an idle one holds no room for TLS or for
+    /// the other version of HTTP.
     pub(super) async fn run<S, F, B>(mut self, socket: Socket, service: S)
     where
         S: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
@@ -94,18 +96,18 @@ impl Connection {
             match until_told(&activity, begins_http2(&mut stream)).await {
                 None => {}
                 Some(Err(error)) => tracing::debug!(%error, "a client left before its first request"),
-                Some(Ok(true)) => self.http2(stream, service).await,
-                Some(Ok(false)) => self.http1(stream, service).await,
+                Some(Ok(true)) => Box::pin(self.http2(stream, service)).await,
+                Some(Ok(false)) => Box::pin(self.http1(stream, service)).await,
             }
             return;
         };
-        match until_told(&activity, tls.accept(stream)).await {
+        match Box::pin(until_told(&activity, tls.accept(stream))).await {
             None => {}
             Some(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
             Some(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
-                self.http2(stream, service).await
+                Box::pin(self.http2(stream, service)).await
             }
-            Some(Ok(stream)) => self.http1(stream, service).await,
+            Some(Ok(stream)) => Box::pin(self.http1(stream, service)).await,
         }
     }
 
