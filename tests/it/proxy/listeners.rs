@@ -81,6 +81,34 @@ async fn a_unix_socket_has_its_mode_and_its_peer_may_be_trusted() {
 }
 
 #[tokio::test]
+async fn several_addresses_are_served_at_once_and_ipv6_is_one_of_them() {
+    let (app, _) = telling().await;
+    let running = Running::default();
+    let to_app = world::upstream(UpstreamUrl::parse(&format!("http://{app}")).unwrap());
+    let upstream = Upstream::new(&to_app, running.tasks.clone(), running.stop.clone()).unwrap();
+    let proxy = huggate::proxy::Proxy::new(public_gate("http://x").await, upstream);
+    let bind = |address| Listener::bind(&ListenAddress::parse(address).unwrap(), 0).unwrap();
+    let listeners = Listeners::new(vec![bind("127.0.0.1:0"), bind("[::1]:0"), bind("[::]:0")]);
+    let addresses: Vec<String> = listeners.addresses().iter().map(ToString::to_string).collect();
+    let service = move |request| {
+        let proxy = proxy.clone();
+        async move { proxy.handle(request).await }
+    };
+    tokio::spawn(Server::new(world::server(), running).unwrap().run(listeners, service));
+    let both = addresses[2].rsplit(':').next().unwrap();
+    for (address, seen) in [
+        (addresses[0].clone(), "127.0.0.1"),
+        (addresses[1].clone(), "::1"),
+        (format!("[::1]:{both}"), "::1"),
+        // An IPv4 client of an IPv6 socket is told as what it is.
+        (format!("127.0.0.1:{both}"), "127.0.0.1"),
+    ] {
+        let answer = raw(&address, GET).await;
+        assert!(answer.contains(&format!("x-forwarded-for: {seen}\r\n")), "{address}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn an_address_has_so_many_connections_and_others_are_served() {
     let (app, _) = telling().await;
     let stand = Stand::with(app, |_| {}, |server| server.connections_per_address = 3).await;
