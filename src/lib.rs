@@ -96,8 +96,13 @@ pub mod proxy;
 #[cfg(feature = "proxy")]
 pub mod server;
 
+pub mod authn;
 pub mod client;
+pub mod explain;
+pub mod forward_auth;
 pub mod gate;
+pub mod policy;
+pub mod respond;
 #[cfg(feature = "proxy")]
 pub mod upstream;
 
@@ -119,8 +124,10 @@ pub mod hub;
 pub mod telemetry;
 
 pub use client::{Client, Peer, PublicUrl, TrustedProxies};
-pub use gate::{Gate, GateBuilder, GateLayer, GateService, Grant, PathPattern, Refusal, Route, Rule};
+pub use gate::{Gate, GateBuilder, GateLayer, GateService, Grant};
 pub use identity::{Org, Role, User};
+pub use policy::{PathPattern, Route, Rule};
+pub use respond::Refusal;
 
 // Compiles what the README shows.
 #[cfg(all(doctest, feature = "axum", feature = "bin"))]

@@ -12,8 +12,8 @@ use serde_json::json;
 
 use crate::client::{Client, speaks_openai};
 use crate::gate::{Gate, GateBody, Grant};
-use crate::oauth2::answer;
 use crate::pages;
+use crate::respond::answer;
 use crate::upstream::{ResponseBody, Upstream, UpstreamError};
 
 /// The gate in front of an app; cheap to clone.

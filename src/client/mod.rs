@@ -1,12 +1,12 @@
 //! Who is connected: the peer, and what a trusted proxy says of the client
 //! behind it; how it asks, and which address people type.
 
-mod forwarded;
-mod kind;
 mod public_url;
+mod request_kind;
+mod x_forwarded;
 
-pub(crate) use kind::{Kind, is_cross_site, is_prefetch, speaks_openai, wants_html, wants_websocket};
 pub use public_url::{PublicUrl, PublicUrlError};
+pub(crate) use request_kind::{Kind, is_cross_site, is_prefetch, speaks_openai, wants_html, wants_websocket};
 
 #[cfg(feature = "proxy")]
 use std::any::Any;

@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use huggate::authn::BearerSettings;
 use huggate::clock::Clock;
 use huggate::config::{Config, Environment, Problem};
-use huggate::gate::{Access, BearerSettings, BearerUse, RouteAccess};
+use huggate::policy::{Access, BearerUse, RouteAccess};
 use huggate::server::{Running, Server};
 use huggate::upstream::Target;
 use huggate::{Gate, Route, Rule};

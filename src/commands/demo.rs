@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use clap::Args;
+use huggate::authn::BearerSettings;
 use huggate::clock::Clock;
-use huggate::gate::BearerSettings;
 use huggate::hub::{Client, Hub, Settings};
 use huggate::keys::Secret;
 use huggate::proxy::Proxy;

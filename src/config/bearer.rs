@@ -2,7 +2,8 @@
 
 use super::provider::client_id;
 use super::reader::Table;
-use crate::gate::{BearerSettings, BearerUse};
+use crate::authn::BearerSettings;
+use crate::policy::BearerUse;
 
 /// Whether tokens are taken, and which.
 pub(super) fn read(root: &Table<'_>) -> Option<BearerSettings> {

@@ -8,7 +8,8 @@ use http::Method;
 use super::problem::{Origin, Problems, Report};
 use super::reader::{Field, Table};
 use super::{routes, schema, tree};
-use crate::gate::{Inquiry, Outcome, Route, Visitor, VisitorError};
+use crate::explain::{Inquiry, Outcome, Visitor, VisitorError};
+use crate::policy::Route;
 
 /// The outcomes by the names they have in a file.
 const OUTCOMES: [Outcome; 6] = [

@@ -9,7 +9,7 @@ use url::Url;
 use super::For;
 use super::reader::Table;
 use super::routes::Read;
-use crate::gate::{Access, Route, RouteAccess};
+use crate::policy::{Access, Route, RouteAccess};
 
 /// Warns of each such route.
 pub(super) fn warn(root: &Table<'_>, routes: &[Read<'_>], access: &Access, whom: For) {

@@ -54,8 +54,9 @@ pub use secrets::EXAMPLE_SECRET;
 
 use crate::client::{PublicUrl, TrustedProxies};
 use crate::clock::Clock;
-use crate::gate::{Access, BuildError, Gate, GateSettings, Route, is_plain_prefix};
+use crate::gate::{BuildError, Gate, GateSettings, is_plain_prefix};
 use crate::oauth2::ReturnHosts;
+use crate::policy::{Access, Route};
 #[cfg(feature = "proxy")]
 use crate::{server::ServerSettings, upstream::UpstreamSettings};
 use problem::Report;

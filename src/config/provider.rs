@@ -5,7 +5,8 @@ use std::path::Path;
 use super::reader::{Field, Table};
 use super::secrets;
 use super::space::Space;
-use crate::gate::{Access, Route, RouteAccess, Rule, default_scope, is_id};
+use crate::gate::default_scope;
+use crate::policy::{Access, Route, RouteAccess, Rule, is_id};
 use crate::provider::{Issuer, ProviderSettings};
 
 const ISSUER: &str = "https://huggingface.co";

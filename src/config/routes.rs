@@ -6,7 +6,7 @@ use url::Url;
 use super::reader::{Field, Table};
 use super::{bearer, rules};
 use crate::client::normalized;
-use crate::gate::{PathPattern, Route, RouteAccess};
+use crate::policy::{PathPattern, Route, RouteAccess};
 
 /// A route, and where it stands.
 pub(super) type Read<'a> = (Route, Field<'a>);

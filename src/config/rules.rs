@@ -1,8 +1,8 @@
 //! `allow` and `deny`: who is meant.
 
 use super::reader::{Field, Table};
-use crate::gate::{Access, Rule};
 use crate::identity::Role;
+use crate::policy::{Access, Rule};
 
 /// `allow`: `"anyone"`, or a list of rules.
 pub(super) fn access(field: &Field<'_>) -> Option<Access> {

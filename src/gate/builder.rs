@@ -4,16 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::Gate;
-use super::bearer::BearerSettings;
-use super::policy::Access;
-use super::route::Route;
-use super::rule::Rule;
 use super::settings::{BuildError, GateSettings, default_scope};
+use crate::authn::BearerSettings;
 use crate::client::{PublicUrl, TrustedProxies};
 use crate::clock::Clock;
 use crate::identity::{AssertionSettings, HeaderSettings};
 use crate::keys::{Hidden, Secret};
 use crate::oauth2::ReturnHosts;
+use crate::policy::{Access, Route, Rule};
 use crate::provider::{Issuer, ProviderSettings};
 use crate::session::SessionSettings;
 
@@ -172,7 +170,7 @@ impl GateBuilder {
     /// unless this is said.
     ///
     /// ```
-    /// use huggate::gate::BearerSettings;
+    /// use huggate::authn::BearerSettings;
     ///
     /// huggate::Gate::builder().bearer(BearerSettings::default());
     /// ```
@@ -217,7 +215,7 @@ impl GateBuilder {
         Ok(gate)
     }
 
-    pub(super) fn settings(self) -> Result<GateSettings, BuildError> {
+    pub(crate) fn settings(self) -> Result<GateSettings, BuildError> {
         let url = self.public_url.ok_or(BuildError::Missing("public_url"))?;
         let public_url = PublicUrl::parse(&url).map_err(|error| BuildError::PublicUrl(url, error))?;
         let issuer = self.issuer.unwrap_or_else(|| "https://huggingface.co".to_owned());

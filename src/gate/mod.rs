@@ -1,35 +1,14 @@
 //! Decide: one of our own endpoints, pass on to the app, or refuse.
 
-mod authenticate;
-mod bearer;
 mod body;
 mod builder;
-#[cfg(feature = "config")]
-mod coverage;
-mod denied;
-mod explain;
-mod finding;
-mod forbidden;
-mod forward_auth;
-mod index;
-mod inquiry;
-mod introduce;
+mod grant;
 mod layer;
-mod org_names;
-mod path;
-mod pattern;
-mod policy;
-mod preflight;
-mod reason;
-mod refusal;
+mod lifetime;
 mod reload;
 mod response;
-mod route;
-mod rule;
+pub(crate) mod rewrite;
 mod settings;
-mod visitor;
-mod watch;
-mod ways;
 
 use std::fmt;
 use std::sync::Arc;
@@ -43,39 +22,28 @@ use http::{Method, Request, Response};
 use http_body::Body;
 use tokio::sync::Notify;
 
-pub use bearer::BearerSettings;
 pub use body::GateBody;
 pub use builder::GateBuilder;
-pub use explain::{Entry, Explanation, Leads, Outcome, Reading, Who};
-pub use forward_auth::{Original, Unclear};
-pub use inquiry::{Inquiry, NotAnAddress};
+pub use grant::Grant;
+use grant::No;
 pub use layer::{GateLayer, GateService};
-pub use pattern::{PathPattern, PatternError};
-pub use policy::{Access, Grant};
-pub use refusal::{Forbidden, Refusal};
 pub use reload::Reloaded;
-pub use route::{BearerUse, Route, RouteAccess};
-#[cfg(feature = "config")]
-pub(crate) use rule::is_id;
-pub use rule::{Holds, Rule};
 #[cfg(feature = "config")]
 pub(crate) use settings::is_plain_prefix;
 pub use settings::{BuildError, GateSettings, Unusable, default_scope};
-pub use visitor::{Visitor, VisitorError};
 
+use crate::authn::{Bearer, Caller, authenticate};
 use crate::client::{Client, Kind, TrustedProxies, wants_websocket};
 use crate::clock::Clock;
+use crate::forward_auth::{self, Contract};
 use crate::identity::Introduction;
 use crate::identity::assertion::Assertions;
 use crate::identity::headers::Spellings;
-use crate::oauth2::{Ask, Endpoint, OAuth2, answer};
-use authenticate::{Caller, authenticate};
-use bearer::Bearer;
-use forward_auth::Contract;
-use org_names::OrgNames;
-use path::{Readings, Unreadable, readings};
-use policy::{No, Policy};
-use route::Asked;
+use crate::oauth2::{Ask, Endpoint, OAuth2};
+use crate::policy::{
+    Asked, BearerUse, Policy, Readings, Route, RouteAccess, Unreadable, preflight, readings,
+};
+use crate::respond::{Forbidden, OrgNames, Refusal, answer};
 
 /// Signs people in and decides who may enter; cheap to clone.
 ///
@@ -95,33 +63,33 @@ use route::Asked;
 /// ```
 #[derive(Clone)]
 pub struct Gate {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
-struct Inner {
-    oauth2: Arc<OAuth2>,
+pub(crate) struct Inner {
+    pub(crate) oauth2: Arc<OAuth2>,
     /// Present: tokens of API clients count.
-    bearer: Option<Bearer>,
-    policy: Policy,
-    org_names: Arc<OrgNames>,
-    spellings: Spellings,
-    trusted_proxies: TrustedProxies,
-    assertions: Assertions,
-    assertion_headers: Vec<HeaderName>,
-    assertion_enabled: bool,
+    pub(crate) bearer: Option<Bearer>,
+    pub(crate) policy: Policy,
+    pub(crate) org_names: Arc<OrgNames>,
+    pub(crate) spellings: Spellings,
+    pub(crate) trusted_proxies: TrustedProxies,
+    pub(crate) assertions: Assertions,
+    pub(crate) assertion_headers: Vec<HeaderName>,
+    pub(crate) assertion_enabled: bool,
     /// Every header that forward auth answers with, so that none of the client's
     /// is left.
-    identity_names: Vec<HeaderName>,
+    pub(crate) identity_names: Vec<HeaderName>,
     /// Origins that are this app: the public URL's first, then the routes' hosts.
-    origins: Vec<String>,
+    pub(crate) origins: Vec<String>,
     /// Whether some route depends on the method.
-    methods_matter: bool,
+    pub(crate) methods_matter: bool,
     /// Whether some route depends on the path.
-    paths_matter: bool,
+    pub(crate) paths_matter: bool,
     /// The gate with other settings that took the place of this one.
-    successor: ArcSwapOption<Self>,
-    replaced: Notify,
-    clock: Clock,
+    pub(crate) successor: ArcSwapOption<Self>,
+    pub(crate) replaced: Notify,
+    pub(crate) clock: Clock,
 }
 
 /// What is to become of a request.
@@ -137,19 +105,19 @@ enum Decision {
 
 /// What is asked of the app, and with what.
 #[derive(Clone, Copy)]
-struct Question<'a> {
+pub(crate) struct Question<'a> {
     /// As it was sent.
-    path: &'a str,
-    host: &'a str,
-    method: &'a Method,
-    headers: &'a HeaderMap,
+    pub(crate) path: &'a str,
+    pub(crate) host: &'a str,
+    pub(crate) method: &'a Method,
+    pub(crate) headers: &'a HeaderMap,
     /// A WebSocket is asked for.
-    opens_socket: bool,
+    pub(crate) opens_socket: bool,
 }
 
 impl<'a> Question<'a> {
     /// What its route is looked up by; `preflight` is what it asks about as one.
-    fn asked(&self, preflight: Option<&'a Method>) -> Asked<'a> {
+    pub(crate) fn asked(&self, preflight: Option<&'a Method>) -> Asked<'a> {
         Asked { host: self.host, by_name: false, method: self.method, preflight }
     }
 }
@@ -266,7 +234,7 @@ impl Inner {
 
     /// Whether what is asked of the app may be had: the one judgement, whether the
     /// request came here or another proxy describes it.
-    async fn judge(self: &Arc<Self>, question: Question<'_>) -> Result<Grant, Refusal> {
+    pub(crate) async fn judge(self: &Arc<Self>, question: Question<'_>) -> Result<Grant, Refusal> {
         let preflight = preflight::asks_about(question.method, question.headers);
         let asked = question.asked(preflight.as_ref());
         let route = self.place(question, asked)?;
@@ -288,7 +256,7 @@ impl Inner {
     }
 
     /// The route that a question is about, if nothing about that is ambiguous.
-    fn place(&self, question: Question<'_>, asked: Asked<'_>) -> Result<Option<usize>, Refusal> {
+    pub(crate) fn place(&self, question: Question<'_>, asked: Asked<'_>) -> Result<Option<usize>, Refusal> {
         let route = self.route(question.path, asked)?;
         self.check_port(question.path, asked, route)?;
         self.check_method(question.path, asked, route)?;
@@ -351,13 +319,13 @@ impl Inner {
     }
 
     /// New cookie lines for the session, if it is time for them.
-    fn renewal(&self, grant: &Grant, request: &HeaderMap) -> Option<Arc<Vec<HeaderValue>>> {
+    pub(crate) fn renewal(&self, grant: &Grant, request: &HeaderMap) -> Option<Arc<Vec<HeaderValue>>> {
         self.oauth2.sessions.renewal(grant.session()?, request)
     }
 }
 
 /// The path of a request, if its target is one (RFC 9112, section 3.2).
-fn path_of(parts: &Parts) -> Result<&str, Refusal> {
+pub(crate) fn path_of(parts: &Parts) -> Result<&str, Refusal> {
     let path = parts.uri.path();
     // `*` of OPTIONS, or the authority of CONNECT.
     if path.starts_with('/') { Ok(path) } else { Err(Refusal::NoPath) }

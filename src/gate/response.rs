@@ -7,7 +7,7 @@ use http_body::Body;
 
 use super::Inner;
 use super::body::GateBody;
-use super::policy::Grant;
+use super::grant::Grant;
 use crate::identity::User;
 
 impl Inner {

@@ -9,12 +9,8 @@ use bytes::Bytes;
 use http::header::HeaderName;
 use tokio::sync::Notify;
 
-use super::bearer::{Bearer, BearerSettings, Manner};
-use super::org_names::OrgNames;
-use super::policy::{Access, Policy};
-use super::route::{BearerUse, Route, Routes};
-use super::rule::Rule;
 use super::{Gate, Inner};
+use crate::authn::{Bearer, BearerSettings, Manner};
 use crate::client::{PublicUrl, PublicUrlError, TrustedProxies, normalized};
 use crate::clock::Clock;
 use crate::identity::assertion::{Assertions, choose_cryptography};
@@ -22,7 +18,9 @@ use crate::identity::headers::{ACCESS_TOKEN, AUTH_REQUEST, REMOTE, Spellings};
 use crate::identity::{AssertionSettings, Claim, HeaderSettings, Org, Person};
 use crate::keys::{Keyring, SecretError};
 use crate::oauth2::{OAuth2, ReturnHosts};
+use crate::policy::{Access, BearerUse, Policy, Route, Routes, Rule};
 use crate::provider::{IssuerError, Provider, ProviderSettings};
+use crate::respond::OrgNames;
 use crate::session::{Cookies, SessionSettings, Sessions};
 
 /// Everything a gate is made of. [`GateBuilder`](super::GateBuilder) fills it in code, and the

@@ -6,15 +6,15 @@
 
 pub(crate) mod assertion;
 pub(crate) mod headers;
-mod introduction;
 mod org;
+mod rendered;
 mod tokens;
 mod user;
 
 pub use assertion::AssertionSettings;
 pub use headers::{Claim, HeaderSettings};
-pub(crate) use introduction::{Introduction, Minted};
 pub use org::{Org, ResourceGroup, Role, Standing};
+pub(crate) use rendered::{Introduction, Minted};
 pub(crate) use tokens::Tokens;
 #[cfg(feature = "axum")]
 pub use user::NobodySignedIn;

@@ -10,9 +10,10 @@ use serde_json::json;
 
 use super::pending::{Pending, Taken};
 use super::return_to::ReturnTo;
-use super::{ATTEMPTS_LIFETIME, Ask, OAuth2, answer};
+use super::{ATTEMPTS_LIFETIME, Ask, OAuth2};
 use crate::pages::{self, SignInFailed};
 use crate::provider::{CodeGrant, SignInError, TokenError, cut};
+use crate::respond::answer;
 use crate::session::Found;
 
 /// The parameters of a callback, each of them at most once
@@ -243,7 +244,7 @@ impl OAuth2 {
                 format!("What is wrong with it: {error}."),
                 "Nobody was signed in. If trying again does not help, the people who run this app need to look at it.",
             ),
-            Failure::Store(down) => return super::store_unavailable(ask, *down),
+            Failure::Store(down) => return crate::respond::store_unavailable(ask, *down),
         };
         tracing::warn!(code, %cause, client = ?ask.client.ip, "sign-in failed");
         if ask.wants_page() {

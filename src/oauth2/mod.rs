@@ -3,15 +3,12 @@
 //! The names are oauth2-proxy's, so that its recipes for other proxies keep
 //! working.
 
-pub(crate) mod answer;
-mod ask;
+mod auth_request_redirect;
 mod callback;
+mod endpoint;
 mod pending;
-mod redirect;
 mod return_to;
-mod revalidate;
 mod sign_out;
-mod unavailable;
 
 use std::fmt;
 use std::sync::Arc;
@@ -28,15 +25,14 @@ use crate::identity::{Person, User};
 use crate::keys::Keyring;
 use crate::pages;
 use crate::provider::{AuthorizeRequest, DiscoveryError, Provider, Reachable};
+use crate::respond::answer;
 use crate::session::{Sessions, find_cookie};
 
-pub(crate) use ask::{Ask, Endpoint};
+pub(crate) use auth_request_redirect::{REDIRECT, Redirect};
+pub(crate) use endpoint::{Ask, Endpoint};
 use pending::Pendings;
-pub(crate) use redirect::{REDIRECT, Redirect};
 pub(crate) use return_to::ReturnTo;
 pub use return_to::{ReturnHostError, ReturnHosts};
-pub(crate) use revalidate::Unconfirmed;
-use unavailable::store_unavailable;
 
 /// How long it is remembered that a sign-in succeeded, in seconds, to notice
 /// that the browser came back without the session.

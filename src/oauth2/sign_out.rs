@@ -4,9 +4,10 @@ use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 
-use super::{Ask, OAuth2, answer};
+use super::{Ask, OAuth2};
 use crate::client::{is_cross_site, is_prefetch};
 use crate::pages::{self, Onward};
+use crate::respond::answer;
 use crate::session::Found;
 
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
@@ -29,7 +30,7 @@ impl OAuth2 {
         };
         let mut lines = match self.sessions.end(headers).await {
             Ok(lines) => lines,
-            Err(down) => return super::store_unavailable(ask, down),
+            Err(down) => return crate::respond::store_unavailable(ask, down),
         };
         let ended = user.is_some();
         if let Some(user) = user {

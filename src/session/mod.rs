@@ -1,11 +1,11 @@
 //! Sessions: begun at a sign-in, opened with every request, renewed, ended.
 
+mod cached;
 mod cookie;
 mod inspect;
-mod known;
-mod live;
-mod opened;
 mod renewal;
+mod revocation;
+mod snapshot;
 mod store;
 
 use std::fmt;
@@ -23,14 +23,14 @@ use crate::clock::{Clock, UnixTime};
 use crate::identity::{AuthMethod, HeaderSettings, Introduction, Person, Tokens, User};
 use crate::keys::{Keyring, Purpose, Secret, equal, random, sha256};
 
+use cached::{Opened, Renewed};
 pub use cookie::SameSitePolicy;
 pub(crate) use cookie::{Cookies, Replacement, find as find_cookie};
 pub use inspect::{Inspected, SessionReport};
-use known::Known;
-pub(crate) use known::{Current, Freshness};
-use live::Register;
-pub(crate) use live::Turn;
-use opened::{Opened, Renewed};
+use revocation::Register;
+pub(crate) use revocation::Turn;
+use snapshot::Known;
+pub(crate) use snapshot::{Current, Freshness};
 pub use store::StoreSettings;
 pub(crate) use store::{Store, StoreDown};
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::header::{HeaderMap, HeaderValue};
 
-use super::known::{Current, Freshness};
+use super::snapshot::{Current, Freshness};
 use super::{Renewed, Sealed, Session, Sessions, StoreDown};
 use crate::identity::{Person, Tokens};
 

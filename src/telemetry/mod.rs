@@ -6,8 +6,9 @@ use http::{Method, Response, StatusCode};
 use tracing_subscriber::EnvFilter;
 
 use crate::client::Client;
-use crate::gate::{Original, Refusal};
+use crate::forward_auth::Original;
 use crate::identity::User;
+use crate::respond::Refusal;
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

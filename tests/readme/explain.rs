@@ -5,7 +5,7 @@ use std::process::Output;
 
 use huggate::clock::Clock;
 use huggate::config::{Cases, Config, Environment};
-use huggate::gate::Who;
+use huggate::explain::Who;
 use huggate::{Gate, Route};
 use serde_json::Value;
 use tokio::process::Command;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use huggate::config::{Case, Cases};
-use huggate::gate::{Explanation, Who};
+use huggate::explain::{Explanation, Who};
 use serde_json::json;
 
 use super::{Failure, Subject, document, say, sheet};

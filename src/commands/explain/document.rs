@@ -1,7 +1,8 @@
 //! An explanation for scripts. The fields are in the README: they stay.
 
-use huggate::gate::{Explanation, Holds, Leads, Who};
+use huggate::explain::{Explanation, Leads, Who};
 use huggate::identity::Standing;
+use huggate::policy::Holds;
 use huggate::session::Inspected;
 use huggate::{Org, User};
 use serde_json::{Value, json};

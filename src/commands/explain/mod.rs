@@ -11,7 +11,7 @@ use http::Method;
 use huggate::Gate;
 use huggate::clock::Clock;
 use huggate::config::{Config, Environment, Origin};
-use huggate::gate::{Explanation, Inquiry, Visitor, VisitorError, Who};
+use huggate::explain::{Explanation, Inquiry, Visitor, VisitorError, Who};
 use huggate::session::Inspected;
 
 use super::{Failure, runtime, say};

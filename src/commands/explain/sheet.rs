@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
 
-use huggate::gate::{Entry, Explanation, Holds, Leads, Outcome};
+use huggate::explain::{Entry, Explanation, Leads, Outcome};
+use huggate::policy::Holds;
 use huggate::session::{Inspected, SessionReport};
 
 use super::Subject;

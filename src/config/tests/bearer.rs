@@ -2,7 +2,8 @@
 
 use super::problems::problem;
 use super::*;
-use crate::gate::{BearerSettings, BearerUse};
+use crate::authn::BearerSettings;
+use crate::policy::BearerUse;
 
 #[test]
 fn each_mistake_about_tokens_is_named() {

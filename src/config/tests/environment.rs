@@ -1,7 +1,7 @@
 //! Variables win over the file.
 
 use super::*;
-use crate::gate::Access;
+use crate::policy::Access;
 use crate::session::StoreSettings;
 
 fn set<const N: usize>(variables: [(&str, &str); N]) -> Environment {

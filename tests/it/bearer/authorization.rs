@@ -2,8 +2,9 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use huggate::gate::{BearerUse, BuildError};
+use huggate::gate::BuildError;
 use huggate::hub::{Edit, Endpoint};
+use huggate::policy::BearerUse;
 use huggate::{Gate, Rule};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 

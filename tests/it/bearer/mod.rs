@@ -8,8 +8,9 @@ mod tokens;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use huggate::gate::{BearerSettings, BearerUse};
+use huggate::authn::BearerSettings;
 use huggate::hub::Endpoint;
+use huggate::policy::BearerUse;
 use huggate::{GateBuilder, PathPattern, Route, Rule};
 use serde_json::Value;
 

@@ -1,8 +1,8 @@
 //! What is said to a client whose token does not do.
 
 use huggate::Rule;
-use huggate::gate::BearerUse;
 use huggate::hub::{Edit, Endpoint, Fault};
+use huggate::policy::BearerUse;
 use serde_json::Value;
 
 use super::{of_acme, route, with, with_routes, with_tokens};

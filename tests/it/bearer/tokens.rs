@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use huggate::gate::BearerSettings;
+use huggate::authn::BearerSettings;
 use huggate::hub::{Client, Edit, Membership};
 use huggate::identity::HeaderSettings;
 use huggate::{Role, Rule};

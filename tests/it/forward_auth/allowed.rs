@@ -1,7 +1,7 @@
 //! What a yes tells the proxy, and through it the app.
 
 use http::header::HeaderName;
-use huggate::gate::BearerSettings;
+use huggate::authn::BearerSettings;
 use huggate::identity::{AssertionSettings, Claim, HeaderSettings};
 use huggate::{Route, Rule};
 

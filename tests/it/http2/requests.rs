@@ -205,7 +205,7 @@ async fn somebody_signed_in_is_introduced_over_http2_too() {
 #[tokio::test]
 async fn grpc_callers_are_refused_in_their_own_words() {
     let world = World::start(Front::Proxy, |gate| {
-        gate.allow(Rule::org("acme")).bearer(huggate::gate::BearerSettings::default())
+        gate.allow(Rule::org("acme")).bearer(huggate::authn::BearerSettings::default())
     })
     .await;
     let mut client = connect(&world.address).await;

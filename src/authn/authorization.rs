@@ -1,0 +1,166 @@
+//! The `Authorization` header: the token in it (RFC 6750, section 2.1), and what
+//! of the header the app may see.
+
+use base64::Engine;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+
+/// How the tokens of Hugging Face begin.
+const HF: &[u8] = b"hf_";
+/// Basic credentials as servers read them, padded or not.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
+const TWICE: &str = "There is more than one Authorization header. Send one.";
+const MALFORMED: &str = "The Authorization header is not of the form: Bearer, one space, and the token.";
+
+/// The token of a request, if it brings one. Other schemes are not ours.
+///
+/// # Errors
+/// A sentence, where it cannot be told which token is meant.
+pub(crate) fn token(headers: &HeaderMap) -> Result<Option<&str>, &'static str> {
+    let mut lines = headers.get_all(AUTHORIZATION).iter();
+    let Some(line) = lines.next() else { return Ok(None) };
+    if lines.next().is_some() {
+        return Err(TWICE);
+    }
+    let Some(credentials) = bearer(line) else { return Ok(None) };
+    // RFC 9110, section 11.4: one space at least.
+    let start = credentials.iter().position(|byte| *byte != b' ').filter(|start| *start > 0);
+    let token = start.and_then(|start| credentials.get(start..)).ok_or(MALFORMED)?;
+    let letters = token.iter().rposition(|byte| *byte != b'=').ok_or(MALFORMED)? + 1;
+    let letter = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(byte);
+    if !token.iter().take(letters).all(letter) {
+        return Err(MALFORMED);
+    }
+    std::str::from_utf8(token).map(Some).map_err(|_| MALFORMED)
+}
+
+/// Takes from a request what the app must not see. Where tokens count it is the
+/// whole header. Where they do not, apps have logins of their own, and it is
+/// credentials of Hugging Face alone, which nobody meant for the app to have.
+pub(crate) fn withhold(headers: &mut HeaderMap, accepted: bool) {
+    if !headers.contains_key(AUTHORIZATION) {
+        return;
+    }
+    if accepted {
+        headers.remove(AUTHORIZATION);
+        return;
+    }
+    if !headers.get_all(AUTHORIZATION).iter().any(is_of_the_provider) {
+        return;
+    }
+    let lines = headers.get_all(AUTHORIZATION).iter();
+    let others: Vec<HeaderValue> = lines.filter(|line| !is_of_the_provider(line)).cloned().collect();
+    headers.remove(AUTHORIZATION);
+    for line in others {
+        headers.append(AUTHORIZATION, line);
+    }
+}
+
+/// What follows the scheme, if that is Bearer, in any case.
+fn bearer(line: &HeaderValue) -> Option<&[u8]> {
+    after_scheme(line, b"bearer")
+}
+
+/// What follows `scheme`, which ends where its letters do.
+fn after_scheme<'a>(line: &'a HeaderValue, scheme: &[u8]) -> Option<&'a [u8]> {
+    let (name, rest) = line.as_bytes().trim_ascii().split_at_checked(scheme.len())?;
+    let ends = rest.first().is_none_or(|byte| !byte.is_ascii_alphanumeric());
+    (ends && name.eq_ignore_ascii_case(scheme)).then_some(rest)
+}
+
+/// Whether a line holds a token of Hugging Face: as a bearer, or in Basic as the
+/// password, as git sends it, or as the name with none.
+fn is_of_the_provider(line: &HeaderValue) -> bool {
+    // Looked for anywhere: other readers of this line may be more lenient.
+    if let Some(credentials) = bearer(line) {
+        return memchr::memmem::find(credentials, HF).is_some();
+    }
+    let Some(credentials) = after_scheme(line, b"basic") else { return false };
+    let Ok(pair) = LENIENT.decode(credentials.trim_ascii()) else { return false };
+    let mut parts = pair.splitn(2, |byte| *byte == b':');
+    let (name, password) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    password.starts_with(HF) || (password.is_empty() && name.starts_with(HF))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::engine::general_purpose::STANDARD;
+
+    fn headers(lines: &[&str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(AUTHORIZATION, HeaderValue::from_bytes(line.as_bytes()).unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn a_token_is_read_as_the_rfc_writes_it_and_nothing_is_guessed() {
+        for (lines, expected) in [
+            (vec![], Ok(None)),
+            (vec!["Bearer hf_abc"], Ok(Some("hf_abc"))),
+            (vec!["bEaReR hf_abc"], Ok(Some("hf_abc"))),
+            (vec!["Bearer   hf_abc  "], Ok(Some("hf_abc"))),
+            (vec!["Bearer a-._~+/=="], Ok(Some("a-._~+/=="))),
+            (vec!["Basic YWRhOng="], Ok(None)),
+            (vec!["Bearish hf_abc"], Ok(None)),
+            (vec!["hf_abc"], Ok(None)),
+            (vec![""], Ok(None)),
+            (vec!["Bearer"], Err(MALFORMED)),
+            (vec!["Bearer "], Err(MALFORMED)),
+            (vec!["Bearer\thf_abc"], Err(MALFORMED)),
+            (vec!["Bearer \thf_abc"], Err(MALFORMED)),
+            (vec!["Bearer=hf_abc"], Err(MALFORMED)),
+            (vec!["Bearer: hf_abc"], Err(MALFORMED)),
+            (vec!["Bearer hf_abc hf_def"], Err(MALFORMED)),
+            (vec!["Bearer hf_abc, Bearer hf_def"], Err(MALFORMED)),
+            (vec!["Bearer \"hf_abc\""], Err(MALFORMED)),
+            (vec!["Bearer ="], Err(MALFORMED)),
+            (vec!["Bearer a=b"], Err(MALFORMED)),
+            (vec!["Bearer hf_é"], Err(MALFORMED)),
+            (vec!["Bearer hf_abc", "Bearer hf_abc"], Err(TWICE)),
+            (vec!["Basic YWRhOng=", "Bearer hf_abc"], Err(TWICE)),
+        ] {
+            assert_eq!(token(&headers(&lines)), expected, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn credentials_of_the_provider_are_withheld_and_the_apps_own_are_not() {
+        let basic = |pair: &str| format!("Basic {}", STANDARD.encode(pair));
+        for (line, is) in [
+            ("Bearer hf_abc".to_owned(), true),
+            ("bearer  hf_abc".to_owned(), true),
+            ("Bearer\thf_abc".to_owned(), true),
+            ("Bearer x, Bearer hf_abc".to_owned(), true),
+            ("Bearer eyJhbGciOi.J9.x".to_owned(), false),
+            ("Bearish hf_abc".to_owned(), false),
+            (basic("ada:hf_abc"), true),
+            (basic("hf_abc:"), true),
+            (basic("hf_abc"), true),
+            (basic(":hf_abc"), true),
+            (basic("ada:hf_abc").replace("Basic", "bASIC").trim_end_matches('=').to_owned(), true),
+            (basic("ada:secret"), false),
+            (basic("hf_admin:secret"), false),
+            ("Basic !!!".to_owned(), false),
+            ("Digest username=\"hf_abc\"".to_owned(), false),
+        ] {
+            let mut headers = headers(&[&line]);
+            withhold(&mut headers, false);
+            assert_eq!(headers.is_empty(), is, "{line}");
+        }
+        let mut mixed = headers(&["Digest x", "Bearer hf_abc", "Basic x"]);
+        withhold(&mut mixed, false);
+        assert_eq!(mixed, headers(&["Digest x", "Basic x"]));
+        withhold(&mut mixed, true);
+        assert!(mixed.is_empty());
+    }
+}

@@ -1,0 +1,243 @@
+//! What a token claims to be, before anybody is asked about it.
+//!
+//! The provider takes every token it ever gave out, whoever it was made for. So
+//! what is not a key to this app by its own words is not asked about at all; and
+//! what is, still has to be confirmed, since anybody can write such words.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Deserialize;
+
+use super::bearer::BearerSettings;
+use crate::clock::UnixTime;
+use crate::provider::{MAX_TOKEN, TokenKind};
+
+/// The longest token but those of OAuth apps; the real ones have 37 characters.
+const MAX_PLAIN: usize = 256;
+
+/// Which tokens count.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    /// Ids of OAuth apps, our own among them.
+    clients: Vec<String>,
+    app_tokens: bool,
+}
+
+/// What a token says that it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Claimed {
+    /// A user access token: `hf_` and letters or digits.
+    Access,
+    /// One that an accepted OAuth app got for a person: `hf_oauth_` and a JWT.
+    OAuth {
+        /// When it ends, if it says so.
+        expires: Option<UnixTime>,
+    },
+    /// An app's: `hf_app_` and letters or digits.
+    App,
+}
+
+/// The claims that matter of an OAuth token's payload.
+#[derive(Deserialize)]
+struct Payload {
+    /// Whom it was made for; its `aud` is the provider.
+    client_id: Option<String>,
+    /// The name of that in older tokens.
+    #[serde(rename = "oauthApp")]
+    oauth_app: Option<String>,
+    exp: Option<serde_json::Value>,
+}
+
+const NO_TOKEN: &str = "This is no token of Hugging Face. Send a user access token, which begins with hf_ (huggingface.co/settings/tokens).";
+const OTHER_KIND: &str = "A Hugging Face token of this kind says nothing of who sends it. Send a user access token (huggingface.co/settings/tokens).";
+const APP: &str =
+    "Tokens of apps are not accepted here. Send a user access token (huggingface.co/settings/tokens).";
+const GARBLED: &str =
+    "This token begins like one of an OAuth app and does not go on like one. It may have been cut.";
+const FOREIGN: &str = "This token was made for another app. Send a user access token, or one that this app itself was given at a sign-in.";
+const EXPIRED: &str = "This token has expired. Sign in again, or refresh it, for a new one.";
+
+impl Accepted {
+    pub(crate) fn new(settings: &BearerSettings, own: &str) -> Self {
+        let clients = settings.clients.iter().map(String::as_str).chain([own]);
+        Self {
+            // A token without a client must not match one without a name.
+            clients: clients.filter(|client| !client.is_empty()).map(str::to_owned).collect(),
+            app_tokens: settings.app_tokens,
+        }
+    }
+
+    /// What `token` claims to be.
+    ///
+    /// # Errors
+    /// Why it is not worth a question, whoever it belongs to.
+    pub(crate) fn read(&self, token: &str, now: UnixTime) -> Result<Claimed, &'static str> {
+        let rest = token.strip_prefix("hf_").ok_or(NO_TOKEN)?;
+        if rest.starts_with("oauth__refresh_") || rest.starts_with("jwt_") || rest.starts_with("s3_") {
+            return Err(OTHER_KIND);
+        }
+        if let Some(jwt) = rest.strip_prefix("oauth_") {
+            return self.oauth(jwt, now);
+        }
+        if let Some(rest) = rest.strip_prefix("app_") {
+            return match (plain(rest), self.app_tokens) {
+                (true, true) => Ok(Claimed::App),
+                (true, false) => Err(APP),
+                (false, _) => Err(NO_TOKEN),
+            };
+        }
+        if plain(rest) { Ok(Claimed::Access) } else { Err(NO_TOKEN) }
+    }
+
+    fn oauth(&self, jwt: &str, now: UnixTime) -> Result<Claimed, &'static str> {
+        let payload = payload(jwt).ok_or(GARBLED)?;
+        let client = match (payload.client_id, payload.oauth_app) {
+            (Some(client), None) | (None, Some(client)) => client,
+            (Some(client), Some(same)) if client == same => client,
+            (Some(_), Some(_)) | (None, None) => return Err(FOREIGN),
+        };
+        if !self.clients.contains(&client) {
+            return Err(FOREIGN);
+        }
+        let expires = payload.exp.and_then(|exp| exp.as_u64());
+        if expires.is_some_and(|expires| expires <= now) {
+            return Err(EXPIRED);
+        }
+        Ok(Claimed::OAuth { expires })
+    }
+
+    /// Whether the provider calls a token what it claimed to be. A plain one that
+    /// turned out to be an OAuth app's could be any app's.
+    pub(crate) fn agree(&self, claimed: Claimed, kind: TokenKind) -> bool {
+        match (claimed, kind) {
+            (Claimed::Access, TokenKind::Access { .. }) | (Claimed::OAuth { .. }, TokenKind::OAuth) => true,
+            (Claimed::Access | Claimed::App, TokenKind::App) => self.app_tokens,
+            (Claimed::Access, TokenKind::OAuth)
+            | (Claimed::OAuth { .. }, TokenKind::Access { .. } | TokenKind::App)
+            | (Claimed::App, TokenKind::Access { .. } | TokenKind::OAuth) => false,
+        }
+    }
+}
+
+fn plain(rest: &str) -> bool {
+    !rest.is_empty() && rest.len() <= MAX_PLAIN && rest.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+/// The payload of a JWT (RFC 7519, section 3), whose signature only the provider
+/// can check: its key is in no key set.
+fn payload(jwt: &str) -> Option<Payload> {
+    if jwt.len() > MAX_TOKEN {
+        return None;
+    }
+    let mut parts = jwt.split('.');
+    let (header, payload, signature) = (parts.next()?, parts.next()?, parts.next()?);
+    let encoded = |part: &str| {
+        !part.is_empty()
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    if parts.next().is_some() || !encoded(header) || !encoded(signature) {
+        return None;
+    }
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixTime = 1_790_000_000;
+
+    fn accepted(app_tokens: bool) -> Accepted {
+        let settings = BearerSettings { clients: vec!["listed".to_owned(), String::new()], app_tokens };
+        Accepted::new(&settings, "ours")
+    }
+
+    fn oauth(payload: &str) -> String {
+        format!("hf_oauth_e30.{}.c2ln", URL_SAFE_NO_PAD.encode(payload))
+    }
+
+    #[test]
+    fn only_tokens_that_can_be_a_key_to_this_app_are_asked_about() {
+        let alnum = |length| "a1B".chars().cycle().take(length).collect::<String>();
+        for (token, expected) in [
+            (format!("hf_{}", alnum(34)), Ok(Claimed::Access)),
+            (format!("hf_{}", alnum(256)), Ok(Claimed::Access)),
+            (format!("hf_{}", alnum(257)), Err(NO_TOKEN)),
+            ("hf_".to_owned(), Err(NO_TOKEN)),
+            ("hf_a-b".to_owned(), Err(NO_TOKEN)),
+            ("hf_é".to_owned(), Err(NO_TOKEN)),
+            ("HF_abc".to_owned(), Err(NO_TOKEN)),
+            ("sk-proj-abc".to_owned(), Err(NO_TOKEN)),
+            ("api_org_abc".to_owned(), Err(NO_TOKEN)),
+            (String::new(), Err(NO_TOKEN)),
+            (format!("hf_oauth__refresh_{}", alnum(34)), Err(OTHER_KIND)),
+            ("hf_jwt_e30.e30.c2ln".to_owned(), Err(OTHER_KIND)),
+            ("hf_s3_e30.e30.c2ln".to_owned(), Err(OTHER_KIND)),
+            (format!("hf_app_{}", alnum(32)), Err(APP)),
+            ("hf_new_abc".to_owned(), Err(NO_TOKEN)),
+        ] {
+            assert_eq!(accepted(false).read(&token, NOW), expected, "{token}");
+        }
+        assert_eq!(accepted(true).read("hf_app_abc", NOW), Ok(Claimed::App));
+        assert_eq!(accepted(true).read("hf_app_a.b", NOW), Err(NO_TOKEN));
+    }
+
+    #[test]
+    fn an_oauth_token_is_asked_about_only_if_it_names_an_accepted_client() {
+        let yes = |expires| Ok(Claimed::OAuth { expires });
+        for (payload, expected) in [
+            (r#"{"client_id":"ours","exp":1790000001}"#, yes(Some(NOW + 1))),
+            (r#"{"client_id":"listed"}"#, yes(None)),
+            (r#"{"oauthApp":"ours"}"#, yes(None)),
+            (r#"{"client_id":"ours","oauthApp":"ours"}"#, yes(None)),
+            (r#"{"client_id":"ours","exp":1e300}"#, yes(None)),
+            (r#"{"client_id":"ours","exp":1790000000}"#, Err(EXPIRED)),
+            (r#"{"client_id":"foreign"}"#, Err(FOREIGN)),
+            (r#"{"client_id":"OURS"}"#, Err(FOREIGN)),
+            (r#"{"client_id":"ours","oauthApp":"foreign"}"#, Err(FOREIGN)),
+            (r#"{"client_id":"foreign","oauthApp":"ours"}"#, Err(FOREIGN)),
+            (r#"{"client_id":""}"#, Err(FOREIGN)),
+            (r#"{"client_id":null}"#, Err(FOREIGN)),
+            (r#"{"aud":"ours","azp":"ours"}"#, Err(FOREIGN)),
+            (r#"{"client_id":["ours"]}"#, Err(GARBLED)),
+            (r#"{"client_id":"ours","client_id":"foreign"}"#, Err(GARBLED)),
+            ("[]", Err(GARBLED)),
+            ("not JSON", Err(GARBLED)),
+        ] {
+            assert_eq!(accepted(false).read(&oauth(payload), NOW), expected, "{payload}");
+        }
+        let sound = URL_SAFE_NO_PAD.encode(r#"{"client_id":"ours"}"#);
+        for token in [
+            format!("hf_oauth_{sound}"),
+            format!("hf_oauth_e30.{sound}"),
+            format!("hf_oauth_e30.{sound}."),
+            format!("hf_oauth_.{sound}.c2ln"),
+            format!("hf_oauth_e30.{sound}.c2ln.more"),
+            format!("hf_oauth_e30.{sound}=.c2ln"),
+            format!("hf_oauth_e+0.{sound}.c2ln"),
+            format!("hf_oauth_e30.{sound}.{}", "c".repeat(MAX_TOKEN)),
+        ] {
+            assert_eq!(accepted(false).read(&token, NOW), Err(GARBLED), "{token}");
+        }
+    }
+
+    #[test]
+    fn the_provider_must_call_it_what_it_claims_to_be() {
+        let (access, oauth) = (TokenKind::Access { fine_grained: false }, TokenKind::OAuth);
+        let claimed_oauth = Claimed::OAuth { expires: None };
+        for (claimed, kind, without, with) in [
+            (Claimed::Access, access, true, true),
+            (Claimed::Access, oauth, false, false),
+            (Claimed::Access, TokenKind::App, false, true),
+            (claimed_oauth, oauth, true, true),
+            (claimed_oauth, access, false, false),
+            (claimed_oauth, TokenKind::App, false, false),
+            (Claimed::App, TokenKind::App, false, true),
+            (Claimed::App, access, false, false),
+            (Claimed::App, oauth, false, false),
+        ] {
+            assert_eq!(accepted(false).agree(claimed, kind), without, "{claimed:?} {kind:?}");
+            assert_eq!(accepted(true).agree(claimed, kind), with, "{claimed:?} {kind:?}");
+        }
+    }
+}

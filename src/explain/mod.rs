@@ -1,0 +1,340 @@
+//! Why: what the gate would decide, and each step on the way there, for a request
+//! and a person that are put together by hand.
+//!
+//! Nothing here decides. The steps are those of every request, and what they say
+//! is written down.
+
+use http::Method;
+use http::header::{COOKIE, HeaderMap, HeaderValue};
+
+mod sample_request;
+mod test_subject;
+mod wording;
+
+pub use sample_request::{Inquiry, NotAnAddress};
+pub use test_subject::{Visitor, VisitorError};
+
+use crate::client::{Client, TrustedProxies, wants_websocket};
+use crate::gate::{Gate, Inner, Question, path_of};
+use crate::identity::Person;
+use crate::policy::{
+    Asked, BearerUse, Clause, Holds, Readings, RouteAccess, Verdict, folded, preflight, readings,
+};
+use crate::respond::Refusal;
+use crate::session::{Inspected, SessionReport};
+use test_subject::in_short;
+
+/// Who asks.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum Who<'a> {
+    /// Nobody is signed in.
+    Nobody,
+    /// Somebody put together by hand.
+    Visitor(&'a Visitor),
+    /// Whoever a cookie belongs to.
+    Session(&'a SessionReport),
+}
+
+/// What the gate would do, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Explanation {
+    /// The method of the request: `OPTIONS`, if it is a preflight.
+    pub method: Method,
+    /// The host it is for, in the spelling that routes are compared in.
+    pub host: String,
+    /// Whether that is the public URL's or a route's.
+    pub host_is_known: bool,
+    /// The path, as it is sent.
+    pub path: String,
+    /// What servers may make of the path; the first is the path as it was sent.
+    pub readings: Vec<Reading>,
+    /// Who asks, in a few words; `None` is nobody.
+    pub who: Option<String>,
+    /// The route, as its place in the list; `None` is none of them.
+    pub route: Option<usize>,
+    /// What becomes of the request.
+    pub outcome: Outcome,
+    /// Why, in a sentence.
+    pub why: String,
+    /// Every entry of `deny` and `allow` that was asked, in order.
+    pub entries: Vec<Entry>,
+}
+
+/// One reading of a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reading {
+    /// The path.
+    pub path: String,
+    /// Where it leads.
+    pub leads: Leads,
+}
+
+/// Where a path leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Leads {
+    /// To a route.
+    Route(usize),
+    /// To no route, and so to what holds everywhere.
+    Everywhere,
+    /// To the gate's own endpoints.
+    Endpoint,
+}
+
+/// What becomes of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// It passes, whoever sends it.
+    Public,
+    /// It passes, because of who sends it.
+    Allow,
+    /// 401, or the way to sign in.
+    SignIn,
+    /// 403.
+    Refuse,
+    /// 400: it can be understood in more than one way, or not at all.
+    BadRequest,
+    /// It is for the gate itself.
+    Endpoint,
+}
+
+/// An entry of `allow` or `deny`, and its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Entry {
+    /// Where it is: `access.deny[0]`, `route[2].allow[1]`.
+    pub key: String,
+    /// Who is meant, in words.
+    pub rule: String,
+    /// Whether it holds. A `deny` counts unless the answer is no, an `allow` only if
+    /// it is yes.
+    pub holds: Holds,
+    /// Why, one for each thing that it asks for; or those that are in the way.
+    pub because: Vec<String>,
+}
+
+impl Outcome {
+    /// The name that scripts and files of cases know it by.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Allow => "allow",
+            Self::SignIn => "sign_in",
+            Self::Refuse => "refuse",
+            Self::BadRequest => "bad_request",
+            Self::Endpoint => "endpoint",
+        }
+    }
+}
+
+impl Gate {
+    /// What would become of a request, and why. The decision is made by what makes
+    /// it for requests; nothing is asked of the provider.
+    ///
+    /// So the rules of an app can be tested:
+    ///
+    /// ```
+    /// use http::Method;
+    /// use huggate::explain::{Inquiry, Outcome, Visitor, Who};
+    ///
+    /// # fn check(gate: &huggate::Gate) -> Result<(), Box<dyn std::error::Error>> {
+    /// let admin = Inquiry::new(Method::GET, "/admin")?;
+    /// let ben = Visitor::named("ben")?.in_org("acme:read")?;
+    /// assert_eq!(gate.explain(&admin, Who::Nobody).outcome, Outcome::SignIn);
+    /// assert_eq!(gate.explain(&admin, Who::Visitor(&ben)).outcome, Outcome::Refuse);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn explain(&self, inquiry: &Inquiry, who: Who<'_>) -> Explanation {
+        let gate = &*self.inner;
+        let parts = inquiry.parts(&gate.oauth2.public_url);
+        let mut explanation = Explanation {
+            method: parts.method.clone(),
+            host: String::new(),
+            host_is_known: false,
+            path: parts.uri.path().to_owned(),
+            readings: Vec::new(),
+            who: who.person().map(in_short),
+            route: None,
+            outcome: Outcome::BadRequest,
+            why: String::new(),
+            entries: Vec::new(),
+        };
+        // As in `decide`, a step a line.
+        let Ok(client) = Client::of(&parts, &TrustedProxies::default()) else {
+            return explanation.refused(&Refusal::NoHost);
+        };
+        explanation.host_is_known =
+            client.host == gate.oauth2.public_url.authority() || gate.oauth2.hosts.contains(&client.host);
+        explanation.host.clone_from(&client.host);
+        let path = match path_of(&parts) {
+            Ok(path) => path,
+            Err(refusal) => return explanation.refused(&refusal),
+        };
+        if let Some(endpoint) = gate.oauth2.endpoint(path) {
+            explanation.outcome = Outcome::Endpoint;
+            explanation.why = match endpoint {
+                Some(_) => "huggate itself answers, and no rule is asked".to_owned(),
+                None => "huggate has no endpoint of this name (404)".to_owned(),
+            };
+            return explanation;
+        }
+        let question = Question {
+            path,
+            host: &client.host,
+            method: &parts.method,
+            headers: &parts.headers,
+            opens_socket: wants_websocket(&parts.headers),
+        };
+        let preflight = preflight::asks_about(question.method, question.headers);
+        let asked = question.asked(preflight.as_ref());
+        explanation.readings = gate.where_to(path, asked);
+        match gate.place(question, asked) {
+            Ok(route) => explanation.route = route,
+            Err(refusal) => return explanation.refused(&refusal),
+        }
+        gate.weigh(explanation, asked, who)
+    }
+
+    /// Looks into a session cookie: the value alone, or a `Cookie` line that it is
+    /// part of. Nobody is signed out or in by it.
+    pub async fn inspect(&self, cookie: &str) -> Inspected {
+        let sessions = &self.inner.oauth2.sessions;
+        let mut headers = HeaderMap::new();
+        for line in cookie.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let is_named = line.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("cookie:"));
+            let line = if is_named { line.get(7..).unwrap_or_default().trim() } else { line };
+            let bare = !line.contains(['=', ';', ' ']);
+            let line =
+                if bare { format!("{}={line}", sessions.cookies().session_name()) } else { line.to_owned() };
+            headers.extend(HeaderValue::from_str(&line).ok().map(|line| (COOKIE, line)));
+        }
+        sessions.inspect(&headers).await
+    }
+}
+
+impl Inner {
+    /// Every reading of a path, and where it leads.
+    fn where_to(&self, path: &str, asked: Asked<'_>) -> Vec<Reading> {
+        let several = match readings(path) {
+            Ok(Readings::Plain) => vec![path.as_bytes().to_vec()],
+            Ok(Readings::Several(several)) => several,
+            Err(_) => Vec::new(),
+        };
+        let mut told = Vec::new();
+        for reading in &several {
+            let found = self.policy.routes.find(asked, reading);
+            let leads = match found {
+                _ if self.oauth2.would_take(reading) => Leads::Endpoint,
+                Some(route) => Leads::Route(route),
+                None => Leads::Everywhere,
+            };
+            told.push(Reading { leads, path: String::from_utf8_lossy(reading).into_owned() });
+            if let Some(rival) = self.policy.rival(asked, reading, found) {
+                let path = String::from_utf8_lossy(&folded(reading, &mut [])).into_owned();
+                told.push(Reading { leads: Leads::Route(rival), path });
+            }
+        }
+        told
+    }
+
+    /// Whether whoever asks may enter the route.
+    fn weigh(&self, mut explanation: Explanation, asked: Asked<'_>, who: Who<'_>) -> Explanation {
+        let index = explanation.route;
+        let route = index.and_then(|index| self.policy.routes.get(index));
+        let here = index.map_or("access".to_owned(), |index| format!("route[{index}]"));
+        if let Some(about) = asked.preflight.filter(|_| self.policy.lets_preflight(index, asked)) {
+            explanation.outcome = Outcome::Public;
+            explanation.why =
+                format!("it is a CORS preflight for {about}, which {here} lets pass without an identity");
+            return explanation;
+        }
+        let tokens_alone = route.is_some_and(|route| route.bearer == BearerUse::Only);
+        let person = match who {
+            Who::Session(_) if tokens_alone => None,
+            who => who.person(),
+        };
+        let entries = &mut explanation.entries;
+        let verdict = self.policy.decide(index, person, |clause| {
+            entries.extend(person.map(|person| clause.entry(person)));
+        });
+        let inherits = route.is_none_or(|route| route.access == RouteAccess::Inherited);
+        let list = if inherits { "access.allow".to_owned() } else { format!("{here}.allow") };
+        let last = explanation.entries.last().map_or("", |entry| entry.key.as_str());
+        (explanation.outcome, explanation.why) = match verdict {
+            Verdict::Public => (Outcome::Public, format!("{here} lets in everybody, signed in or not")),
+            Verdict::Anyone => (Outcome::Allow, format!("{list} lets in every account")),
+            Verdict::Allowed => (Outcome::Allow, format!("{last} lets them in")),
+            Verdict::Nobody if tokens_alone => (
+                Outcome::SignIn,
+                format!("{here} takes tokens of API clients alone: 401, and no way to sign in"),
+            ),
+            Verdict::Nobody => {
+                (Outcome::SignIn, "nobody is signed in, and not everybody may enter".to_owned())
+            }
+            Verdict::Denied(Clause { holds: Holds::Unknown, .. }) => {
+                (Outcome::Refuse, format!("{last} cannot be ruled out, and a deny wins then"))
+            }
+            Verdict::Denied(_) => {
+                (Outcome::Refuse, format!("{last} keeps them out, whatever else lets them in"))
+            }
+            Verdict::NotAllowed(_) => {
+                let unknown = explanation.entries.iter().any(|entry| entry.holds == Holds::Unknown);
+                let unknown = if unknown { "; what is not known does not count" } else { "" };
+                (Outcome::Refuse, format!("no entry of {list} lets them in{unknown}"))
+            }
+        };
+        explanation
+    }
+}
+
+impl Clause<'_> {
+    fn entry(&self, person: &Person) -> Entry {
+        let table = self.of_route.map_or("access".to_owned(), |index| format!("route[{index}]"));
+        let list = if self.allow { "allow" } else { "deny" };
+        Entry {
+            key: format!("{table}.{list}[{}]", self.index),
+            rule: self.rule.to_string(),
+            holds: self.holds,
+            because: self.rule.because(person),
+        }
+    }
+}
+
+impl<'a> Who<'a> {
+    fn person(self) -> Option<&'a Person> {
+        match self {
+            Self::Nobody => None,
+            Self::Visitor(visitor) => Some(&visitor.person),
+            Self::Session(session) => session.in_force.then(|| session.user.person()),
+        }
+    }
+}
+
+impl Explanation {
+    fn refused(mut self, refusal: &Refusal) -> Self {
+        self.why = match refusal {
+            Refusal::AmbiguousPath if self.readings.is_empty() => {
+                "the path can be read in more ways than are looked at".to_owned()
+            }
+            Refusal::AmbiguousPath => {
+                "servers read the path in different ways, which are not decided alike".to_owned()
+            }
+            Refusal::NoPath => "the target is not a path".to_owned(),
+            Refusal::NoHost => {
+                "it does not name one host, or names it with a port that is not in use here".to_owned()
+            }
+            other => format!("it is refused: {}", other.code()),
+        };
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests;

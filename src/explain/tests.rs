@@ -1,0 +1,560 @@
+//! An explanation says what the gate does, whatever the rules, the person and
+//! the request are.
+
+use std::convert::Infallible;
+use std::sync::Mutex;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use proptest::prelude::*;
+
+use super::*;
+use crate::clock::Clock;
+use crate::gate::{GateBuilder, Grant};
+use crate::identity::{Email, Org, ResourceGroup, Role, Standing, Tokens};
+use crate::keys::Hidden;
+use crate::policy::{Access, PathPattern, Route, Rule};
+use crate::respond::Forbidden;
+
+const IDS: [&str; 2] = ["62f264b9f3c90f4b65140001", "62f264b9f3c90f4b65140002"];
+
+/// A gate before `app.example`.
+fn gate(access: Access, deny: Vec<Rule>, routes: Vec<Route>) -> Gate {
+    let builder = Gate::builder()
+        .public_url("https://app.example")
+        .client("id", "secret")
+        .secret("5e".repeat(32))
+        .clock(Clock::manual(1_790_000_000));
+    let builder = match access {
+        Access::Anyone => builder.allow_anyone(),
+        Access::Rules(rules) => rules.into_iter().fold(builder, GateBuilder::allow),
+    };
+    let builder = deny.into_iter().fold(builder, GateBuilder::deny);
+    let builder = routes.into_iter().fold(builder, GateBuilder::route);
+    let builder = builder.bearer(crate::authn::BearerSettings::default());
+    // Without asking a provider, which has no say in this.
+    Gate::new(builder.settings().unwrap(), Clock::manual(1_790_000_000)).unwrap()
+}
+
+fn path(text: &str) -> Route {
+    Route::path(PathPattern::parse(text).unwrap())
+}
+
+fn role() -> impl Strategy<Value = Role> {
+    prop::sample::select(vec!["no_access", "read", "contributor", "write", "admin", "ml-ops", "Ml-Ops"])
+        .prop_map(Role::parse)
+}
+
+fn rule() -> impl Strategy<Value = Rule> {
+    let name = prop::sample::select(vec!["ada", "Ada", "ben", IDS[0], IDS[1]]);
+    let org = prop::sample::select(vec!["acme", "Acme", "other", IDS[0], IDS[1]]);
+    let org =
+        (org, prop::option::of(role()), prop::option::of(prop::sample::select(vec!["gpu", "GPU", IDS[0]])))
+            .prop_map(|(org, role, group)| {
+                let rule = Rule::org(org);
+                let rule = role.into_iter().fold(rule, Rule::with_role);
+                group.into_iter().fold(rule, Rule::with_resource_group)
+            });
+    let one = prop_oneof![
+        2 => name.prop_map(Rule::user),
+        4 => org,
+        1 => prop::sample::select(vec!["ada@a.example", "ben@b.example"]).prop_map(Rule::email),
+        1 => prop::sample::select(vec!["a.example", ".example", "example"]).prop_map(Rule::email_domain),
+        1 => any::<bool>().prop_map(Rule::pro),
+    ];
+    prop::collection::vec(one, 1..3).prop_map(|rules| rules.into_iter().reduce(Rule::and).unwrap())
+}
+
+fn access() -> impl Strategy<Value = Access> {
+    prop_oneof![1 => Just(Access::Anyone), 4 => prop::collection::vec(rule(), 1..4).prop_map(Access::Rules)]
+}
+
+fn route() -> impl Strategy<Value = Route> {
+    let access = prop_oneof![
+        Just(RouteAccess::Public),
+        Just(RouteAccess::Inherited),
+        access().prop_map(RouteAccess::Own)
+    ];
+    let deny = prop::collection::vec(rule(), 0..2);
+    let methods = prop::sample::subsequence(vec![Method::GET, Method::POST, Method::OPTIONS], 0..3);
+    let host = prop::option::weighted(0.3, prop::sample::select(vec!["a.example", "app.example"]));
+    let paths = prop::sample::select(vec!["/a", "/a/**", "/a/b", "/b/**", "/**"]);
+    (paths, host, methods, access, deny, any::<bool>()).prop_map(
+        |(text, host, methods, access, deny, preflight)| {
+            let mut route = path(text).deny(deny);
+            (route.host, route.methods, route.access) = (host.map(str::to_owned), methods, access);
+            route.preflight = preflight;
+            route
+        },
+    )
+}
+
+fn person() -> impl Strategy<Value = Person> {
+    let standing = prop_oneof![
+        4 => role().prop_map(Standing::Member),
+        1 => Just(Standing::NotGranted),
+        1 => Just(Standing::Restricted),
+    ];
+    let group = (prop::sample::select(vec!["gpu", "cpu"]), role()).prop_map(|(name, role)| ResourceGroup {
+        id: IDS[0].into(),
+        name: name.into(),
+        role,
+    });
+    let org = (0..2_usize, prop::sample::select(vec!["acme", "other"]), standing, prop::option::of(group));
+    let orgs = prop::collection::vec(org, 0..3).prop_map(|orgs| {
+        orgs.into_iter()
+            .map(|(id, slug, standing, group)| Org {
+                id: IDS[id].into(),
+                slug: slug.into(),
+                standing,
+                resource_groups: group.into_iter().collect(),
+            })
+            .collect()
+    });
+    let email = (prop::sample::select(vec!["ada@a.example", "x@b.example", "a@b@a.example"]), any::<bool>())
+        .prop_map(|(address, verified)| Email { address: address.into(), verified });
+    let name = prop::sample::select(vec!["ada", "ben"]);
+    let known = prop::bool::weighted(0.9);
+    (0..2_usize, name, orgs, known, prop::option::of(email), any::<bool>()).prop_map(
+        |(id, username, orgs, orgs_known, email, pro)| Person {
+            sub: IDS[id].into(),
+            username: username.into(),
+            name: None,
+            email,
+            picture: None,
+            pro,
+            orgs,
+            orgs_known,
+            orgs_cut: false,
+        },
+    )
+}
+
+fn inquiry() -> impl Strategy<Value = (Method, &'static str, bool)> {
+    let address = prop::sample::select(vec![
+        "/",
+        "/a",
+        "/a/",
+        "/a/b",
+        "/a/b/c",
+        "/b",
+        "/A",
+        "/c",
+        "/a/../b",
+        "/%61",
+        "/a%2fb",
+        "//b",
+        "/b/..;/a",
+        "/c/./d",
+        "/oauth2",
+        "/oauth2/start",
+        "/x/../oauth2/start",
+        "/a?/b",
+        "https://a.example/a",
+        "https://A.example:443/b",
+        "https://a.example:8443/a/b",
+        "http://other.example/a",
+        "https://app.example:8443/a",
+        "https://a..example/a",
+        "https://u@a.example/a",
+        "*",
+    ]);
+    let method = prop::sample::select(vec![Method::GET, Method::HEAD, Method::POST, Method::OPTIONS]);
+    (method, address, prop::bool::weighted(0.3))
+}
+
+/// What the gate does with the request itself: what becomes of it, the route of
+/// what passed, and whether anybody was there then.
+async fn done(
+    gate: &Gate,
+    inquiry: &Inquiry,
+    cookie: Option<&HeaderValue>,
+) -> (Outcome, Option<usize>, bool) {
+    let mut parts = inquiry.parts(&gate.inner.oauth2.public_url);
+    parts.headers.extend(cookie.map(|cookie| (COOKIE, cookie.clone())));
+    let passed: Mutex<Option<Grant>> = Mutex::new(None);
+    let app = |request: Request<()>| {
+        *passed.lock().unwrap() = request.extensions().get::<Grant>().cloned();
+        async { Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())) }
+    };
+    let Ok(response) = gate.handle(Request::from_parts(parts, ()), app).await;
+    if let Some(grant) = passed.into_inner().unwrap() {
+        return (Outcome::Allow, grant.route(), grant.user().is_some());
+    }
+    let outcome = match response.extensions().get::<Refusal>() {
+        None => Outcome::Endpoint,
+        Some(Refusal::SignIn) => Outcome::SignIn,
+        Some(Refusal::Forbidden(Forbidden(_))) => Outcome::Refuse,
+        Some(Refusal::NoHost | Refusal::NoPath | Refusal::AmbiguousPath) => Outcome::BadRequest,
+        Some(other) => panic!("{other:?}"),
+    };
+    (outcome, None, false)
+}
+
+/// The cookie of a session of `person`.
+async fn cookie(gate: &Gate, person: Person) -> HeaderValue {
+    let tokens = Tokens { access: Hidden::new("hf_oauth_x"), refresh: None, expires: None };
+    let lines = gate.inner.oauth2.sessions.begin(person, tokens, &HeaderMap::new()).await.unwrap();
+    let pairs: Vec<_> = lines.iter().map(|line| line.to_str().unwrap().split(';').next().unwrap()).collect();
+    HeaderValue::from_str(&pairs.join("; ")).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 120, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_explained_is_what_is_done(
+        access in access(),
+        deny in prop::collection::vec(rule(), 0..2),
+        routes in prop::collection::vec(route(), 0..4),
+        person in person(),
+        inquiries in prop::collection::vec(inquiry(), 1..6),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let gate = gate(access, deny, routes);
+        runtime.block_on(async {
+            let cookie = cookie(&gate, person.clone()).await;
+            let inspected = gate.inspect(&format!("Cookie: {}", cookie.to_str().unwrap())).await;
+            let Inspected::Session(session) = inspected else { panic!("{inspected:?}") };
+            let visitor = Visitor { person };
+            for (method, address, preflight) in inquiries {
+                let inquiry = Inquiry::new(method, address).unwrap();
+                let inquiry = if preflight { inquiry.preflight() } else { inquiry };
+                let nobody = gate.explain(&inquiry, Who::Nobody);
+                let somebody = gate.explain(&inquiry, Who::Session(&session));
+                prop_assert_eq!(&somebody, &gate.explain(&inquiry, Who::Visitor(&visitor)));
+                for (explained, cookie) in [(nobody, None), (somebody, Some(&cookie))] {
+                    let (outcome, route, signed_in) = done(&gate, &inquiry, cookie).await;
+                    let passes = matches!(explained.outcome, Outcome::Public | Outcome::Allow);
+                    let said = if passes { Outcome::Allow } else { explained.outcome };
+                    prop_assert_eq!(said, outcome, "{:#?}", explained);
+                    if passes {
+                        prop_assert_eq!(explained.route, route, "{:#?}", explained);
+                        // What passes because of somebody passes with their name.
+                        prop_assert!(signed_in || explained.outcome == Outcome::Public, "{:#?}", explained);
+                    }
+                    check(&explained)?;
+                }
+            }
+            Ok(())
+        })?;
+    }
+}
+
+/// That the entries lead to the outcome, and each to its own answer.
+fn check(explained: &Explanation) -> Result<(), TestCaseError> {
+    for entry in &explained.entries {
+        prop_assert!(!entry.because.is_empty(), "{:#?}", entry);
+        let unknown = entry.because.iter().any(|reason| reason.starts_with("not known: "));
+        prop_assert!(entry.holds != Holds::Unknown || unknown, "{:#?}", entry);
+        prop_assert!(entry.holds != Holds::Yes || !unknown, "{:#?}", entry);
+    }
+    let (denies, allows): (Vec<&Entry>, Vec<&Entry>) =
+        explained.entries.iter().partition(|entry| entry.key.contains(".deny["));
+    let denied = denies.iter().any(|entry| entry.holds != Holds::No);
+    let allowed = allows.iter().any(|entry| entry.holds == Holds::Yes);
+    match explained.outcome {
+        Outcome::Refuse => prop_assert!(denied != (!allows.is_empty() && !allowed), "{:#?}", explained),
+        Outcome::Allow => prop_assert!(!denied && (allowed || allows.is_empty()), "{:#?}", explained),
+        Outcome::Public => prop_assert!(!denied && allows.is_empty(), "{:#?}", explained),
+        Outcome::SignIn | Outcome::BadRequest | Outcome::Endpoint => {
+            prop_assert!(explained.entries.is_empty(), "{:#?}", explained);
+        }
+    }
+    // Where the readings differ it is said so, and nothing else is.
+    let first = explained.readings.first().map(|reading| reading.leads);
+    if explained.readings.iter().all(|reading| Some(reading.leads) == first) {
+        prop_assert!(!explained.why.contains("in different ways"), "{:#?}", explained);
+    }
+    Ok(())
+}
+
+fn explain(gate: &Gate, address: &str, who: Who<'_>) -> Explanation {
+    gate.explain(&Inquiry::new(Method::GET, address).unwrap(), who)
+}
+
+#[test]
+fn a_path_that_differs_by_its_case_alone_is_shown_with_the_route_it_may_be_for() {
+    let closed = path("/admin/**").allow(vec![Rule::user("ada")]);
+    let gate = gate(Access::Anyone, Vec::new(), vec![closed]);
+    let told = explain(&gate, "/Admin/x", Who::Nobody);
+    assert_eq!(told.outcome, Outcome::BadRequest);
+    let readings: Vec<_> = told.readings.iter().map(|reading| (&*reading.path, reading.leads)).collect();
+    assert_eq!(readings, [("/Admin/x", Leads::Everywhere), ("/admin/x", Leads::Route(0))]);
+}
+
+#[test]
+fn every_reason_is_one_that_a_person_understands() {
+    let org = |slug: &str, standing| Org {
+        id: format!("65a0000000000000000000{:02x}", slug.len()).into(),
+        slug: slug.into(),
+        standing,
+        resource_groups: vec![ResourceGroup { id: "g".into(), name: "gpu".into(), role: Role::Read }],
+    };
+    let ada = Visitor {
+        person: Person {
+            orgs: vec![
+                org("acme", Standing::Member(Role::Read)),
+                org("nimbus", Standing::Member(Role::parse("ml-ops"))),
+                org("groups", Standing::Member(Role::NoAccess)),
+                org("hidden", Standing::NotGranted),
+                org("sso", Standing::Restricted),
+            ],
+            email: Some(Email { address: "ada@a.example".into(), verified: false }),
+            ..Visitor::named("ada").unwrap().person
+        },
+    };
+    let group = |name| Rule::org("acme").with_resource_group(name);
+    for (rule, expected) in [
+        (Rule::user("ada"), "yes: ada is this account"),
+        (Rule::user("ben"), "no: ada is another account"),
+        (Rule::user("ADA"), "unknown: not known: ada differs from ADA by case alone"),
+        (Rule::user(IDS[0]), "unknown: not known: the rule names an id, and that of ada was not said"),
+        (Rule::org("acme"), "yes: acme: a member with the role read"),
+        (Rule::org("other"), "no: other: not a member"),
+        (Rule::org("Acme"), "unknown: not known: acme differs from Acme by case alone"),
+        (
+            Rule::org("acme").with_role(Role::Admin),
+            "no: acme: a member, but the role is read and admin is needed",
+        ),
+        (
+            Rule::org("nimbus").with_role(Role::Read),
+            "no: nimbus: a member, but the role is ml-ops, which has no rank, and read is needed",
+        ),
+        (
+            Rule::org("acme").with_role(Role::parse("ml-ops")),
+            "no: acme: a member, but the role is read and ml-ops itself is needed",
+        ),
+        (
+            Rule::org("groups"),
+            "no: groups: a member with no_access, which counts through resource groups alone",
+        ),
+        (
+            Rule::org("hidden"),
+            "unknown: not known: hidden was not granted to the app, which hides role and restrictions",
+        ),
+        (
+            Rule::org("sso"),
+            "unknown: not known: sso restricts the membership at the moment (single sign-on, a second factor, …)",
+        ),
+        (group("gpu"), "yes: acme: in gpu with the role read"),
+        (group("GPU"), "unknown: not known: gpu differs from GPU by case alone"),
+        (group("cpu"), "no: acme: a member, but not of cpu"),
+        (group("gpu").with_role(Role::Write), "no: acme: in gpu, but the role is read and write is needed"),
+        (
+            Rule::email("ada@a.example"),
+            "unknown: not known: the e-mail address ada@a.example is not verified",
+        ),
+        (Rule::pro(true), "no: not a PRO account"),
+        (Rule::pro(false), "yes: not a PRO account"),
+        (
+            Rule::user("ada").and(Rule::pro(true)).and(Rule::org("hidden")),
+            "no: not a PRO account; not known: hidden was not granted to the app, which hides role and restrictions",
+        ),
+    ] {
+        let gate = gate(Access::Rules(vec![rule]), Vec::new(), Vec::new());
+        let told = explain(&gate, "/", Who::Visitor(&ada));
+        let entry = &told.entries[0];
+        let holds = format!("{:?}", entry.holds).to_lowercase();
+        assert_eq!(format!("{holds}: {}", entry.because.join("; ")), expected, "{}", entry.rule);
+    }
+}
+
+#[test]
+fn what_was_not_said_of_somebody_is_not_known_where_it_matters() {
+    let acme = "65a000000000000000000001";
+    let visitor = |org: &str| Visitor::named("ada").unwrap().in_org(org).unwrap();
+    for (who, rule, expected) in [
+        (visitor("acme"), Rule::org("acme"), "yes: acme: a member"),
+        (
+            visitor("acme"),
+            Rule::org("acme").with_role(Role::Read),
+            "unknown: not known: acme: a member, but the role was not said and read is needed",
+        ),
+        (
+            visitor("acme:admin"),
+            Rule::org(acme),
+            "unknown: not known: the rule names an id, and that of acme was not said",
+        ),
+        (visitor(&format!("acme={acme}:admin")), Rule::org(acme), "yes: acme: a member with the role admin"),
+        (
+            visitor(acme),
+            Rule::org("acme"),
+            "unknown: not known: the rule names acme, and of 65a000000000000000000001 no more than the id was said",
+        ),
+        (
+            Visitor::named(IDS[0]).unwrap(),
+            Rule::user(IDS[0]),
+            "yes: 62f264b9f3c90f4b65140001 is this account",
+        ),
+        (
+            Visitor::named("ada").unwrap().with_id(IDS[0]).unwrap(),
+            Rule::user(IDS[1]),
+            "no: ada is another account",
+        ),
+        (
+            Visitor::named("ada").unwrap().in_group("acme/gpu").unwrap(),
+            Rule::org("acme"),
+            "no: acme: a member with no_access, which counts through resource groups alone",
+        ),
+        (
+            Visitor::named("ada").unwrap().in_group("acme/gpu").unwrap(),
+            Rule::org("acme").with_resource_group("gpu").with_role(Role::Read),
+            "unknown: not known: acme: in gpu, but the role was not said and read is needed",
+        ),
+        (
+            visitor("acme:read").in_group("acme/gpu:write").unwrap(),
+            Rule::org("acme").with_resource_group("gpu").with_role(Role::Write),
+            "yes: acme: in gpu with the role write",
+        ),
+        (
+            Visitor::named("ada").unwrap(),
+            Rule::email("a@b.example"),
+            "unknown: not known: there is no e-mail address",
+        ),
+        (
+            Visitor::named("ada").unwrap().with_email("a@b.example").unwrap(),
+            Rule::email_domain("b.example"),
+            "yes: the e-mail address is a@b.example",
+        ),
+        (Visitor::named("ada").unwrap().with_pro(true), Rule::pro(true), "yes: a PRO account"),
+    ] {
+        let gate = gate(Access::Rules(vec![rule]), Vec::new(), Vec::new());
+        let told = explain(&gate, "/", Who::Visitor(&who));
+        let entry = &told.entries[0];
+        let holds = format!("{:?}", entry.holds).to_lowercase();
+        assert_eq!(format!("{holds}: {}", entry.because.join("; ")), expected, "{} for {who}", entry.rule);
+    }
+}
+
+#[test]
+fn what_says_nothing_of_anybody_is_refused() {
+    let ada = || Visitor::named("ada").unwrap();
+    for (made, why) in [
+        (Visitor::named("ada@a.example"), "is not a username or an id; an address goes under `email`"),
+        (Visitor::named("a b"), "is not a username or an id, as in huggingface.co/ada"),
+        (ada().with_id("x"), "is not an account's id, which is 24 hex digits"),
+        (ada().in_org("acme:"), "ends without the role that should follow the colon"),
+        (ada().in_org("acme:Admin"), "has no role after the colon; did you mean \"admin\"?"),
+        (ada().in_org("acme").unwrap().in_org("acme:read"), "names an organisation a second time"),
+        (
+            ada().in_group("acme"),
+            "is not a resource group, as in \"acme/gpu-team\" or \"acme/gpu-team:write\"",
+        ),
+        (ada().with_email("ada"), "is not an e-mail address; write it like \"ada@example.com\""),
+    ] {
+        assert_eq!(made.unwrap_err().to_string(), why);
+    }
+    assert!(ada().in_org("acme=x").unwrap_err().to_string().starts_with("is not an organisation"));
+}
+
+#[test]
+fn a_decision_is_said_in_a_sentence() {
+    let routes = || {
+        vec![
+            path("/public/**").public(),
+            path("/api/**").preflight(),
+            path("/machines/**").allow(vec![Rule::user("ada")]),
+        ]
+    };
+    let mut routes = routes();
+    routes[2].bearer = BearerUse::Only;
+    let gate = gate(Access::Rules(vec![Rule::org("acme"), Rule::user("ben")]), vec![Rule::pro(true)], routes);
+    let ada = Visitor::named("ada").unwrap().in_org("acme").unwrap();
+    let pro = ada.clone().with_pro(true);
+    let dan = Visitor::named("dan").unwrap();
+    for (address, who, outcome, why) in [
+        ("/public/x", Who::Nobody, Outcome::Public, "route[0] lets in everybody, signed in or not"),
+        ("/", Who::Nobody, Outcome::SignIn, "nobody is signed in, and not everybody may enter"),
+        ("/", Who::Visitor(&ada), Outcome::Allow, "access.allow[0] lets them in"),
+        ("/", Who::Visitor(&dan), Outcome::Refuse, "no entry of access.allow lets them in"),
+        (
+            "/public/x",
+            Who::Visitor(&pro),
+            Outcome::Refuse,
+            "access.deny[0] keeps them out, whatever else lets them in",
+        ),
+        (
+            "/machines/x",
+            Who::Nobody,
+            Outcome::SignIn,
+            "route[2] takes tokens of API clients alone: 401, and no way to sign in",
+        ),
+        ("/oauth2/start", Who::Nobody, Outcome::Endpoint, "huggate itself answers, and no rule is asked"),
+        ("/oauth2/x", Who::Nobody, Outcome::Endpoint, "huggate has no endpoint of this name (404)"),
+        (
+            "/public/..;/x",
+            Who::Nobody,
+            Outcome::BadRequest,
+            "servers read the path in different ways, which are not decided alike",
+        ),
+        (
+            "https://a..b/",
+            Who::Nobody,
+            Outcome::BadRequest,
+            "it does not name one host, or names it with a port that is not in use here",
+        ),
+        ("*", Who::Nobody, Outcome::BadRequest, "the target is not a path"),
+    ] {
+        let told = explain(&gate, address, who);
+        assert_eq!((told.outcome, told.why.as_str()), (outcome, why), "{address}");
+    }
+    let preflight = Inquiry::new(Method::PUT, "/api/x").unwrap().preflight();
+    let told = gate.explain(&preflight, Who::Nobody);
+    assert_eq!((told.method, told.outcome), (Method::OPTIONS, Outcome::Public));
+    assert_eq!(told.why, "it is a CORS preflight for PUT, which route[1] lets pass without an identity");
+    for (address, why) in [
+        (
+            "admin",
+            "is neither a path, as in \"/admin\", nor an address, as in \"https://app.example.com/admin\"",
+        ),
+        (
+            "ftp://a.example/",
+            "is neither a path, as in \"/admin\", nor an address, as in \"https://app.example.com/admin\"",
+        ),
+    ] {
+        assert_eq!(Inquiry::new(Method::GET, address).unwrap_err().to_string(), why);
+    }
+    // As a browser sends what somebody types.
+    assert_eq!(explain(&gate, "/café au lait?x=ü#top", Who::Nobody).path, "/caf%C3%A9%20au%20lait");
+    assert!(!explain(&gate, "https://b.example/", Who::Nobody).host_is_known);
+}
+
+#[tokio::test]
+async fn a_cookie_says_whose_it_is_and_whether_it_counts() {
+    let gate = gate(Access::Anyone, Vec::new(), Vec::new());
+    let ada = Visitor::named("ada").unwrap().with_id(IDS[0]).unwrap().person;
+    let line = cookie(&gate, ada).await;
+    let line = line.to_str().unwrap();
+    let (name, value) = line.split_once('=').unwrap();
+    assert_eq!(name, "__Host-huggate");
+    for text in [
+        line.to_owned(),
+        value.to_owned(),
+        format!("{value}\n"),
+        format!("Cookie: theme=dark; {line}; x=y"),
+        format!("cookie: {line}\r\n"),
+    ] {
+        let Inspected::Session(session) = gate.inspect(&text).await else { panic!("{text}") };
+        assert_eq!(session.user.username(), "ada");
+        assert_eq!((session.began, session.seen), (1_790_000_000, 1_790_000_000));
+        assert!(session.in_force && !session.check_is_due);
+        assert_eq!(explain(&gate, "/", Who::Session(&session)).outcome, Outcome::Allow);
+    }
+    for (text, none) in [("", true), ("theme=dark", true), ("garbage", false), (&value[1..], false)] {
+        let inspected = gate.inspect(text).await;
+        assert!(
+            if none {
+                matches!(inspected, Inspected::NoCookie)
+            } else {
+                matches!(inspected, Inspected::DoesNotOpen)
+            },
+            "{text}: {inspected:?}"
+        );
+    }
+    // Somebody whose session is over is nobody.
+    let Inspected::Session(mut session) = gate.inspect(line).await else { panic!("{line}") };
+    session.in_force = false;
+    assert_eq!(explain(&gate, "/", Who::Session(&session)).outcome, Outcome::SignIn);
+}

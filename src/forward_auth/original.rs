@@ -1,0 +1,325 @@
+//! The request that a proxy asks about, read from what the proxy says of it.
+//!
+//! A client can send every one of these headers too, and a proxy that is not told
+//! to overwrite one passes it on. So several that say the same thing must agree,
+//! and none may come twice.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use http::header::{HeaderMap, HeaderName};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{Method, Uri};
+
+use super::Contract;
+use crate::client::{Client, is_authority, normalized, requested_host};
+
+const ORIGINAL_URL: &str = "X-Original-URL";
+const ORIGINAL_URI: &str = "X-Original-URI";
+const ORIGINAL_METHOD: &str = "X-Original-Method";
+const FORWARDED_URI: &str = "X-Forwarded-Uri";
+const FORWARDED_METHOD: &str = "X-Forwarded-Method";
+const FORWARDED_HOST: &str = "X-Forwarded-Host";
+const FORWARDED_PROTO: &str = "X-Forwarded-Proto";
+/// Not a header: Envoy has the original path follow our own.
+const PATH: &str = "the path after /auth/envoy";
+const OWN_METHOD: &str = "the method";
+
+/// Everything that says something of the original request.
+const METADATA: [&str; 5] = [ORIGINAL_URL, ORIGINAL_URI, FORWARDED_URI, ORIGINAL_METHOD, FORWARDED_METHOD];
+
+/// Why it is not clear which request a proxy asks about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unclear {
+    header: Cow<'static, str>,
+    problem: Problem,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Problem {
+    Missing,
+    Untrusted,
+    Repeated,
+    Unreadable,
+    Differs(&'static str),
+    OwnEndpoint,
+    Disguised,
+    MethodOverride,
+    PathOverride,
+}
+
+/// The request that a proxy asked about; forward auth leaves it in the answer's
+/// extensions for logs.
+#[derive(Debug, Clone)]
+pub struct Original {
+    method: Method,
+    uri: Uri,
+}
+
+/// What a proxy says of the original request, as far as it says it.
+#[derive(Debug)]
+pub(crate) struct Description {
+    pub(crate) target: Option<PathAndQuery>,
+    pub(crate) method: Option<Method>,
+    /// In the spelling that hosts are compared in.
+    pub(crate) host: String,
+    pub(crate) https: Option<bool>,
+    /// What said the target, for whoever has to mend it.
+    pub(crate) target_from: &'static str,
+}
+
+impl Unclear {
+    /// The header to look at.
+    #[must_use]
+    pub fn header(&self) -> &str {
+        &self.header
+    }
+
+    fn new(header: &'static str, problem: Problem) -> Self {
+        Self { header: Cow::Borrowed(header), problem }
+    }
+
+    /// An identity header of the client's that the answer cannot overwrite.
+    pub(crate) fn disguised(header: &HeaderName) -> Self {
+        Self { header: header.to_string().into(), problem: Problem::Disguised }
+    }
+
+    /// A header by which the app may take the request for another.
+    pub(crate) fn method_override(header: &HeaderName) -> Self {
+        Self { header: header.to_string().into(), problem: Problem::MethodOverride }
+    }
+
+    /// The first thing that is there and does not count, since whoever asks is no
+    /// trusted proxy; or that nothing is there.
+    pub(crate) fn untrusted(contract: Contract, headers: &HeaderMap) -> Self {
+        match METADATA.into_iter().find(|name| headers.contains_key(*name)) {
+            Some(header) => Self::new(header, Problem::Untrusted),
+            None if contract == Contract::Envoy => Self::new(PATH, Problem::Untrusted),
+            None => Self::missing_target(contract),
+        }
+    }
+
+    /// A header by which the app may take the request for one of another path.
+    pub(crate) fn path_override(header: &HeaderName) -> Self {
+        Self { header: header.to_string().into(), problem: Problem::PathOverride }
+    }
+
+    pub(crate) fn missing_target(contract: Contract) -> Self {
+        let header = match contract {
+            Contract::Nginx => ORIGINAL_URI,
+            Contract::Forward => FORWARDED_URI,
+            Contract::Envoy => PATH,
+        };
+        Self::new(header, Problem::Missing)
+    }
+
+    pub(crate) fn missing_method(contract: Contract) -> Self {
+        let header = match contract {
+            Contract::Nginx => ORIGINAL_METHOD,
+            Contract::Forward => FORWARDED_METHOD,
+            Contract::Envoy => OWN_METHOD,
+        };
+        Self::new(header, Problem::Missing)
+    }
+
+    /// The target is one of our own endpoints.
+    pub(crate) fn own_endpoint(header: &'static str) -> Self {
+        Self::new(header, Problem::OwnEndpoint)
+    }
+
+    /// `X-Auth-Request-Redirect` does not name one address.
+    pub(crate) fn redirect() -> Self {
+        Self::new("X-Auth-Request-Redirect", Problem::Repeated)
+    }
+}
+
+impl fmt::Display for Unclear {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let header = &self.header;
+        match self.problem {
+            Problem::Missing => write!(f, "{header} is missing"),
+            Problem::Untrusted => {
+                write!(f, "{header} does not count, since whoever asks is not in trusted_proxies")
+            }
+            Problem::Repeated => write!(f, "{header} came more than once"),
+            Problem::Unreadable => write!(f, "{header} cannot be read"),
+            Problem::Differs(other) => write!(f, "{header} and {other} do not say the same"),
+            Problem::OwnEndpoint => write!(
+                f,
+                "{header} names one of the gate's own endpoints, which go to the gate itself and are not asked about"
+            ),
+            Problem::Disguised => {
+                write!(f, "{header} claims an identity in a spelling that the answer does not overwrite")
+            }
+            Problem::MethodOverride => write!(f, "{header} would change the method after it was judged"),
+            Problem::PathOverride => write!(f, "{header} would change the path after it was judged"),
+        }
+    }
+}
+
+impl Original {
+    /// Its method.
+    #[must_use]
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// Its path, as it was sent.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.uri.path()
+    }
+}
+
+impl Description {
+    /// Reads what a trusted proxy says. `below` is what follows Envoy's prefix;
+    /// `known` tells hosts that people reach us by.
+    pub(crate) fn read(
+        contract: Contract,
+        parts: &Parts,
+        below: &str,
+        known: impl Fn(&str) -> bool,
+    ) -> Result<Self, Unclear> {
+        let headers = &parts.headers;
+        let url = one(headers, ORIGINAL_URL)?.map(Url::read).transpose()?;
+        let forwarded_host = one(headers, FORWARDED_HOST)?.map(host).transpose()?;
+        let proto = one(headers, FORWARDED_PROTO)?.map(https).transpose()?;
+        let own = (contract == Contract::Envoy).then_some(below).filter(|below| !below.is_empty());
+        let original_uri = one(headers, ORIGINAL_URI)?;
+        let forwarded_uri = one(headers, FORWARDED_URI)?;
+        let target = agreed([
+            (PATH, own),
+            (ORIGINAL_URL, url.as_ref().map(|url| url.target)),
+            (ORIGINAL_URI, original_uri),
+            (FORWARDED_URI, forwarded_uri),
+        ])?;
+        let method = agreed([
+            (OWN_METHOD, (contract == Contract::Envoy).then(|| parts.method.as_str())),
+            (ORIGINAL_METHOD, one(headers, ORIGINAL_METHOD)?),
+            (FORWARDED_METHOD, one(headers, FORWARDED_METHOD)?),
+        ])?;
+        // A recipe that sets `Host` and not what else may say the host must not let
+        // the client choose. Where the question is asked of us by a name of our own,
+        // or the URL is all that the recipe sets, `Host` is not the original's.
+        let requested = normalized(requested_host(parts).unwrap_or_default());
+        let counts = match contract {
+            Contract::Envoy => true,
+            Contract::Nginx => {
+                let url_alone = url.is_some() && original_uri.is_none() && forwarded_uri.is_none();
+                !url_alone && known(&requested)
+            }
+            Contract::Forward => false,
+        };
+        let host = agreed([
+            (ORIGINAL_URL, url.as_ref().map(|url| url.host.as_str())),
+            (FORWARDED_HOST, forwarded_host.as_deref()),
+            ("Host", counts.then_some(requested.as_str())),
+        ])?;
+        if contract == Contract::Forward {
+            for name in [FORWARDED_METHOD, FORWARDED_PROTO, FORWARDED_HOST, FORWARDED_URI] {
+                if !headers.contains_key(name) {
+                    return Err(Unclear::new(name, Problem::Missing));
+                }
+            }
+        }
+        Ok(Self {
+            target_from: target.map_or(PATH, |(name, _)| name),
+            target: target.map(|(name, text)| path_and_query(name, text)).transpose()?,
+            method: method
+                .map(|(name, text)| {
+                    Method::from_bytes(text.as_bytes()).map_err(|_| Unclear::new(name, Problem::Unreadable))
+                })
+                .transpose()?,
+            host: host.map_or(requested.as_str(), |(_, host)| host).to_owned(),
+            https: proto.or(url.as_ref().map(|url| url.https)),
+        })
+    }
+
+    /// Makes `parts` and `client` those of the original request, whatever was not
+    /// said being `GET /`.
+    pub(crate) fn take_place_of(self, parts: &mut Parts, client: &mut Client) -> Original {
+        parts.method = self.method.unwrap_or(Method::GET);
+        parts.uri = self.target.map_or_else(|| Uri::from_static("/"), Uri::from);
+        client.host = self.host;
+        client.https = self.https.unwrap_or(client.https);
+        Original { method: parts.method.clone(), uri: parts.uri.clone() }
+    }
+}
+
+/// `X-Original-URL`: scheme, host, and the target as it was sent. Not read by a
+/// URL parser, which would tidy what is to be judged.
+struct Url<'a> {
+    https: bool,
+    host: String,
+    target: &'a str,
+}
+
+impl<'a> Url<'a> {
+    fn read(text: &'a str) -> Result<Self, Unclear> {
+        let unreadable = Unclear::new(ORIGINAL_URL, Problem::Unreadable);
+        let (scheme, rest) = text.split_once("://").ok_or_else(|| unreadable.clone())?;
+        let https = is_https(scheme).ok_or_else(|| unreadable.clone())?;
+        let slash = rest.find('/').ok_or_else(|| unreadable.clone())?;
+        let (authority, target) = rest.split_at(slash);
+        if !is_authority(authority) {
+            return Err(unreadable);
+        }
+        Ok(Self { https, host: normalized(authority), target })
+    }
+}
+
+/// The one line of a header; two are a request that servers read in two ways.
+fn one<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, Unclear> {
+    let mut lines = headers.get_all(name).iter();
+    let Some(line) = lines.next() else { return Ok(None) };
+    if lines.next().is_some() {
+        return Err(Unclear::new(name, Problem::Repeated));
+    }
+    // A path may hold bytes that are no ASCII.
+    std::str::from_utf8(line.as_bytes()).map(Some).map_err(|_| Unclear::new(name, Problem::Unreadable))
+}
+
+/// What several say, if they say the same.
+fn agreed<'a, const N: usize>(
+    said: [(&'static str, Option<&'a str>); N],
+) -> Result<Option<(&'static str, &'a str)>, Unclear> {
+    let mut said = said.into_iter().filter_map(|(name, text)| Some((name, text?)));
+    let Some(first) = said.next() else { return Ok(None) };
+    match said.find(|(_, text)| *text != first.1) {
+        Some((other, _)) => Err(Unclear::new(first.0, Problem::Differs(other))),
+        None => Ok(Some(first)),
+    }
+}
+
+/// A path and maybe a query, to the letter. A `#` is refused: servers disagree
+/// whether it ends the path.
+fn path_and_query(name: &'static str, text: &str) -> Result<PathAndQuery, Unclear> {
+    PathAndQuery::try_from(text)
+        .ok()
+        .filter(|read| read.as_str() == text && text.starts_with('/'))
+        .ok_or(Unclear::new(name, Problem::Unreadable))
+}
+
+fn host(text: &str) -> Result<String, Unclear> {
+    if text.contains(',') {
+        return Err(Unclear::new(FORWARDED_HOST, Problem::Repeated));
+    }
+    if is_authority(text) {
+        return Ok(normalized(text));
+    }
+    Err(Unclear::new(FORWARDED_HOST, Problem::Unreadable))
+}
+
+fn https(text: &str) -> Result<bool, Unclear> {
+    let problem = if text.contains(',') { Problem::Repeated } else { Problem::Unreadable };
+    is_https(text).ok_or(Unclear::new(FORWARDED_PROTO, problem))
+}
+
+fn is_https(scheme: &str) -> Option<bool> {
+    match scheme.to_ascii_lowercase().as_str() {
+        "https" | "wss" => Some(true),
+        "http" | "ws" => Some(false),
+        _ => None,
+    }
+}

@@ -1,0 +1,223 @@
+//! The readings of a path: what different servers would make of it.
+//!
+//! A route table protects an app only as far as it agrees with the server behind
+//! it on what a path means. That server may decode `%2e`, merge `//`, take `\`
+//! for `/` or drop `;parameters`. So a path is judged under every reading, and
+//! passes only if all are decided alike; what passes is sent on as it came.
+
+use super::variants::{WAYS, spelled_out};
+
+/// A path with more readings than this is not worth reading.
+const MAX_READINGS: usize = 64;
+/// Nor is one whose readings are longer than this together, in bytes: each is
+/// read in every way again, and anybody may send 64 KiB of dots and slashes.
+const MAX_READ: usize = 256 * 1024;
+
+/// What a path may mean.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Readings {
+    /// Just what it says: no server reads it otherwise.
+    Plain,
+    /// Each of these; the first is the path as it was sent, but for what no URL
+    /// can hold unencoded.
+    Several(Vec<Vec<u8>>),
+}
+
+/// A path with too many readings, or with one that no server should make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Unreadable;
+
+/// The readings of `path`. A path of plain characters costs one look at each.
+pub(crate) fn readings(path: &str) -> Result<Readings, Unreadable> {
+    if is_plain(path.as_bytes()) {
+        return Ok(Readings::Plain);
+    }
+    let mut found: Vec<Vec<u8>> = vec![spelled_out(path.as_bytes()).into_owned()];
+    let mut next = 0;
+    while let Some(reading) = found.get(next) {
+        if has_overlong(reading) {
+            return Err(Unreadable);
+        }
+        for read in WAYS {
+            let Some(reading) = found.get(next) else { break };
+            let other = read(reading);
+            if !found.iter().any(|known| **known == *other) {
+                let other = other.into_owned();
+                found.push(other);
+            }
+        }
+        next += 1;
+        if found.len() > MAX_READINGS || found.iter().map(Vec::len).sum::<usize>() > MAX_READ {
+            return Err(Unreadable);
+        }
+    }
+    Ok(Readings::Several(found))
+}
+
+/// Whether a character is encoded in more bytes than it needs, such as `/` as
+/// `c0 af` or `e0 80 af` (RFC 3629, section 10): only a careless server reads it.
+fn has_overlong(path: &[u8]) -> bool {
+    let overlong =
+        |pair: &[u8]| matches!(pair, [0xe0, 0x80..=0x9f] | [0xf0, 0x80..=0x8f] | [0xf8..=0xfd, 0x80..=0xbf]);
+    path.iter().any(|byte| matches!(byte, 0xc0 | 0xc1)) || path.windows(2).any(overlong)
+}
+
+/// Letters, digits and the marks that mean the same to everybody, in segments
+/// that are neither empty nor end in a dot; but for `/(` and `:$`, with which IIS
+/// and NTFS begin something of their own.
+fn is_plain(path: &[u8]) -> bool {
+    let mut before = 0;
+    for &byte in path {
+        let fine = match byte {
+            b'/' => before != b'/' && before != b'.',
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' => true,
+            b'(' => before != b'/',
+            b'$' => before != b':',
+            _ => matches!(
+                byte,
+                b'-' | b'.'
+                    | b'_'
+                    | b'~'
+                    | b'!'
+                    | b'&'
+                    | b'\''
+                    | b')'
+                    | b'*'
+                    | b'+'
+                    | b','
+                    | b'='
+                    | b':'
+                    | b'@'
+            ),
+        };
+        if !fine {
+            return false;
+        }
+        before = byte;
+    }
+    before != b'.' && path.first() == Some(&b'/')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reads_as(path: &str, reading: &str) -> bool {
+        match readings(path) {
+            Ok(Readings::Plain) => path == reading,
+            Ok(Readings::Several(found)) => found.iter().any(|found| found == reading.as_bytes()),
+            Err(Unreadable) => false,
+        }
+    }
+
+    #[test]
+    fn plain_paths_have_one_reading() {
+        for path in
+            ["/", "/a", "/a/b.txt", "/gradio_api/file=/tmp/x.png", "/@user/a+b:c", "/a/", "/.well-known/x"]
+        {
+            assert_eq!(readings(path), Ok(Readings::Plain), "{path}");
+        }
+    }
+
+    #[test]
+    fn every_known_spelling_of_admin_reads_as_admin() {
+        for path in [
+            "/public/../admin",
+            "/public/%2e%2e/admin",
+            "/public/%2E%2e%2fadmin",
+            "/public/..%2fadmin",
+            "/public/%252e%252e%252fadmin",
+            "/public/..;/admin",
+            "/public/..;x=1/admin",
+            "//admin",
+            "/public//../admin",
+            "/public\\..\\admin",
+            "/public/..%5cadmin",
+            "/%61dmin",
+            "/admin;x",
+            "/admin%00.png",
+            "/admin.",
+            "/admin%20",
+            "/admin%09",
+            "/admin%0a.",
+            "/admin%a0",
+            "/admin%c2%a0",
+            "/admin%3fx",
+            "/admin%23x",
+            "/./admin",
+            "/.%2e/admin",
+            "/admin/.",
+            "/;x/admin",
+            "/public;%2f/../admin",
+            "/public;/../..%3b/admin",
+            "/admin;/public/x",
+            "/%u0061dmin",
+            "/public/%u002e%u002E/admin",
+            "/public/%u002e%2e%u002fadmin",
+            "/public/..%00/admin",
+            "/ad%00min",
+            "/ad%0Amin",
+            "/admin%0a/x",
+            "/admin%0d%0aHost:",
+            "//host/admin",
+            "///host/admin",
+            "/%5chost/admin",
+            "/admin%e3%80%80",
+            "/admin%ef%bb%bf",
+            "/admin%a0%a0%a0%a0%a0",
+            "/admin::$INDEX_ALLOCATION",
+            "/admin:$I30:$INDEX_ALLOCATION/",
+            "/(S(x))/admin",
+            "/(A(x)F(y))admin",
+            "/ad/(S(x))min",
+        ] {
+            assert!(reads_as(path, "/admin") || reads_as(path, "/admin/"), "{path}");
+        }
+    }
+
+    #[test]
+    fn an_encoded_slash_is_a_slash_or_a_letter() {
+        // To a server that keeps it, there is one segment less to go up from.
+        for path in ["/public/x%2fy/../../admin", "/public/x%2Fy/%2e%2e/%2E%2e/admin"] {
+            assert!(reads_as(path, "/admin") && reads_as(path, "/public/admin"), "{path}");
+        }
+        assert!(reads_as("/a/%2e%2e/%61", "/%61"), "dots alone are decoded by parsers of URLs");
+        assert!(reads_as("/org%2fname", "/org/name") && reads_as("/org%2fname", "/org%2fname"));
+    }
+
+    #[test]
+    fn an_escape_that_has_no_other_form_is_no_second_reading() {
+        for (path, reading) in [("/caf%C3%A9", "/café"), ("/my%20files/%7Bx%7D", "/my files/{x}")] {
+            assert_eq!(readings(path), Ok(Readings::Several(vec![reading.as_bytes().to_vec()])), "{path}");
+        }
+        assert!(reads_as("/caf%25C3%25A9", "/caf%C3%A9") && reads_as("/caf%25C3%25A9", "/café"));
+    }
+
+    #[test]
+    fn an_overlong_encoding_is_not_read() {
+        for slash in ["%c0%af", "%C1%9C", "%e0%80%af", "%f0%80%80%af", "%f8%80%80%80%af", "%25c0%25af"] {
+            assert_eq!(readings(&format!("/public/..{slash}admin")), Err(Unreadable), "{slash}");
+        }
+        assert!(readings("/%e0%a0%80%f0%9f%98%80").is_ok(), "these are characters");
+    }
+
+    #[test]
+    fn what_has_too_many_readings_is_not_read() {
+        let nest = |depth: usize| format!("/%{}41", "25".repeat(depth));
+        assert!(matches!(readings(&nest(20)), Ok(Readings::Several(found)) if found.len() == 22));
+        for path in [nest(70), nest(30_000), format!("/{}%2541", "x".repeat(200_000))] {
+            assert!(readings(&path).is_err(), "{}", path.len());
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_called_plain_is_changed_by_no_way_of_reading(path in "/[a-cS%0-9./;%\\\\_=~:$()u#-]{0,24}") {
+            if readings(&path) == Ok(Readings::Plain) {
+                for read in WAYS {
+                    proptest::prop_assert_eq!(&*read(path.as_bytes()), path.as_bytes());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,410 @@
+//! Rules: who is meant, and whether somebody is.
+
+use std::fmt;
+
+use crate::identity::{Org, Person, ResourceGroup, Role};
+
+/// Who is meant: all conditions of a rule hold together (AND). Several rules in
+/// a list are alternatives (OR).
+///
+/// ```
+/// use huggate::{Role, Rule};
+///
+/// let maintainers = Rule::org("acme").with_role(Role::Admin).and(Rule::email_domain("acme.example"));
+/// assert_eq!(
+///     maintainers.to_string(),
+///     "a member of acme with the role admin or above, with a verified e-mail address at acme.example",
+/// );
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    pub(crate) conditions: Vec<Condition>,
+}
+
+/// One thing that a rule asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Condition {
+    User(Name),
+    Org { org: Name, role: Option<Role>, group: Option<Name> },
+    Email(String),
+    EmailDomain(Domain),
+    Pro(bool),
+}
+
+/// A name or a stable id. A text of 24 hex digits is an id and nothing else, so
+/// that nobody becomes somebody by taking their id for a username.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Name(pub(crate) String);
+
+/// A mail domain; with a leading dot also everything below it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Domain {
+    pub(crate) name: String,
+    pub(crate) below: bool,
+}
+
+/// Whether a name is the one that is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sameness {
+    Same,
+    Other,
+    /// They differ by case alone, which is almost surely the same; but almost is
+    /// not enough to let anyone in, nor to let anyone past a `deny`.
+    ByCase,
+    /// One is an id and the other a name: of somebody put together by hand not
+    /// both may be known.
+    NotSaid,
+}
+
+/// Whether a rule holds for somebody. What cannot be known is neither yes nor no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Holds {
+    /// It does not.
+    No,
+    /// What would tell is absent: an organisation was not granted, an address is
+    /// not verified. An `allow` does not hold then, and a `deny` does.
+    Unknown,
+    /// It does.
+    Yes,
+}
+
+impl Rule {
+    fn one(condition: Condition) -> Self {
+        Self { conditions: vec![condition] }
+    }
+
+    /// The person with this username, or with this id (24 hex digits).
+    #[must_use]
+    pub fn user(name_or_id: impl Into<String>) -> Self {
+        Self::one(Condition::User(Name(name_or_id.into())))
+    }
+
+    /// Members of the organisation with this slug, or with this id (24 hex
+    /// digits), whom nothing restricts.
+    #[must_use]
+    pub fn org(slug_or_id: impl Into<String>) -> Self {
+        Self::one(Condition::Org { org: Name(slug_or_id.into()), role: None, group: None })
+    }
+
+    /// The person with this e-mail address, if it is verified.
+    #[must_use]
+    pub fn email(address: impl Into<String>) -> Self {
+        Self::one(Condition::Email(address.into()))
+    }
+
+    /// People whose verified e-mail address is at `domain`; with a leading dot
+    /// (`.example.com`) also at every domain below it.
+    #[must_use]
+    pub fn email_domain(domain: &str) -> Self {
+        let name = domain.strip_prefix("*.").or_else(|| domain.strip_prefix('.'));
+        Self::one(Condition::EmailDomain(Domain {
+            below: name.is_some(),
+            name: name.unwrap_or(domain).to_owned(),
+        }))
+    }
+
+    /// People with (or without) a PRO account.
+    #[must_use]
+    pub fn pro(pro: bool) -> Self {
+        Self::one(Condition::Pro(pro))
+    }
+
+    /// In the organisation of this rule at least `role`; for a custom role, that
+    /// very one. Without an organisation it changes nothing.
+    #[must_use]
+    pub fn with_role(mut self, needed: Role) -> Self {
+        if let Some((role, _)) = self.last_org() {
+            *role = Some(needed);
+        }
+        self
+    }
+
+    /// In this resource group (name or id) of the rule's organisation; a role is
+    /// then the role in the group. Without an organisation it changes nothing.
+    #[must_use]
+    pub fn with_resource_group(mut self, name_or_id: impl Into<String>) -> Self {
+        if let Some((_, group)) = self.last_org() {
+            *group = Some(Name(name_or_id.into()));
+        }
+        self
+    }
+
+    /// Role and group of the organisation that was named last.
+    fn last_org(&mut self) -> Option<(&mut Option<Role>, &mut Option<Name>)> {
+        self.conditions.iter_mut().rev().find_map(|condition| match condition {
+            Condition::Org { role, group, .. } => Some((role, group)),
+            Condition::User(_) | Condition::Email(_) | Condition::EmailDomain(_) | Condition::Pro(_) => None,
+        })
+    }
+
+    /// Both rules at once.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.conditions.extend(other.conditions);
+        self
+    }
+
+    /// Whether the rule holds for `person`.
+    pub(crate) fn holds(&self, person: &Person) -> Holds {
+        self.conditions.iter().map(|condition| condition.weigh(person).holds()).min().unwrap_or(Holds::No)
+    }
+
+    /// Whether deciding needs to know about `org`.
+    pub(crate) fn names(&self, org: &Org) -> bool {
+        self.named(org).next().is_some()
+    }
+
+    /// Whether deciding needs to know about `group` of `org`.
+    pub(crate) fn names_group(&self, org: &Org, group: &ResourceGroup) -> bool {
+        self.named(org).any(|condition| match condition {
+            Condition::Org { group: Some(name), .. } => name.may_be(&group.id, &group.name),
+            Condition::Org { group: None, .. }
+            | Condition::User(_)
+            | Condition::Email(_)
+            | Condition::EmailDomain(_)
+            | Condition::Pro(_) => false,
+        })
+    }
+
+    /// The conditions that are about `org`.
+    fn named(&self, org: &Org) -> impl Iterator<Item = &Condition> {
+        self.conditions.iter().filter(|condition| match condition {
+            Condition::Org { org: name, .. } => name.may_be(&org.id, &org.slug),
+            Condition::User(_) | Condition::Email(_) | Condition::EmailDomain(_) | Condition::Pro(_) => false,
+        })
+    }
+
+    /// Whether deciding needs a username; an id comes with every sign-in.
+    #[cfg(feature = "config")]
+    pub(crate) fn needs_username(&self) -> bool {
+        self.conditions
+            .iter()
+            .any(|condition| matches!(condition, Condition::User(Name(name)) if !is_id(name)))
+    }
+
+    /// Whether deciding needs an e-mail address.
+    pub(crate) fn needs_email(&self) -> bool {
+        self.conditions
+            .iter()
+            .any(|condition| matches!(condition, Condition::Email(_) | Condition::EmailDomain(_)))
+    }
+
+    /// Whether deciding needs memberships.
+    pub(crate) fn needs_orgs(&self) -> bool {
+        self.conditions.iter().any(|condition| matches!(condition, Condition::Org { .. }))
+    }
+}
+
+impl Name {
+    /// Whether this is the one of `id` and `name`. The provider never leaves one of
+    /// them empty.
+    pub(crate) fn compare(&self, id: &str, name: &str) -> Sameness {
+        let by_id = is_id(&self.0);
+        let known = if by_id { id } else { name };
+        let same_but_for_case = self.0.eq_ignore_ascii_case(known);
+        if known.is_empty() {
+            Sameness::NotSaid
+        } else if self.0 == known || (by_id && same_but_for_case) {
+            Sameness::Same
+        } else if same_but_for_case {
+            Sameness::ByCase
+        } else {
+            Sameness::Other
+        }
+    }
+
+    fn may_be(&self, id: &str, name: &str) -> bool {
+        self.compare(id, name) != Sameness::Other
+    }
+}
+
+/// Whether a text is a Hugging Face id: 24 hex digits.
+pub(crate) fn is_id(text: &str) -> bool {
+    text.len() == 24 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+impl fmt::Display for Rule {
+    /// As in "open to …". The alternate form (`{rule:#}`) is for whoever was
+    /// refused: it names no account and no address.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, condition) in self.conditions.iter().enumerate() {
+            let is_noun = matches!(condition, Condition::User(_) | Condition::Org { .. });
+            match index {
+                0 if is_noun => {}
+                0 => f.write_str("anybody ")?,
+                _ => f.write_str(", ")?,
+            }
+            match condition {
+                Condition::User(_) if f.alternate() => f.write_str("a listed account")?,
+                Condition::User(Name(name)) => write!(f, "the account {name}")?,
+                Condition::Org { org: Name(org), role, group } => {
+                    match group {
+                        Some(Name(group)) => write!(f, "a member of the resource group {group} in {org}")?,
+                        None => write!(f, "a member of {org}")?,
+                    }
+                    match role {
+                        Some(Role::Custom(name)) => write!(f, " with the role {name}")?,
+                        Some(role) => write!(f, " with the role {role} or above")?,
+                        None => {}
+                    }
+                }
+                Condition::Email(_) if f.alternate() => {
+                    f.write_str("with a listed, verified e-mail address")?
+                }
+                Condition::Email(address) => write!(f, "with the verified e-mail address {address}")?,
+                Condition::EmailDomain(Domain { name, below }) => {
+                    write!(f, "with a verified e-mail address at {name}")?;
+                    if *below {
+                        f.write_str(" or a domain below it")?;
+                    }
+                }
+                Condition::Pro(true) => f.write_str("with a PRO account")?,
+                Condition::Pro(false) => f.write_str("without a PRO account")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::{Email, Standing};
+
+    fn ada() -> Person {
+        let org = |slug: &str, standing: Standing, groups: &[(&str, Role)]| Org {
+            id: "65a000000000000000000001".into(),
+            slug: slug.into(),
+            standing,
+            resource_groups: groups
+                .iter()
+                .map(|(name, role)| ResourceGroup {
+                    id: "g".into(),
+                    name: (*name).into(),
+                    role: role.clone(),
+                })
+                .collect(),
+        };
+        Person {
+            sub: "62f264b9f3c90f4b65140001".into(),
+            username: "ada".into(),
+            name: None,
+            email: Some(Email { address: "ada@eng.example.com".into(), verified: true }),
+            picture: None,
+            pro: true,
+            orgs: vec![
+                org("acme", Standing::Member(Role::Write), &[("gpu", Role::Read)]),
+                Org { id: "b".into(), ..org("bare", Standing::NotGranted, &[]) },
+                Org { id: "c".into(), ..org("sso", Standing::Restricted, &[]) },
+                Org {
+                    id: "d".into(),
+                    ..org("groups", Standing::Member(Role::NoAccess), &[("gpu", Role::Write)])
+                },
+                Org { id: "e".into(), ..org("custom", Standing::Member(Role::parse("ml-ops")), &[]) },
+            ],
+            orgs_known: true,
+            orgs_cut: false,
+        }
+    }
+
+    #[test]
+    fn each_key_holds_for_whom_it_says_and_for_nobody_else() {
+        use Holds::{No, Unknown, Yes};
+        for (rule, holds) in [
+            (Rule::user("ada"), Yes),
+            (Rule::user("Ada"), Unknown),
+            (Rule::user("ben"), No),
+            (Rule::user("62f264b9f3c90f4b65140001"), Yes),
+            (Rule::user("62f264b9f3c90f4b65140002"), No),
+            (Rule::org("acme"), Yes),
+            (Rule::org("65a000000000000000000001"), Yes),
+            (Rule::org("ACME"), Unknown),
+            (Rule::org("other"), No),
+            (Rule::org("bare"), Unknown),
+            (Rule::org("sso"), Unknown),
+            (Rule::org("groups"), No),
+            (Rule::org("groups").with_resource_group("gpu"), Yes),
+            (Rule::org("groups").with_resource_group("cpu"), No),
+            (Rule::org("groups").with_resource_group("gpu").with_role(Role::Admin), No),
+            (Rule::org("acme").with_role(Role::Write), Yes),
+            (Rule::org("acme").with_role(Role::Admin), No),
+            (Rule::org("acme").with_resource_group("gpu").with_role(Role::Write), No),
+            (Rule::org("custom"), Yes),
+            (Rule::org("custom").with_role(Role::Read), No),
+            (Rule::org("custom").with_role(Role::parse("ml-ops")), Yes),
+            (Rule::email("ADA@eng.example.com"), Yes),
+            (Rule::email("ben@eng.example.com"), No),
+            (Rule::email_domain("eng.example.com"), Yes),
+            (Rule::email_domain("example.com"), No),
+            (Rule::email_domain(".example.com"), Yes),
+            (Rule::email_domain("*.example.com"), Yes),
+            (Rule::email_domain(".ample.com"), No),
+            (Rule::pro(true), Yes),
+            (Rule::pro(false), No),
+            (Rule::org("acme").and(Rule::user("ben")), No),
+            (Rule::org("bare").and(Rule::user("ada")), Unknown),
+        ] {
+            assert_eq!(rule.holds(&ada()), holds, "{rule}");
+        }
+    }
+
+    #[test]
+    fn an_unverified_or_forged_address_never_holds() {
+        for (address, verified) in [
+            ("ada@example.com", false),
+            ("attacker@evil.com@example.com", true),
+            ("ada@evilexample.com", true),
+        ] {
+            let mut ada = ada();
+            ada.email = Some(Email { address: address.into(), verified });
+            for rule in [
+                Rule::email_domain("example.com"),
+                Rule::email_domain(".example.com"),
+                Rule::email("ada@example.com"),
+            ] {
+                assert_ne!(rule.holds(&ada), Holds::Yes, "{rule} for {address}");
+            }
+        }
+    }
+
+    #[test]
+    fn whoever_is_refused_is_told_no_account_and_no_address() {
+        let rule = Rule::user("ada").and(Rule::email("ada@example.com")).and(Rule::org("acme"));
+        assert_eq!(
+            rule.to_string(),
+            "the account ada, with the verified e-mail address ada@example.com, a member of acme"
+        );
+        assert_eq!(
+            format!("{rule:#}"),
+            "a listed account, with a listed, verified e-mail address, a member of acme"
+        );
+    }
+
+    #[test]
+    fn an_app_is_meant_by_its_id_alone() {
+        use Holds::{No, Unknown, Yes};
+        let app = Person::of_app("62f264b9f3c90f4b65140009".into(), "ada");
+        for (rule, holds) in [
+            (Rule::user("62f264b9f3c90f4b65140009"), Yes),
+            (Rule::user("62f264b9f3c90f4b65140001"), No),
+            (Rule::user("ada"), No),
+            (Rule::user("app:ada"), No),
+            (Rule::user("APP:ada"), No),
+            (Rule::org("acme"), Unknown),
+            (Rule::email("ada@eng.example.com"), Unknown),
+            (Rule::pro(true), Unknown),
+            (Rule::pro(false), Unknown),
+        ] {
+            assert_eq!(rule.holds(&app), holds, "{rule}");
+        }
+    }
+
+    #[test]
+    fn an_id_is_never_a_username() {
+        let mut mallory = ada();
+        mallory.sub = "000000000000000000000000".into();
+        mallory.username = "62f264b9f3c90f4b65140001".into();
+        assert_eq!(Rule::user("62f264b9f3c90f4b65140001").holds(&mallory), Holds::No);
+    }
+}
