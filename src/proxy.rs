@@ -58,7 +58,7 @@ impl Proxy {
             let (status, page) = (StatusCode::INTERNAL_SERVER_ERROR, pages::internal());
             return Ok(answer::page(status, page).map(ResponseBody::whole));
         };
-        let asked = Asked::of(&mut request);
+        let asked = RouteQuery::of(&mut request);
         Ok(match self.upstream.send(&grant, request).await {
             Ok(response) => response,
             Err(error) => asked.failed(&error, &grant).map(ResponseBody::whole),
@@ -68,7 +68,7 @@ impl Proxy {
 
 /// What of a request is needed to explain that the app did not answer it. Almost
 /// all requests are answered, so nothing is copied or read for it before.
-struct Asked {
+struct RouteQuery {
     client: Option<Client>,
     target: http::Uri,
     accept: Option<HeaderValue>,
@@ -84,7 +84,7 @@ struct Words {
     page: pages::Page,
 }
 
-impl Asked {
+impl RouteQuery {
     fn of(request: &mut Request<Incoming>) -> Self {
         Self {
             // Nobody after this asks who the client is.

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 
-use super::bearer::{Bearer, Bearing};
-use crate::identity::Introduction;
+use super::bearer::{TokenAuthenticator, TokenCaller};
+use crate::identity::RenderedIdentity;
 use crate::oauth2::OAuth2;
 use crate::policy::BearerUse;
 use crate::provider::TokenKind;
 use crate::respond::Refusal;
-use crate::session::Current;
+use crate::session::ActiveSession;
 
 /// Who calls.
 #[derive(Debug, Clone)]
@@ -18,14 +18,14 @@ pub(crate) enum Caller {
     /// No session, or nothing that is one.
     Nobody,
     /// Somebody with a session in force.
-    Session(Current),
+    Session(ActiveSession),
     /// Somebody with a token that counts.
-    Token(Arc<Bearing>),
+    Token(Arc<TokenCaller>),
 }
 
 impl Caller {
     /// What the app is told of them.
-    pub(crate) fn introduction(&self) -> Option<&Introduction> {
+    pub(crate) fn introduction(&self) -> Option<&RenderedIdentity> {
         match self {
             Self::Nobody => None,
             Self::Session(session) => Some(session.introduction()),
@@ -42,7 +42,7 @@ impl Caller {
     }
 
     /// The session, if that is how they are known.
-    pub(crate) fn session(&self) -> Option<&Current> {
+    pub(crate) fn session(&self) -> Option<&ActiveSession> {
         match self {
             Self::Nobody | Self::Token(_) => None,
             Self::Session(session) => Some(session),
@@ -55,7 +55,7 @@ impl Caller {
 /// refused, since whoever sends one does not mean to be nobody.
 pub(crate) async fn authenticate(
     oauth2: &Arc<OAuth2>,
-    bearer: Option<&Bearer>,
+    bearer: Option<&TokenAuthenticator>,
     used: BearerUse,
     headers: &HeaderMap,
 ) -> Result<Caller, Refusal> {

@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 
-use super::{authorization, introspection::Questions, token_policy::Accepted};
+use super::{authorization, introspection::TokenIntrospector, token_policy::TokenPolicy};
 use crate::clock::{Clock, UnixTime};
-use crate::identity::{HeaderSettings, Introduction, Person};
+use crate::identity::{HeaderSettings, Person, RenderedIdentity};
 use crate::keys::{Hidden, Keyring};
 use crate::provider::{MAX_TOKEN, Provider, TokenKind};
 use crate::respond::Refusal;
@@ -29,23 +29,23 @@ pub struct BearerSettings {
 }
 
 /// Whom a token belongs to, as the provider said not long ago.
-pub(crate) struct Known {
-    pub(super) introduction: Introduction,
+pub(crate) struct VerifiedToken {
+    pub(super) introduction: RenderedIdentity,
     pub(super) kind: TokenKind,
     /// Until when that word counts.
     pub(crate) until: UnixTime,
 }
 
 /// Somebody who came with a token that counts.
-pub(crate) struct Bearing {
-    known: Arc<Known>,
+pub(crate) struct TokenCaller {
+    known: Arc<VerifiedToken>,
     /// The request's own. It is kept nowhere else, and gone with the request.
     token: Hidden,
 }
 
 /// Why a token lets nobody in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Unproven {
+pub(crate) enum TokenError {
     /// It does not count, for this reason.
     Invalid(&'static str),
     /// Whether it counts cannot be said now, for this reason. It may be worth
@@ -54,7 +54,7 @@ pub(crate) enum Unproven {
 }
 
 /// How to make an introduction of a person.
-pub(crate) struct Manner {
+pub(crate) struct IntrospectionConfig {
     pub(crate) headers: HeaderSettings,
     /// How many apps an assertion can be meant for.
     pub(crate) audiences: usize,
@@ -63,23 +63,26 @@ pub(crate) struct Manner {
 }
 
 /// Knows who sends which token.
-pub(crate) struct Bearer {
-    questions: Arc<Questions>,
+pub(crate) struct TokenAuthenticator {
+    questions: Arc<TokenIntrospector>,
 }
 
-impl Bearer {
+impl TokenAuthenticator {
     pub(crate) fn new(
         settings: &BearerSettings,
         provider: Arc<Provider>,
         keyring: &Keyring,
-        manner: Manner,
+        manner: IntrospectionConfig,
         clock: Clock,
     ) -> Self {
-        let accepted = Accepted::new(settings, provider.client_id());
+        let accepted = TokenPolicy::new(settings, provider.client_id());
         // The token is for the provider's ears, whatever the app is told of those
         // who signed in here: nobody gave it to the app.
-        let manner = Manner { headers: HeaderSettings { access_token: false, ..manner.headers }, ..manner };
-        Self { questions: Arc::new(Questions::new(accepted, provider, keyring, manner, clock)) }
+        let manner = IntrospectionConfig {
+            headers: HeaderSettings { access_token: false, ..manner.headers },
+            ..manner
+        };
+        Self { questions: Arc::new(TokenIntrospector::new(accepted, provider, keyring, manner, clock)) }
     }
 
     /// Who sends a request, by its `Authorization`; nobody, without a bearer token
@@ -88,38 +91,38 @@ impl Bearer {
         &self,
         headers: &HeaderMap,
         session_would_do: bool,
-    ) -> Result<Option<Arc<Bearing>>, Refusal> {
+    ) -> Result<Option<Arc<TokenCaller>>, Refusal> {
         let Some(token) = authorization::token(headers).map_err(Refusal::BadAuthorization)? else {
             return Ok(None);
         };
         match self.check(token).await {
-            Ok(known) => Ok(Some(Arc::new(Bearing { known, token: Hidden::new(token) }))),
-            Err(Unproven::Invalid(why)) => Err(Refusal::InvalidToken { why, session_would_do }),
-            Err(Unproven::Unchecked { retry_after, why }) => {
+            Ok(known) => Ok(Some(Arc::new(TokenCaller { known, token: Hidden::new(token) }))),
+            Err(TokenError::Invalid(why)) => Err(Refusal::InvalidToken { why, session_would_do }),
+            Err(TokenError::Unchecked { retry_after, why }) => {
                 Err(Refusal::TokenUnchecked { why, retry_after })
             }
         }
     }
 
     /// Whom `token` belongs to: from memory, or after a question to the provider.
-    pub(crate) async fn check(&self, token: &str) -> Result<Arc<Known>, Unproven> {
+    pub(crate) async fn check(&self, token: &str) -> Result<Arc<VerifiedToken>, TokenError> {
         if token.len() > MAX_TOKEN {
-            return Err(Unproven::Invalid("This is longer than any token of Hugging Face."));
+            return Err(TokenError::Invalid("This is longer than any token of Hugging Face."));
         }
         self.questions.answer(token).await
     }
 
     /// Asks about somebody again, whose stream may have been open for long: from
-    /// memory until [`Known::until`], and then by a new question.
-    pub(crate) async fn again(&self, bearing: &Bearing) -> Result<Arc<Bearing>, Unproven> {
+    /// memory until [`VerifiedToken::until`], and then by a new question.
+    pub(crate) async fn again(&self, bearing: &TokenCaller) -> Result<Arc<TokenCaller>, TokenError> {
         let known = self.check(bearing.token.expose()).await?;
-        Ok(Arc::new(Bearing { known, token: bearing.token.clone() }))
+        Ok(Arc::new(TokenCaller { known, token: bearing.token.clone() }))
     }
 }
 
-impl Bearing {
+impl TokenCaller {
     /// What the app is told of them.
-    pub(crate) fn introduction(&self) -> &Introduction {
+    pub(crate) fn introduction(&self) -> &RenderedIdentity {
         &self.known.introduction
     }
 
@@ -129,9 +132,9 @@ impl Bearing {
     }
 }
 
-impl fmt::Debug for Known {
+impl fmt::Debug for VerifiedToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Known")
+        f.debug_struct("VerifiedToken")
             .field("introduction", &self.introduction)
             .field("kind", &self.kind)
             .field("until", &self.until)
@@ -139,14 +142,14 @@ impl fmt::Debug for Known {
     }
 }
 
-impl fmt::Debug for Bearing {
+impl fmt::Debug for TokenCaller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Bearing").field("known", &self.known).finish_non_exhaustive()
+        f.debug_struct("TokenCaller").field("known", &self.known).finish_non_exhaustive()
     }
 }
 
-impl fmt::Debug for Bearer {
+impl fmt::Debug for TokenAuthenticator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Bearer(..)")
+        f.write_str("TokenAuthenticator(..)")
     }
 }

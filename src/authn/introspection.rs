@@ -1,4 +1,4 @@
-//! Questions to the provider about tokens, and what was answered.
+//! TokenIntrospector to the provider about tokens, and what was answered.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use quick_cache::sync::Cache;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use super::bearer::{Known, Manner, Unproven};
-use super::token_policy::{Accepted, Claimed};
+use super::bearer::{IntrospectionConfig, TokenError, VerifiedToken};
+use super::token_policy::{ClaimedType, TokenPolicy};
 use crate::clock::{Clock, UnixTime};
-use crate::identity::{Introduction, User};
+use crate::identity::{RenderedIdentity, User};
 use crate::keys::{Fingerprint, Fingerprints, Hidden, Keyring};
 use crate::provider::{Owner, Provider, Whoami, WhoamiError};
 
@@ -40,20 +40,20 @@ const CROWD: &str = "Too many unknown tokens are being checked at the moment. Tr
 const PAUSE: &str = "Hugging Face limits how many tokens can be checked, and the limit is reached. Tokens that were checked within the last minute still work.";
 const SILENT: &str = "Hugging Face cannot be asked about this token at the moment. Try again.";
 
-type Answer = Result<Arc<Known>, Unproven>;
+type Answer = Result<Arc<VerifiedToken>, TokenError>;
 
 /// A question that is under way: its answer, once it is there.
-type UnderWay = watch::Receiver<Option<Answer>>;
+type InFlight = watch::Receiver<Option<Answer>>;
 
 /// Asks, one question at a time for each token, and remembers.
-pub(crate) struct Questions {
-    accepted: Accepted,
+pub(crate) struct TokenIntrospector {
+    accepted: TokenPolicy,
     provider: Arc<Provider>,
     fingerprints: Fingerprints,
-    manner: Manner,
-    known: Cache<Fingerprint, Arc<Known>>,
+    manner: IntrospectionConfig,
+    known: Cache<Fingerprint, Arc<VerifiedToken>>,
     refused: Cache<Fingerprint, Refused>,
-    under_way: Mutex<HashMap<Fingerprint, UnderWay>>,
+    under_way: Mutex<HashMap<Fingerprint, InFlight>>,
     places: Arc<Semaphore>,
     /// No question until then: the provider asked for a pause.
     paused_until: AtomicU64,
@@ -63,15 +63,15 @@ pub(crate) struct Questions {
 /// A token that lets nobody in, until then.
 #[derive(Debug, Clone)]
 struct Refused {
-    why: Unproven,
+    why: TokenError,
     until: UnixTime,
 }
 
 /// One question. Whoever waits for it may go away; it is asked all the same.
-struct Question {
+struct Introspection {
     about: Fingerprint,
     token: Hidden,
-    claimed: Claimed,
+    claimed: ClaimedType,
     /// When it was asked.
     at: UnixTime,
     answer: watch::Sender<Option<Answer>>,
@@ -79,23 +79,23 @@ struct Question {
 }
 
 /// Takes a question off the list when it has ended, however it did.
-struct End<'a> {
-    questions: &'a Questions,
+struct InFlightGuard<'a> {
+    questions: &'a TokenIntrospector,
     about: Fingerprint,
 }
 
-impl Drop for End<'_> {
+impl Drop for InFlightGuard<'_> {
     fn drop(&mut self) {
         self.questions.lock().remove(&self.about);
     }
 }
 
-impl Questions {
+impl TokenIntrospector {
     pub(crate) fn new(
-        accepted: Accepted,
+        accepted: TokenPolicy,
         provider: Arc<Provider>,
         keyring: &Keyring,
-        manner: Manner,
+        manner: IntrospectionConfig,
         clock: Clock,
     ) -> Self {
         Self {
@@ -119,7 +119,7 @@ impl Questions {
         if let Some(answer) = self.remembered(&about, now) {
             return answer;
         }
-        let claimed = self.accepted.read(token, now).map_err(Unproven::Invalid)?;
+        let claimed = self.accepted.read(token, now).map_err(TokenError::Invalid)?;
         let mut question = self.join(about, token, claimed)?;
         match question.wait_for(Option::is_some).await {
             Ok(answer) => answer.clone().unwrap_or(Err(silent())),
@@ -142,8 +142,8 @@ impl Questions {
         self: &Arc<Self>,
         about: Fingerprint,
         token: &str,
-        claimed: Claimed,
-    ) -> Result<UnderWay, Unproven> {
+        claimed: ClaimedType,
+    ) -> Result<InFlight, TokenError> {
         let mut under_way = self.lock();
         if let Some(question) = under_way.get(&about) {
             return Ok(question.clone());
@@ -156,23 +156,23 @@ impl Questions {
         }
         let until = self.paused_until.load(Ordering::Relaxed);
         if counts(until, at, LONGEST_PAUSE) {
-            return Err(Unproven::Unchecked { retry_after: until - at, why: PAUSE });
+            return Err(TokenError::Unchecked { retry_after: until - at, why: PAUSE });
         }
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            return Err(Unproven::Unchecked { retry_after: SILENCE, why: CROWD });
+            return Err(TokenError::Unchecked { retry_after: SILENCE, why: CROWD });
         };
         let (answer, question) = watch::channel(None);
         under_way.insert(about, question.clone());
         drop(under_way);
         let token = Hidden::new(token);
-        let asked = Question { about, token, claimed, at, answer, _place: place };
+        let asked = Introspection { about, token, claimed, at, answer, _place: place };
         tokio::spawn(Arc::clone(self).ask(asked));
         Ok(question)
     }
 
-    async fn ask(self: Arc<Self>, question: Question) {
+    async fn ask(self: Arc<Self>, question: Introspection) {
         let about = question.about;
-        let _end = End { questions: &self, about };
+        let _end = InFlightGuard { questions: &self, about };
         let Whoami { owner, pause } = self.provider.whoami(&question.token).await;
         let now = self.clock.now();
         if let Some(pause) = pause {
@@ -189,19 +189,19 @@ impl Questions {
                 self.known.insert(about, Arc::clone(&known));
                 Ok(known)
             }
-            Ok(_) => self.refuse(about, Unproven::Invalid(KIND), question.at + NO),
+            Ok(_) => self.refuse(about, TokenError::Invalid(KIND), question.at + NO),
             Err(error) if error.is_final() => {
                 let why = match error {
                     WhoamiError::Organisation => ORGANISATION,
                     WhoamiError::Kind => KIND,
                     WhoamiError::Unknown | WhoamiError::Fetch(_) | WhoamiError::Unusable(_) => WRONG,
                 };
-                self.refuse(about, Unproven::Invalid(why), question.at + NO)
+                self.refuse(about, TokenError::Invalid(why), question.at + NO)
             }
             Err(error) => {
                 tracing::warn!(%error, "a token could not be checked");
                 match pause {
-                    Some(retry_after) => Err(Unproven::Unchecked { retry_after, why: PAUSE }),
+                    Some(retry_after) => Err(TokenError::Unchecked { retry_after, why: PAUSE }),
                     None => self.refuse(about, silent(), now + SILENCE),
                 }
             }
@@ -210,7 +210,7 @@ impl Questions {
     }
 
     /// What is remembered of a token that counts.
-    fn known(&self, question: &Question, Owner { mut person, kind }: Owner) -> Known {
+    fn known(&self, question: &Introspection, Owner { mut person, kind }: Owner) -> VerifiedToken {
         let method = kind.auth_method();
         (self.manner.retain)(&mut person);
         let user = User::new(person, method);
@@ -222,14 +222,18 @@ impl Questions {
         );
         let until = question.at + YES;
         let until = match question.claimed {
-            Claimed::OAuth { expires: Some(expires) } => until.min(expires),
-            Claimed::OAuth { expires: None } | Claimed::Access | Claimed::App => until,
+            ClaimedType::OAuth { expires: Some(expires) } => until.min(expires),
+            ClaimedType::OAuth { expires: None } | ClaimedType::Access | ClaimedType::App => until,
         };
-        Known { introduction: Introduction::new(user, sid, headers, self.manner.audiences), kind, until }
+        VerifiedToken {
+            introduction: RenderedIdentity::new(user, sid, headers, self.manner.audiences),
+            kind,
+            until,
+        }
     }
 
     /// Remembers that a token lets nobody in.
-    fn refuse(&self, about: Fingerprint, why: Unproven, until: UnixTime) -> Answer {
+    fn refuse(&self, about: Fingerprint, why: TokenError, until: UnixTime) -> Answer {
         self.known.remove(&about);
         self.refused.insert(about, Refused { why: why.clone(), until });
         Err(why)
@@ -237,7 +241,7 @@ impl Questions {
 
     /// A panic while the lock was held leaves the map whole: every change is one
     /// call of the map's own.
-    fn lock(&self) -> MutexGuard<'_, HashMap<Fingerprint, UnderWay>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Fingerprint, InFlight>> {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -248,8 +252,8 @@ fn counts(until: UnixTime, now: UnixTime, longest: u64) -> bool {
     now < until && until - now <= longest
 }
 
-fn silent() -> Unproven {
-    Unproven::Unchecked { retry_after: SILENCE, why: SILENT }
+fn silent() -> TokenError {
+    TokenError::Unchecked { retry_after: SILENCE, why: SILENT }
 }
 
 #[cfg(test)]

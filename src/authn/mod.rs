@@ -10,5 +10,5 @@ mod token_policy;
 pub(crate) use authenticate::{Caller, authenticate};
 pub(crate) use authorization::withhold;
 pub use bearer::BearerSettings;
-pub(crate) use bearer::{Bearer, Bearing, Manner, Unproven};
+pub(crate) use bearer::{IntrospectionConfig, TokenAuthenticator, TokenCaller, TokenError};
 pub(crate) use revalidation::Unconfirmed;

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use crate::identity::Person;
 use crate::oauth2::OAuth2;
 use crate::provider::SignInError;
-use crate::session::{Current, Found, Freshness, StoreDown, Turn};
+use crate::session::{ActiveSession, Freshness, RevalidationPermit, SessionLookup, StoreDown};
 
 /// How long nothing is asked about a session after there was no answer, in seconds.
 const PAUSE: u64 = 15;
@@ -48,22 +48,22 @@ impl OAuth2 {
     pub(crate) async fn session(
         self: &Arc<Self>,
         headers: &HeaderMap,
-    ) -> Result<Option<Current>, Unconfirmed> {
+    ) -> Result<Option<ActiveSession>, Unconfirmed> {
         match self.sessions.open(headers).await {
-            Found::Nobody => Ok(None),
-            Found::Unknown(down) => Err(Unconfirmed::Store(down)),
-            Found::Session(current) => self.confirmed(current).await,
+            SessionLookup::Nobody => Ok(None),
+            SessionLookup::Unknown(down) => Err(Unconfirmed::Store(down)),
+            SessionLookup::Session(current) => self.confirmed(current).await,
         }
     }
 
     /// The session as far as it still counts; the provider is asked if it is time.
     pub(crate) async fn confirmed(
         self: &Arc<Self>,
-        current: Current,
-    ) -> Result<Option<Current>, Unconfirmed> {
+        current: ActiveSession,
+    ) -> Result<Option<ActiveSession>, Unconfirmed> {
         match self.sessions.freshness(&current) {
             Freshness::Fresh => Ok(Some(current)),
-            Freshness::Due => {
+            Freshness::Stale => {
                 if current.live().pause(self.clock.now()) == 0
                     && let Some(turn) = current.live().try_turn()
                 {
@@ -72,7 +72,7 @@ impl OAuth2 {
                 }
                 Ok(Some(current))
             }
-            Freshness::Overdue => {
+            Freshness::Expired => {
                 let waiting = Box::pin(timeout(PATIENCE, self.confirmed_anew(&current))).await;
                 waiting.unwrap_or(Err(Unconfirmed::Provider { retry_after: 1 }))
             }
@@ -80,7 +80,10 @@ impl OAuth2 {
     }
 
     /// The session with a new word of the provider's.
-    async fn confirmed_anew(self: &Arc<Self>, current: &Current) -> Result<Option<Current>, Unconfirmed> {
+    async fn confirmed_anew(
+        self: &Arc<Self>,
+        current: &ActiveSession,
+    ) -> Result<Option<ActiveSession>, Unconfirmed> {
         let turn = current.live().turn().await;
         // Whoever had the turn before may have got the answer.
         if let Some(outcome) = self.outcome(current) {
@@ -92,12 +95,12 @@ impl OAuth2 {
     }
 
     /// What came of the last question, if that settles it.
-    fn outcome(&self, current: &Current) -> Option<Result<Option<Current>, Unconfirmed>> {
+    fn outcome(&self, current: &ActiveSession) -> Option<Result<Option<ActiveSession>, Unconfirmed>> {
         let latest = current.latest();
         if latest.has_ended() {
             return Some(Ok(None));
         }
-        if self.sessions.freshness(&latest) != Freshness::Overdue {
+        if self.sessions.freshness(&latest) != Freshness::Expired {
             return Some(Ok(Some(latest)));
         }
         match latest.live().pause(self.clock.now()) {
@@ -107,7 +110,7 @@ impl OAuth2 {
     }
 
     /// Asks about a session in a task of its own.
-    fn ask_again(self: &Arc<Self>, current: &Current, turn: Turn) -> JoinHandle<()> {
+    fn ask_again(self: &Arc<Self>, current: &ActiveSession, turn: RevalidationPermit) -> JoinHandle<()> {
         let (oauth2, current) = (Arc::clone(self), current.latest());
         tokio::spawn(async move {
             oauth2.ask_about(&current).await;
@@ -115,7 +118,7 @@ impl OAuth2 {
         })
     }
 
-    async fn ask_about(&self, current: &Current) {
+    async fn ask_about(&self, current: &ActiveSession) {
         let user = current.user().username();
         match self.person_of(current).await {
             Ok(mut person) => {
@@ -139,7 +142,7 @@ impl OAuth2 {
     }
 
     /// Who the session's tokens speak for now; refreshed if they have to be.
-    async fn person_of(&self, current: &Current) -> Result<Person, NoAnswer> {
+    async fn person_of(&self, current: &ActiveSession) -> Result<Person, NoAnswer> {
         match self.sessions.is_kept(current).await {
             Ok(true) => {}
             Ok(false) => return Err(NoAnswer::Ended("it was ended elsewhere".to_owned())),

@@ -17,7 +17,7 @@ const MAX_PLAIN: usize = 256;
 
 /// Which tokens count.
 #[derive(Debug)]
-pub(crate) struct Accepted {
+pub(crate) struct TokenPolicy {
     /// Ids of OAuth apps, our own among them.
     clients: Vec<String>,
     app_tokens: bool,
@@ -25,7 +25,7 @@ pub(crate) struct Accepted {
 
 /// What a token says that it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Claimed {
+pub(crate) enum ClaimedType {
     /// A user access token: `hf_` and letters or digits.
     Access,
     /// One that an accepted OAuth app got for a person: `hf_oauth_` and a JWT.
@@ -57,7 +57,7 @@ const GARBLED: &str =
 const FOREIGN: &str = "This token was made for another app. Send a user access token, or one that this app itself was given at a sign-in.";
 const EXPIRED: &str = "This token has expired. Sign in again, or refresh it, for a new one.";
 
-impl Accepted {
+impl TokenPolicy {
     pub(crate) fn new(settings: &BearerSettings, own: &str) -> Self {
         let clients = settings.clients.iter().map(String::as_str).chain([own]);
         Self {
@@ -71,7 +71,7 @@ impl Accepted {
     ///
     /// # Errors
     /// Why it is not worth a question, whoever it belongs to.
-    pub(crate) fn read(&self, token: &str, now: UnixTime) -> Result<Claimed, &'static str> {
+    pub(crate) fn read(&self, token: &str, now: UnixTime) -> Result<ClaimedType, &'static str> {
         let rest = token.strip_prefix("hf_").ok_or(NO_TOKEN)?;
         if rest.starts_with("oauth__refresh_") || rest.starts_with("jwt_") || rest.starts_with("s3_") {
             return Err(OTHER_KIND);
@@ -81,15 +81,15 @@ impl Accepted {
         }
         if let Some(rest) = rest.strip_prefix("app_") {
             return match (plain(rest), self.app_tokens) {
-                (true, true) => Ok(Claimed::App),
+                (true, true) => Ok(ClaimedType::App),
                 (true, false) => Err(APP),
                 (false, _) => Err(NO_TOKEN),
             };
         }
-        if plain(rest) { Ok(Claimed::Access) } else { Err(NO_TOKEN) }
+        if plain(rest) { Ok(ClaimedType::Access) } else { Err(NO_TOKEN) }
     }
 
-    fn oauth(&self, jwt: &str, now: UnixTime) -> Result<Claimed, &'static str> {
+    fn oauth(&self, jwt: &str, now: UnixTime) -> Result<ClaimedType, &'static str> {
         let payload = payload(jwt).ok_or(GARBLED)?;
         let client = match (payload.client_id, payload.oauth_app) {
             (Some(client), None) | (None, Some(client)) => client,
@@ -103,18 +103,19 @@ impl Accepted {
         if expires.is_some_and(|expires| expires <= now) {
             return Err(EXPIRED);
         }
-        Ok(Claimed::OAuth { expires })
+        Ok(ClaimedType::OAuth { expires })
     }
 
     /// Whether the provider calls a token what it claimed to be. A plain one that
     /// turned out to be an OAuth app's could be any app's.
-    pub(crate) fn agree(&self, claimed: Claimed, kind: TokenKind) -> bool {
+    pub(crate) fn agree(&self, claimed: ClaimedType, kind: TokenKind) -> bool {
         match (claimed, kind) {
-            (Claimed::Access, TokenKind::Access { .. }) | (Claimed::OAuth { .. }, TokenKind::OAuth) => true,
-            (Claimed::Access | Claimed::App, TokenKind::App) => self.app_tokens,
-            (Claimed::Access, TokenKind::OAuth)
-            | (Claimed::OAuth { .. }, TokenKind::Access { .. } | TokenKind::App)
-            | (Claimed::App, TokenKind::Access { .. } | TokenKind::OAuth) => false,
+            (ClaimedType::Access, TokenKind::Access { .. })
+            | (ClaimedType::OAuth { .. }, TokenKind::OAuth) => true,
+            (ClaimedType::Access | ClaimedType::App, TokenKind::App) => self.app_tokens,
+            (ClaimedType::Access, TokenKind::OAuth)
+            | (ClaimedType::OAuth { .. }, TokenKind::Access { .. } | TokenKind::App)
+            | (ClaimedType::App, TokenKind::Access { .. } | TokenKind::OAuth) => false,
         }
     }
 }
@@ -147,9 +148,9 @@ mod tests {
 
     const NOW: UnixTime = 1_790_000_000;
 
-    fn accepted(app_tokens: bool) -> Accepted {
+    fn accepted(app_tokens: bool) -> TokenPolicy {
         let settings = BearerSettings { clients: vec!["listed".to_owned(), String::new()], app_tokens };
-        Accepted::new(&settings, "ours")
+        TokenPolicy::new(&settings, "ours")
     }
 
     fn oauth(payload: &str) -> String {
@@ -160,8 +161,8 @@ mod tests {
     fn only_tokens_that_can_be_a_key_to_this_app_are_asked_about() {
         let alnum = |length| "a1B".chars().cycle().take(length).collect::<String>();
         for (token, expected) in [
-            (format!("hf_{}", alnum(34)), Ok(Claimed::Access)),
-            (format!("hf_{}", alnum(256)), Ok(Claimed::Access)),
+            (format!("hf_{}", alnum(34)), Ok(ClaimedType::Access)),
+            (format!("hf_{}", alnum(256)), Ok(ClaimedType::Access)),
             (format!("hf_{}", alnum(257)), Err(NO_TOKEN)),
             ("hf_".to_owned(), Err(NO_TOKEN)),
             ("hf_a-b".to_owned(), Err(NO_TOKEN)),
@@ -178,13 +179,13 @@ mod tests {
         ] {
             assert_eq!(accepted(false).read(&token, NOW), expected, "{token}");
         }
-        assert_eq!(accepted(true).read("hf_app_abc", NOW), Ok(Claimed::App));
+        assert_eq!(accepted(true).read("hf_app_abc", NOW), Ok(ClaimedType::App));
         assert_eq!(accepted(true).read("hf_app_a.b", NOW), Err(NO_TOKEN));
     }
 
     #[test]
     fn an_oauth_token_is_asked_about_only_if_it_names_an_accepted_client() {
-        let yes = |expires| Ok(Claimed::OAuth { expires });
+        let yes = |expires| Ok(ClaimedType::OAuth { expires });
         for (payload, expected) in [
             (r#"{"client_id":"ours","exp":1790000001}"#, yes(Some(NOW + 1))),
             (r#"{"client_id":"listed"}"#, yes(None)),
@@ -224,17 +225,17 @@ mod tests {
     #[test]
     fn the_provider_must_call_it_what_it_claims_to_be() {
         let (access, oauth) = (TokenKind::Access { fine_grained: false }, TokenKind::OAuth);
-        let claimed_oauth = Claimed::OAuth { expires: None };
+        let claimed_oauth = ClaimedType::OAuth { expires: None };
         for (claimed, kind, without, with) in [
-            (Claimed::Access, access, true, true),
-            (Claimed::Access, oauth, false, false),
-            (Claimed::Access, TokenKind::App, false, true),
+            (ClaimedType::Access, access, true, true),
+            (ClaimedType::Access, oauth, false, false),
+            (ClaimedType::Access, TokenKind::App, false, true),
             (claimed_oauth, oauth, true, true),
             (claimed_oauth, access, false, false),
             (claimed_oauth, TokenKind::App, false, false),
-            (Claimed::App, TokenKind::App, false, true),
-            (Claimed::App, access, false, false),
-            (Claimed::App, oauth, false, false),
+            (ClaimedType::App, TokenKind::App, false, true),
+            (ClaimedType::App, access, false, false),
+            (ClaimedType::App, oauth, false, false),
         ] {
             assert_eq!(accepted(false).agree(claimed, kind), without, "{claimed:?} {kind:?}");
             assert_eq!(accepted(true).agree(claimed, kind), with, "{claimed:?} {kind:?}");

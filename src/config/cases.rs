@@ -8,7 +8,7 @@ use http::Method;
 use super::problem::{Origin, Problems, Report};
 use super::reader::{Field, Table};
 use super::{routes, schema, tree};
-use crate::explain::{Inquiry, Outcome, Visitor, VisitorError};
+use crate::explain::{Outcome, SampleRequest, TestSubject, TestSubjectError};
 use crate::policy::Route;
 
 /// The outcomes by the names they have in a file.
@@ -38,7 +38,7 @@ pub struct Case {
     /// Where it is.
     pub origin: Origin,
     /// The request.
-    pub inquiry: Inquiry,
+    pub inquiry: SampleRequest,
     /// The request as it is written.
     pub method: Method,
     /// Its address, as it is written.
@@ -48,7 +48,7 @@ pub struct Case {
     /// Who sends it: a name of `[people]`, a username, or `nobody`.
     pub name: String,
     /// Who that is; `None` is nobody.
-    pub who: Option<Visitor>,
+    pub who: Option<TestSubject>,
     /// What is expected.
     pub expect: Outcome,
     /// Which route is expected, if that is said: its place in the list, or none.
@@ -83,7 +83,7 @@ impl Cases {
         schema::check(&mut tree, schema::CASES, &report);
         let root = Table::root(&tree, &report);
         let people = root.table("people").fields();
-        let people: BTreeMap<&str, Option<Visitor>> = people
+        let people: BTreeMap<&str, Option<TestSubject>> = people
             .iter()
             .filter_map(|(name, field)| Some((*name, visitor(&field.as_table()?, Some(name)))))
             .collect();
@@ -94,7 +94,7 @@ impl Cases {
     }
 }
 
-fn case(field: &Field<'_>, people: &BTreeMap<&str, Option<Visitor>>, routes: &[Route]) -> Option<Case> {
+fn case(field: &Field<'_>, people: &BTreeMap<&str, Option<TestSubject>>, routes: &[Route]) -> Option<Case> {
     let table = field.as_table()?;
     let method = table.field("method").map_or(Some(Method::GET), |field| routes::method(&field));
     let preflight = table.field("preflight").map_or(Some(false), |field| field.flag());
@@ -109,7 +109,7 @@ fn case(field: &Field<'_>, people: &BTreeMap<&str, Option<Visitor>>, routes: &[R
     };
     let (url_field, url) = url?;
     let method = method?;
-    let inquiry = url_field.parse(|url| Inquiry::new(method.clone(), url))?;
+    let inquiry = url_field.parse(|url| SampleRequest::new(method.clone(), url))?;
     let preflight = preflight?;
     let (name, who) = who?;
     Some(Case {
@@ -126,7 +126,10 @@ fn case(field: &Field<'_>, people: &BTreeMap<&str, Option<Visitor>>, routes: &[R
 }
 
 /// A name of `[people]`, or somebody described on the spot.
-fn who(field: &Field<'_>, people: &BTreeMap<&str, Option<Visitor>>) -> Option<(String, Option<Visitor>)> {
+fn who(
+    field: &Field<'_>,
+    people: &BTreeMap<&str, Option<TestSubject>>,
+) -> Option<(String, Option<TestSubject>)> {
     if let Some(table) = field.as_table() {
         let visitor = visitor(&table, None)?;
         let user = visitor.user();
@@ -148,14 +151,14 @@ fn who(field: &Field<'_>, people: &BTreeMap<&str, Option<Visitor>>) -> Option<(S
 }
 
 /// Somebody, as far as they are described; `name` is what the file calls them.
-fn visitor(table: &Table<'_>, name: Option<&str>) -> Option<Visitor> {
+fn visitor(table: &Table<'_>, name: Option<&str>) -> Option<TestSubject> {
     if name == Some(NOBODY) {
         table.problem("is whoever is not signed in; take another name");
         return None;
     }
     let visitor = match (table.field("user"), name) {
-        (Some(field), _) => field.parse(Visitor::named)?,
-        (None, Some(name)) => match Visitor::named(name) {
+        (Some(field), _) => field.parse(TestSubject::named)?,
+        (None, Some(name)) => match TestSubject::named(name) {
             Ok(visitor) => visitor,
             Err(_) => {
                 table.missing("user", "say the username, since this name is none");
@@ -167,10 +170,10 @@ fn visitor(table: &Table<'_>, name: Option<&str>) -> Option<Visitor> {
             return None;
         }
     };
-    let visitor = each(visitor, table.field("id").into_iter().collect(), Visitor::with_id)?;
-    let visitor = each(visitor, list(table, "orgs")?, Visitor::in_org)?;
-    let visitor = each(visitor, list(table, "resource_groups")?, Visitor::in_group)?;
-    let visitor = each(visitor, table.field("email").into_iter().collect(), Visitor::with_email)?;
+    let visitor = each(visitor, table.field("id").into_iter().collect(), TestSubject::with_id)?;
+    let visitor = each(visitor, list(table, "orgs")?, TestSubject::in_org)?;
+    let visitor = each(visitor, list(table, "resource_groups")?, TestSubject::in_group)?;
+    let visitor = each(visitor, table.field("email").into_iter().collect(), TestSubject::with_email)?;
     let pro = table.field("pro").map_or(Some(false), |field| field.flag())?;
     Some(visitor.with_pro(pro))
 }
@@ -181,10 +184,10 @@ fn list<'a>(table: &Table<'a>, name: &str) -> Option<Vec<Field<'a>>> {
 
 /// `visitor` with what each of `fields` adds.
 fn each(
-    visitor: Visitor,
+    visitor: TestSubject,
     fields: Vec<Field<'_>>,
-    add: impl Fn(Visitor, &str) -> Result<Visitor, VisitorError>,
-) -> Option<Visitor> {
+    add: impl Fn(TestSubject, &str) -> Result<TestSubject, TestSubjectError>,
+) -> Option<TestSubject> {
     fields.into_iter().try_fold(visitor, |visitor, field| field.parse(|text| add(visitor, text)))
 }
 

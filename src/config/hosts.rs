@@ -31,8 +31,8 @@ pub(super) fn warn(root: &Table<'_>, routes: &[Read<'_>], access: &Access, whom:
                 && app(other) == app(route)
                 && !is_as_strict(other, route, access)
                 // Requests of the one that, by the other's host, would be the other's.
-                && route.shared_with(other).is_some_and(|shared| shared.taken_by(earlier).is_none())
-                && other.shared_with(route).is_some_and(|shared| shared.taken_by(before).is_none())
+                && route.shared_with(other).is_some_and(|shared| shared.shadowed_by(earlier).is_none())
+                && other.shared_with(route).is_some_and(|shared| shared.shadowed_by(before).is_none())
         };
         let around = routes
             .iter()

@@ -21,7 +21,7 @@ pub(super) fn read<'a>(root: &Table<'a>, prefix: &str, tokens: bool) -> Vec<Read
             continue;
         };
         let earlier: Vec<&Route> = read.iter().map(|(earlier, _)| earlier).collect();
-        if let Some(takers) = route.taken_by(&earlier) {
+        if let Some(takers) = route.shadowed_by(&earlier) {
             let takers: Vec<String> =
                 takers.iter().filter_map(|index| Some(read.get(*index)?.1.place())).collect();
             field.problem(match takers.as_slice() {

@@ -11,14 +11,15 @@ mod sample_request;
 mod test_subject;
 mod wording;
 
-pub use sample_request::{Inquiry, NotAnAddress};
-pub use test_subject::{Visitor, VisitorError};
+pub use sample_request::{NotAnAddress, SampleRequest};
+pub use test_subject::{TestSubject, TestSubjectError};
 
 use crate::client::{Client, TrustedProxies, wants_websocket};
 use crate::gate::{Gate, Inner, Question, path_of};
 use crate::identity::Person;
 use crate::policy::{
-    Asked, BearerUse, Clause, Holds, Readings, RouteAccess, Verdict, folded, preflight, readings,
+    BearerUse, Match, PathReadings, RouteAccess, RouteQuery, RuleEvaluation, Verdict, folded, preflight,
+    readings,
 };
 use crate::respond::Refusal;
 use crate::session::{Inspected, SessionReport};
@@ -31,7 +32,7 @@ pub enum Who<'a> {
     /// Nobody is signed in.
     Nobody,
     /// Somebody put together by hand.
-    Visitor(&'a Visitor),
+    TestSubject(&'a TestSubject),
     /// Whoever a cookie belongs to.
     Session(&'a SessionReport),
 }
@@ -69,13 +70,13 @@ pub struct Reading {
     /// The path.
     pub path: String,
     /// Where it leads.
-    pub leads: Leads,
+    pub leads: Destination,
 }
 
 /// Where a path leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Leads {
+pub enum Destination {
     /// To a route.
     Route(usize),
     /// To no route, and so to what holds everywhere.
@@ -112,7 +113,7 @@ pub struct Entry {
     pub rule: String,
     /// Whether it holds. A `deny` counts unless the answer is no, an `allow` only if
     /// it is yes.
-    pub holds: Holds,
+    pub holds: Match,
     /// Why, one for each thing that it asks for; or those that are in the way.
     pub because: Vec<String>,
 }
@@ -140,18 +141,18 @@ impl Gate {
     ///
     /// ```
     /// use http::Method;
-    /// use huggate::explain::{Inquiry, Outcome, Visitor, Who};
+    /// use huggate::explain::{SampleRequest, Outcome, TestSubject, Who};
     ///
     /// # fn check(gate: &huggate::Gate) -> Result<(), Box<dyn std::error::Error>> {
-    /// let admin = Inquiry::new(Method::GET, "/admin")?;
-    /// let ben = Visitor::named("ben")?.in_org("acme:read")?;
+    /// let admin = SampleRequest::new(Method::GET, "/admin")?;
+    /// let ben = TestSubject::named("ben")?.in_org("acme:read")?;
     /// assert_eq!(gate.explain(&admin, Who::Nobody).outcome, Outcome::SignIn);
-    /// assert_eq!(gate.explain(&admin, Who::Visitor(&ben)).outcome, Outcome::Refuse);
+    /// assert_eq!(gate.explain(&admin, Who::TestSubject(&ben)).outcome, Outcome::Refuse);
     /// # Ok(())
     /// # }
     /// ```
     #[must_use]
-    pub fn explain(&self, inquiry: &Inquiry, who: Who<'_>) -> Explanation {
+    pub fn explain(&self, inquiry: &SampleRequest, who: Who<'_>) -> Explanation {
         let gate = &*self.inner;
         let parts = inquiry.parts(&gate.oauth2.public_url);
         let mut explanation = Explanation {
@@ -221,31 +222,31 @@ impl Gate {
 
 impl Inner {
     /// Every reading of a path, and where it leads.
-    fn where_to(&self, path: &str, asked: Asked<'_>) -> Vec<Reading> {
+    fn where_to(&self, path: &str, asked: RouteQuery<'_>) -> Vec<Reading> {
         let several = match readings(path) {
-            Ok(Readings::Plain) => vec![path.as_bytes().to_vec()],
-            Ok(Readings::Several(several)) => several,
+            Ok(PathReadings::Plain) => vec![path.as_bytes().to_vec()],
+            Ok(PathReadings::Several(several)) => several,
             Err(_) => Vec::new(),
         };
         let mut told = Vec::new();
         for reading in &several {
             let found = self.policy.routes.find(asked, reading);
             let leads = match found {
-                _ if self.oauth2.would_take(reading) => Leads::Endpoint,
-                Some(route) => Leads::Route(route),
-                None => Leads::Everywhere,
+                _ if self.oauth2.would_take(reading) => Destination::Endpoint,
+                Some(route) => Destination::Route(route),
+                None => Destination::Everywhere,
             };
             told.push(Reading { leads, path: String::from_utf8_lossy(reading).into_owned() });
             if let Some(rival) = self.policy.rival(asked, reading, found) {
                 let path = String::from_utf8_lossy(&folded(reading, &mut [])).into_owned();
-                told.push(Reading { leads: Leads::Route(rival), path });
+                told.push(Reading { leads: Destination::Route(rival), path });
             }
         }
         told
     }
 
     /// Whether whoever asks may enter the route.
-    fn weigh(&self, mut explanation: Explanation, asked: Asked<'_>, who: Who<'_>) -> Explanation {
+    fn weigh(&self, mut explanation: Explanation, asked: RouteQuery<'_>, who: Who<'_>) -> Explanation {
         let index = explanation.route;
         let route = index.and_then(|index| self.policy.routes.get(index));
         let here = index.map_or("access".to_owned(), |index| format!("route[{index}]"));
@@ -278,14 +279,14 @@ impl Inner {
             Verdict::Nobody => {
                 (Outcome::SignIn, "nobody is signed in, and not everybody may enter".to_owned())
             }
-            Verdict::Denied(Clause { holds: Holds::Unknown, .. }) => {
+            Verdict::Denial(RuleEvaluation { holds: Match::Unknown, .. }) => {
                 (Outcome::Refuse, format!("{last} cannot be ruled out, and a deny wins then"))
             }
-            Verdict::Denied(_) => {
+            Verdict::Denial(_) => {
                 (Outcome::Refuse, format!("{last} keeps them out, whatever else lets them in"))
             }
             Verdict::NotAllowed(_) => {
-                let unknown = explanation.entries.iter().any(|entry| entry.holds == Holds::Unknown);
+                let unknown = explanation.entries.iter().any(|entry| entry.holds == Match::Unknown);
                 let unknown = if unknown { "; what is not known does not count" } else { "" };
                 (Outcome::Refuse, format!("no entry of {list} lets them in{unknown}"))
             }
@@ -294,7 +295,7 @@ impl Inner {
     }
 }
 
-impl Clause<'_> {
+impl RuleEvaluation<'_> {
     fn entry(&self, person: &Person) -> Entry {
         let table = self.of_route.map_or("access".to_owned(), |index| format!("route[{index}]"));
         let list = if self.allow { "allow" } else { "deny" };
@@ -311,7 +312,7 @@ impl<'a> Who<'a> {
     fn person(self) -> Option<&'a Person> {
         match self {
             Self::Nobody => None,
-            Self::Visitor(visitor) => Some(&visitor.person),
+            Self::TestSubject(visitor) => Some(&visitor.person),
             Self::Session(session) => session.in_force.then(|| session.user.person()),
         }
     }

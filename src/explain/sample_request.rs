@@ -16,7 +16,7 @@ const TYPED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b
 /// A request to ask about.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Inquiry {
+pub struct SampleRequest {
     method: Method,
     preflight: bool,
     /// The public URL's, if `None`.
@@ -36,7 +36,7 @@ pub enum NotAnAddress {
     Unsendable,
 }
 
-impl Inquiry {
+impl SampleRequest {
     /// A request with `method` for `address`: a path, which is then one at the
     /// public URL, or an http or https URL. It is taken as it is written.
     ///

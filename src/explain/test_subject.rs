@@ -11,14 +11,14 @@ use crate::policy::is_id;
 /// where one matters and was not said, the answer is that it is not known.
 ///
 /// ```
-/// use huggate::explain::Visitor;
+/// use huggate::explain::TestSubject;
 ///
-/// let ada = Visitor::named("ada")?.in_org("acme:admin")?.in_group("acme/gpu-team:write")?;
+/// let ada = TestSubject::named("ada")?.in_org("acme:admin")?.in_group("acme/gpu-team:write")?;
 /// assert_eq!(ada.to_string(), "ada, in acme (admin), in gpu-team of acme (write)");
-/// # Ok::<(), huggate::explain::VisitorError>(())
+/// # Ok::<(), huggate::explain::TestSubjectError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Visitor {
+pub struct TestSubject {
     pub(crate) person: Person,
 }
 
@@ -26,9 +26,9 @@ pub struct Visitor {
 /// username".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct VisitorError(String);
+pub struct TestSubjectError(String);
 
-impl VisitorError {
+impl TestSubjectError {
     fn new(why: impl Into<String>) -> Self {
         Self(why.into())
     }
@@ -37,18 +37,18 @@ impl VisitorError {
 const NOT_AN_ORG: &str = "is not an organisation, as in \"acme\", \"acme:admin\" or, with its id, \"acme=65a000000000000000000001:admin\"";
 const NOT_A_GROUP: &str = "is not a resource group, as in \"acme/gpu-team\" or \"acme/gpu-team:write\"";
 
-impl Visitor {
+impl TestSubject {
     /// The account with this username, or with this id (24 hex digits).
     ///
     /// # Errors
     /// The text is neither.
-    pub fn named(name_or_id: &str) -> Result<Self, VisitorError> {
+    pub fn named(name_or_id: &str) -> Result<Self, TestSubjectError> {
         let why = if name_or_id.contains('@') {
             "is not a username or an id; an address goes under `email`"
         } else {
             "is not a username or an id, as in huggingface.co/ada"
         };
-        let (sub, username) = name_and_id(name_or_id).ok_or_else(|| VisitorError::new(why))?;
+        let (sub, username) = name_and_id(name_or_id).ok_or_else(|| TestSubjectError::new(why))?;
         Ok(Self {
             person: Person {
                 sub,
@@ -68,9 +68,9 @@ impl Visitor {
     ///
     /// # Errors
     /// The text is not 24 hex digits.
-    pub fn with_id(mut self, id: &str) -> Result<Self, VisitorError> {
+    pub fn with_id(mut self, id: &str) -> Result<Self, TestSubjectError> {
         if !is_id(id) {
-            return Err(VisitorError::new("is not an account's id, which is 24 hex digits"));
+            return Err(TestSubjectError::new("is not an account's id, which is 24 hex digits"));
         }
         self.person.sub = id.into();
         Ok(self)
@@ -81,29 +81,29 @@ impl Visitor {
     ///
     /// # Errors
     /// The text is none of these, or the organisation was named before.
-    pub fn in_org(mut self, text: &str) -> Result<Self, VisitorError> {
+    pub fn in_org(mut self, text: &str) -> Result<Self, TestSubjectError> {
         let (name, role) = split_role(text)?;
         let org =
-            org(name, role.unwrap_or_else(Role::unsaid)).ok_or_else(|| VisitorError::new(NOT_AN_ORG))?;
+            org(name, role.unwrap_or_else(Role::unsaid)).ok_or_else(|| TestSubjectError::new(NOT_AN_ORG))?;
         match self.person.orgs.iter_mut().find(|known| is_same(known, &org)) {
             // Known by a group of it until now.
             Some(known) if known.standing == Standing::Member(Role::NoAccess) => {
                 *known = Org { resource_groups: std::mem::take(&mut known.resource_groups), ..org };
             }
-            Some(_) => return Err(VisitorError::new("names an organisation a second time")),
+            Some(_) => return Err(TestSubjectError::new("names an organisation a second time")),
             None => self.person.orgs.push(org),
         }
         Ok(self)
     }
 
     /// A member of a resource group: `acme/gpu-team`, or `acme/gpu-team:write` with
-    /// the role in it. Unless [`Visitor::in_org`] says otherwise, the role in the
+    /// the role in it. Unless [`TestSubject::in_org`] says otherwise, the role in the
     /// organisation as a whole is `no_access`.
     ///
     /// # Errors
     /// The text is none of these.
-    pub fn in_group(mut self, text: &str) -> Result<Self, VisitorError> {
-        let not_a_group = || VisitorError::new(NOT_A_GROUP);
+    pub fn in_group(mut self, text: &str) -> Result<Self, TestSubjectError> {
+        let not_a_group = || TestSubjectError::new(NOT_A_GROUP);
         let (name, role) = split_role(text)?;
         let (of, group) = name.split_once('/').ok_or_else(not_a_group)?;
         let of = org(of, Role::NoAccess).ok_or_else(not_a_group)?;
@@ -124,8 +124,8 @@ impl Visitor {
     ///
     /// # Errors
     /// The text is no address.
-    pub fn with_email(mut self, address: &str) -> Result<Self, VisitorError> {
-        let why = || VisitorError::new("is not an e-mail address; write it like \"ada@example.com\"");
+    pub fn with_email(mut self, address: &str) -> Result<Self, TestSubjectError> {
+        let why = || TestSubjectError::new("is not an e-mail address; write it like \"ada@example.com\"");
         let (local, domain) = address.split_once('@').ok_or_else(why)?;
         let sound = !local.is_empty() && !domain.is_empty() && !domain.contains('@');
         if !sound || address.contains(char::is_whitespace) {
@@ -149,7 +149,7 @@ impl Visitor {
     }
 }
 
-impl std::fmt::Display for Visitor {
+impl std::fmt::Display for TestSubject {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&in_short(&self.person))
     }
@@ -182,17 +182,17 @@ pub(crate) fn in_short(person: &Person) -> String {
 }
 
 /// What is before the role, and the role.
-fn split_role(text: &str) -> Result<(&str, Option<Role>), VisitorError> {
+fn split_role(text: &str) -> Result<(&str, Option<Role>), TestSubjectError> {
     const KNOWN: [&str; 5] = ["no_access", "read", "contributor", "write", "admin"];
     let Some((name, role)) = text.rsplit_once(':') else { return Ok((text, None)) };
     if role.trim().is_empty() {
-        return Err(VisitorError::new("ends without the role that should follow the colon"));
+        return Err(TestSubjectError::new("ends without the role that should follow the colon"));
     }
     // A role that an organisation made up may have any name; one that differs by
     // case alone from a known one is a slip.
     match KNOWN.iter().find(|known| **known != role && known.eq_ignore_ascii_case(role)) {
         Some(known) => {
-            Err(VisitorError::new(format!("has no role after the colon; did you mean {known:?}?")))
+            Err(TestSubjectError::new(format!("has no role after the colon; did you mean {known:?}?")))
         }
         None => Ok((name, Some(Role::parse(role)))),
     }

@@ -168,7 +168,7 @@ fn inquiry() -> impl Strategy<Value = (Method, &'static str, bool)> {
 /// what passed, and whether anybody was there then.
 async fn done(
     gate: &Gate,
-    inquiry: &Inquiry,
+    inquiry: &SampleRequest,
     cookie: Option<&HeaderValue>,
 ) -> (Outcome, Option<usize>, bool) {
     let mut parts = inquiry.parts(&gate.inner.oauth2.public_url);
@@ -217,13 +217,13 @@ proptest! {
             let cookie = cookie(&gate, person.clone()).await;
             let inspected = gate.inspect(&format!("Cookie: {}", cookie.to_str().unwrap())).await;
             let Inspected::Session(session) = inspected else { panic!("{inspected:?}") };
-            let visitor = Visitor { person };
+            let visitor = TestSubject { person };
             for (method, address, preflight) in inquiries {
-                let inquiry = Inquiry::new(method, address).unwrap();
+                let inquiry = SampleRequest::new(method, address).unwrap();
                 let inquiry = if preflight { inquiry.preflight() } else { inquiry };
                 let nobody = gate.explain(&inquiry, Who::Nobody);
                 let somebody = gate.explain(&inquiry, Who::Session(&session));
-                prop_assert_eq!(&somebody, &gate.explain(&inquiry, Who::Visitor(&visitor)));
+                prop_assert_eq!(&somebody, &gate.explain(&inquiry, Who::TestSubject(&visitor)));
                 for (explained, cookie) in [(nobody, None), (somebody, Some(&cookie))] {
                     let (outcome, route, signed_in) = done(&gate, &inquiry, cookie).await;
                     let passes = matches!(explained.outcome, Outcome::Public | Outcome::Allow);
@@ -247,13 +247,13 @@ fn check(explained: &Explanation) -> Result<(), TestCaseError> {
     for entry in &explained.entries {
         prop_assert!(!entry.because.is_empty(), "{:#?}", entry);
         let unknown = entry.because.iter().any(|reason| reason.starts_with("not known: "));
-        prop_assert!(entry.holds != Holds::Unknown || unknown, "{:#?}", entry);
-        prop_assert!(entry.holds != Holds::Yes || !unknown, "{:#?}", entry);
+        prop_assert!(entry.holds != Match::Unknown || unknown, "{:#?}", entry);
+        prop_assert!(entry.holds != Match::Yes || !unknown, "{:#?}", entry);
     }
     let (denies, allows): (Vec<&Entry>, Vec<&Entry>) =
         explained.entries.iter().partition(|entry| entry.key.contains(".deny["));
-    let denied = denies.iter().any(|entry| entry.holds != Holds::No);
-    let allowed = allows.iter().any(|entry| entry.holds == Holds::Yes);
+    let denied = denies.iter().any(|entry| entry.holds != Match::No);
+    let allowed = allows.iter().any(|entry| entry.holds == Match::Yes);
     match explained.outcome {
         Outcome::Refuse => prop_assert!(denied != (!allows.is_empty() && !allowed), "{:#?}", explained),
         Outcome::Allow => prop_assert!(!denied && (allowed || allows.is_empty()), "{:#?}", explained),
@@ -271,7 +271,7 @@ fn check(explained: &Explanation) -> Result<(), TestCaseError> {
 }
 
 fn explain(gate: &Gate, address: &str, who: Who<'_>) -> Explanation {
-    gate.explain(&Inquiry::new(Method::GET, address).unwrap(), who)
+    gate.explain(&SampleRequest::new(Method::GET, address).unwrap(), who)
 }
 
 #[test]
@@ -281,7 +281,7 @@ fn a_path_that_differs_by_its_case_alone_is_shown_with_the_route_it_may_be_for()
     let told = explain(&gate, "/Admin/x", Who::Nobody);
     assert_eq!(told.outcome, Outcome::BadRequest);
     let readings: Vec<_> = told.readings.iter().map(|reading| (&*reading.path, reading.leads)).collect();
-    assert_eq!(readings, [("/Admin/x", Leads::Everywhere), ("/admin/x", Leads::Route(0))]);
+    assert_eq!(readings, [("/Admin/x", Destination::Everywhere), ("/admin/x", Destination::Route(0))]);
 }
 
 #[test]
@@ -292,7 +292,7 @@ fn every_reason_is_one_that_a_person_understands() {
         standing,
         resource_groups: vec![ResourceGroup { id: "g".into(), name: "gpu".into(), role: Role::Read }],
     };
-    let ada = Visitor {
+    let ada = TestSubject {
         person: Person {
             orgs: vec![
                 org("acme", Standing::Member(Role::Read)),
@@ -302,7 +302,7 @@ fn every_reason_is_one_that_a_person_understands() {
                 org("sso", Standing::Restricted),
             ],
             email: Some(Email { address: "ada@a.example".into(), verified: false }),
-            ..Visitor::named("ada").unwrap().person
+            ..TestSubject::named("ada").unwrap().person
         },
     };
     let group = |name| Rule::org("acme").with_resource_group(name);
@@ -354,7 +354,7 @@ fn every_reason_is_one_that_a_person_understands() {
         ),
     ] {
         let gate = gate(Access::Rules(vec![rule]), Vec::new(), Vec::new());
-        let told = explain(&gate, "/", Who::Visitor(&ada));
+        let told = explain(&gate, "/", Who::TestSubject(&ada));
         let entry = &told.entries[0];
         let holds = format!("{:?}", entry.holds).to_lowercase();
         assert_eq!(format!("{holds}: {}", entry.because.join("; ")), expected, "{}", entry.rule);
@@ -364,7 +364,7 @@ fn every_reason_is_one_that_a_person_understands() {
 #[test]
 fn what_was_not_said_of_somebody_is_not_known_where_it_matters() {
     let acme = "65a000000000000000000001";
-    let visitor = |org: &str| Visitor::named("ada").unwrap().in_org(org).unwrap();
+    let visitor = |org: &str| TestSubject::named("ada").unwrap().in_org(org).unwrap();
     for (who, rule, expected) in [
         (visitor("acme"), Rule::org("acme"), "yes: acme: a member"),
         (
@@ -384,22 +384,22 @@ fn what_was_not_said_of_somebody_is_not_known_where_it_matters() {
             "unknown: not known: the rule names acme, and of 65a000000000000000000001 no more than the id was said",
         ),
         (
-            Visitor::named(IDS[0]).unwrap(),
+            TestSubject::named(IDS[0]).unwrap(),
             Rule::user(IDS[0]),
             "yes: 62f264b9f3c90f4b65140001 is this account",
         ),
         (
-            Visitor::named("ada").unwrap().with_id(IDS[0]).unwrap(),
+            TestSubject::named("ada").unwrap().with_id(IDS[0]).unwrap(),
             Rule::user(IDS[1]),
             "no: ada is another account",
         ),
         (
-            Visitor::named("ada").unwrap().in_group("acme/gpu").unwrap(),
+            TestSubject::named("ada").unwrap().in_group("acme/gpu").unwrap(),
             Rule::org("acme"),
             "no: acme: a member with no_access, which counts through resource groups alone",
         ),
         (
-            Visitor::named("ada").unwrap().in_group("acme/gpu").unwrap(),
+            TestSubject::named("ada").unwrap().in_group("acme/gpu").unwrap(),
             Rule::org("acme").with_resource_group("gpu").with_role(Role::Read),
             "unknown: not known: acme: in gpu, but the role was not said and read is needed",
         ),
@@ -409,19 +409,19 @@ fn what_was_not_said_of_somebody_is_not_known_where_it_matters() {
             "yes: acme: in gpu with the role write",
         ),
         (
-            Visitor::named("ada").unwrap(),
+            TestSubject::named("ada").unwrap(),
             Rule::email("a@b.example"),
             "unknown: not known: there is no e-mail address",
         ),
         (
-            Visitor::named("ada").unwrap().with_email("a@b.example").unwrap(),
+            TestSubject::named("ada").unwrap().with_email("a@b.example").unwrap(),
             Rule::email_domain("b.example"),
             "yes: the e-mail address is a@b.example",
         ),
-        (Visitor::named("ada").unwrap().with_pro(true), Rule::pro(true), "yes: a PRO account"),
+        (TestSubject::named("ada").unwrap().with_pro(true), Rule::pro(true), "yes: a PRO account"),
     ] {
         let gate = gate(Access::Rules(vec![rule]), Vec::new(), Vec::new());
-        let told = explain(&gate, "/", Who::Visitor(&who));
+        let told = explain(&gate, "/", Who::TestSubject(&who));
         let entry = &told.entries[0];
         let holds = format!("{:?}", entry.holds).to_lowercase();
         assert_eq!(format!("{holds}: {}", entry.because.join("; ")), expected, "{} for {who}", entry.rule);
@@ -430,10 +430,10 @@ fn what_was_not_said_of_somebody_is_not_known_where_it_matters() {
 
 #[test]
 fn what_says_nothing_of_anybody_is_refused() {
-    let ada = || Visitor::named("ada").unwrap();
+    let ada = || TestSubject::named("ada").unwrap();
     for (made, why) in [
-        (Visitor::named("ada@a.example"), "is not a username or an id; an address goes under `email`"),
-        (Visitor::named("a b"), "is not a username or an id, as in huggingface.co/ada"),
+        (TestSubject::named("ada@a.example"), "is not a username or an id; an address goes under `email`"),
+        (TestSubject::named("a b"), "is not a username or an id, as in huggingface.co/ada"),
         (ada().with_id("x"), "is not an account's id, which is 24 hex digits"),
         (ada().in_org("acme:"), "ends without the role that should follow the colon"),
         (ada().in_org("acme:Admin"), "has no role after the colon; did you mean \"admin\"?"),
@@ -461,17 +461,17 @@ fn a_decision_is_said_in_a_sentence() {
     let mut routes = routes();
     routes[2].bearer = BearerUse::Only;
     let gate = gate(Access::Rules(vec![Rule::org("acme"), Rule::user("ben")]), vec![Rule::pro(true)], routes);
-    let ada = Visitor::named("ada").unwrap().in_org("acme").unwrap();
+    let ada = TestSubject::named("ada").unwrap().in_org("acme").unwrap();
     let pro = ada.clone().with_pro(true);
-    let dan = Visitor::named("dan").unwrap();
+    let dan = TestSubject::named("dan").unwrap();
     for (address, who, outcome, why) in [
         ("/public/x", Who::Nobody, Outcome::Public, "route[0] lets in everybody, signed in or not"),
         ("/", Who::Nobody, Outcome::SignIn, "nobody is signed in, and not everybody may enter"),
-        ("/", Who::Visitor(&ada), Outcome::Allow, "access.allow[0] lets them in"),
-        ("/", Who::Visitor(&dan), Outcome::Refuse, "no entry of access.allow lets them in"),
+        ("/", Who::TestSubject(&ada), Outcome::Allow, "access.allow[0] lets them in"),
+        ("/", Who::TestSubject(&dan), Outcome::Refuse, "no entry of access.allow lets them in"),
         (
             "/public/x",
-            Who::Visitor(&pro),
+            Who::TestSubject(&pro),
             Outcome::Refuse,
             "access.deny[0] keeps them out, whatever else lets them in",
         ),
@@ -500,7 +500,7 @@ fn a_decision_is_said_in_a_sentence() {
         let told = explain(&gate, address, who);
         assert_eq!((told.outcome, told.why.as_str()), (outcome, why), "{address}");
     }
-    let preflight = Inquiry::new(Method::PUT, "/api/x").unwrap().preflight();
+    let preflight = SampleRequest::new(Method::PUT, "/api/x").unwrap().preflight();
     let told = gate.explain(&preflight, Who::Nobody);
     assert_eq!((told.method, told.outcome), (Method::OPTIONS, Outcome::Public));
     assert_eq!(told.why, "it is a CORS preflight for PUT, which route[1] lets pass without an identity");
@@ -514,7 +514,7 @@ fn a_decision_is_said_in_a_sentence() {
             "is neither a path, as in \"/admin\", nor an address, as in \"https://app.example.com/admin\"",
         ),
     ] {
-        assert_eq!(Inquiry::new(Method::GET, address).unwrap_err().to_string(), why);
+        assert_eq!(SampleRequest::new(Method::GET, address).unwrap_err().to_string(), why);
     }
     // As a browser sends what somebody types.
     assert_eq!(explain(&gate, "/café au lait?x=ü#top", Who::Nobody).path, "/caf%C3%A9%20au%20lait");
@@ -524,7 +524,7 @@ fn a_decision_is_said_in_a_sentence() {
 #[tokio::test]
 async fn a_cookie_says_whose_it_is_and_whether_it_counts() {
     let gate = gate(Access::Anyone, Vec::new(), Vec::new());
-    let ada = Visitor::named("ada").unwrap().with_id(IDS[0]).unwrap().person;
+    let ada = TestSubject::named("ada").unwrap().with_id(IDS[0]).unwrap().person;
     let line = cookie(&gate, ada).await;
     let line = line.to_str().unwrap();
     let (name, value) = line.split_once('=').unwrap();

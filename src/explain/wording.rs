@@ -2,8 +2,8 @@
 //! addresses. What somebody who is refused is told is elsewhere.
 
 use crate::identity::{Person, Role};
-use crate::policy::{Finding, Membership};
-use crate::policy::{Holds, Rule, Sameness, is_id};
+use crate::policy::{ConditionResult, Membership};
+use crate::policy::{Match, NameMatch, Rule, is_id};
 
 impl Rule {
     /// Why the rule holds for `person`, or all that is in the way: what cannot be
@@ -12,24 +12,24 @@ impl Rule {
         let holds = self.holds(person);
         let findings = self.conditions.iter().map(|condition| condition.weigh(person));
         findings
-            .filter(|finding| holds == Holds::Yes || finding.holds() != Holds::Yes)
+            .filter(|finding| holds == Match::Yes || finding.holds() != Match::Yes)
             .map(|finding| finding.in_words())
             .collect()
     }
 }
 
-impl Finding<'_> {
+impl ConditionResult<'_> {
     fn in_words(&self) -> String {
         match self {
             Self::ThisAccount(name) => format!("{name} is this account"),
             Self::OtherAccount(name) => format!("{name} is another account"),
-            Self::Unclear { wanted, found, how: Sameness::ByCase } => {
+            Self::AmbiguousOriginal { wanted, found, how: NameMatch::ByCase } => {
                 format!("not known: {found} differs from {wanted} by case alone")
             }
-            Self::Unclear { wanted, found, .. } if is_id(wanted) => {
+            Self::AmbiguousOriginal { wanted, found, .. } if is_id(wanted) => {
                 format!("not known: the rule names an id, and that of {found} was not said")
             }
-            Self::Unclear { wanted, found, .. } => {
+            Self::AmbiguousOriginal { wanted, found, .. } => {
                 format!("not known: the rule names {wanted}, and of {found} no more than the id was said")
             }
             Self::OrgsNotTold => "not known: Hugging Face told of no organisations".to_owned(),
@@ -46,8 +46,8 @@ impl Finding<'_> {
                 "{}: a member with no_access, which counts through resource groups alone",
                 org.shown()
             ),
-            Self::Holds(place) if place.role.is_unsaid() => place.in_words(),
-            Self::Holds(place) => format!("{} with the role {}", place.in_words(), place.role),
+            Self::Match(place) if place.role.is_unsaid() => place.in_words(),
+            Self::Match(place) => format!("{} with the role {}", place.in_words(), place.role),
             Self::RoleTooLow(place, needed) => {
                 // One of an organisation's own is neither above nor below another.
                 let rank = if matches!(place.role, Role::Custom(_)) { ", which has no rank," } else { "" };

@@ -15,14 +15,14 @@ use http::header::{
 use http::request::Parts;
 use http::{Response, StatusCode};
 
-pub use original::{Original, Unclear};
+pub use original::{AmbiguousOriginal, OriginalRequest};
 
 use self::original::Description;
 use crate::client::{Client, Kind, name_and_port, wants_websocket};
 use crate::gate::Grant;
 use crate::gate::rewrite::{in_place_of_session, is_method_override, is_path_override};
 use crate::gate::{Inner, Question};
-use crate::identity::Minted;
+use crate::identity::SignedAssertion;
 use crate::identity::headers::ACCESS_TOKEN;
 use crate::oauth2::{Ask, REDIRECT, Redirect};
 use crate::policy::RouteAccess;
@@ -43,7 +43,7 @@ const HANDSHAKE: [&str; 2] = ["sec-websocket-key", "sec-websocket-version"];
 
 /// A header that the proxy would let through to the app, whatever is answered.
 #[derive(Clone)]
-struct Disguised(HeaderName);
+struct SpoofedHeader(HeaderName);
 
 /// What an asking proxy can make of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +82,7 @@ impl Inner {
         });
         Redirect::put_aside(parts);
         if let Some(name) = disguised {
-            parts.extensions.insert(Disguised(name));
+            parts.extensions.insert(SpoofedHeader(name));
         }
     }
 
@@ -120,7 +120,7 @@ impl Inner {
                 Err(Refusal::ForwardAuth(unclear))
             }
         };
-        let original = parts.extensions.get::<Original>().cloned();
+        let original = parts.extensions.get::<OriginalRequest>().cloned();
         let mut response = match judged {
             Ok(grant) => self.allow(contract, &parts, client, &grant),
             Err(refusal) => self.disallow(contract, refusal, parts, &client).await,
@@ -132,18 +132,23 @@ impl Inner {
     }
 
     /// Makes `parts` and `client` those of the request that is asked about.
-    fn describe(&self, contract: Contract, parts: &mut Parts, client: &mut Client) -> Result<(), Unclear> {
+    fn describe(
+        &self,
+        contract: Contract,
+        parts: &mut Parts,
+        client: &mut Client,
+    ) -> Result<(), AmbiguousOriginal> {
         let routes = !self.policy.routes.list().is_empty();
-        if let Some(Disguised(name)) = parts.extensions.get() {
-            return Err(Unclear::disguised(name));
+        if let Some(SpoofedHeader(name)) = parts.extensions.get() {
+            return Err(AmbiguousOriginal::disguised(name));
         }
         let overrides = |name: &&HeaderName| is_method_override(name);
         if let Some(name) = self.methods_matter.then(|| parts.headers.keys().find(overrides)).flatten() {
-            return Err(Unclear::method_override(name));
+            return Err(AmbiguousOriginal::method_override(name));
         }
         let overrides = |name: &&HeaderName| is_path_override(name);
         if let Some(name) = self.paths_matter.then(|| parts.headers.keys().find(overrides)).flatten() {
-            return Err(Unclear::path_override(name));
+            return Err(AmbiguousOriginal::path_override(name));
         }
         if !client.trusted {
             // Without routes nothing depends on what was asked for.
@@ -151,7 +156,7 @@ impl Inner {
                 parts.uri = http::Uri::from_static("/");
                 Ok(())
             } else {
-                Err(Unclear::untrusted(contract, &parts.headers))
+                Err(AmbiguousOriginal::untrusted(contract, &parts.headers))
             };
         }
         let target = parts.uri.path_and_query().map_or("", http::uri::PathAndQuery::as_str);
@@ -162,16 +167,16 @@ impl Inner {
             // The gate's own endpoints are answered at their own addresses. A yes
             // would lead past the rules, and a redirect to sign in would never end.
             Some(target) if self.oauth2.endpoint(target.path()).is_some() => {
-                return Err(Unclear::own_endpoint(said.target_from));
+                return Err(AmbiguousOriginal::own_endpoint(said.target_from));
             }
-            None if needed => return Err(Unclear::missing_target(contract)),
+            None if needed => return Err(AmbiguousOriginal::missing_target(contract)),
             Some(_) | None => {}
         }
         if said.method.is_none() && needed {
-            return Err(Unclear::missing_method(contract));
+            return Err(AmbiguousOriginal::missing_method(contract));
         }
         if parts.extensions.get::<Redirect>().is_some_and(Redirect::is_unclear) {
-            return Err(Unclear::redirect());
+            return Err(AmbiguousOriginal::redirect());
         }
         let original = said.take_place_of(parts, client);
         if HANDSHAKE.iter().any(|name| parts.headers.contains_key(*name)) {
@@ -261,7 +266,7 @@ impl Inner {
 
     /// The request's cookies as the app may see them: the session's sealed one is
     /// the assertion.
-    fn cookie(&self, request: &HeaderMap, assertion: Option<&Minted>) -> HeaderValue {
+    fn cookie(&self, request: &HeaderMap, assertion: Option<&SignedAssertion>) -> HeaderValue {
         let mut cookies = HeaderMap::new();
         for line in request.get_all(COOKIE) {
             cookies.append(COOKIE, line.clone());

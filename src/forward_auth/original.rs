@@ -15,9 +15,9 @@ use http::{Method, Uri};
 use super::Contract;
 use crate::client::{Client, is_authority, normalized, requested_host};
 
-const ORIGINAL_URL: &str = "X-Original-URL";
-const ORIGINAL_URI: &str = "X-Original-URI";
-const ORIGINAL_METHOD: &str = "X-Original-Method";
+const ORIGINAL_URL: &str = "X-OriginalRequest-URL";
+const ORIGINAL_URI: &str = "X-OriginalRequest-URI";
+const ORIGINAL_METHOD: &str = "X-OriginalRequest-Method";
 const FORWARDED_URI: &str = "X-Forwarded-Uri";
 const FORWARDED_METHOD: &str = "X-Forwarded-Method";
 const FORWARDED_HOST: &str = "X-Forwarded-Host";
@@ -31,7 +31,7 @@ const METADATA: [&str; 5] = [ORIGINAL_URL, ORIGINAL_URI, FORWARDED_URI, ORIGINAL
 
 /// Why it is not clear which request a proxy asks about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unclear {
+pub struct AmbiguousOriginal {
     header: Cow<'static, str>,
     problem: Problem,
 }
@@ -41,10 +41,10 @@ enum Problem {
     Missing,
     Untrusted,
     Repeated,
-    Unreadable,
+    AmbiguousPath,
     Differs(&'static str),
     OwnEndpoint,
-    Disguised,
+    SpoofedHeader,
     MethodOverride,
     PathOverride,
 }
@@ -52,7 +52,7 @@ enum Problem {
 /// The request that a proxy asked about; forward auth leaves it in the answer's
 /// extensions for logs.
 #[derive(Debug, Clone)]
-pub struct Original {
+pub struct OriginalRequest {
     method: Method,
     uri: Uri,
 }
@@ -69,7 +69,7 @@ pub(crate) struct Description {
     pub(crate) target_from: &'static str,
 }
 
-impl Unclear {
+impl AmbiguousOriginal {
     /// The header to look at.
     #[must_use]
     pub fn header(&self) -> &str {
@@ -82,7 +82,7 @@ impl Unclear {
 
     /// An identity header of the client's that the answer cannot overwrite.
     pub(crate) fn disguised(header: &HeaderName) -> Self {
-        Self { header: header.to_string().into(), problem: Problem::Disguised }
+        Self { header: header.to_string().into(), problem: Problem::SpoofedHeader }
     }
 
     /// A header by which the app may take the request for another.
@@ -134,7 +134,7 @@ impl Unclear {
     }
 }
 
-impl fmt::Display for Unclear {
+impl fmt::Display for AmbiguousOriginal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let header = &self.header;
         match self.problem {
@@ -143,13 +143,13 @@ impl fmt::Display for Unclear {
                 write!(f, "{header} does not count, since whoever asks is not in trusted_proxies")
             }
             Problem::Repeated => write!(f, "{header} came more than once"),
-            Problem::Unreadable => write!(f, "{header} cannot be read"),
+            Problem::AmbiguousPath => write!(f, "{header} cannot be read"),
             Problem::Differs(other) => write!(f, "{header} and {other} do not say the same"),
             Problem::OwnEndpoint => write!(
                 f,
                 "{header} names one of the gate's own endpoints, which go to the gate itself and are not asked about"
             ),
-            Problem::Disguised => {
+            Problem::SpoofedHeader => {
                 write!(f, "{header} claims an identity in a spelling that the answer does not overwrite")
             }
             Problem::MethodOverride => write!(f, "{header} would change the method after it was judged"),
@@ -158,7 +158,7 @@ impl fmt::Display for Unclear {
     }
 }
 
-impl Original {
+impl OriginalRequest {
     /// Its method.
     #[must_use]
     pub fn method(&self) -> &Method {
@@ -180,7 +180,7 @@ impl Description {
         parts: &Parts,
         below: &str,
         known: impl Fn(&str) -> bool,
-    ) -> Result<Self, Unclear> {
+    ) -> Result<Self, AmbiguousOriginal> {
         let headers = &parts.headers;
         let url = one(headers, ORIGINAL_URL)?.map(Url::read).transpose()?;
         let forwarded_host = one(headers, FORWARDED_HOST)?.map(host).transpose()?;
@@ -219,7 +219,7 @@ impl Description {
         if contract == Contract::Forward {
             for name in [FORWARDED_METHOD, FORWARDED_PROTO, FORWARDED_HOST, FORWARDED_URI] {
                 if !headers.contains_key(name) {
-                    return Err(Unclear::new(name, Problem::Missing));
+                    return Err(AmbiguousOriginal::new(name, Problem::Missing));
                 }
             }
         }
@@ -228,7 +228,8 @@ impl Description {
             target: target.map(|(name, text)| path_and_query(name, text)).transpose()?,
             method: method
                 .map(|(name, text)| {
-                    Method::from_bytes(text.as_bytes()).map_err(|_| Unclear::new(name, Problem::Unreadable))
+                    Method::from_bytes(text.as_bytes())
+                        .map_err(|_| AmbiguousOriginal::new(name, Problem::AmbiguousPath))
                 })
                 .transpose()?,
             host: host.map_or(requested.as_str(), |(_, host)| host).to_owned(),
@@ -238,16 +239,16 @@ impl Description {
 
     /// Makes `parts` and `client` those of the original request, whatever was not
     /// said being `GET /`.
-    pub(crate) fn take_place_of(self, parts: &mut Parts, client: &mut Client) -> Original {
+    pub(crate) fn take_place_of(self, parts: &mut Parts, client: &mut Client) -> OriginalRequest {
         parts.method = self.method.unwrap_or(Method::GET);
         parts.uri = self.target.map_or_else(|| Uri::from_static("/"), Uri::from);
         client.host = self.host;
         client.https = self.https.unwrap_or(client.https);
-        Original { method: parts.method.clone(), uri: parts.uri.clone() }
+        OriginalRequest { method: parts.method.clone(), uri: parts.uri.clone() }
     }
 }
 
-/// `X-Original-URL`: scheme, host, and the target as it was sent. Not read by a
+/// `X-OriginalRequest-URL`: scheme, host, and the target as it was sent. Not read by a
 /// URL parser, which would tidy what is to be judged.
 struct Url<'a> {
     https: bool,
@@ -256,8 +257,8 @@ struct Url<'a> {
 }
 
 impl<'a> Url<'a> {
-    fn read(text: &'a str) -> Result<Self, Unclear> {
-        let unreadable = Unclear::new(ORIGINAL_URL, Problem::Unreadable);
+    fn read(text: &'a str) -> Result<Self, AmbiguousOriginal> {
+        let unreadable = AmbiguousOriginal::new(ORIGINAL_URL, Problem::AmbiguousPath);
         let (scheme, rest) = text.split_once("://").ok_or_else(|| unreadable.clone())?;
         let https = is_https(scheme).ok_or_else(|| unreadable.clone())?;
         let slash = rest.find('/').ok_or_else(|| unreadable.clone())?;
@@ -270,50 +271,52 @@ impl<'a> Url<'a> {
 }
 
 /// The one line of a header; two are a request that servers read in two ways.
-fn one<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, Unclear> {
+fn one<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, AmbiguousOriginal> {
     let mut lines = headers.get_all(name).iter();
     let Some(line) = lines.next() else { return Ok(None) };
     if lines.next().is_some() {
-        return Err(Unclear::new(name, Problem::Repeated));
+        return Err(AmbiguousOriginal::new(name, Problem::Repeated));
     }
     // A path may hold bytes that are no ASCII.
-    std::str::from_utf8(line.as_bytes()).map(Some).map_err(|_| Unclear::new(name, Problem::Unreadable))
+    std::str::from_utf8(line.as_bytes())
+        .map(Some)
+        .map_err(|_| AmbiguousOriginal::new(name, Problem::AmbiguousPath))
 }
 
 /// What several say, if they say the same.
 fn agreed<'a, const N: usize>(
     said: [(&'static str, Option<&'a str>); N],
-) -> Result<Option<(&'static str, &'a str)>, Unclear> {
+) -> Result<Option<(&'static str, &'a str)>, AmbiguousOriginal> {
     let mut said = said.into_iter().filter_map(|(name, text)| Some((name, text?)));
     let Some(first) = said.next() else { return Ok(None) };
     match said.find(|(_, text)| *text != first.1) {
-        Some((other, _)) => Err(Unclear::new(first.0, Problem::Differs(other))),
+        Some((other, _)) => Err(AmbiguousOriginal::new(first.0, Problem::Differs(other))),
         None => Ok(Some(first)),
     }
 }
 
 /// A path and maybe a query, to the letter. A `#` is refused: servers disagree
 /// whether it ends the path.
-fn path_and_query(name: &'static str, text: &str) -> Result<PathAndQuery, Unclear> {
+fn path_and_query(name: &'static str, text: &str) -> Result<PathAndQuery, AmbiguousOriginal> {
     PathAndQuery::try_from(text)
         .ok()
         .filter(|read| read.as_str() == text && text.starts_with('/'))
-        .ok_or(Unclear::new(name, Problem::Unreadable))
+        .ok_or(AmbiguousOriginal::new(name, Problem::AmbiguousPath))
 }
 
-fn host(text: &str) -> Result<String, Unclear> {
+fn host(text: &str) -> Result<String, AmbiguousOriginal> {
     if text.contains(',') {
-        return Err(Unclear::new(FORWARDED_HOST, Problem::Repeated));
+        return Err(AmbiguousOriginal::new(FORWARDED_HOST, Problem::Repeated));
     }
     if is_authority(text) {
         return Ok(normalized(text));
     }
-    Err(Unclear::new(FORWARDED_HOST, Problem::Unreadable))
+    Err(AmbiguousOriginal::new(FORWARDED_HOST, Problem::AmbiguousPath))
 }
 
-fn https(text: &str) -> Result<bool, Unclear> {
-    let problem = if text.contains(',') { Problem::Repeated } else { Problem::Unreadable };
-    is_https(text).ok_or(Unclear::new(FORWARDED_PROTO, problem))
+fn https(text: &str) -> Result<bool, AmbiguousOriginal> {
+    let problem = if text.contains(',') { Problem::Repeated } else { Problem::AmbiguousPath };
+    is_https(text).ok_or(AmbiguousOriginal::new(FORWARDED_PROTO, problem))
 }
 
 fn is_https(scheme: &str) -> Option<bool> {

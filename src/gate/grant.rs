@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::Inner;
 use crate::authn::Caller;
-use crate::identity::{Introduction, User};
-use crate::policy::{Asked, Denied, Policy, Verdict};
-use crate::session::Current;
+use crate::identity::{RenderedIdentity, User};
+use crate::policy::{Denial, Policy, RouteQuery, Verdict};
+use crate::session::ActiveSession;
 
 /// Permission for one request to go on to the app.
 ///
@@ -25,7 +25,7 @@ impl Grant {
     /// Who is signed in; nobody may be, on a public route.
     #[must_use]
     pub fn user(&self) -> Option<&User> {
-        self.introduction().map(Introduction::user)
+        self.introduction().map(RenderedIdentity::user)
     }
 
     /// Which route the request is for, as its place in the list; `None` is none
@@ -55,16 +55,16 @@ impl Grant {
 
     /// Whether the session was ended here since.
     pub(crate) fn has_ended(&self) -> bool {
-        self.session().is_some_and(Current::has_ended)
+        self.session().is_some_and(ActiveSession::has_ended)
     }
 
     /// What the app is told of whoever it was given to.
-    pub(crate) fn introduction(&self) -> Option<&Introduction> {
+    pub(crate) fn introduction(&self) -> Option<&RenderedIdentity> {
         self.caller.introduction()
     }
 
     /// The session it rests on.
-    pub(crate) fn session(&self) -> Option<&Current> {
+    pub(crate) fn session(&self) -> Option<&ActiveSession> {
         self.caller.session()
     }
 }
@@ -84,7 +84,7 @@ pub(crate) enum No {
     /// Nobody is signed in, and the place is not public.
     Nobody,
     /// Somebody is, and it is not their place.
-    Denied(Denied),
+    Denial(Denial),
 }
 
 impl Policy {
@@ -95,18 +95,18 @@ impl Policy {
             (Verdict::Public | Verdict::Anyone | Verdict::Allowed, _) => {
                 Ok(Grant { caller, route, gate: None })
             }
-            (Verdict::Denied(clause), Some(person)) => {
-                Err(No::Denied(Denied::by(&clause, person, caller.token())))
+            (Verdict::Denial(clause), Some(person)) => {
+                Err(No::Denial(Denial::by(&clause, person, caller.token())))
             }
             (Verdict::NotAllowed(allow), Some(person)) => {
-                Err(No::Denied(Denied::for_want_of(allow, person, caller.token())))
+                Err(No::Denial(Denial::for_want_of(allow, person, caller.token())))
             }
-            (Verdict::Nobody | Verdict::Denied(_) | Verdict::NotAllowed(_), _) => Err(No::Nobody),
+            (Verdict::Nobody | Verdict::Denial(_) | Verdict::NotAllowed(_), _) => Err(No::Nobody),
         }
     }
 
     /// Permission for a CORS preflight that passes.
-    pub(crate) fn preflight(&self, route: Option<usize>, asked: Asked<'_>) -> Option<Grant> {
+    pub(crate) fn preflight(&self, route: Option<usize>, asked: RouteQuery<'_>) -> Option<Grant> {
         self.lets_preflight(route, asked).then_some(Grant { caller: Caller::Nobody, route, gate: None })
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Inner;
-use crate::authn::{Bearing, Unproven};
-use crate::session::{Current, Freshness};
+use crate::authn::{TokenCaller, TokenError};
+use crate::session::{ActiveSession, Freshness};
 
 /// How many seconds pass after a question about a token that was not answered.
 const PAUSE: u64 = 15;
@@ -15,7 +15,7 @@ const AT_LEAST: Duration = Duration::from_secs(1);
 
 impl Inner {
     /// Waits until `session` has ended, or may no longer be where `route` leads.
-    pub(super) async fn until_refused(self: &Arc<Self>, session: &Current, route: Option<usize>) {
+    pub(super) async fn until_refused(self: &Arc<Self>, session: &ActiveSession, route: Option<usize>) {
         tokio::select! {
             () = session.ended(&self.clock) => {}
             () = self.until_not_admitted(session, route) => {}
@@ -37,7 +37,7 @@ impl Inner {
         }
     }
 
-    async fn until_not_admitted(self: &Arc<Self>, session: &Current, route: Option<usize>) {
+    async fn until_not_admitted(self: &Arc<Self>, session: &ActiveSession, route: Option<usize>) {
         loop {
             // Before anything is looked at, so that no change is missed.
             let changed = session.live().changed();
@@ -51,7 +51,7 @@ impl Inner {
                 Ok(None) => return,
                 // The last word is too old, and there is no other: no fresh allow.
                 Err(_) => {
-                    if gate.oauth2.sessions.freshness(&session.latest()) == Freshness::Overdue {
+                    if gate.oauth2.sessions.freshness(&session.latest()) == Freshness::Expired {
                         return;
                     }
                 }
@@ -67,7 +67,7 @@ impl Inner {
 
     /// Waits until a token counts no more, or its owner may no longer be where
     /// `route` leads. It is asked about as often as a session.
-    pub(super) async fn until_token_refused(self: &Arc<Self>, bearing: &Bearing, route: Option<usize>) {
+    pub(super) async fn until_token_refused(self: &Arc<Self>, bearing: &TokenCaller, route: Option<usize>) {
         let mut answered = self.clock.now();
         let mut wait = self.oauth2.sessions.intervals().0;
         loop {
@@ -92,8 +92,8 @@ impl Inner {
                     answered = self.clock.now();
                     wait = revalidate;
                 }
-                Err(Unproven::Invalid(_)) => return,
-                Err(Unproven::Unchecked { retry_after, .. }) => {
+                Err(TokenError::Invalid(_)) => return,
+                Err(TokenError::Unchecked { retry_after, .. }) => {
                     if self.clock.now().saturating_sub(answered) >= revalidate.saturating_add(grace) {
                         return;
                     }

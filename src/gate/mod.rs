@@ -27,21 +27,21 @@ pub use builder::GateBuilder;
 pub use grant::Grant;
 use grant::No;
 pub use layer::{GateLayer, GateService};
-pub use reload::Reloaded;
+pub use reload::PreparedReload;
 #[cfg(feature = "config")]
 pub(crate) use settings::is_plain_prefix;
 pub use settings::{BuildError, GateSettings, Unusable, default_scope};
 
-use crate::authn::{Bearer, Caller, authenticate};
+use crate::authn::{Caller, TokenAuthenticator, authenticate};
 use crate::client::{Client, Kind, TrustedProxies, wants_websocket};
 use crate::clock::Clock;
 use crate::forward_auth::{self, Contract};
-use crate::identity::Introduction;
-use crate::identity::assertion::Assertions;
-use crate::identity::headers::Spellings;
+use crate::identity::RenderedIdentity;
+use crate::identity::assertion::AssertionSigner;
+use crate::identity::headers::IdentityHeaderNames;
 use crate::oauth2::{Ask, Endpoint, OAuth2};
 use crate::policy::{
-    Asked, BearerUse, Policy, Readings, Route, RouteAccess, Unreadable, preflight, readings,
+    AmbiguousPath, BearerUse, PathReadings, Policy, Route, RouteAccess, RouteQuery, preflight, readings,
 };
 use crate::respond::{Forbidden, OrgNames, Refusal, answer};
 
@@ -69,12 +69,12 @@ pub struct Gate {
 pub(crate) struct Inner {
     pub(crate) oauth2: Arc<OAuth2>,
     /// Present: tokens of API clients count.
-    pub(crate) bearer: Option<Bearer>,
+    pub(crate) bearer: Option<TokenAuthenticator>,
     pub(crate) policy: Policy,
     pub(crate) org_names: Arc<OrgNames>,
-    pub(crate) spellings: Spellings,
+    pub(crate) spellings: IdentityHeaderNames,
     pub(crate) trusted_proxies: TrustedProxies,
-    pub(crate) assertions: Assertions,
+    pub(crate) assertions: AssertionSigner,
     pub(crate) assertion_headers: Vec<HeaderName>,
     pub(crate) assertion_enabled: bool,
     /// Every header that forward auth answers with, so that none of the client's
@@ -98,7 +98,7 @@ enum Decision {
     /// the answer depends on it.
     Ours(Option<Endpoint>, Caller),
     /// Another proxy's, which asks about it.
-    Asked(Contract),
+    RouteQuery(Contract),
     /// The app's.
     Pass(Grant),
 }
@@ -117,8 +117,8 @@ pub(crate) struct Question<'a> {
 
 impl<'a> Question<'a> {
     /// What its route is looked up by; `preflight` is what it asks about as one.
-    pub(crate) fn asked(&self, preflight: Option<&'a Method>) -> Asked<'a> {
-        Asked { host: self.host, by_name: false, method: self.method, preflight }
+    pub(crate) fn asked(&self, preflight: Option<&'a Method>) -> RouteQuery<'a> {
+        RouteQuery { host: self.host, by_name: false, method: self.method, preflight }
     }
 }
 
@@ -164,12 +164,12 @@ impl Gate {
         // needs would be moved about with every request.
         let grant = match gate.decide(&parts, &client).await {
             Ok(Decision::Pass(grant)) => grant,
-            Ok(Decision::Asked(contract)) => {
+            Ok(Decision::RouteQuery(contract)) => {
                 return Ok(Box::pin(gate.forward_auth(contract, parts, client)).await.map(GateBody::own));
             }
             Ok(Decision::Ours(endpoint, caller)) => {
                 let ask = Ask { parts: &parts, client: &client, kind: Kind::of(&parts) };
-                let user = caller.introduction().map(Introduction::user);
+                let user = caller.introduction().map(RenderedIdentity::user);
                 return Ok(Box::pin(gate.oauth2.answer(endpoint, ask, user)).await.map(GateBody::own));
             }
             Err(refusal) => {
@@ -211,7 +211,7 @@ impl Inner {
         let path = path_of(parts)?;
         if let Some(endpoint) = self.oauth2.endpoint(path) {
             if let Some(contract) = self.contract(path) {
-                return Ok(Decision::Asked(contract));
+                return Ok(Decision::RouteQuery(contract));
             }
             let caller = match endpoint {
                 Some(Endpoint::Userinfo) => self.authenticate(&parts.headers, BearerUse::Also).await?,
@@ -247,7 +247,7 @@ impl Inner {
             Ok(grant) => Ok(grant.watched_by(self)),
             Err(No::Nobody) if used == BearerUse::Only => Err(Refusal::TokenNeeded),
             Err(No::Nobody) => Err(Refusal::SignIn),
-            Err(No::Denied(denied)) => Err(Refusal::Forbidden(Forbidden(denied))),
+            Err(No::Denial(denied)) => Err(Refusal::Forbidden(Forbidden(denied))),
         }
     }
 
@@ -256,7 +256,11 @@ impl Inner {
     }
 
     /// The route that a question is about, if nothing about that is ambiguous.
-    pub(crate) fn place(&self, question: Question<'_>, asked: Asked<'_>) -> Result<Option<usize>, Refusal> {
+    pub(crate) fn place(
+        &self,
+        question: Question<'_>,
+        asked: RouteQuery<'_>,
+    ) -> Result<Option<usize>, Refusal> {
         let route = self.route(question.path, asked)?;
         self.check_port(question.path, asked, route)?;
         self.check_method(question.path, asked, route)?;
@@ -267,10 +271,10 @@ impl Inner {
     }
 
     /// The route of a path, if every reading of it is decided alike.
-    fn route(&self, path: &str, asked: Asked<'_>) -> Result<Option<usize>, Unreadable> {
+    fn route(&self, path: &str, asked: RouteQuery<'_>) -> Result<Option<usize>, AmbiguousPath> {
         let several = match readings(path)? {
-            Readings::Plain => return self.policy.find(asked, path.as_bytes()),
-            Readings::Several(several) => several,
+            PathReadings::Plain => return self.policy.find(asked, path.as_bytes()),
+            PathReadings::Several(several) => several,
         };
         let route = several.first().map_or(Ok(None), |reading| self.policy.find(asked, reading))?;
         for reading in several {
@@ -279,7 +283,7 @@ impl Inner {
             if self.oauth2.would_take(&reading)
                 || !self.policy.alike(route, self.policy.find(asked, &reading)?)
             {
-                return Err(Unreadable);
+                return Err(AmbiguousPath);
             }
         }
         Ok(route)
@@ -287,23 +291,23 @@ impl Inner {
 
     /// A port that nobody configured must not lead past the routes of its host:
     /// the app may not look at it.
-    fn check_port(&self, path: &str, asked: Asked<'_>, route: Option<usize>) -> Result<(), Refusal> {
+    fn check_port(&self, path: &str, asked: RouteQuery<'_>, route: Option<usize>) -> Result<(), Refusal> {
         if !self.policy.routes.has_strange_port(asked.host, self.oauth2.public_url.authority()) {
             return Ok(());
         }
-        let by_name = self.route(path, Asked { by_name: true, ..asked })?;
+        let by_name = self.route(path, RouteQuery { by_name: true, ..asked })?;
         if self.policy.alike(route, by_name) { Ok(()) } else { Err(Refusal::NoHost) }
     }
 
     /// Methods have capitals; but some frameworks take `delete` for `DELETE`
     /// (Django, Flask, Symfony), and must not be led past its route so.
-    fn check_method(&self, path: &str, asked: Asked<'_>, route: Option<usize>) -> Result<(), Refusal> {
+    fn check_method(&self, path: &str, asked: RouteQuery<'_>, route: Option<usize>) -> Result<(), Refusal> {
         let method = asked.method.as_str();
         if !self.methods_matter || !method.bytes().any(|byte| byte.is_ascii_lowercase()) {
             return Ok(());
         }
         let method = method.to_ascii_uppercase().parse().map_err(|_| Refusal::AmbiguousMethod)?;
-        let other = self.route(path, Asked { method: &method, ..asked })?;
+        let other = self.route(path, RouteQuery { method: &method, ..asked })?;
         // A public one needs no protection from those who may be at this one.
         let is_public = other
             .and_then(|index| self.policy.routes.get(index))

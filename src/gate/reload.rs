@@ -9,7 +9,7 @@ use super::{Gate, Inner};
 
 /// A gate with other settings, ready to take the place of the one it was made from.
 #[derive(Debug)]
-pub struct Reloaded {
+pub struct PreparedReload {
     gate: Gate,
     before: Gate,
 }
@@ -17,18 +17,18 @@ pub struct Reloaded {
 impl Gate {
     /// Prepares other settings. What this process knows of sessions goes on: which
     /// have ended, those of a memory store, and which states were used. Nothing
-    /// changes before [`Reloaded::in_force`].
+    /// changes before [`PreparedReload::in_force`].
     ///
     /// # Errors
     /// Those of [`Gate::new`]; then this gate stays as it is.
-    pub fn prepare_reload(&self, settings: GateSettings) -> Result<Reloaded, BuildError> {
+    pub fn prepare_reload(&self, settings: GateSettings) -> Result<PreparedReload, BuildError> {
         let clock = self.inner.clock.clone();
         let gate = Self::with(settings, clock, Some(&self.inner.oauth2))?;
-        Ok(Reloaded { gate, before: self.clone() })
+        Ok(PreparedReload { gate, before: self.clone() })
     }
 }
 
-impl Reloaded {
+impl PreparedReload {
     /// The gate for all requests from now on. Tunnels and streams that are open are
     /// judged by its rules; if the routes are others, those that somebody had to be
     /// let into are closed, since what they were allowed by is gone.
@@ -40,7 +40,7 @@ impl Reloaded {
         }
         before.inner.successor.store(Some(Arc::clone(&gate.inner)));
         // Wakes whoever watches a session, too.
-        gate.inner.oauth2.sessions.take_over();
+        gate.inner.oauth2.sessions.rebind();
         before.inner.replaced.notify_waiters();
         gate
     }

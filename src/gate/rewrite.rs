@@ -11,7 +11,7 @@ use super::grant::Grant;
 use crate::authn::withhold;
 use crate::client::{Client, Peer};
 use crate::identity::headers::folds_to;
-use crate::identity::{Introduction, Minted, User};
+use crate::identity::{RenderedIdentity, SignedAssertion, User};
 use crate::policy::BearerUse;
 use crate::session::Replacement;
 
@@ -109,7 +109,11 @@ impl Inner {
     }
 
     /// Who they are, signed, for the app that `client` asks for.
-    pub(crate) fn assertion(&self, introduction: &Introduction, client: &Client) -> Option<Arc<Minted>> {
+    pub(crate) fn assertion(
+        &self,
+        introduction: &RenderedIdentity,
+        client: &Client,
+    ) -> Option<Arc<SignedAssertion>> {
         let audience = self.audience(client);
         let signed = || introduction.assertion(&self.assertions, &self.origins, audience, self.clock.now());
         self.assertion_enabled.then(signed).flatten()
@@ -123,7 +127,7 @@ impl Inner {
 }
 
 /// An assertion as the cookie that the app gets.
-pub(crate) fn in_place_of_session(minted: &Minted) -> Replacement<'_> {
+pub(crate) fn in_place_of_session(minted: &SignedAssertion) -> Replacement<'_> {
     Replacement { value: &minted.token, line: &minted.cookie }
 }
 

@@ -10,11 +10,11 @@ use http::header::HeaderName;
 use tokio::sync::Notify;
 
 use super::{Gate, Inner};
-use crate::authn::{Bearer, BearerSettings, Manner};
+use crate::authn::{BearerSettings, IntrospectionConfig, TokenAuthenticator};
 use crate::client::{PublicUrl, PublicUrlError, TrustedProxies, normalized};
 use crate::clock::Clock;
-use crate::identity::assertion::{Assertions, choose_cryptography};
-use crate::identity::headers::{ACCESS_TOKEN, AUTH_REQUEST, REMOTE, Spellings};
+use crate::identity::assertion::{AssertionSigner, choose_cryptography};
+use crate::identity::headers::{ACCESS_TOKEN, AUTH_REQUEST, IdentityHeaderNames, REMOTE};
 use crate::identity::{AssertionSettings, Claim, HeaderSettings, Org, Person};
 use crate::keys::{Keyring, SecretError};
 use crate::oauth2::{OAuth2, ReturnHosts};
@@ -183,7 +183,7 @@ impl Gate {
         origins.extend(hosts.iter().map(|host| public_url.sibling(host)));
 
         let keyring = Arc::new(Keyring::new(&session.secrets));
-        let assertions = Assertions::new(public_url.as_str(), &keyring).map_err(|_| BuildError::Key)?;
+        let assertions = AssertionSigner::new(public_url.as_str(), &keyring).map_err(|_| BuildError::Key)?;
         let cookies = Cookies::new(&session.cookie_name, public_url.is_https(), session.same_site);
         let groups_wanted = headers.wants(Claim::Groups) || assertion.enabled;
         let configured: Vec<HeaderName> = headers
@@ -218,16 +218,21 @@ impl Gate {
             );
         });
         let bearer = bearer.map(|settings| {
-            let manner =
-                Manner { headers: headers.clone(), audiences: origins.len(), retain: Arc::clone(&retain) };
-            Bearer::new(&settings, Arc::clone(&provider), &keyring, manner, clock.clone())
+            let manner = IntrospectionConfig {
+                headers: headers.clone(),
+                audiences: origins.len(),
+                retain: Arc::clone(&retain),
+            };
+            TokenAuthenticator::new(&settings, Arc::clone(&provider), &keyring, manner, clock.clone())
         });
         let sessions =
             Sessions::new(&session, Arc::clone(&keyring), cookies, headers, origins.len(), clock.clone());
         let pendings = OAuth2::pendings(keyring, &sessions);
         let (sessions, pendings) = match before {
             None => (sessions, pendings),
-            Some(before) => (sessions.continuing(&before.sessions), pendings.continuing(&before.pendings)),
+            Some(before) => {
+                (sessions.with_state_of(&before.sessions), pendings.with_state_of(&before.pendings))
+            }
         };
         let oauth2 = OAuth2 {
             pendings,
@@ -255,7 +260,7 @@ impl Gate {
                     .any(|route| route.preflight || !route.methods.is_empty()),
                 policy,
                 org_names,
-                spellings: Spellings::new(configured.iter()),
+                spellings: IdentityHeaderNames::new(configured.iter()),
                 trusted_proxies: settings.trusted_proxies,
                 assertions,
                 assertion_headers: assertion.headers,

@@ -38,7 +38,7 @@ impl Default for AssertionSettings {
 }
 
 /// Signs assertions and publishes the keys that verify them.
-pub(crate) struct Assertions {
+pub(crate) struct AssertionSigner {
     issuer: String,
     header: Header,
     key: EncodingKey,
@@ -73,7 +73,7 @@ struct Claims<'a> {
 #[error("no assertion key can be derived from the session secret")]
 pub(crate) struct NoKey;
 
-impl Assertions {
+impl AssertionSigner {
     /// `issuer` is the public URL. Signs with the first secret's key, publishes all.
     pub(crate) fn new(issuer: &str, keyring: &Keyring) -> Result<Self, NoKey> {
         let mut signing = None;
@@ -129,9 +129,9 @@ impl Assertions {
     }
 }
 
-impl std::fmt::Debug for Assertions {
+impl std::fmt::Debug for AssertionSigner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Assertions").field("kid", &self.header.kid).finish_non_exhaustive()
+        f.debug_struct("AssertionSigner").field("kid", &self.header.kid).finish_non_exhaustive()
     }
 }
 
@@ -194,8 +194,8 @@ mod tests {
     fn the_published_keys_verify_what_was_signed_after_and_before_a_rotation() {
         choose_cryptography();
         let user = User::new(person(&[("acme", "admin")]), AuthMethod::Session);
-        let before = Assertions::new("https://app.example.com", &keyring(&[1])).unwrap();
-        let after = Assertions::new("https://app.example.com", &keyring(&[2, 1])).unwrap();
+        let before = AssertionSigner::new("https://app.example.com", &keyring(&[1])).unwrap();
+        let after = AssertionSigner::new("https://app.example.com", &keyring(&[2, 1])).unwrap();
         let keys: JwkSet = serde_json::from_str(after.jwks()).unwrap();
         assert_eq!(keys.keys.len(), 2);
         for assertions in [&before, &after] {
@@ -220,8 +220,8 @@ mod tests {
     #[test]
     fn replicas_agree_on_the_key() {
         choose_cryptography();
-        let one = Assertions::new("https://a.example", &keyring(&[9])).unwrap();
-        let two = Assertions::new("https://a.example", &keyring(&[9])).unwrap();
+        let one = AssertionSigner::new("https://a.example", &keyring(&[9])).unwrap();
+        let two = AssertionSigner::new("https://a.example", &keyring(&[9])).unwrap();
         assert_eq!(one.jwks(), two.jwks());
     }
 }

@@ -1,6 +1,6 @@
 //! Identity in headers: strip and write, side by side.
 //!
-//! [`Spellings::strip`] runs before any decision, on every request; what
+//! [`IdentityHeaderNames::strip`] runs before any decision, on every request; what
 //! [`HeaderSettings::render`] made ready is written after hop-by-hop headers are
 //! gone. In the other order a client's `Connection: x-forwarded-user` would
 //! erase our header.
@@ -174,7 +174,7 @@ fn field_value(text: &str) -> Option<HeaderValue> {
 
 /// Finds identity headers in whatever spelling they come.
 #[derive(Debug, Clone)]
-pub(crate) struct Spellings {
+pub(crate) struct IdentityHeaderNames {
     /// Folded names.
     names: Vec<Box<[u8]>>,
     /// Bit n: some name or family starts with the letter n. Most headers of a
@@ -182,7 +182,7 @@ pub(crate) struct Spellings {
     initials: u32,
 }
 
-impl Spellings {
+impl IdentityHeaderNames {
     /// The names that always count, and the `configured` ones.
     pub(crate) fn new<'a>(configured: impl Iterator<Item = &'a HeaderName>) -> Self {
         let mut names: Vec<Box<[u8]>> = NAMES.iter().map(|name| Box::from(*name)).collect();
@@ -256,7 +256,7 @@ mod tests {
     #[test]
     fn every_spelling_of_an_identity_header_is_stripped_and_others_stay() {
         let own = HeaderName::from_static("x-who");
-        let spellings = Spellings::new([&own].into_iter());
+        let spellings = IdentityHeaderNames::new([&own].into_iter());
         let mut headers = HeaderMap::new();
         for name in [
             "x-forwarded-user",

@@ -14,7 +14,7 @@ mod user;
 pub use assertion::AssertionSettings;
 pub use headers::{Claim, HeaderSettings};
 pub use org::{Org, ResourceGroup, Role, Standing};
-pub(crate) use rendered::{Introduction, Minted};
+pub(crate) use rendered::{RenderedIdentity, SignedAssertion};
 pub(crate) use tokens::Tokens;
 #[cfg(feature = "axum")]
 pub use user::NobodySignedIn;

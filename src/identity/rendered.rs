@@ -7,14 +7,14 @@ use std::sync::{Arc, OnceLock};
 use arc_swap::ArcSwapOption;
 use http::header::{HeaderName, HeaderValue};
 
-use super::assertion::{Assertions, REUSE};
+use super::assertion::{AssertionSigner, REUSE};
 use super::headers::auth_request;
 use super::user::User;
 use crate::clock::UnixTime;
 
 /// A person, ready to be introduced to the app: nothing here is computed, signed
 /// or encoded for a single request.
-pub(crate) struct Introduction {
+pub(crate) struct RenderedIdentity {
     user: User,
     /// A fingerprint of the session's id, or of the token.
     sid: String,
@@ -22,11 +22,11 @@ pub(crate) struct Introduction {
     /// The names of forward auth; made when somebody asks in that way.
     auth_request: OnceLock<Vec<(HeaderName, HeaderValue)>>,
     /// One place for each audience.
-    assertions: Box<[ArcSwapOption<Minted>]>,
+    assertions: Box<[ArcSwapOption<SignedAssertion>]>,
 }
 
 /// A signed assertion, and its form as a field value.
-pub(crate) struct Minted {
+pub(crate) struct SignedAssertion {
     pub(crate) token: String,
     pub(crate) value: HeaderValue,
     /// As a `Cookie` line of its own, once one was needed.
@@ -34,7 +34,7 @@ pub(crate) struct Minted {
     at: UnixTime,
 }
 
-impl Introduction {
+impl RenderedIdentity {
     /// `audiences`: how many apps an assertion can be meant for.
     pub(crate) fn new(
         user: User,
@@ -71,11 +71,11 @@ impl Introduction {
     /// result holds.
     pub(crate) fn assertion(
         &self,
-        assertions: &Assertions,
+        assertions: &AssertionSigner,
         audiences: &[String],
         index: usize,
         now: UnixTime,
-    ) -> Option<Arc<Minted>> {
+    ) -> Option<Arc<SignedAssertion>> {
         let place = self.assertions.get(index)?;
         if let Some(minted) = &*place.load()
             && now < minted.at + REUSE
@@ -86,20 +86,20 @@ impl Introduction {
         let token = assertions.mint(&self.user, &self.sid, audiences.get(index)?, now)?;
         let mut value = HeaderValue::from_str(&token).ok()?;
         value.set_sensitive(true);
-        let minted = Arc::new(Minted { token, value, cookie: OnceLock::new(), at: now });
+        let minted = Arc::new(SignedAssertion { token, value, cookie: OnceLock::new(), at: now });
         place.store(Some(Arc::clone(&minted)));
         Some(minted)
     }
 }
 
-impl fmt::Debug for Introduction {
+impl fmt::Debug for RenderedIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Introduction").field("user", &self.user).finish_non_exhaustive()
+        f.debug_struct("RenderedIdentity").field("user", &self.user).finish_non_exhaustive()
     }
 }
 
-impl fmt::Debug for Minted {
+impl fmt::Debug for SignedAssertion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Minted(..)")
+        f.write_str("SignedAssertion(..)")
     }
 }

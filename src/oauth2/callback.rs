@@ -8,13 +8,13 @@ use http::header::HeaderValue;
 use http::{Response, StatusCode};
 use serde_json::json;
 
-use super::pending::{Pending, Taken};
+use super::pending::{PendingSignIn, Taken};
 use super::return_to::ReturnTo;
 use super::{ATTEMPTS_LIFETIME, Ask, OAuth2};
 use crate::pages::{self, SignInFailed};
 use crate::provider::{CodeGrant, SignInError, TokenError, cut};
 use crate::respond::answer;
-use crate::session::Found;
+use crate::session::SessionLookup;
 
 /// The parameters of a callback, each of them at most once
 /// (RFC 6749, section 3.1).
@@ -97,8 +97,10 @@ impl OAuth2 {
     /// button, a second tab), anybody else is told.
     async fn stale(&self, ask: Ask<'_>, return_to: &ReturnTo) -> Response<Bytes> {
         match self.sessions.open(&ask.parts.headers).await {
-            Found::Session(_) => answer::redirect(return_to.as_str()),
-            Found::Nobody | Found::Unknown(_) => self.failed(ask, &Failure::NotBegunHere, return_to),
+            SessionLookup::Session(_) => answer::redirect(return_to.as_str()),
+            SessionLookup::Nobody | SessionLookup::Unknown(_) => {
+                self.failed(ask, &Failure::NotBegunHere, return_to)
+            }
         }
     }
 
@@ -108,7 +110,7 @@ impl OAuth2 {
         &self,
         ask: Ask<'_>,
         parameters: &Parameters<'_>,
-        pending: &Pending,
+        pending: &PendingSignIn,
     ) -> Result<Vec<HeaderValue>, Failure> {
         self.check_issuer(parameters).await?;
         if let Some(error) = &parameters.error {

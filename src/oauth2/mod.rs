@@ -30,7 +30,7 @@ use crate::session::{Sessions, find_cookie};
 
 pub(crate) use auth_request_redirect::{REDIRECT, Redirect};
 pub(crate) use endpoint::{Ask, Endpoint};
-use pending::Pendings;
+use pending::PendingSignIns;
 pub(crate) use return_to::ReturnTo;
 pub use return_to::{ReturnHostError, ReturnHosts};
 
@@ -52,7 +52,7 @@ pub(crate) struct OAuth2 {
     pub(crate) hosts: Vec<String>,
     pub(crate) provider: Arc<Provider>,
     pub(crate) sessions: Sessions,
-    pub(crate) pendings: Pendings,
+    pub(crate) pendings: PendingSignIns,
     pub(crate) jwks: Bytes,
     /// Drops from a person what neither rules nor headers need.
     pub(crate) retain: Arc<dyn Fn(&mut Person) + Send + Sync>,
@@ -61,8 +61,8 @@ pub(crate) struct OAuth2 {
 }
 
 impl OAuth2 {
-    pub(crate) fn pendings(keyring: Arc<Keyring>, sessions: &Sessions) -> Pendings {
-        Pendings::new(keyring, sessions.cookies().clone())
+    pub(crate) fn pendings(keyring: Arc<Keyring>, sessions: &Sessions) -> PendingSignIns {
+        PendingSignIns::new(keyring, sessions.cookies().clone())
     }
 
     /// The endpoint of a path, if it is below the prefix: `Some(None)` is a path

@@ -27,7 +27,7 @@ const MAX_USED: usize = 65_536;
 
 /// What must be known when the browser comes back.
 #[derive(Serialize, Deserialize)]
-pub(crate) struct Pending {
+pub(crate) struct PendingSignIn {
     pub(crate) state: String,
     pub(crate) nonce: String,
     /// RFC 7636, section 4.1
@@ -38,26 +38,26 @@ pub(crate) struct Pending {
 }
 
 /// Begins attempts and finds them again.
-pub(crate) struct Pendings {
+pub(crate) struct PendingSignIns {
     keyring: Arc<Keyring>,
     cookies: Cookies,
     used: Arc<Mutex<HashMap<[u8; 32], UnixTime>>>,
 }
 
-impl Pending {
+impl PendingSignIn {
     /// RFC 7636, section 4.2: S256.
     pub(crate) fn code_challenge(&self) -> String {
         URL_SAFE_NO_PAD.encode(sha256(self.code_verifier.as_bytes()))
     }
 }
 
-impl Pendings {
+impl PendingSignIns {
     pub(crate) fn new(keyring: Arc<Keyring>, cookies: Cookies) -> Self {
         Self { keyring, cookies, used: Arc::default() }
     }
 
     /// The same, with the used states of `before`, and those that it still meets.
-    pub(crate) fn continuing(self, before: &Self) -> Self {
+    pub(crate) fn with_state_of(self, before: &Self) -> Self {
         Self { used: Arc::clone(&before.used), ..self }
     }
 
@@ -69,9 +69,9 @@ impl Pendings {
         redirect_uri: &str,
         request: &HeaderMap,
         now: UnixTime,
-    ) -> (Pending, Vec<HeaderValue>) {
+    ) -> (PendingSignIn, Vec<HeaderValue>) {
         let attempt = URL_SAFE_NO_PAD.encode(random::<9>());
-        let pending = Pending {
+        let pending = PendingSignIn {
             state: format!("{attempt}.{}", URL_SAFE_NO_PAD.encode(random::<24>())),
             nonce: URL_SAFE_NO_PAD.encode(random::<24>()),
             code_verifier: URL_SAFE_NO_PAD.encode(random::<32>()),
@@ -111,7 +111,7 @@ impl Pendings {
         Taken::Yes { pending, removal }
     }
 
-    fn find(&self, state: &str, request: &HeaderMap, now: UnixTime) -> Option<(String, Pending)> {
+    fn find(&self, state: &str, request: &HeaderMap, now: UnixTime) -> Option<(String, PendingSignIn)> {
         let (attempt, _) = state.split_once('.')?;
         // An attempt becomes part of a cookie's name.
         let sound = attempt.len() == 12
@@ -125,9 +125,9 @@ impl Pendings {
         equal(pending.state.as_bytes(), state.as_bytes()).then_some((name, pending))
     }
 
-    fn unseal(&self, name: &str, sealed: &str, now: UnixTime) -> Option<Pending> {
+    fn unseal(&self, name: &str, sealed: &str, now: UnixTime) -> Option<PendingSignIn> {
         let unsealed = self.keyring.open(Purpose::Pending, name, sealed)?;
-        let pending: Pending = postcard::from_bytes(&unsealed.plain).ok()?;
+        let pending: PendingSignIn = postcard::from_bytes(&unsealed.plain).ok()?;
         (now.saturating_sub(pending.began) <= LIFETIME).then_some(pending)
     }
 
@@ -149,16 +149,16 @@ impl Pendings {
     }
 }
 
-impl std::fmt::Debug for Pendings {
+impl std::fmt::Debug for PendingSignIns {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Pendings(..)")
+        f.write_str("PendingSignIns(..)")
     }
 }
 
 /// What became of a `state`.
 pub(crate) enum Taken {
     /// It is this browser's, and is used up now.
-    Yes { pending: Pending, removal: Option<HeaderValue> },
+    Yes { pending: PendingSignIn, removal: Option<HeaderValue> },
     /// It is this browser's, and was used up before.
     UsedBefore { return_to: String, removal: Option<HeaderValue> },
     /// Not begun in this browser, too old, or garbage.
@@ -174,9 +174,9 @@ mod tests {
 
     const NOW: UnixTime = 1_790_000_000;
 
-    fn pendings() -> Pendings {
+    fn pendings() -> PendingSignIns {
         let keyring = Keyring::new(&[Secret::parse(&"ab".repeat(32)).unwrap()]);
-        Pendings::new(Arc::new(keyring), Cookies::new("huggate", false, SameSitePolicy::Lax))
+        PendingSignIns::new(Arc::new(keyring), Cookies::new("huggate", false, SameSitePolicy::Lax))
     }
 
     fn pair(line: &HeaderValue) -> String {
@@ -187,7 +187,11 @@ mod tests {
         HeaderMap::from_iter([(COOKIE, HeaderValue::from_str(&pairs.join("; ")).unwrap())])
     }
 
-    fn begin(pendings: &Pendings, request: &HeaderMap, now: UnixTime) -> (Pending, Vec<HeaderValue>) {
+    fn begin(
+        pendings: &PendingSignIns,
+        request: &HeaderMap,
+        now: UnixTime,
+    ) -> (PendingSignIn, Vec<HeaderValue>) {
         pendings.begin(&ReturnTo::root(), "https://a.example/oauth2/callback", request, now)
     }
 

@@ -8,7 +8,7 @@ use super::{Ask, OAuth2};
 use crate::client::{is_cross_site, is_prefetch};
 use crate::pages::{self, Onward};
 use crate::respond::answer;
-use crate::session::Found;
+use crate::session::SessionLookup;
 
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 const REFRESH: HeaderName = HeaderName::from_static("refresh");
@@ -25,8 +25,8 @@ impl OAuth2 {
             return answer::page(StatusCode::OK, page);
         }
         let user = match self.sessions.open(headers).await {
-            Found::Session(opened) => Some(opened.user().username().to_owned()),
-            Found::Nobody | Found::Unknown(_) => None,
+            SessionLookup::Session(opened) => Some(opened.user().username().to_owned()),
+            SessionLookup::Nobody | SessionLookup::Unknown(_) => None,
         };
         let mut lines = match self.sessions.end(headers).await {
             Ok(lines) => lines,

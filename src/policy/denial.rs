@@ -3,18 +3,18 @@
 
 use serde::Serialize;
 
-use super::evaluate::{Finding, Membership};
-use super::rule::{Condition, Holds, Rule, is_id};
-use super::verdict::Clause;
+use super::evaluate::{ConditionResult, Membership};
+use super::rule::{Condition, Match, Rule, is_id};
+use super::verdict::RuleEvaluation;
 use crate::identity::{Org, Person, Role};
 use crate::provider::TokenKind;
 
 /// A refusal that says what would have helped.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Denied {
+pub(crate) struct Denial {
     pub(crate) username: String,
     /// What each rule asks for: the ways in, or the `deny` that is in the way.
-    pub(crate) demands: Vec<Demand>,
+    pub(crate) demands: Vec<Requirement>,
     pub(crate) kind: DenialKind,
     /// What may help, if it is about an organisation.
     pub(crate) remedy: Option<Remedy>,
@@ -28,14 +28,14 @@ pub(crate) enum DenialKind {
     /// No `allow` lets them in.
     NotAllowed,
     /// A `deny` means them.
-    Denied,
+    Denial,
     /// A `deny` may mean them.
     PerhapsDenied,
 }
 
 /// What a rule asks for, and what is in the way of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Demand {
+pub(crate) struct Requirement {
     /// Who is meant: "a member of acme".
     pub(crate) who: String,
     pub(crate) missing: Vec<Obstacle>,
@@ -80,7 +80,7 @@ pub(crate) enum RemedyKind {
     NotGranted,
 }
 
-impl Denied {
+impl Denial {
     /// None of `allow` lets them in.
     pub(crate) fn for_want_of(allow: &[Rule], person: &Person, token: Option<TokenKind>) -> Self {
         let mut denied = Self::of(person, token, DenialKind::NotAllowed);
@@ -91,13 +91,13 @@ impl Denied {
     }
 
     /// A `deny` is in the way.
-    pub(crate) fn by(clause: &Clause<'_>, person: &Person, token: Option<TokenKind>) -> Self {
-        let unknown = clause.holds == Holds::Unknown;
-        let kind = if unknown { DenialKind::PerhapsDenied } else { DenialKind::Denied };
+    pub(crate) fn by(clause: &RuleEvaluation<'_>, person: &Person, token: Option<TokenKind>) -> Self {
+        let unknown = clause.holds == Match::Unknown;
+        let kind = if unknown { DenialKind::PerhapsDenied } else { DenialKind::Denial };
         let mut denied = Self::of(person, token, kind);
         // Where it holds, nothing helps; where it cannot be ruled out, what would
         // tell may.
-        denied.add(clause.rule, person, |finding| unknown && finding.holds() == Holds::Unknown);
+        denied.add(clause.rule, person, |finding| unknown && finding.holds() == Match::Unknown);
         // To be seen as a member is no help against a rule that keeps members out.
         Self { remedy: None, ..denied }
     }
@@ -107,13 +107,13 @@ impl Denied {
         Self { username, kind, demands: Vec::new(), remedy: None, token }
     }
 
-    fn add(&mut self, rule: &Rule, person: &Person, counts: impl Fn(&Finding<'_>) -> bool) {
-        let mut demand = Demand { who: format!("{rule:#}"), missing: Vec::new() };
+    fn add(&mut self, rule: &Rule, person: &Person, counts: impl Fn(&ConditionResult<'_>) -> bool) {
+        let mut demand = Requirement { who: format!("{rule:#}"), missing: Vec::new() };
         let found: Vec<_> =
             rule.conditions.iter().map(|condition| (condition, condition.weigh(person))).collect();
         // Nobody becomes another account; then nothing else about the rule helps.
         let is_somebody_elses = found.iter().any(|(condition, finding)| {
-            matches!(condition, Condition::User(_)) && finding.holds() != Holds::Yes
+            matches!(condition, Condition::User(_)) && finding.holds() != Match::Yes
         });
         if !is_somebody_elses {
             for (_, finding) in found.iter().filter(|(_, finding)| counts(finding)) {
@@ -161,7 +161,7 @@ impl Denied {
 
     /// All of it in sentences, one text for each demand.
     pub(crate) fn sentences(&self) -> Vec<String> {
-        let sentence = |demand: &Demand| {
+        let sentence = |demand: &Requirement| {
             let missing = demand.missing_in_sentences();
             format!("{} {missing}", demand.sentence(self.kind)).trim_end().to_owned()
         };
@@ -169,7 +169,7 @@ impl Denied {
     }
 }
 
-impl Demand {
+impl Requirement {
     /// What is in the way; empty, if there is nothing to say.
     pub(crate) fn missing_in_sentences(&self) -> String {
         let sentences: Vec<&str> = self.missing.iter().map(|obstacle| obstacle.sentence.as_str()).collect();
@@ -180,7 +180,7 @@ impl Demand {
     pub(crate) fn sentence(&self, kind: DenialKind) -> String {
         match kind {
             DenialKind::NotAllowed => format!("It is open to {}.", self.who),
-            DenialKind::Denied => format!("This place is closed to {}.", self.who),
+            DenialKind::Denial => format!("This place is closed to {}.", self.who),
             DenialKind::PerhapsDenied => {
                 format!("This place is closed to {}, and whether that is you cannot be told.", self.who)
             }
@@ -206,29 +206,29 @@ impl Obstacle {
 
     /// What is in the way, if something is; to whoever came with a token it is
     /// their token's place that matters.
-    fn of(finding: &Finding<'_>, token: bool) -> Option<Self> {
+    fn of(finding: &ConditionResult<'_>, token: bool) -> Option<Self> {
         Some(match finding {
-            Finding::ThisAccount(_)
-            | Finding::OtherAccount(_)
-            | Finding::Holds(_)
-            | Finding::ThisEmail(_)
-            | Finding::Pro(_) => return None,
-            Finding::Unclear { wanted, found, .. } => Self::new(
+            ConditionResult::ThisAccount(_)
+            | ConditionResult::OtherAccount(_)
+            | ConditionResult::Match(_)
+            | ConditionResult::ThisEmail(_)
+            | ConditionResult::Pro(_) => return None,
+            ConditionResult::AmbiguousOriginal { wanted, found, .. } => Self::new(
                 "unclear_name",
                 format!(
                     "The rule here says {wanted}, and at Hugging Face it is {found}: \
                      the people who run this app need to correct it."
                 ),
             ),
-            Finding::OrgsNotTold => Self::new(
+            ConditionResult::OrgsNotTold => Self::new(
                 "organisations_not_told",
                 "Hugging Face did not tell this app which organisations you are in.",
             ),
-            Finding::NotAMember(org) => {
+            ConditionResult::NotAMember(org) => {
                 Self::new("not_a_member", format!("You are not in {org}, as far as this app can see."))
                     .in_org(org)
             }
-            Finding::NotGranted(org) => {
+            ConditionResult::NotGranted(org) => {
                 let sentence = match token {
                     true => format!("This token does not show your role in {}.", org.shown()),
                     false => format!(
@@ -238,8 +238,10 @@ impl Obstacle {
                 };
                 Self::new("not_granted", sentence).in_org(org.shown())
             }
-            Finding::Restricted(org) => Self::new("restricted", restricted(org, token)).in_org(org.shown()),
-            Finding::NoAccess(org) => {
+            ConditionResult::Restricted(org) => {
+                Self::new("restricted", restricted(org, token)).in_org(org.shown())
+            }
+            ConditionResult::NoAccess(org) => {
                 let sentence = format!(
                     "Your role in {} is no_access, which opens only what a resource group of yours opens.",
                     org.shown()
@@ -247,27 +249,33 @@ impl Obstacle {
                 let obstacle = Self::new("no_access", sentence).in_org(org.shown());
                 Self { role: Some(Role::NoAccess.to_string()), ..obstacle }
             }
-            Finding::RoleTooLow(place, needed) => Self::role(place, *needed),
-            Finding::RoleNotSaid(place, needed) => Self::role(place, Some(needed)),
-            Finding::NotInGroup(org, group) => {
+            ConditionResult::RoleTooLow(place, needed) => Self::role(place, *needed),
+            ConditionResult::RoleNotSaid(place, needed) => Self::role(place, Some(needed)),
+            ConditionResult::NotInGroup(org, group) => {
                 let sentence = format!("You are in {}, but not in its resource group {group}.", org.shown());
                 let obstacle = Self::new("not_in_group", sentence).in_org(org.shown());
                 Self { resource_group: Some((*group).to_owned()), ..obstacle }
             }
-            Finding::NoEmail => {
+            ConditionResult::NoEmail => {
                 Self::new("email_not_shared", "Your Hugging Face account shows this app no e-mail address.")
             }
-            Finding::EmailNotVerified(_) => Self::new(
+            ConditionResult::EmailNotVerified(_) => Self::new(
                 "email_not_verified",
                 "Your e-mail address at Hugging Face is not verified. Verify it in the settings of your \
                  account there, then sign in again.",
             ),
-            Finding::OtherEmail(_) => {
+            ConditionResult::OtherEmail(_) => {
                 Self::new("other_email", "The e-mail address of your Hugging Face account is another one.")
             }
-            Finding::NotPro(false) => Self::new("pro_needed", "Your account has no PRO subscription."),
-            Finding::NotPro(true) => Self::new("pro_excluded", "Your account has a PRO subscription."),
-            Finding::ProNotTold => Self::new("not_an_account", "An app has no subscription of its own."),
+            ConditionResult::NotPro(false) => {
+                Self::new("pro_needed", "Your account has no PRO subscription.")
+            }
+            ConditionResult::NotPro(true) => {
+                Self::new("pro_excluded", "Your account has a PRO subscription.")
+            }
+            ConditionResult::ProNotTold => {
+                Self::new("not_an_account", "An app has no subscription of its own.")
+            }
         })
     }
 
@@ -321,14 +329,14 @@ fn restricted(org: &Org, token: bool) -> String {
 }
 
 impl Remedy {
-    fn of(finding: &Finding<'_>) -> Option<Self> {
+    fn of(finding: &ConditionResult<'_>) -> Option<Self> {
         let listed = |org: &Org, kind| {
             Some(Self { organisation: org.slug.to_string(), id: Some(org.id.to_string()), kind })
         };
         match finding {
-            Finding::NotGranted(org) => listed(org, RemedyKind::NotGranted),
-            Finding::Restricted(org) => listed(org, RemedyKind::Restricted),
-            Finding::NotAMember(org) => Some(Self {
+            ConditionResult::NotGranted(org) => listed(org, RemedyKind::NotGranted),
+            ConditionResult::Restricted(org) => listed(org, RemedyKind::Restricted),
+            ConditionResult::NotAMember(org) => Some(Self {
                 organisation: (*org).to_owned(),
                 id: is_id(org).then(|| (*org).to_owned()),
                 kind: RemedyKind::NotListed,

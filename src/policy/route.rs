@@ -72,7 +72,7 @@ pub(crate) struct Routes {
 
 /// What a route is looked up by, but for the path.
 #[derive(Clone, Copy)]
-pub(crate) struct Asked<'a> {
+pub(crate) struct RouteQuery<'a> {
     pub(crate) host: &'a str,
     /// Whether hosts are compared without their ports.
     pub(crate) by_name: bool,
@@ -120,7 +120,7 @@ impl Routes {
     }
 
     /// The index of the first route that matches.
-    pub(crate) fn find(&self, asked: Asked<'_>, path: &[u8]) -> Option<usize> {
+    pub(crate) fn find(&self, asked: RouteQuery<'_>, path: &[u8]) -> Option<usize> {
         self.first(&self.index, asked, path)
     }
 
@@ -129,7 +129,7 @@ impl Routes {
     /// first to some server: one sees no case, another no slash at the end.
     pub(crate) fn find_loosely(
         &self,
-        asked: Asked<'_>,
+        asked: RouteQuery<'_>,
         path: &[u8],
         matters: impl Fn(usize) -> bool,
     ) -> Option<usize> {
@@ -153,7 +153,7 @@ impl Routes {
         folded(one).is_some_and(|one| folded(other) == Some(one))
     }
 
-    fn first(&self, index: &Index, asked: Asked<'_>, path: &[u8]) -> Option<usize> {
+    fn first(&self, index: &Index, asked: RouteQuery<'_>, path: &[u8]) -> Option<usize> {
         let is_for = |place: usize| self.get(place).is_some_and(|route| route.is_for(asked));
         index.first(asked.host, asked.by_name, path, is_for)
     }
@@ -246,7 +246,7 @@ impl Route {
         Self { forward_authorization: true, ..self }
     }
 
-    fn is_for(&self, asked: Asked<'_>) -> bool {
+    fn is_for(&self, asked: RouteQuery<'_>) -> bool {
         (self.takes(asked.method)
             || (self.preflight && asked.preflight.is_some_and(|about| self.takes(about))))
             && self.host.as_ref().is_none_or(|host| {
@@ -276,7 +276,7 @@ mod tests {
 
     fn find(routes: &Routes, path: &str) -> Option<usize> {
         routes.find(
-            Asked { host: "a.example", by_name: false, method: &Method::GET, preflight: None },
+            RouteQuery { host: "a.example", by_name: false, method: &Method::GET, preflight: None },
             path.as_bytes(),
         )
     }
@@ -321,7 +321,7 @@ mod tests {
         ] {
             assert_eq!(
                 routes
-                    .find(Asked { host, by_name: false, method: &method, preflight: None }, b"/x")
+                    .find(RouteQuery { host, by_name: false, method: &method, preflight: None }, b"/x")
                     .is_some(),
                 found,
                 "{method} {host}"
@@ -346,7 +346,7 @@ mod tests {
                     ..Route::unspecified()
                 })
                 .collect();
-            let asked = Asked { host: hosts[host].unwrap(), by_name, method: &Method::GET, preflight: None };
+            let asked = RouteQuery { host: hosts[host].unwrap(), by_name, method: &Method::GET, preflight: None };
             let is_host = |route: &str| {
                 if by_name { route[..1] == asked.host[..1] } else { route == asked.host }
             };

@@ -45,7 +45,7 @@ pub(crate) struct Domain {
 
 /// Whether a name is the one that is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sameness {
+pub(crate) enum NameMatch {
     Same,
     Other,
     /// They differ by case alone, which is almost surely the same; but almost is
@@ -59,7 +59,7 @@ pub(crate) enum Sameness {
 /// Whether a rule holds for somebody. What cannot be known is neither yes nor no.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
-pub enum Holds {
+pub enum Match {
     /// It does not.
     No,
     /// What would tell is absent: an organisation was not granted, an address is
@@ -146,8 +146,8 @@ impl Rule {
     }
 
     /// Whether the rule holds for `person`.
-    pub(crate) fn holds(&self, person: &Person) -> Holds {
-        self.conditions.iter().map(|condition| condition.weigh(person).holds()).min().unwrap_or(Holds::No)
+    pub(crate) fn holds(&self, person: &Person) -> Match {
+        self.conditions.iter().map(|condition| condition.weigh(person).holds()).min().unwrap_or(Match::No)
     }
 
     /// Whether deciding needs to know about `org`.
@@ -199,23 +199,23 @@ impl Rule {
 impl Name {
     /// Whether this is the one of `id` and `name`. The provider never leaves one of
     /// them empty.
-    pub(crate) fn compare(&self, id: &str, name: &str) -> Sameness {
+    pub(crate) fn compare(&self, id: &str, name: &str) -> NameMatch {
         let by_id = is_id(&self.0);
         let known = if by_id { id } else { name };
         let same_but_for_case = self.0.eq_ignore_ascii_case(known);
         if known.is_empty() {
-            Sameness::NotSaid
+            NameMatch::NotSaid
         } else if self.0 == known || (by_id && same_but_for_case) {
-            Sameness::Same
+            NameMatch::Same
         } else if same_but_for_case {
-            Sameness::ByCase
+            NameMatch::ByCase
         } else {
-            Sameness::Other
+            NameMatch::Other
         }
     }
 
     fn may_be(&self, id: &str, name: &str) -> bool {
-        self.compare(id, name) != Sameness::Other
+        self.compare(id, name) != NameMatch::Other
     }
 }
 
@@ -310,7 +310,7 @@ mod tests {
 
     #[test]
     fn each_key_holds_for_whom_it_says_and_for_nobody_else() {
-        use Holds::{No, Unknown, Yes};
+        use Match::{No, Unknown, Yes};
         for (rule, holds) in [
             (Rule::user("ada"), Yes),
             (Rule::user("Ada"), Unknown),
@@ -363,7 +363,7 @@ mod tests {
                 Rule::email_domain(".example.com"),
                 Rule::email("ada@example.com"),
             ] {
-                assert_ne!(rule.holds(&ada), Holds::Yes, "{rule} for {address}");
+                assert_ne!(rule.holds(&ada), Match::Yes, "{rule} for {address}");
             }
         }
     }
@@ -383,7 +383,7 @@ mod tests {
 
     #[test]
     fn an_app_is_meant_by_its_id_alone() {
-        use Holds::{No, Unknown, Yes};
+        use Match::{No, Unknown, Yes};
         let app = Person::of_app("62f264b9f3c90f4b65140009".into(), "ada");
         for (rule, holds) in [
             (Rule::user("62f264b9f3c90f4b65140009"), Yes),
@@ -405,6 +405,6 @@ mod tests {
         let mut mallory = ada();
         mallory.sub = "000000000000000000000000".into();
         mallory.username = "62f264b9f3c90f4b65140001".into();
-        assert_eq!(Rule::user("62f264b9f3c90f4b65140001").holds(&mallory), Holds::No);
+        assert_eq!(Rule::user("62f264b9f3c90f4b65140001").holds(&mallory), Match::No);
     }
 }

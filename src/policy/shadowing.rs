@@ -16,7 +16,7 @@ impl Route {
     /// one more method than the routes name; so only a route that covers this
     /// one's paths and hosts helps to cover it, and only one for all methods
     /// covers all. What can be covered in parts is a list of methods.
-    pub(crate) fn taken_by(&self, earlier: &[&Self]) -> Option<Vec<usize>> {
+    pub(crate) fn shadowed_by(&self, earlier: &[&Self]) -> Option<Vec<usize>> {
         let helps = |route: &Self| {
             let host = route.host.is_none() || route.host == self.host;
             let path = match (&route.path, &self.path) {
@@ -85,7 +85,7 @@ impl PathPattern {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::route::{Asked, Routes};
+    use super::super::route::{RouteQuery, Routes};
     use super::*;
 
     const METHODS: [&str; 5] = ["GET", "HEAD", "POST", "OPTIONS", "BREW"];
@@ -123,7 +123,7 @@ mod tests {
         for host in HOSTS {
             for method in METHODS {
                 let method = method.parse().unwrap();
-                let asked = Asked { host, by_name: false, method: &method, preflight: None };
+                let asked = RouteQuery { host, by_name: false, method: &method, preflight: None };
                 found.extend(paths().iter().filter_map(|path| table.find(asked, path.as_bytes())));
             }
         }
@@ -137,7 +137,7 @@ mod tests {
         ) {
             let last = routes.len() - 1;
             let earlier: Vec<&Route> = routes[..last].iter().collect();
-            let taken = routes[last].taken_by(&earlier);
+            let taken = routes[last].shadowed_by(&earlier);
             prop_assert_eq!(taken.is_none(), found(&routes).contains(&last), "{:#?}", routes);
             if let Some(takers) = taken {
                 // Those it names do it alone.
@@ -154,7 +154,7 @@ mod tests {
             for path in paths() {
                 for method in METHODS {
                     let method = method.parse().unwrap();
-                    let asked = Asked { host: "a.example", by_name: false, method: &method, preflight: None };
+                    let asked = RouteQuery { host: "a.example", by_name: false, method: &method, preflight: None };
                     let takes = |route: &Route| anywhere(route).find(asked, path.as_bytes()).is_some();
                     prop_assert_eq!(
                         shared.as_ref().is_some_and(takes),

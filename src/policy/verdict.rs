@@ -1,8 +1,8 @@
 //! May they: allow and deny against whoever calls.
 
-use super::path::Unreadable;
-use super::route::{Asked, Route, RouteAccess, Routes};
-use super::rule::{Holds, Rule};
+use super::path::AmbiguousPath;
+use super::route::{Route, RouteAccess, RouteQuery, Routes};
+use super::rule::{Match, Rule};
 use crate::identity::Person;
 
 /// Who may enter.
@@ -17,7 +17,7 @@ pub enum Access {
 
 /// A rule that was asked, and its answer.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Clause<'a> {
+pub(crate) struct RuleEvaluation<'a> {
     /// Of an `allow`, or of a `deny`.
     pub(crate) allow: bool,
     /// The route whose list it is in; the whole gate's, if `None`.
@@ -25,7 +25,7 @@ pub(crate) struct Clause<'a> {
     /// Its place in the list.
     pub(crate) index: usize,
     pub(crate) rule: &'a Rule,
-    pub(crate) holds: Holds,
+    pub(crate) holds: Match,
 }
 
 /// What the rules decide.
@@ -40,7 +40,7 @@ pub(crate) enum Verdict<'a> {
     /// Nobody came, and it is not public.
     Nobody,
     /// A `deny` keeps them out.
-    Denied(Clause<'a>),
+    Denial(RuleEvaluation<'a>),
     /// None of these lets them in.
     NotAllowed(&'a [Rule]),
 }
@@ -72,7 +72,7 @@ impl Policy {
         &'a self,
         route: Option<usize>,
         person: Option<&Person>,
-        mut told: impl FnMut(Clause<'a>),
+        mut told: impl FnMut(RuleEvaluation<'a>),
     ) -> Verdict<'a> {
         let own = route.and_then(|index| self.routes.get(index));
         let access = own.map_or(&RouteAccess::Inherited, |route| &route.access);
@@ -80,7 +80,7 @@ impl Policy {
             return if *access == RouteAccess::Public { Verdict::Public } else { Verdict::Nobody };
         };
         let mut ask = |allow, of_route, index, rule: &'a Rule| {
-            let clause = Clause { allow, of_route, index, rule, holds: rule.holds(person) };
+            let clause = RuleEvaluation { allow, of_route, index, rule, holds: rule.holds(person) };
             told(clause);
             clause
         };
@@ -90,8 +90,8 @@ impl Policy {
         for (of_route, index, rule) in of_gate.chain(of_route) {
             let clause = ask(false, of_route, index, rule);
             // One that cannot be ruled out counts.
-            if clause.holds != Holds::No {
-                return Verdict::Denied(clause);
+            if clause.holds != Match::No {
+                return Verdict::Denial(clause);
             }
         }
         let (of_route, access) = match access {
@@ -101,7 +101,7 @@ impl Policy {
         };
         let Access::Rules(rules) = access else { return Verdict::Anyone };
         let mut clauses = rules.iter().enumerate().map(|(index, rule)| ask(true, of_route, index, rule));
-        if clauses.any(|clause| clause.holds == Holds::Yes) {
+        if clauses.any(|clause| clause.holds == Match::Yes) {
             return Verdict::Allowed;
         }
         Verdict::NotAllowed(rules)
@@ -109,21 +109,21 @@ impl Policy {
 
     /// Whether a CORS preflight passes: no rule is asked, since nobody is there to
     /// ask it of.
-    pub(crate) fn lets_preflight(&self, route: Option<usize>, asked: Asked<'_>) -> bool {
+    pub(crate) fn lets_preflight(&self, route: Option<usize>, asked: RouteQuery<'_>) -> bool {
         let marked = route.and_then(|index| self.routes.get(index)).is_some_and(|route| route.preflight);
         asked.preflight.is_some() && marked
     }
 
     /// The route of a path, unless it may be another's.
-    pub(crate) fn find(&self, asked: Asked<'_>, path: &[u8]) -> Result<Option<usize>, Unreadable> {
+    pub(crate) fn find(&self, asked: RouteQuery<'_>, path: &[u8]) -> Result<Option<usize>, AmbiguousPath> {
         let found = self.routes.find(asked, path);
-        if self.rival(asked, path, found).is_some() { Err(Unreadable) } else { Ok(found) }
+        if self.rival(asked, path, found).is_some() { Err(AmbiguousPath) } else { Ok(found) }
     }
 
     /// A route before `found` that a less exact server may take a path for, if that
     /// matters. A public one does not: whoever gets there by this path was let in by
     /// the rules of `found`, and needed none.
-    pub(crate) fn rival(&self, asked: Asked<'_>, path: &[u8], found: Option<usize>) -> Option<usize> {
+    pub(crate) fn rival(&self, asked: RouteQuery<'_>, path: &[u8], found: Option<usize>) -> Option<usize> {
         self.routes.find_loosely(asked, path, |other| {
             found.is_none_or(|found| other < found && !self.routes.are_two_spellings(found, other))
                 && self.routes.get(other).is_some_and(|route| route.access != RouteAccess::Public)

@@ -8,12 +8,12 @@ use super::answer;
 use crate::gate::Inner;
 use crate::oauth2::Ask;
 use crate::pages::{self, Demanded, HowToBeSeen, Refused};
-use crate::policy::{DenialKind, Denied, Remedy, RemedyKind};
+use crate::policy::{Denial, DenialKind, Remedy, RemedyKind};
 use crate::provider::TokenKind;
 
 impl Inner {
     /// Somebody is signed in, and it is not their place.
-    pub(crate) fn forbidden(&self, ask: Ask<'_>, denied: &Denied) -> Response<Bytes> {
+    pub(crate) fn forbidden(&self, ask: Ask<'_>, denied: &Denial) -> Response<Bytes> {
         let denied = denied.clone().renamed(|id| self.org_names.name_of(id));
         if let Some(kind) = denied.token {
             return self.token_forbidden(&denied, kind);
@@ -91,7 +91,7 @@ impl Inner {
 
     /// Somebody came with a token, and it is not their place. No consent page can be
     /// offered for a token; it is changed where it was made.
-    fn token_forbidden(&self, denied: &Denied, kind: TokenKind) -> Response<Bytes> {
+    fn token_forbidden(&self, denied: &Denial, kind: TokenKind) -> Response<Bytes> {
         let issuer = self.oauth2.provider.issuer();
         let remedy = denied.remedy.as_ref().filter(|remedy| remedy.kind != RemedyKind::Restricted);
         let organisation = remedy.map(|remedy| &remedy.organisation);
@@ -119,10 +119,10 @@ impl Inner {
 }
 
 /// What programs are told of every refusal.
-fn told(denied: &Denied) -> Map<String, Value> {
+fn told(denied: &Denial) -> Map<String, Value> {
     let list = match denied.kind {
         DenialKind::NotAllowed => "open_to",
-        DenialKind::Denied | DenialKind::PerhapsDenied => "closed_to",
+        DenialKind::Denial | DenialKind::PerhapsDenied => "closed_to",
     };
     Map::from_iter([
         ("error".to_owned(), json!("access_denied")),
@@ -132,7 +132,7 @@ fn told(denied: &Denied) -> Map<String, Value> {
     ])
 }
 
-fn description(denied: &Denied) -> String {
+fn description(denied: &Denial) -> String {
     format!("{} may not enter. {}", denied.username, denied.sentences().join(" "))
 }
 

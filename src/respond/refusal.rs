@@ -8,13 +8,13 @@ use serde_json::json;
 use super::answer;
 use crate::authn::Unconfirmed;
 use crate::client::{Kind, speaks_openai};
-use crate::forward_auth::Unclear;
+use crate::forward_auth::AmbiguousOriginal;
 use crate::gate::Inner;
 use crate::identity::AuthMethod;
 use crate::oauth2::Ask;
 use crate::pages;
-use crate::policy::Denied;
-use crate::policy::Unreadable;
+use crate::policy::AmbiguousPath;
+use crate::policy::Denial;
 use crate::provider::TokenKind;
 use crate::session::StoreDown;
 
@@ -49,7 +49,7 @@ pub enum Refusal {
         retry_after: u64,
     },
     /// A proxy asks (forward auth) without saying unmistakably about what.
-    ForwardAuth(Unclear),
+    ForwardAuth(AmbiguousOriginal),
     /// A proxy asks (forward auth) for a host where nobody can sign in.
     UnknownHost,
     /// `Authorization` cannot be read, or came twice.
@@ -85,7 +85,7 @@ impl From<Unconfirmed> for Refusal {
 
 /// Who was refused, and what would have helped.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Forbidden(pub(crate) Denied);
+pub struct Forbidden(pub(crate) Denial);
 
 impl Forbidden {
     /// Who was refused.
@@ -107,8 +107,8 @@ impl Forbidden {
     }
 }
 
-impl From<Unreadable> for Refusal {
-    fn from(Unreadable: Unreadable) -> Self {
+impl From<AmbiguousPath> for Refusal {
+    fn from(AmbiguousPath: AmbiguousPath) -> Self {
         Self::AmbiguousPath
     }
 }

@@ -55,7 +55,7 @@ pub(crate) struct Replacement<'a> {
 
 /// Which of our cookies a name is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ours {
+pub(crate) enum CookieKind {
     /// The session, or its first chunk.
     Session,
     /// A further chunk of the session, of whatever number.
@@ -186,13 +186,13 @@ impl Cookies {
     }
 
     /// Which of our cookies `name` is; `None` for the app's.
-    pub(crate) fn classify(&self, name: &[u8]) -> Option<Ours> {
+    pub(crate) fn classify(&self, name: &[u8]) -> Option<CookieKind> {
         let rest = name.strip_prefix(self.session.as_bytes())?;
         match rest {
-            b"" => Some(Ours::Session),
-            b"-attempts" => Some(Ours::Attempts),
-            _ if rest.starts_with(b"-pending-") => Some(Ours::Pending),
-            [b'-', digits @ ..] if digits.iter().all(u8::is_ascii_digit) => Some(Ours::Chunk),
+            b"" => Some(CookieKind::Session),
+            b"-attempts" => Some(CookieKind::Attempts),
+            _ if rest.starts_with(b"-pending-") => Some(CookieKind::Pending),
+            [b'-', digits @ ..] if digits.iter().all(u8::is_ascii_digit) => Some(CookieKind::Chunk),
             _ => None,
         }
     }
@@ -249,7 +249,7 @@ impl Cookies {
         for pair in all_pairs(line) {
             match (self.classify(pair.name), replacement) {
                 (None, _) => push(&mut out, line.get(pair.span).unwrap_or_default()),
-                (Some(Ours::Session), Some(replacement)) => {
+                (Some(CookieKind::Session), Some(replacement)) => {
                     ours = true;
                     push(&mut out, self.session.as_bytes());
                     out.push(b'=');
@@ -270,7 +270,7 @@ impl Cookies {
     /// Whether there is nothing in a line but one session cookie.
     fn is_session_alone(&self, line: &[u8]) -> bool {
         memchr::memchr(b';', line).is_none()
-            && all_pairs(line).all(|pair| self.classify(pair.name) == Some(Ours::Session))
+            && all_pairs(line).all(|pair| self.classify(pair.name) == Some(CookieKind::Session))
     }
 }
 

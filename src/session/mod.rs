@@ -20,17 +20,17 @@ use http::header::{HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Clock, UnixTime};
-use crate::identity::{AuthMethod, HeaderSettings, Introduction, Person, Tokens, User};
+use crate::identity::{AuthMethod, HeaderSettings, Person, RenderedIdentity, Tokens, User};
 use crate::keys::{Keyring, Purpose, Secret, equal, random, sha256};
 
-use cached::{Opened, Renewed};
+use cached::{CachedSession, RenewedCookie};
 pub use cookie::SameSitePolicy;
 pub(crate) use cookie::{Cookies, Replacement, find as find_cookie};
 pub use inspect::{Inspected, SessionReport};
-use revocation::Register;
-pub(crate) use revocation::Turn;
-use snapshot::Known;
-pub(crate) use snapshot::{Current, Freshness};
+pub(crate) use revocation::RevalidationPermit;
+use revocation::RevocationTable;
+use snapshot::SessionSnapshot;
+pub(crate) use snapshot::{ActiveSession, Freshness};
 pub use store::StoreSettings;
 pub(crate) use store::{Store, StoreDown};
 
@@ -115,10 +115,10 @@ pub(crate) struct Session {
 
 /// What tells two states of a session apart: when it was checked, and when its
 /// token ends.
-type Stamp = (UnixTime, Option<UnixTime>);
+type SnapshotVersion = (UnixTime, Option<UnixTime>);
 
 impl Session {
-    fn stamp(&self) -> Stamp {
+    fn stamp(&self) -> SnapshotVersion {
         (self.checked, self.tokens.expires)
     }
 
@@ -146,11 +146,11 @@ enum Sealed {
 
 /// What a request's cookies say.
 #[derive(Debug, Clone)]
-pub(crate) enum Found {
+pub(crate) enum SessionLookup {
     /// No session, or nothing that opens: nobody.
     Nobody,
     /// A session in force.
-    Session(Current),
+    Session(ActiveSession),
     /// The store cannot be asked; the cookie may be good.
     Unknown(StoreDown),
 }
@@ -166,8 +166,8 @@ pub(crate) struct Sessions {
     revalidate: u64,
     grace: u64,
     store: Option<Arc<Store>>,
-    register: Arc<Register>,
-    opened: quick_cache::sync::Cache<[u8; HANDLE], Arc<Opened>>,
+    register: Arc<RevocationTable>,
+    opened: quick_cache::sync::Cache<[u8; HANDLE], Arc<CachedSession>>,
     fingerprint: [u8; 32],
     clock: Clock,
 }
@@ -204,7 +204,7 @@ impl Sessions {
 
     /// The same, with what `before` knows: which sessions have ended, which are
     /// open, and those of its store if this one is of the same kind.
-    pub(crate) fn continuing(self, before: &Self) -> Self {
+    pub(crate) fn with_state_of(self, before: &Self) -> Self {
         let store = match (&self.store, &before.store) {
             (Some(_), Some(before)) => Some(Arc::clone(before)),
             (own, _) => own.clone(),
@@ -213,9 +213,9 @@ impl Sessions {
     }
 
     /// Writes the headers of all open sessions anew, and tells whoever watches one.
-    pub(crate) fn take_over(&self) {
+    pub(crate) fn rebind(&self) {
         for live in self.register.open() {
-            live.learn(self.prepare(live.known().session.clone()));
+            live.update(self.snapshot_of(live.known().session.clone()));
         }
     }
 
@@ -236,7 +236,7 @@ impl Sessions {
         tokens: Tokens,
         request: &HeaderMap,
     ) -> Result<Vec<HeaderValue>, StoreDown> {
-        if let Found::Session(old) = self.open(request).await {
+        if let SessionLookup::Session(old) = self.open(request).await {
             self.end_session(&old).await?;
         }
         let now = self.clock.now();
@@ -254,31 +254,31 @@ impl Sessions {
 
     /// The session of a request. Opening one that was opened before neither
     /// waits nor decrypts.
-    pub(crate) async fn open(&self, request: &HeaderMap) -> Found {
-        let Some(sealed) = self.cookies.session(request) else { return Found::Nobody };
+    pub(crate) async fn open(&self, request: &HeaderMap) -> SessionLookup {
+        let Some(sealed) = self.cookies.session(request) else { return SessionLookup::Nobody };
         let now = self.clock.now();
         if let Some(found) = self.cached(&sealed, now) {
             return found;
         }
-        let Some((inside, current)) = self.unseal(&sealed) else { return Found::Nobody };
+        let Some((inside, current)) = self.unseal(&sealed) else { return SessionLookup::Nobody };
         let session = match (inside, &self.store) {
             (Sealed::Whole(session), None) => *session,
             (Sealed::Ticket(id), Some(store)) => match store.load(id, now).await {
                 Ok(Some(session)) => session,
-                Ok(None) => return Found::Nobody,
-                Err(down) => return Found::Unknown(down),
+                Ok(None) => return SessionLookup::Nobody,
+                Err(down) => return SessionLookup::Unknown(down),
             },
             // Sealed before the store was changed: signed out.
-            (Sealed::Whole(_), Some(_)) | (Sealed::Ticket(_), None) => return Found::Nobody,
+            (Sealed::Whole(_), Some(_)) | (Sealed::Ticket(_), None) => return SessionLookup::Nobody,
         };
         if !self.in_force(session.began, session.seen, now) {
-            return Found::Nobody;
+            return SessionLookup::Nobody;
         }
         let (id, began, seen, stamp) = (session.id, session.began, session.seen, session.stamp());
-        let Some(live) = self.register.enter(session, |session| self.prepare(session), now) else {
-            return Found::Nobody;
+        let Some(live) = self.register.enter(session, |session| self.snapshot_of(session), now) else {
+            return SessionLookup::Nobody;
         };
-        let opened = Arc::new(Opened {
+        let opened = Arc::new(CachedSession {
             sealed: sealed.as_ref().into(),
             current,
             id,
@@ -293,17 +293,17 @@ impl Sessions {
         if let Some(handle) = handle(&sealed) {
             self.opened.insert(handle, Arc::clone(&opened));
         }
-        Found::Session(Current::of(opened))
+        SessionLookup::Session(ActiveSession::of(opened))
     }
 
     /// The answer, if this very cookie was opened before.
-    fn cached(&self, sealed: &[u8], now: UnixTime) -> Option<Found> {
+    fn cached(&self, sealed: &[u8], now: UnixTime) -> Option<SessionLookup> {
         let opened = self.opened.get(&handle(sealed)?)?;
         if !equal(&opened.sealed, sealed) {
             return None;
         }
         if opened.live.has_ended() || !self.in_force(opened.began, opened.seen(), now) {
-            return Some(Found::Nobody);
+            return Some(SessionLookup::Nobody);
         }
         if let Some(store) = &self.store
             && now > opened.seen()
@@ -311,7 +311,7 @@ impl Sessions {
             opened.seen.store(now, Ordering::Relaxed);
             store.touch(opened.id, now);
         }
-        Some(Found::Session(Current::of(opened)))
+        Some(SessionLookup::Session(ActiveSession::of(opened)))
     }
 
     /// Whether a session is within both its limits. One from the future, sealed
@@ -327,9 +327,9 @@ impl Sessions {
     /// [`StoreDown`] if a server-side store still has it.
     pub(crate) async fn end(&self, request: &HeaderMap) -> Result<Vec<HeaderValue>, StoreDown> {
         match self.open(request).await {
-            Found::Session(current) => self.end_session(&current).await?,
-            Found::Nobody => {}
-            Found::Unknown(down) => return Err(down),
+            SessionLookup::Session(current) => self.end_session(&current).await?,
+            SessionLookup::Nobody => {}
+            SessionLookup::Unknown(down) => return Err(down),
         }
         Ok(self.cookies.remove_session(request))
     }
@@ -338,7 +338,7 @@ impl Sessions {
     ///
     /// # Errors
     /// [`StoreDown`] if a server-side store still has it.
-    pub(crate) async fn end_session(&self, session: &Current) -> Result<(), StoreDown> {
+    pub(crate) async fn end_session(&self, session: &ActiveSession) -> Result<(), StoreDown> {
         self.register.end(session.id(), session.opened.ends, self.clock.now());
         match &self.store {
             Some(store) => store.remove(session.id()).await,
@@ -346,11 +346,11 @@ impl Sessions {
         }
     }
 
-    fn prepare(&self, session: Session) -> Known {
+    fn snapshot_of(&self, session: Session) -> SessionSnapshot {
         let user = User::new(session.person.clone(), AuthMethod::Session);
         let headers = self.headers.render(&user, session.tokens.access.expose());
         let sid = self.fingerprint(session.id);
-        Known { introduction: Introduction::new(user, sid, headers, self.audiences), session }
+        SessionSnapshot { introduction: RenderedIdentity::new(user, sid, headers, self.audiences), session }
     }
 
     /// What stands for a session outside: nobody can go from it to the id.

@@ -5,15 +5,19 @@ use std::sync::Arc;
 
 use http::header::{HeaderMap, HeaderValue};
 
-use super::snapshot::{Current, Freshness};
-use super::{Renewed, Sealed, Session, Sessions, StoreDown};
+use super::snapshot::{ActiveSession, Freshness};
+use super::{RenewedCookie, Sealed, Session, Sessions, StoreDown};
 use crate::identity::{Person, Tokens};
 
 impl Sessions {
     /// Cookie lines that replace the session's, if there is reason to: a tenth of
     /// the idle time has passed, more is known than is in it, or an old secret
     /// sealed it. Requests that come side by side get the same lines.
-    pub(crate) fn renewal(&self, current: &Current, request: &HeaderMap) -> Option<Arc<Vec<HeaderValue>>> {
+    pub(crate) fn renewal(
+        &self,
+        current: &ActiveSession,
+        request: &HeaderMap,
+    ) -> Option<Arc<Vec<HeaderValue>>> {
         let (opened, known) = (&current.opened, &current.known.session);
         let now = self.clock.now();
         let stale = now.saturating_sub(opened.seen_when_sealed) > self.idle / 10;
@@ -32,17 +36,17 @@ impl Sessions {
             None => Sealed::Whole(Box::new(Session { seen: now, ..known.clone() })),
         });
         let lines = Arc::new(self.cookies.set_session(&sealed, remaining, request));
-        let renewed = Renewed { stamp: known.stamp(), lines: Arc::clone(&lines) };
+        let renewed = RenewedCookie { stamp: known.stamp(), lines: Arc::clone(&lines) };
         opened.renewed.store(Some(Arc::new(renewed)));
         Some(lines)
     }
 
     /// Whether the provider's word on the session still counts.
-    pub(crate) fn freshness(&self, current: &Current) -> Freshness {
+    pub(crate) fn freshness(&self, current: &ActiveSession) -> Freshness {
         match self.clock.now().saturating_sub(current.checked()) {
             age if age < self.revalidate => Freshness::Fresh,
-            age if age < self.revalidate.saturating_add(self.grace) => Freshness::Due,
-            _ => Freshness::Overdue,
+            age if age < self.revalidate.saturating_add(self.grace) => Freshness::Stale,
+            _ => Freshness::Expired,
         }
     }
 
@@ -53,7 +57,7 @@ impl Sessions {
     }
 
     /// How many seconds are left until the provider is to be asked again.
-    pub(crate) fn due_in(&self, current: &Current) -> u64 {
+    pub(crate) fn due_in(&self, current: &ActiveSession) -> u64 {
         let age = self.clock.now().saturating_sub(current.checked());
         self.revalidate.saturating_sub(age)
     }
@@ -62,18 +66,18 @@ impl Sessions {
     ///
     /// # Errors
     /// [`StoreDown`] if a server-side store could not be told.
-    pub(crate) async fn confirm(&self, current: &Current, person: Person) -> Result<(), StoreDown> {
+    pub(crate) async fn confirm(&self, current: &ActiveSession, person: Person) -> Result<(), StoreDown> {
         let known = current.latest().known.session.clone();
-        self.learn(current, Session { person, checked: self.clock.now(), ..known }).await
+        self.update(current, Session { person, checked: self.clock.now(), ..known }).await
     }
 
     /// Takes in new tokens. The old ones may be worth nothing from now on.
     ///
     /// # Errors
     /// [`StoreDown`] if a server-side store could not be told.
-    pub(crate) async fn keep_tokens(&self, current: &Current, tokens: Tokens) -> Result<(), StoreDown> {
+    pub(crate) async fn keep_tokens(&self, current: &ActiveSession, tokens: Tokens) -> Result<(), StoreDown> {
         let known = current.latest().known.session.clone();
-        self.learn(current, Session { tokens, ..known }).await
+        self.update(current, Session { tokens, ..known }).await
     }
 
     /// Whether a server-side store still has the session; another process may have
@@ -81,17 +85,17 @@ impl Sessions {
     ///
     /// # Errors
     /// [`StoreDown`] if it cannot be asked.
-    pub(crate) async fn is_kept(&self, current: &Current) -> Result<bool, StoreDown> {
+    pub(crate) async fn is_kept(&self, current: &ActiveSession) -> Result<bool, StoreDown> {
         let Some(store) = &self.store else { return Ok(true) };
         let Some(kept) = store.load(current.id(), self.clock.now()).await? else { return Ok(false) };
         if let Some(newer) = current.latest().known.session.with_newer_of(&kept) {
-            current.live().learn(self.prepare(newer));
+            current.live().update(self.snapshot_of(newer));
         }
         Ok(true)
     }
 
-    async fn learn(&self, current: &Current, session: Session) -> Result<(), StoreDown> {
-        current.live().learn(self.prepare(session.clone()));
+    async fn update(&self, current: &ActiveSession, session: Session) -> Result<(), StoreDown> {
+        current.live().update(self.snapshot_of(session.clone()));
         match &self.store {
             Some(store) => store.replace(&session).await,
             None => Ok(()),

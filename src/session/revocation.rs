@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
-use super::snapshot::Known;
+use super::snapshot::SessionSnapshot;
 use super::{Session, SessionId};
 use crate::clock::UnixTime;
 
@@ -25,10 +25,10 @@ const SWEEP: usize = 1_024;
 /// A session in this process: whether it still stands, and what is known of it.
 /// Shared by everything opened from it.
 #[derive(Debug)]
-pub(crate) struct Live {
+pub(crate) struct SharedSession {
     ended: AtomicBool,
     end: Notify,
-    known: ArcSwap<Known>,
+    known: ArcSwap<SessionSnapshot>,
     changed: Notify,
     /// Held by whoever asks the provider about the session.
     asking: Arc<tokio::sync::Mutex<()>>,
@@ -38,10 +38,12 @@ pub(crate) struct Live {
 
 /// The right to ask the provider about a session: nobody else does meanwhile.
 #[derive(Debug)]
-pub(crate) struct Turn(#[expect(dead_code, reason = "held, not read")] tokio::sync::OwnedMutexGuard<()>);
+pub(crate) struct RevalidationPermit(
+    #[expect(dead_code, reason = "held, not read")] tokio::sync::OwnedMutexGuard<()>,
+);
 
-impl Live {
-    fn new(known: Known) -> Self {
+impl SharedSession {
+    fn new(known: SessionSnapshot) -> Self {
         Self {
             ended: AtomicBool::new(false),
             end: Notify::new(),
@@ -53,12 +55,12 @@ impl Live {
     }
 
     /// What is known of the session.
-    pub(super) fn known(&self) -> Arc<Known> {
+    pub(super) fn known(&self) -> Arc<SessionSnapshot> {
         self.known.load_full()
     }
 
     /// Takes in what became known, and tells whoever waits for it.
-    pub(super) fn learn(&self, known: Known) {
+    pub(super) fn update(&self, known: SessionSnapshot) {
         self.known.store(Arc::new(known));
         self.changed.notify_waiters();
     }
@@ -69,13 +71,13 @@ impl Live {
     }
 
     /// The right to ask the provider now, unless somebody else has it.
-    pub(crate) fn try_turn(&self) -> Option<Turn> {
-        Arc::clone(&self.asking).try_lock_owned().ok().map(Turn)
+    pub(crate) fn try_turn(&self) -> Option<RevalidationPermit> {
+        Arc::clone(&self.asking).try_lock_owned().ok().map(RevalidationPermit)
     }
 
     /// The right to ask the provider, once whoever has it is done.
-    pub(crate) async fn turn(&self) -> Turn {
-        Turn(Arc::clone(&self.asking).lock_owned().await)
+    pub(crate) async fn turn(&self) -> RevalidationPermit {
+        RevalidationPermit(Arc::clone(&self.asking).lock_owned().await)
     }
 
     /// How many seconds are left until the provider may be asked again.
@@ -109,7 +111,7 @@ impl Live {
 
 /// The sessions that ended, and the switches of those that are open.
 #[derive(Debug, Default)]
-pub(crate) struct Register {
+pub(crate) struct RevocationTable {
     state: Mutex<State>,
 }
 
@@ -117,19 +119,19 @@ pub(crate) struct Register {
 struct State {
     /// Ended, and until when a cookie of it could still be presented.
     ended: HashMap<SessionId, UnixTime>,
-    open: HashMap<SessionId, Weak<Live>>,
+    open: HashMap<SessionId, Weak<SharedSession>>,
     added: usize,
 }
 
-impl Register {
+impl RevocationTable {
     /// The session as a cookie or the store just told it; `None` if it has ended.
     /// What is older in there than what is known already does not count.
     pub(super) fn enter(
         &self,
         session: Session,
-        prepare: impl Fn(Session) -> Known,
+        snapshot_of: impl Fn(Session) -> SessionSnapshot,
         now: UnixTime,
-    ) -> Option<Arc<Live>> {
+    ) -> Option<Arc<SharedSession>> {
         let id = session.id;
         let mut state = self.lock();
         if state.ended.contains_key(&id) {
@@ -137,18 +139,18 @@ impl Register {
         }
         if let Some(live) = state.open.get(&id).and_then(Weak::upgrade) {
             if let Some(newer) = live.known.load().session.with_newer_of(&session) {
-                live.learn(prepare(newer));
+                live.update(snapshot_of(newer));
             }
             return Some(live);
         }
         state.sweep(now);
-        let live = Arc::new(Live::new(prepare(session)));
+        let live = Arc::new(SharedSession::new(snapshot_of(session)));
         state.open.insert(id, Arc::downgrade(&live));
         Some(live)
     }
 
     /// The sessions that somebody holds open now.
-    pub(super) fn open(&self) -> Vec<Arc<Live>> {
+    pub(super) fn open(&self) -> Vec<Arc<SharedSession>> {
         self.lock().open.values().filter_map(Weak::upgrade).collect()
     }
 
@@ -191,14 +193,14 @@ mod tests {
     use crate::keys::Hidden;
     use crate::session::tests::{known, session};
 
-    fn enter(register: &Register, id: [u8; 16], now: UnixTime) -> Option<Arc<Live>> {
+    fn enter(register: &RevocationTable, id: [u8; 16], now: UnixTime) -> Option<Arc<SharedSession>> {
         let session = Session { id: id.into(), ..session() };
         register.enter(session, known, now)
     }
 
     #[tokio::test]
     async fn an_ended_session_is_refused_and_whoever_waits_is_told() {
-        let register = Register::default();
+        let register = RevocationTable::default();
         let id = [1; 16];
         let live = enter(&register, id, 0).unwrap();
         let waiting = tokio::spawn({
@@ -214,7 +216,7 @@ mod tests {
 
     #[test]
     fn what_is_over_is_forgotten() {
-        let register = Register::default();
+        let register = RevocationTable::default();
         for n in 0..u32::try_from(SWEEP * 3).unwrap() {
             let mut id = [0; 16];
             id[..4].copy_from_slice(&n.to_be_bytes());
@@ -228,7 +230,7 @@ mod tests {
 
     #[test]
     fn an_old_cookie_does_not_bring_back_what_was_known_once() {
-        let register = Register::default();
+        let register = RevocationTable::default();
         let tokens =
             |text: &str, expires| Tokens { access: Hidden::new(text), refresh: None, expires: Some(expires) };
         let old = Session { tokens: tokens("old", 100), checked: 10, ..session() };

@@ -5,16 +5,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::cached::Opened;
-use super::revocation::Live;
+use super::cached::CachedSession;
+use super::revocation::SharedSession;
 use super::{Session, SessionId};
 use crate::clock::{Clock, UnixTime};
-use crate::identity::{Introduction, Tokens, User};
+use crate::identity::{RenderedIdentity, Tokens, User};
 
 /// A session's content, and what the app is told of it.
-pub(crate) struct Known {
+pub(crate) struct SessionSnapshot {
     pub(super) session: Session,
-    pub(super) introduction: Introduction,
+    pub(super) introduction: RenderedIdentity,
 }
 
 /// Whether the provider's word on a person still counts.
@@ -23,21 +23,21 @@ pub(crate) enum Freshness {
     /// It was given a short while ago.
     Fresh,
     /// It is time to ask again; until the answer is there, the old one holds.
-    Due,
+    Stale,
     /// It is too old to let anybody in.
-    Overdue,
+    Expired,
 }
 
 /// A session as one request finds it: the cookie it came in, and what was known
 /// of it at that moment.
 #[derive(Clone)]
-pub(crate) struct Current {
-    pub(super) opened: Arc<Opened>,
-    pub(super) known: Arc<Known>,
+pub(crate) struct ActiveSession {
+    pub(super) opened: Arc<CachedSession>,
+    pub(super) known: Arc<SessionSnapshot>,
 }
 
-impl Current {
-    pub(super) fn of(opened: Arc<Opened>) -> Self {
+impl ActiveSession {
+    pub(super) fn of(opened: Arc<CachedSession>) -> Self {
         let known = opened.live.known();
         Self { opened, known }
     }
@@ -57,7 +57,7 @@ impl Current {
     }
 
     /// What the app is told.
-    pub(crate) fn introduction(&self) -> &Introduction {
+    pub(crate) fn introduction(&self) -> &RenderedIdentity {
         &self.known.introduction
     }
 
@@ -67,7 +67,7 @@ impl Current {
     }
 
     /// What all requests of the session share in this process.
-    pub(crate) fn live(&self) -> &Live {
+    pub(crate) fn live(&self) -> &SharedSession {
         &self.opened.live
     }
 
@@ -91,14 +91,14 @@ impl Current {
     }
 }
 
-impl fmt::Debug for Known {
+impl fmt::Debug for SessionSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Known").field("introduction", &self.introduction).finish_non_exhaustive()
+        f.debug_struct("SessionSnapshot").field("introduction", &self.introduction).finish_non_exhaustive()
     }
 }
 
-impl fmt::Debug for Current {
+impl fmt::Debug for ActiveSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Current").field("known", &self.known).finish_non_exhaustive()
+        f.debug_struct("ActiveSession").field("known", &self.known).finish_non_exhaustive()
     }
 }

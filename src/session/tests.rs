@@ -45,9 +45,9 @@ pub(super) fn session() -> Session {
 }
 
 /// What is known of a session, as far as it matters here.
-pub(super) fn known(session: Session) -> Known {
+pub(super) fn known(session: Session) -> SessionSnapshot {
     let user = User::new(session.person.clone(), AuthMethod::Session);
-    Known { introduction: Introduction::new(user, String::new(), Vec::new(), 0), session }
+    SessionSnapshot { introduction: RenderedIdentity::new(user, String::new(), Vec::new(), 0), session }
 }
 
 /// The request a browser sends after it was answered with `lines`.
@@ -61,7 +61,7 @@ async fn begin(sessions: &Sessions) -> HeaderMap {
 }
 
 async fn is_open(sessions: &Sessions, request: &HeaderMap) -> bool {
-    matches!(sessions.open(request).await, Found::Session(_))
+    matches!(sessions.open(request).await, SessionLookup::Session(_))
 }
 
 fn each_store() -> [SessionSettings; 2] {
@@ -74,7 +74,7 @@ async fn a_session_opens_until_it_is_ended_and_a_kept_cookie_is_refused_after() 
     for settings in each_store() {
         let sessions = sessions(&settings, &Clock::manual(NOW));
         let request = begin(&sessions).await;
-        let Found::Session(opened) = sessions.open(&request).await else { panic!("no session") };
+        let SessionLookup::Session(opened) = sessions.open(&request).await else { panic!("no session") };
         assert_eq!(opened.user().username(), "ada");
         let lines = sessions.end(&request).await.unwrap();
         assert!(lines[0].to_str().unwrap().starts_with("__Host-huggate=; "));
@@ -97,7 +97,7 @@ async fn a_session_ends_when_idle_and_at_its_greatest_age() {
         // Used all the time, and renewed when told to: it ends all the same.
         let mut used = begin(&sessions).await;
         let mut hours = 0;
-        while let Found::Session(opened) = sessions.open(&used).await {
+        while let SessionLookup::Session(opened) = sessions.open(&used).await {
             if let Some(lines) = sessions.renewal(&opened, &used) {
                 used = request(&lines);
             }
@@ -115,7 +115,7 @@ async fn a_session_is_sealed_anew_only_when_there_is_reason_to() {
     let settings = SessionSettings::new(secret(1));
     let sessions = sessions(&settings, &clock);
     let request = begin(&sessions).await;
-    let Found::Session(opened) = sessions.open(&request).await else { panic!("no session") };
+    let SessionLookup::Session(opened) = sessions.open(&request).await else { panic!("no session") };
     assert!(sessions.renewal(&opened, &request).is_none());
     clock.advance(settings.idle_timeout / 10 + Duration::from_secs(1));
     let first = sessions.renewal(&opened, &request).unwrap();
@@ -133,7 +133,7 @@ async fn a_rotated_secret_opens_and_reseals() {
         }
         let rotated = SessionSettings { secrets: vec![secret(2), secret(1)], ..settings };
         let sessions = sessions(&rotated, &clock);
-        let Found::Session(opened) = sessions.open(&request).await else { panic!("no session") };
+        let SessionLookup::Session(opened) = sessions.open(&request).await else { panic!("no session") };
         let lines = sessions.renewal(&opened, &request).unwrap();
         let renewed = self::request(&lines);
         let only_new = SessionSettings { secrets: vec![secret(2)], ..rotated };
@@ -178,7 +178,7 @@ async fn garbage_is_nobody() {
 async fn nothing_of_a_session_is_printed() {
     let sessions = sessions(&SessionSettings::new(secret(1)), &Clock::manual(NOW));
     let lines = sessions.begin(ada(), tokens("hf_oauth_secret"), &HeaderMap::new()).await.unwrap();
-    let Found::Session(opened) = sessions.open(&request(&lines)).await else { panic!("no session") };
+    let SessionLookup::Session(opened) = sessions.open(&request(&lines)).await else { panic!("no session") };
     let response = http::Response::builder().header(SET_COOKIE, &lines[0]).body(()).unwrap();
     let printed = format!("{:?} {response:?}", opened.known.session);
     assert!(!printed.contains("hf_oauth_secret") && printed.contains("Sensitive"), "{printed}");

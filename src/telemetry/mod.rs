@@ -6,7 +6,7 @@ use http::{Method, Response, StatusCode};
 use tracing_subscriber::EnvFilter;
 
 use crate::client::Client;
-use crate::forward_auth::Original;
+use crate::forward_auth::OriginalRequest;
 use crate::identity::User;
 use crate::respond::Refusal;
 
@@ -60,7 +60,7 @@ impl Asked {
         let status = response.status().as_u16();
         let client = response.extensions().get::<Client>().and_then(|client| client.ip);
         // Of what another proxy asked about, rather than of its asking.
-        let original = response.extensions().get::<Original>();
+        let original = response.extensions().get::<OriginalRequest>();
         let (method, path) =
             original.map_or((&self.method, &*self.path), |asked| (asked.method(), asked.path()));
         match response.extensions().get::<Refusal>() {

@@ -156,7 +156,7 @@ impl Pool {
     }
 }
 
-/// Holds the body back if the client waits to be asked for it. Without a body there
+/// Match the body back if the client waits to be asked for it. Without a body there
 /// is nothing to wait for.
 fn expectation(request: &mut Request<RequestBody>, bodyless: bool) -> Option<Owed> {
     if !request.headers().contains_key(EXPECT) {

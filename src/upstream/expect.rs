@@ -54,7 +54,7 @@ pub(super) fn is_expected(headers: &HeaderMap) -> bool {
     headers.get(EXPECT).is_some_and(|expect| expect.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
-/// Holds the body of `request` until the app says 100, or nothing for a while.
+/// Match the body of `request` until the app says 100, or nothing for a while.
 pub(super) fn hold(request: &mut Request<RequestBody>) -> Owed {
     let wish = Arc::new(Wish::default());
     let told = Arc::clone(&wish);

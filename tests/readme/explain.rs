@@ -121,7 +121,8 @@ fn as_expected(config: Config, cases: &str) {
     let cases = Cases::parse(cases, "cases.toml", routes).unwrap_or_else(|problems| panic!("{problems}"));
     assert!(!cases.list.is_empty());
     for case in cases.list {
-        let explanation = gate.explain(&case.inquiry, case.who.as_ref().map_or(Who::Nobody, Who::Visitor));
+        let explanation =
+            gate.explain(&case.inquiry, case.who.as_ref().map_or(Who::Nobody, Who::TestSubject));
         assert_eq!(explanation.outcome, case.expect, "{explanation:#?}");
         assert!(case.route.is_none_or(|route| route == explanation.route), "{explanation:#?}");
     }

@@ -60,7 +60,7 @@ fn try_one<'a>(subject: &Subject, case: &'a Case) -> Tried<'a> {
 }
 
 fn who(case: &Case) -> Who<'_> {
-    case.who.as_ref().map_or(Who::Nobody, Who::Visitor)
+    case.who.as_ref().map_or(Who::Nobody, Who::TestSubject)
 }
 
 fn named(route: Option<usize>) -> String {

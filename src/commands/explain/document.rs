@@ -1,8 +1,8 @@
 //! An explanation for scripts. The fields are in the README: they stay.
 
-use huggate::explain::{Explanation, Leads, Who};
+use huggate::explain::{Destination, Explanation, Who};
 use huggate::identity::Standing;
-use huggate::policy::Holds;
+use huggate::policy::Match;
 use huggate::session::Inspected;
 use huggate::{Org, User};
 use serde_json::{Value, json};
@@ -32,22 +32,22 @@ pub(super) fn printed(document: &Value) -> String {
 /// All but what a cookie says of its session.
 pub(super) fn of(subject: &Subject, explanation: &Explanation, who: Who<'_>) -> Value {
     let user = match who {
-        Who::Visitor(visitor) => Some(visitor.user()),
+        Who::TestSubject(visitor) => Some(visitor.user()),
         Who::Session(session) => Some(session.user.clone()),
         _ => None,
     };
     let readings = explanation.readings.iter().map(|reading| {
         let leads_to = match reading.leads {
-            Leads::Route(index) => format!("route[{index}]"),
-            Leads::Everywhere => "access".to_owned(),
+            Destination::Route(index) => format!("route[{index}]"),
+            Destination::Everywhere => "access".to_owned(),
             _ => "endpoint".to_owned(),
         };
         json!({"path": reading.path, "leads_to": leads_to})
     });
     let rules = explanation.entries.iter().map(|entry| {
         let holds = match entry.holds {
-            Holds::Yes => "yes",
-            Holds::No => "no",
+            Match::Yes => "yes",
+            Match::No => "no",
             _ => "unknown",
         };
         json!({"key": entry.key, "rule": entry.rule, "holds": holds, "because": entry.because})

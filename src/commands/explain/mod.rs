@@ -11,7 +11,7 @@ use http::Method;
 use huggate::Gate;
 use huggate::clock::Clock;
 use huggate::config::{Config, Environment, Origin};
-use huggate::explain::{Explanation, Inquiry, Visitor, VisitorError, Who};
+use huggate::explain::{Explanation, SampleRequest, TestSubject, TestSubjectError, Who};
 use huggate::session::Inspected;
 
 use super::{Failure, runtime, say};
@@ -110,7 +110,7 @@ pub(crate) fn run(
         None => None,
     };
     let who = match (&visitor, &inspected) {
-        (Some(visitor), _) => Who::Visitor(visitor),
+        (Some(visitor), _) => Who::TestSubject(visitor),
         (None, Some(Inspected::Session(session))) => Who::Session(session),
         (None, _) => Who::Nobody,
     };
@@ -132,7 +132,7 @@ fn more_to_say(explanation: &Explanation) -> String {
 }
 
 /// The request on the command line: `METHOD URL`, or `URL` alone.
-fn inquiry(first: &str, second: Option<&str>, preflight: bool) -> Result<Inquiry, Failure> {
+fn inquiry(first: &str, second: Option<&str>, preflight: bool) -> Result<SampleRequest, Failure> {
     let (method, url) = second.map_or(("GET", first), |second| (first, second));
     if method.bytes().any(|byte| byte.is_ascii_lowercase()) {
         let capitals = method.to_ascii_uppercase();
@@ -140,14 +140,14 @@ fn inquiry(first: &str, second: Option<&str>, preflight: bool) -> Result<Inquiry
     }
     let method = Method::from_bytes(method.as_bytes())
         .map_err(|_| usage(&format!("{method:?} is not a method, as in: huggate explain GET /admin")))?;
-    let inquiry = Inquiry::new(method, url).map_err(|why| usage(&format!("{url:?} {why}")))?;
+    let inquiry = SampleRequest::new(method, url).map_err(|why| usage(&format!("{url:?} {why}")))?;
     Ok(if preflight { inquiry.preflight() } else { inquiry })
 }
 
 /// Somebody on the command line; or the option that says nothing of them.
-fn visitor(arguments: &Arguments) -> Result<Option<Visitor>, (&'static str, &str, VisitorError)> {
+fn visitor(arguments: &Arguments) -> Result<Option<TestSubject>, (&'static str, &str, TestSubjectError)> {
     let Some(user) = arguments.user.as_deref() else { return Ok(None) };
-    let mut visitor = Visitor::named(user).map_err(|why| ("--user", user, why))?;
+    let mut visitor = TestSubject::named(user).map_err(|why| ("--user", user, why))?;
     if let Some(id) = arguments.id.as_deref() {
         visitor = visitor.with_id(id).map_err(|why| ("--id", id, why))?;
     }

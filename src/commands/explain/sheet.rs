@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
 
-use huggate::explain::{Entry, Explanation, Leads, Outcome};
-use huggate::policy::Holds;
+use huggate::explain::{Destination, Entry, Explanation, Outcome};
+use huggate::policy::Match;
 use huggate::session::{Inspected, SessionReport};
 
 use super::Subject;
@@ -61,8 +61,8 @@ pub(super) fn below(subject: &Subject, explanation: &Explanation, inspected: Opt
 
 fn rule(text: &mut String, entry: &Entry) {
     let answer = match entry.holds {
-        Holds::Yes => "yes",
-        Holds::No => "no",
+        Match::Yes => "yes",
+        Match::No => "no",
         _ => "unknown",
     };
     row(text, answer, &format!("{}: {}", entry.key, entry.rule));
@@ -101,7 +101,7 @@ fn readings(text: &mut String, subject: &Subject, explanation: &Explanation) {
     if readings.len() < 2 {
         return;
     }
-    let mut groups: Vec<(Leads, Vec<&str>)> = Vec::new();
+    let mut groups: Vec<(Destination, Vec<&str>)> = Vec::new();
     for reading in readings {
         match groups.iter_mut().find(|(leads, _)| *leads == reading.leads) {
             Some((_, paths)) => paths.push(&reading.path),
@@ -111,8 +111,8 @@ fn readings(text: &mut String, subject: &Subject, explanation: &Explanation) {
     row(text, "readings", &format!("servers may read this path in {} ways:", readings.len()));
     for (leads, paths) in groups {
         let to = match leads {
-            Leads::Route(index) => place(subject, Some(index)),
-            Leads::Everywhere => "no route, [access] decides".to_owned(),
+            Destination::Route(index) => place(subject, Some(index)),
+            Destination::Everywhere => "no route, [access] decides".to_owned(),
             _ => "huggate's own endpoints".to_owned(),
         };
         let shown: Vec<String> =

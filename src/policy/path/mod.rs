@@ -6,4 +6,4 @@ mod variants;
 
 pub use pattern::{PathPattern, PatternError};
 pub(crate) use pattern::{folded, is_folded};
-pub(crate) use readings::{Readings, Unreadable, readings};
+pub(crate) use readings::{AmbiguousPath, PathReadings, readings};

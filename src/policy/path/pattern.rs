@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::variants::WAYS;
+use super::variants::VARIANTS;
 use crate::policy::route_index::Paths;
 
 /// How the names of scripts end that are run for all paths below them too.
@@ -70,7 +70,7 @@ impl PathPattern {
         {
             return Err(PatternError::Unmatchable("a segment that ends in a dot or a space".to_owned()));
         }
-        if (below && decoded.ends_with(b"/")) || WAYS.iter().any(|read| *read(&decoded) != *decoded) {
+        if (below && decoded.ends_with(b"/")) || VARIANTS.iter().any(|read| *read(&decoded) != *decoded) {
             return Err(PatternError::Unmatchable("what some servers read as another path".to_owned()));
         }
         Ok(Self { path: decoded.into(), below })

@@ -5,7 +5,7 @@
 //! for `/` or drop `;parameters`. So a path is judged under every reading, and
 //! passes only if all are decided alike; what passes is sent on as it came.
 
-use super::variants::{WAYS, spelled_out};
+use super::variants::{VARIANTS, spelled_out};
 
 /// A path with more readings than this is not worth reading.
 const MAX_READINGS: usize = 64;
@@ -15,7 +15,7 @@ const MAX_READ: usize = 256 * 1024;
 
 /// What a path may mean.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Readings {
+pub(crate) enum PathReadings {
     /// Just what it says: no server reads it otherwise.
     Plain,
     /// Each of these; the first is the path as it was sent, but for what no URL
@@ -25,20 +25,20 @@ pub(crate) enum Readings {
 
 /// A path with too many readings, or with one that no server should make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Unreadable;
+pub(crate) struct AmbiguousPath;
 
 /// The readings of `path`. A path of plain characters costs one look at each.
-pub(crate) fn readings(path: &str) -> Result<Readings, Unreadable> {
+pub(crate) fn readings(path: &str) -> Result<PathReadings, AmbiguousPath> {
     if is_plain(path.as_bytes()) {
-        return Ok(Readings::Plain);
+        return Ok(PathReadings::Plain);
     }
     let mut found: Vec<Vec<u8>> = vec![spelled_out(path.as_bytes()).into_owned()];
     let mut next = 0;
     while let Some(reading) = found.get(next) {
         if has_overlong(reading) {
-            return Err(Unreadable);
+            return Err(AmbiguousPath);
         }
-        for read in WAYS {
+        for read in VARIANTS {
             let Some(reading) = found.get(next) else { break };
             let other = read(reading);
             if !found.iter().any(|known| **known == *other) {
@@ -48,10 +48,10 @@ pub(crate) fn readings(path: &str) -> Result<Readings, Unreadable> {
         }
         next += 1;
         if found.len() > MAX_READINGS || found.iter().map(Vec::len).sum::<usize>() > MAX_READ {
-            return Err(Unreadable);
+            return Err(AmbiguousPath);
         }
     }
-    Ok(Readings::Several(found))
+    Ok(PathReadings::Several(found))
 }
 
 /// Whether a character is encoded in more bytes than it needs, such as `/` as
@@ -104,9 +104,9 @@ mod tests {
 
     fn reads_as(path: &str, reading: &str) -> bool {
         match readings(path) {
-            Ok(Readings::Plain) => path == reading,
-            Ok(Readings::Several(found)) => found.iter().any(|found| found == reading.as_bytes()),
-            Err(Unreadable) => false,
+            Ok(PathReadings::Plain) => path == reading,
+            Ok(PathReadings::Several(found)) => found.iter().any(|found| found == reading.as_bytes()),
+            Err(AmbiguousPath) => false,
         }
     }
 
@@ -115,7 +115,7 @@ mod tests {
         for path in
             ["/", "/a", "/a/b.txt", "/gradio_api/file=/tmp/x.png", "/@user/a+b:c", "/a/", "/.well-known/x"]
         {
-            assert_eq!(readings(path), Ok(Readings::Plain), "{path}");
+            assert_eq!(readings(path), Ok(PathReadings::Plain), "{path}");
         }
     }
 
@@ -188,7 +188,11 @@ mod tests {
     #[test]
     fn an_escape_that_has_no_other_form_is_no_second_reading() {
         for (path, reading) in [("/caf%C3%A9", "/café"), ("/my%20files/%7Bx%7D", "/my files/{x}")] {
-            assert_eq!(readings(path), Ok(Readings::Several(vec![reading.as_bytes().to_vec()])), "{path}");
+            assert_eq!(
+                readings(path),
+                Ok(PathReadings::Several(vec![reading.as_bytes().to_vec()])),
+                "{path}"
+            );
         }
         assert!(reads_as("/caf%25C3%25A9", "/caf%C3%A9") && reads_as("/caf%25C3%25A9", "/café"));
     }
@@ -196,7 +200,7 @@ mod tests {
     #[test]
     fn an_overlong_encoding_is_not_read() {
         for slash in ["%c0%af", "%C1%9C", "%e0%80%af", "%f0%80%80%af", "%f8%80%80%80%af", "%25c0%25af"] {
-            assert_eq!(readings(&format!("/public/..{slash}admin")), Err(Unreadable), "{slash}");
+            assert_eq!(readings(&format!("/public/..{slash}admin")), Err(AmbiguousPath), "{slash}");
         }
         assert!(readings("/%e0%a0%80%f0%9f%98%80").is_ok(), "these are characters");
     }
@@ -204,7 +208,7 @@ mod tests {
     #[test]
     fn what_has_too_many_readings_is_not_read() {
         let nest = |depth: usize| format!("/%{}41", "25".repeat(depth));
-        assert!(matches!(readings(&nest(20)), Ok(Readings::Several(found)) if found.len() == 22));
+        assert!(matches!(readings(&nest(20)), Ok(PathReadings::Several(found)) if found.len() == 22));
         for path in [nest(70), nest(30_000), format!("/{}%2541", "x".repeat(200_000))] {
             assert!(readings(&path).is_err(), "{}", path.len());
         }
@@ -213,8 +217,8 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn what_is_called_plain_is_changed_by_no_way_of_reading(path in "/[a-cS%0-9./;%\\\\_=~:$()u#-]{0,24}") {
-            if readings(&path) == Ok(Readings::Plain) {
-                for read in WAYS {
+            if readings(&path) == Ok(PathReadings::Plain) {
+                for read in VARIANTS {
                     proptest::prop_assert_eq!(&*read(path.as_bytes()), path.as_bytes());
                 }
             }

@@ -12,7 +12,7 @@ use memchr::memmem;
 type Way = fn(&[u8]) -> Cow<'_, [u8]>;
 
 /// The ways servers are known to read a path.
-pub(crate) const WAYS: [Way; 18] = [
+pub(crate) const VARIANTS: [Way; 18] = [
     |path| unescaped(path, |_| true),
     // ASP.NET Core and Undertow keep `%2f` as a letter; Apache does so if told to.
     |path| unescaped(path, |byte| byte != b'/'),
