@@ -3,7 +3,7 @@
 use http::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, ORIGIN, REFERER, UPGRADE, USER_AGENT};
 use http::{Method, request::Parts};
 
-use super::PublicUrl;
+use super::public_url::PublicUrl;
 
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");

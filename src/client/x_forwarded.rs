@@ -4,7 +4,9 @@ use std::net::IpAddr;
 
 use http::header::{FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue};
 
-use super::{Client, Peer, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
+use super::Peer;
+use super::resolve::Client;
+use super::trusted_proxies::{X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
 
 /// Longer names are none of those that servers look at.
 const LONGEST: usize = 64;

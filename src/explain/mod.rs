@@ -168,7 +168,7 @@ impl Gate {
             entries: Vec::new(),
         };
         // As in `decide`, a step a line.
-        let Ok(client) = Client::of(&parts, &TrustedProxies::default()) else {
+        let Ok(client) = Client::resolve(None, &parts, &TrustedProxies::default()) else {
             return explanation.refused(&Refusal::NoHost);
         };
         explanation.host_is_known =

@@ -154,7 +154,7 @@ impl Gate {
         gate.put_aside(&mut parts);
         // Strip first, whatever comes of the request.
         gate.spellings.strip(&mut parts.headers);
-        let Ok(client) = Client::of(&parts, &gate.trusted_proxies) else {
+        let Ok(client) = Client::resolve(parts.extensions.get(), &parts, &gate.trusted_proxies) else {
             let nobody = Client { ip: None, host: String::new(), https: false, trusted: false };
             let ask = Ask { parts: &parts, client: &nobody, kind: Kind::of(&parts) };
             let response = Box::pin(gate.refuse(Refusal::NoHost, ask)).await;

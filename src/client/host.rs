@@ -1,0 +1,71 @@
+//! The host that a request names, in the one spelling that hosts are compared in.
+
+use std::net::Ipv6Addr;
+
+use http::header::HOST;
+use http::request::Parts;
+
+/// A request that does not say unmistakably which host it is for
+/// (RFC 9112, section 3.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the request does not name one host")]
+pub(crate) struct NoHost;
+
+/// The host of the request itself: exactly one, and the same in an absolute
+/// target as in `Host` (RFC 9112, section 3.2.2, says to ignore `Host` then; two
+/// that differ are an attempt to be read in two ways).
+pub(crate) fn requested_host(parts: &Parts) -> Result<&str, NoHost> {
+    let mut hosts = parts.headers.get_all(HOST).iter();
+    let host = hosts.next().map(|host| host.to_str().map_err(|_| NoHost)).transpose()?;
+    if hosts.next().is_some() {
+        return Err(NoHost);
+    }
+    let authority = parts.uri.authority().map(http::uri::Authority::as_str);
+    let named = match (host, authority) {
+        (Some(host), Some(authority)) if !host.eq_ignore_ascii_case(authority) => return Err(NoHost),
+        (Some(named), _) | (None, Some(named)) => named,
+        // HTTP/1.0 may leave it out; then there is nothing to compare a route to.
+        (None, None) if parts.version < http::Version::HTTP_11 => "",
+        (None, None) => return Err(NoHost),
+    };
+    if named.is_empty() || is_authority(named) { Ok(named) } else { Err(NoHost) }
+}
+
+/// Lower case, without the root's dot and without a port that goes without
+/// saying: one spelling for each host, so that a route's cannot be passed by.
+pub(crate) fn normalized(host: &str) -> String {
+    let (name, port) = name_and_port(host);
+    let mut normalized = String::with_capacity(host.len());
+    normalized.push_str(name.strip_suffix('.').unwrap_or(name));
+    normalized.make_ascii_lowercase();
+    if let Some(port) = port.filter(|port| !matches!(*port, "" | "80" | "443")) {
+        normalized.push(':');
+        normalized.push_str(port);
+    }
+    normalized
+}
+
+/// A host's name, or its address in brackets, and its port.
+pub(crate) fn name_and_port(host: &str) -> (&str, Option<&str>) {
+    let colon = memchr::memrchr(b':', host.as_bytes());
+    match colon.and_then(|colon| Some((host.get(..colon)?, host.get(colon + 1..)?))) {
+        Some((name, port)) if !port.as_bytes().contains(&b']') => (name, Some(port)),
+        _ => (host, None),
+    }
+}
+
+/// A host, and maybe its port, that all servers take apart alike (RFC 3986,
+/// section 3.2): no user name, no second colon, no empty label, nothing that ends
+/// a field.
+pub(crate) fn is_authority(text: &str) -> bool {
+    let (name, port) = name_and_port(text);
+    let is_name = |name: &str| {
+        let fine = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        let mut labels = name.strip_suffix('.').unwrap_or(name).as_bytes().split(|byte| *byte == b'.');
+        labels.all(|label| !label.is_empty() && label.iter().all(fine))
+    };
+    let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+    text.len() <= 255
+        && port.is_none_or(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
+        && address.map_or_else(|| is_name(name), |address| address.parse::<Ipv6Addr>().is_ok())
+}

@@ -1,0 +1,134 @@
+//! The client of a request: the peer, or whom trusted proxies forward for.
+
+use std::net::IpAddr;
+
+use http::request::Parts;
+
+use super::Peer;
+use super::host::{NoHost, normalized, requested_host};
+use super::trusted_proxies::TrustedProxies;
+
+/// The client of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Client {
+    /// The first address, from the right, that no trusted proxy has.
+    pub ip: Option<IpAddr>,
+    /// The host that was asked for, with its port if there was one; lower case.
+    pub host: String,
+    /// Whether the client spoke https, as far as the peer or a trusted proxy knows.
+    pub https: bool,
+    /// Whether the peer is a trusted proxy.
+    pub trusted: bool,
+}
+
+impl Client {
+    /// The client of a request. `X-Forwarded-*` and `Forwarded` count only if `peer`
+    /// is a trusted proxy.
+    ///
+    /// # Errors
+    /// [`NoHost`], if the request does not name exactly one host.
+    pub(crate) fn resolve(
+        peer: Option<&Peer>,
+        parts: &Parts,
+        trusted_proxies: &TrustedProxies,
+    ) -> Result<Self, NoHost> {
+        let trusted = peer.is_some_and(|peer| trusted_proxies.trusts(peer));
+        let host = requested_host(parts)?;
+        let mut client = Self {
+            ip: peer.and_then(|peer| peer.addr).map(|addr| addr.ip().to_canonical()),
+            host: normalized(host),
+            https: peer.is_some_and(|peer| peer.tls),
+            trusted,
+        };
+        if trusted {
+            let forwarded = trusted_proxies.read(&parts.headers);
+            client.ip = forwarded.ip.or(client.ip);
+            client.https = forwarded.https.unwrap_or(client.https);
+            client.host = forwarded.host.unwrap_or(client.host);
+        }
+        Ok(client)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::SocketAddr;
+
+    fn client(peer: &str, headers: &[(&str, &str)]) -> Result<Client, NoHost> {
+        let mut request = http::Request::builder().uri("/");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let peer = Peer { addr: Some(SocketAddr::new(peer.parse().unwrap(), 9)), tls: false };
+        let trusted =
+            TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap(), "192.0.2.1/32".parse().unwrap()]);
+        Client::resolve(Some(&peer), &parts, &trusted)
+    }
+
+    fn ip(peer: &str, headers: &[(&str, &str)]) -> String {
+        let mut with_host = vec![("host", "app.example.com")];
+        with_host.extend(headers);
+        client(peer, &with_host).unwrap().ip.unwrap().to_string()
+    }
+
+    #[test]
+    fn a_strangers_word_does_not_count() {
+        let headers = [
+            ("host", "app.example.com"),
+            ("x-forwarded-for", "1.1.1.1"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "evil.example"),
+            ("forwarded", "for=1.1.1.1;proto=https;host=evil.example"),
+        ];
+        let client = client("203.0.113.9", &headers).unwrap();
+        assert_eq!(client.ip.unwrap().to_string(), "203.0.113.9");
+        assert_eq!((client.host.as_str(), client.https), ("app.example.com", false));
+    }
+
+    #[test]
+    fn trusted_hops_are_read_from_the_right() {
+        let xff = |value: &'static str| [("x-forwarded-for", value)];
+        assert_eq!(ip("10.0.0.1", &xff("1.1.1.1, 2.2.2.2")), "2.2.2.2", "left-most is what a client wrote");
+        assert_eq!(ip("10.0.0.1", &xff("1.1.1.1, 2.2.2.2, 10.0.0.2")), "2.2.2.2");
+        assert_eq!(ip("::ffff:10.0.0.1", &xff("2.2.2.2")), "2.2.2.2");
+        assert_eq!(ip("10.0.0.1", &xff("2.2.2.2, nonsense, 10.0.0.2")), "10.0.0.2");
+        assert_eq!(ip("10.0.0.1", &[]), "10.0.0.1");
+        assert_eq!(
+            ip("10.0.0.1", &[("forwarded", "for=1.1.1.1, for=\"[2001:db8::7]:4711\";proto=https")]),
+            "2001:db8::7"
+        );
+    }
+
+    #[test]
+    fn scheme_and_host_are_those_the_outermost_trusted_proxy_saw() {
+        let headers = [
+            ("host", "inner"),
+            ("x-forwarded-for", "1.1.1.1, 2.2.2.2, 10.0.0.2"),
+            ("x-forwarded-proto", "http, https, http"),
+            ("x-forwarded-host", "evil.example, app.example.com, inner"),
+        ];
+        let client = client("10.0.0.1", &headers).unwrap();
+        assert_eq!((client.host.as_str(), client.https), ("app.example.com", true));
+    }
+
+    #[test]
+    fn a_request_names_one_host() {
+        assert_eq!(client("203.0.113.9", &[]), Err(NoHost));
+        assert_eq!(client("203.0.113.9", &[("host", "a"), ("host", "a")]), Err(NoHost));
+        for host in ["me@a", "a..", ".a", ".", "a:80:80", "a:x", "[::1", "::1", "[a]", "a]:80", ":80"] {
+            assert_eq!(client("203.0.113.9", &[("host", host)]), Err(NoHost), "{host}");
+        }
+        for (host, normalized) in [
+            ("A.example:80", "a.example"),
+            ("a.example.", "a.example"),
+            ("a.example.:443", "a.example"),
+            ("a.example:8080", "a.example:8080"),
+            ("[::1]:4180", "[::1]:4180"),
+            ("[::1]", "[::1]"),
+        ] {
+            assert_eq!(client("203.0.113.9", &[("host", host)]).unwrap().host, normalized);
+        }
+    }
+}
