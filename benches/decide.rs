@@ -33,8 +33,8 @@ fn main() -> Result<(), Failure> {
     let cookie = runtime.block_on(sign_in(&gate))?;
     let off = || AssertionSettings { enabled: false, ..AssertionSettings::default() };
     let unsigned = runtime.block_on(builder(&hub).assertion(off()).build())?;
-    let forgetful =
-        runtime.block_on(builder(&hub).assertion(off()).session(|session| session.ready = 0).build())?;
+    let forgetful = runtime
+        .block_on(builder(&hub).assertion(off()).session(|session| session.cached_sessions = 0).build())?;
 
     let mut criterion = Criterion::default().configure_from_args();
     let mut group = criterion.benchmark_group("gate");

@@ -102,7 +102,7 @@ pub mod explain;
 pub mod forward_auth;
 pub mod gate;
 pub mod policy;
-pub mod respond;
+mod respond;
 #[cfg(feature = "proxy")]
 pub mod upstream;
 
@@ -124,10 +124,9 @@ pub mod hub;
 pub mod telemetry;
 
 pub use client::{Client, Peer, PublicUrl, TrustedProxies};
-pub use gate::{Gate, GateBuilder, GateLayer, GateService, Grant};
+pub use gate::{Gate, GateBuilder, GateLayer, GateService, Grant, Refusal};
 pub use identity::{Org, Role, User};
 pub use policy::{PathPattern, Route, Rule};
-pub use respond::Refusal;
 
 // Compiles what the README shows.
 #[cfg(all(doctest, feature = "axum", feature = "bin"))]

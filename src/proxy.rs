@@ -1,19 +1,18 @@
 //! The reverse proxy: the gate around an upstream.
 //!
-//! It lives on the library's own public API: [`Gate::handle`] decides, and
+//! It lives on the library's own public API: [`Gate::handle_with_grant`] decides, and
 //! [`Upstream::send`] takes the grant.
 
 use std::convert::Infallible;
 
-use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
-use http::{Request, Response, StatusCode};
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use http::{Request, Response};
 use hyper::body::Incoming;
-use serde_json::json;
 
-use crate::client::{Client, speaks_openai};
+use crate::client::{Client, Peer, speaks_openai};
 use crate::gate::{Gate, GateBody, Grant};
-use crate::pages;
-use crate::respond::answer;
+use crate::respond::{FailedRequest, UpstreamFailure, upstream_failed};
 use crate::upstream::{ResponseBody, Upstream, UpstreamError};
 
 /// The gate in front of an app; cheap to clone.
@@ -42,62 +41,52 @@ impl Proxy {
         &self.upstream
     }
 
-    /// Answers a request: the app's response, or the gate's own.
+    /// Answers a request: the app's response, or the gate's own. `peer` is the other end
+    /// of the connection.
     pub async fn handle(&self, request: Request<Incoming>) -> Response<GateBody<ResponseBody>> {
-        let answered = self.gate.handle(request, |request| self.forward(request)).await;
-        match answered {
+        let peer = request.extensions().get::<Peer>().copied();
+        let forward = |request, grant, client| self.forward(request, grant, client);
+        match self.gate.handle_with_grant(peer, request, forward).await {
             Ok(response) => response,
             Err(never) => match never {},
         }
     }
 
     /// Sends a request that may enter to the app.
-    async fn forward(&self, mut request: Request<Incoming>) -> Result<Response<ResponseBody>, Infallible> {
-        // The gate lets nothing pass without a grant.
-        let Some(grant) = request.extensions().get::<Grant>().cloned() else {
-            let (status, page) = (StatusCode::INTERNAL_SERVER_ERROR, pages::internal());
-            return Ok(answer::page(status, page).map(ResponseBody::whole));
-        };
-        let asked = RouteQuery::of(&mut request);
+    async fn forward(
+        &self,
+        request: Request<Incoming>,
+        grant: Grant,
+        client: Client,
+    ) -> Result<Response<ResponseBody>, Infallible> {
+        let kept = KeptHead::of(&request);
         Ok(match self.upstream.send(&grant, request).await {
             Ok(response) => response,
-            Err(error) => asked.failed(&error, &grant).map(ResponseBody::whole),
+            Err(error) => kept.failed(&error, &client, &grant).map(ResponseBody::whole),
         })
     }
 }
 
-/// What of a request is needed to explain that the app did not answer it. Almost
-/// all requests are answered, so nothing is copied or read for it before.
-struct RouteQuery {
-    client: Option<Client>,
+/// What is kept of a request to explain that the app did not answer it. Almost all
+/// requests are answered, so nothing is copied that is not shared.
+struct KeptHead {
     target: http::Uri,
     accept: Option<HeaderValue>,
-    kind: Option<HeaderValue>,
+    content_type: Option<HeaderValue>,
     speaks_openai: bool,
 }
 
-/// What is said of an error.
-struct Words {
-    status: StatusCode,
-    code: &'static str,
-    description: String,
-    page: pages::Page,
-}
-
-impl RouteQuery {
-    fn of(request: &mut Request<Incoming>) -> Self {
+impl KeptHead {
+    fn of(request: &Request<Incoming>) -> Self {
         Self {
-            // Nobody after this asks who the client is.
-            client: request.extensions_mut().remove(),
             target: request.uri().clone(),
             accept: request.headers().get(ACCEPT).cloned(),
-            kind: request.headers().get(CONTENT_TYPE).cloned(),
+            content_type: request.headers().get(CONTENT_TYPE).cloned(),
             speaks_openai: speaks_openai(request.headers()),
         }
     }
 
-    /// What people see names no internal address; the log does.
-    fn failed(&self, error: &UpstreamError, grant: &Grant) -> Response<bytes::Bytes> {
+    fn failed(&self, error: &UpstreamError, client: &Client, grant: &Grant) -> Response<Bytes> {
         match error {
             UpstreamError::TooLarge(_) => {}
             UpstreamError::SlowClient | UpstreamError::ClientLeft(_) | UpstreamError::NoWebSocket(_) => {
@@ -105,82 +94,28 @@ impl RouteQuery {
             }
             _ => tracing::error!(%error, "no answer from the upstream"),
         }
-        let words = self.words(error, grant);
-        let mut response = self.answer(words);
-        match error {
-            UpstreamError::Busy(_) => {
-                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-            }
-            // The rest of the request may still come.
-            UpstreamError::SlowClient | UpstreamError::ClientLeft(_) | UpstreamError::NoWebSocket(_) => {
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-            _ => {}
-        }
-        response
-    }
-
-    fn answer(&self, words: Words) -> Response<bytes::Bytes> {
-        let Words { status, code, description, page } = words;
-        let html = self
-            .accept
-            .as_ref()
-            .is_some_and(|accept| memchr::memmem::find(accept.as_bytes(), b"text/html").is_some());
-        if html {
-            return answer::page(status, page);
-        }
-        let response = answer::json(status, &json!({"error": code, "error_description": description}));
-        answer::for_grpc(self.kind.as_ref(), answer::in_words_of(self.speaks_openai, response))
-    }
-
-    fn words(&self, error: &UpstreamError, grant: &Grant) -> Words {
-        let host = self.client.as_ref().map_or("", |client| &client.host);
-        let signed_in = grant.user().is_some();
-        let retry = self.target.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-        let (status, code, description, page) = match error {
-            UpstreamError::TooLarge(limit) => (
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "too_large",
-                format!("The request's body is longer than the {limit} bytes that are let through."),
-                pages::too_large(&size(*limit)),
-            ),
-            UpstreamError::SlowClient | UpstreamError::ClientLeft(_) => (
-                StatusCode::REQUEST_TIMEOUT,
-                "request_timeout",
-                "The rest of the request's body did not come.".to_owned(),
-                pages::incomplete(),
-            ),
-            UpstreamError::Timeout(_) => (
-                StatusCode::GATEWAY_TIMEOUT,
-                "upstream_timeout",
-                "The app behind this proxy did not answer in time.".to_owned(),
-                pages::upstream_slow(host, signed_in, retry),
-            ),
-            UpstreamError::Busy(_) => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "upstream_busy",
-                "The app behind this proxy has more to do than it is allowed; try again.".to_owned(),
-                pages::upstream_busy(host, signed_in, retry),
-            ),
+        let failure = match error {
+            UpstreamError::TooLarge(limit) => UpstreamFailure::TooLarge(*limit),
+            UpstreamError::SlowClient | UpstreamError::ClientLeft(_) => UpstreamFailure::IncompleteBody,
+            UpstreamError::Timeout(_) => UpstreamFailure::Timeout,
+            UpstreamError::Busy(_) => UpstreamFailure::Busy,
+            UpstreamError::NoWebSocket(_) => UpstreamFailure::Down { close: true },
             UpstreamError::Connect(..)
             | UpstreamError::Broken(..)
             | UpstreamError::Unasked(_)
             | UpstreamError::NotAccepted(_)
-            | UpstreamError::NoWebSocket(_)
-            | UpstreamError::Coding(_) => (
-                StatusCode::BAD_GATEWAY,
-                "upstream_down",
-                "The app behind this proxy does not answer.".to_owned(),
-                pages::upstream_down(host, signed_in, retry),
-            ),
+            | UpstreamError::Coding(_) => UpstreamFailure::Down { close: false },
         };
-        Words { status, code, description, page }
+        upstream_failed(
+            failure,
+            FailedRequest {
+                host: &client.host,
+                target: self.target.path_and_query().map_or("/", http::uri::PathAndQuery::as_str),
+                accept: self.accept.as_ref(),
+                content_type: self.content_type.as_ref(),
+                speaks_openai: self.speaks_openai,
+                signed_in: grant.user().is_some(),
+            },
+        )
     }
-}
-
-/// A number of bytes, as people write it.
-fn size(bytes: u64) -> String {
-    const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
-    let unit = UNITS.iter().find(|(_, unit)| bytes >= *unit && bytes.is_multiple_of(*unit));
-    unit.map_or_else(|| format!("{bytes} bytes"), |(name, unit)| format!("{} {name}", bytes / unit))
 }

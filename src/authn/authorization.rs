@@ -1,5 +1,5 @@
-//! The `Authorization` header: the token in it (RFC 6750, section 2.1), and what
-//! of the header the app may see.
+//! The `Authorization` header: the token in it (RFC 6750, section 2.1), and whether it
+//! is a credential of Hugging Face.
 
 use base64::Engine;
 use base64::engine::DecodePaddingMode;
@@ -23,7 +23,7 @@ const MALFORMED: &str = "The Authorization header is not of the form: Bearer, on
 ///
 /// # Errors
 /// A sentence, where it cannot be told which token is meant.
-pub(crate) fn token(headers: &HeaderMap) -> Result<Option<&str>, &'static str> {
+pub(super) fn bearer_token(headers: &HeaderMap) -> Result<Option<&str>, &'static str> {
     let mut lines = headers.get_all(AUTHORIZATION).iter();
     let Some(line) = lines.next() else { return Ok(None) };
     if lines.next().is_some() {
@@ -41,28 +41,6 @@ pub(crate) fn token(headers: &HeaderMap) -> Result<Option<&str>, &'static str> {
     std::str::from_utf8(token).map(Some).map_err(|_| MALFORMED)
 }
 
-/// Takes from a request what the app must not see. Where tokens count it is the
-/// whole header. Where they do not, apps have logins of their own, and it is
-/// credentials of Hugging Face alone, which nobody meant for the app to have.
-pub(crate) fn withhold(headers: &mut HeaderMap, accepted: bool) {
-    if !headers.contains_key(AUTHORIZATION) {
-        return;
-    }
-    if accepted {
-        headers.remove(AUTHORIZATION);
-        return;
-    }
-    if !headers.get_all(AUTHORIZATION).iter().any(is_of_the_provider) {
-        return;
-    }
-    let lines = headers.get_all(AUTHORIZATION).iter();
-    let others: Vec<HeaderValue> = lines.filter(|line| !is_of_the_provider(line)).cloned().collect();
-    headers.remove(AUTHORIZATION);
-    for line in others {
-        headers.append(AUTHORIZATION, line);
-    }
-}
-
 /// What follows the scheme, if that is Bearer, in any case.
 fn bearer(line: &HeaderValue) -> Option<&[u8]> {
     after_scheme(line, b"bearer")
@@ -77,7 +55,7 @@ fn after_scheme<'a>(line: &'a HeaderValue, scheme: &[u8]) -> Option<&'a [u8]> {
 
 /// Whether a line holds a token of Hugging Face: as a bearer, or in Basic as the
 /// password, as git sends it, or as the name with none.
-fn is_of_the_provider(line: &HeaderValue) -> bool {
+pub(crate) fn is_hub_credential(line: &HeaderValue) -> bool {
     // Looked for anywhere: other readers of this line may be more lenient.
     if let Some(credentials) = bearer(line) {
         return memchr::memmem::find(credentials, HF).is_some();
@@ -129,12 +107,12 @@ mod tests {
             (vec!["Bearer hf_abc", "Bearer hf_abc"], Err(TWICE)),
             (vec!["Basic YWRhOng=", "Bearer hf_abc"], Err(TWICE)),
         ] {
-            assert_eq!(token(&headers(&lines)), expected, "{lines:?}");
+            assert_eq!(bearer_token(&headers(&lines)), expected, "{lines:?}");
         }
     }
 
     #[test]
-    fn credentials_of_the_provider_are_withheld_and_the_apps_own_are_not() {
+    fn credentials_of_hugging_face_are_told_from_the_apps_own() {
         let basic = |pair: &str| format!("Basic {}", STANDARD.encode(pair));
         for (line, is) in [
             ("Bearer hf_abc".to_owned(), true),
@@ -153,14 +131,7 @@ mod tests {
             ("Basic !!!".to_owned(), false),
             ("Digest username=\"hf_abc\"".to_owned(), false),
         ] {
-            let mut headers = headers(&[&line]);
-            withhold(&mut headers, false);
-            assert_eq!(headers.is_empty(), is, "{line}");
+            assert_eq!(is_hub_credential(&HeaderValue::from_str(&line).unwrap()), is, "{line}");
         }
-        let mut mixed = headers(&["Digest x", "Bearer hf_abc", "Basic x"]);
-        withhold(&mut mixed, false);
-        assert_eq!(mixed, headers(&["Digest x", "Basic x"]));
-        withhold(&mut mixed, true);
-        assert!(mixed.is_empty());
     }
 }

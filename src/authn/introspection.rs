@@ -1,4 +1,5 @@
-//! TokenIntrospector to the provider about tokens, and what was answered.
+//! Introspection: the provider is asked whom a token belongs to, and its answers are
+//! cached.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,253 +8,266 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use quick_cache::sync::Cache;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use super::bearer::{IntrospectionConfig, TokenError, VerifiedToken};
+use super::error::TokenError;
+use super::person_filter::PersonFilter;
+use super::token_caller::VerifiedToken;
 use super::token_policy::{ClaimedType, TokenPolicy};
 use crate::clock::{Clock, UnixTime};
-use crate::identity::{RenderedIdentity, User};
+use crate::identity::{IdentityRenderer, User};
 use crate::keys::{Fingerprint, Fingerprints, Hidden, Keyring};
 use crate::provider::{Owner, Provider, Whoami, WhoamiError};
 
-/// How long the provider's yes counts, in seconds, from when it was asked. So long
-/// does a token live on that was revoked.
-const YES: u64 = 60;
-/// How long its no counts.
-const NO: u64 = 10;
-/// How long no answer at all counts, so that a client that tries again and again
-/// does not become a question each time.
-const SILENCE: u64 = 1;
+/// How long an answer that a token is valid counts, in seconds, from when it was
+/// asked for. A revoked token stays valid here for that long at most.
+const VALID_FOR: u64 = 60;
+/// How long an answer that a token is invalid counts.
+const INVALID_FOR: u64 = 10;
+/// How long a failed request to the provider is remembered, so that a client that
+/// retries at once does not cause one each time.
+const FAILED_FOR: u64 = 1;
 /// The longest pause that the provider can ask for.
 const LONGEST_PAUSE: u64 = 300;
-/// How many tokens that count are remembered. One takes about 4 kB.
-const KNOWN: usize = 8_192;
-/// How many that do not are: apart, so that a flood of them drives no other out.
-const REFUSED: usize = 8_192;
-/// How many questions may be under way. A flood of made-up tokens would otherwise
-/// use up what the provider allows us, and then nobody new could come in at all.
-const AT_ONCE: usize = 32;
+/// How many valid tokens are cached. One takes about 4 kB.
+const VALID_CAPACITY: usize = 8_192;
+/// How many invalid ones are: in a cache of their own, so that a flood of them evicts
+/// no valid one.
+const INVALID_CAPACITY: usize = 8_192;
+/// How many requests to the provider may be in flight. A flood of made-up tokens would
+/// otherwise use up the provider's rate limit, and no new client could come in.
+const MAX_IN_FLIGHT: usize = 32;
 
 const WRONG: &str = "Hugging Face does not know this token. It is wrong, was revoked, or has expired.";
 const ORGANISATION: &str = "This token belongs to an organisation and not to a person. Send a user access token (huggingface.co/settings/tokens).";
 const KIND: &str =
     "Tokens of this kind are not accepted here. Send a user access token (huggingface.co/settings/tokens).";
-const CROWD: &str = "Too many unknown tokens are being checked at the moment. Try again.";
-const PAUSE: &str = "Hugging Face limits how many tokens can be checked, and the limit is reached. Tokens that were checked within the last minute still work.";
-const SILENT: &str = "Hugging Face cannot be asked about this token at the moment. Try again.";
+const BUSY: &str = "Too many unknown tokens are being checked at the moment. Try again.";
+const RATE_LIMITED: &str = "Hugging Face limits how many tokens can be checked, and the limit is reached. Tokens that were checked within the last minute still work.";
+const NO_ANSWER: &str = "Hugging Face cannot be asked about this token at the moment. Try again.";
 
-type Answer = Result<Arc<VerifiedToken>, TokenError>;
+type Verification = Result<Arc<VerifiedToken>, TokenError>;
 
-/// A question that is under way: its answer, once it is there.
-type InFlight = watch::Receiver<Option<Answer>>;
+/// The result of an introspection, once it is there.
+type InFlight = watch::Receiver<Option<Verification>>;
 
-/// Asks, one question at a time for each token, and remembers.
-pub(crate) struct TokenIntrospector {
-    accepted: TokenPolicy,
+/// Introspects tokens, one request at a time for each, and caches the answers.
+pub(super) struct TokenIntrospector {
+    policy: TokenPolicy,
     provider: Arc<Provider>,
     fingerprints: Fingerprints,
-    manner: IntrospectionConfig,
-    known: Cache<Fingerprint, Arc<VerifiedToken>>,
-    refused: Cache<Fingerprint, Refused>,
-    under_way: Mutex<HashMap<Fingerprint, InFlight>>,
-    places: Arc<Semaphore>,
-    /// No question until then: the provider asked for a pause.
+    renderer: IdentityRenderer,
+    retain: PersonFilter,
+    valid: Cache<Fingerprint, Arc<VerifiedToken>>,
+    invalid: Cache<Fingerprint, CachedError>,
+    in_flight: Mutex<HashMap<Fingerprint, InFlight>>,
+    permits: Arc<Semaphore>,
+    /// No request before this time: the provider asked for a pause.
     paused_until: AtomicU64,
     clock: Clock,
 }
 
-/// A token that lets nobody in, until then.
+/// An error that counts until a time.
 #[derive(Debug, Clone)]
-struct Refused {
-    why: TokenError,
+struct CachedError {
+    error: TokenError,
     until: UnixTime,
 }
 
-/// One question. Whoever waits for it may go away; it is asked all the same.
+/// One request to the provider. It goes on when the client that caused it leaves.
 struct Introspection {
-    about: Fingerprint,
+    fingerprint: Fingerprint,
     token: Hidden,
     claimed: ClaimedType,
     /// When it was asked.
     at: UnixTime,
-    answer: watch::Sender<Option<Answer>>,
-    _place: OwnedSemaphorePermit,
+    result: watch::Sender<Option<Verification>>,
+    _permit: OwnedSemaphorePermit,
 }
 
-/// Takes a question off the list when it has ended, however it did.
+/// Removes an introspection from the table when it ends, however it does.
 struct InFlightGuard<'a> {
-    questions: &'a TokenIntrospector,
-    about: Fingerprint,
+    introspector: &'a TokenIntrospector,
+    fingerprint: Fingerprint,
 }
 
 impl Drop for InFlightGuard<'_> {
     fn drop(&mut self) {
-        self.questions.lock().remove(&self.about);
+        self.introspector.lock().remove(&self.fingerprint);
     }
 }
 
 impl TokenIntrospector {
-    pub(crate) fn new(
-        accepted: TokenPolicy,
+    pub(super) fn new(
+        policy: TokenPolicy,
         provider: Arc<Provider>,
         keyring: &Keyring,
-        manner: IntrospectionConfig,
+        renderer: IdentityRenderer,
+        retain: PersonFilter,
         clock: Clock,
     ) -> Self {
         Self {
-            accepted,
+            policy,
             provider,
             fingerprints: Fingerprints::new(keyring),
-            manner,
-            known: Cache::new(KNOWN),
-            refused: Cache::new(REFUSED),
-            under_way: Mutex::default(),
-            places: Arc::new(Semaphore::new(AT_ONCE)),
+            renderer,
+            retain,
+            valid: Cache::new(VALID_CAPACITY),
+            invalid: Cache::new(INVALID_CAPACITY),
+            in_flight: Mutex::default(),
+            permits: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
             paused_until: AtomicU64::new(0),
             clock,
         }
     }
 
-    /// Whom `token` belongs to.
-    pub(crate) async fn answer(self: &Arc<Self>, token: &str) -> Answer {
-        let about = self.fingerprints.of(token);
+    /// What the cache says of `token`, or its own form: a token that cannot be valid is
+    /// not asked about. `None`: the provider has to be asked.
+    pub(super) fn cached(&self, token: &str) -> Option<Verification> {
         let now = self.clock.now();
-        if let Some(answer) = self.remembered(&about, now) {
-            return answer;
+        if let Some(cached) = self.cached_answer(&self.fingerprints.of(token), now) {
+            return Some(cached);
         }
-        let claimed = self.accepted.read(token, now).map_err(TokenError::Invalid)?;
-        let mut question = self.join(about, token, claimed)?;
-        match question.wait_for(Option::is_some).await {
-            Ok(answer) => answer.clone().unwrap_or(Err(silent())),
-            // It ended without an answer: a bug, and no reason to let anybody in.
-            Err(_) => Err(silent()),
+        self.policy.claimed_type(token, now).err().map(|why| Err(TokenError::Invalid(why)))
+    }
+
+    /// Whom `token` belongs to: from the cache, or by asking the provider.
+    pub(super) async fn verify(self: &Arc<Self>, token: &str) -> Verification {
+        let fingerprint = self.fingerprints.of(token);
+        let now = self.clock.now();
+        if let Some(cached) = self.cached_answer(&fingerprint, now) {
+            return cached;
+        }
+        let claimed = self.policy.claimed_type(token, now).map_err(TokenError::Invalid)?;
+        let mut in_flight = self.join(fingerprint, token, claimed)?;
+        match in_flight.wait_for(Option::is_some).await {
+            Ok(result) => result.clone().unwrap_or(Err(no_answer())),
+            // The task ended without a result, which is a bug: nobody is let in by it.
+            Err(_) => Err(no_answer()),
         }
     }
 
-    /// What was answered not long ago.
-    fn remembered(&self, about: &Fingerprint, now: UnixTime) -> Option<Answer> {
-        if let Some(known) = self.known.get(about).filter(|known| counts(known.until, now, YES)) {
-            return Some(Ok(known));
+    fn cached_answer(&self, fingerprint: &Fingerprint, now: UnixTime) -> Option<Verification> {
+        let valid = self.valid.get(fingerprint);
+        if let Some(verified) = valid.filter(|verified| is_current(verified.until, now, VALID_FOR)) {
+            return Some(Ok(verified));
         }
-        let refused = self.refused.get(about).filter(|refused| counts(refused.until, now, LONGEST_PAUSE))?;
-        Some(Err(refused.why))
+        let invalid = self.invalid.get(fingerprint);
+        let cached = invalid.filter(|cached| is_current(cached.until, now, LONGEST_PAUSE))?;
+        Some(Err(cached.error))
     }
 
-    /// The question about a token that is under way, or a new one.
+    /// The introspection of a token that is in flight, or a new one.
     fn join(
         self: &Arc<Self>,
-        about: Fingerprint,
+        fingerprint: Fingerprint,
         token: &str,
         claimed: ClaimedType,
     ) -> Result<InFlight, TokenError> {
-        let mut under_way = self.lock();
-        if let Some(question) = under_way.get(&about) {
-            return Ok(question.clone());
+        let mut in_flight = self.lock();
+        if let Some(running) = in_flight.get(&fingerprint) {
+            return Ok(running.clone());
         }
-        // One may have ended since this request looked; it is taken off the list
-        // after its answer was written down.
+        // One may have ended since this request looked: the table is cleared after the
+        // cache was filled.
         let at = self.clock.now();
-        if let Some(answer) = self.remembered(&about, at) {
-            return Ok(watch::channel(Some(answer)).1);
+        if let Some(cached) = self.cached_answer(&fingerprint, at) {
+            return Ok(watch::channel(Some(cached)).1);
         }
         let until = self.paused_until.load(Ordering::Relaxed);
-        if counts(until, at, LONGEST_PAUSE) {
-            return Err(TokenError::Unchecked { retry_after: until - at, why: PAUSE });
+        if is_current(until, at, LONGEST_PAUSE) {
+            return Err(TokenError::Unchecked { retry_after: until - at, why: RATE_LIMITED });
         }
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            return Err(TokenError::Unchecked { retry_after: SILENCE, why: CROWD });
+        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
+            return Err(TokenError::Unchecked { retry_after: FAILED_FOR, why: BUSY });
         };
-        let (answer, question) = watch::channel(None);
-        under_way.insert(about, question.clone());
-        drop(under_way);
+        let (result, receiver) = watch::channel(None);
+        in_flight.insert(fingerprint, receiver.clone());
+        drop(in_flight);
         let token = Hidden::new(token);
-        let asked = Introspection { about, token, claimed, at, answer, _place: place };
-        tokio::spawn(Arc::clone(self).ask(asked));
-        Ok(question)
+        let introspection = Introspection { fingerprint, token, claimed, at, result, _permit: permit };
+        tokio::spawn(Arc::clone(self).introspect(introspection));
+        Ok(receiver)
     }
 
-    async fn ask(self: Arc<Self>, question: Introspection) {
-        let about = question.about;
-        let _end = InFlightGuard { questions: &self, about };
-        let Whoami { owner, pause } = self.provider.whoami(&question.token).await;
+    async fn introspect(self: Arc<Self>, introspection: Introspection) {
+        let fingerprint = introspection.fingerprint;
+        let _guard = InFlightGuard { introspector: &self, fingerprint };
+        let Whoami { owner, pause } = self.provider.whoami(&introspection.token).await;
         let now = self.clock.now();
         if let Some(pause) = pause {
             tracing::warn!(
                 seconds = pause,
-                "the provider wants no further questions about tokens for a while"
+                "the provider's rate limit is reached; no token is introspected until the pause is over"
             );
             self.paused_until.fetch_max(now + pause, Ordering::Relaxed);
         }
-        let answer = match owner {
-            Ok(owner) if self.accepted.agree(question.claimed, owner.kind) => {
-                let known = Arc::new(self.known(&question, owner));
-                self.refused.remove(&about);
-                self.known.insert(about, Arc::clone(&known));
-                Ok(known)
+        let result = match owner {
+            Ok(owner) if self.policy.agrees(introspection.claimed, owner.kind) => {
+                let verified = Arc::new(self.verified(&introspection, owner));
+                self.invalid.remove(&fingerprint);
+                self.valid.insert(fingerprint, Arc::clone(&verified));
+                Ok(verified)
             }
-            Ok(_) => self.refuse(about, TokenError::Invalid(KIND), question.at + NO),
+            Ok(_) => self.reject(fingerprint, TokenError::Invalid(KIND), introspection.at + INVALID_FOR),
             Err(error) if error.is_final() => {
                 let why = match error {
                     WhoamiError::Organisation => ORGANISATION,
                     WhoamiError::Kind => KIND,
                     WhoamiError::Unknown | WhoamiError::Fetch(_) | WhoamiError::Unusable(_) => WRONG,
                 };
-                self.refuse(about, TokenError::Invalid(why), question.at + NO)
+                self.reject(fingerprint, TokenError::Invalid(why), introspection.at + INVALID_FOR)
             }
             Err(error) => {
-                tracing::warn!(%error, "a token could not be checked");
+                tracing::warn!(%error, "a token could not be introspected");
                 match pause {
-                    Some(retry_after) => Err(TokenError::Unchecked { retry_after, why: PAUSE }),
-                    None => self.refuse(about, silent(), now + SILENCE),
+                    Some(retry_after) => Err(TokenError::Unchecked { retry_after, why: RATE_LIMITED }),
+                    None => self.reject(fingerprint, no_answer(), now + FAILED_FOR),
                 }
             }
         };
-        question.answer.send_replace(Some(answer));
+        introspection.result.send_replace(Some(result));
     }
 
-    /// What is remembered of a token that counts.
-    fn known(&self, question: &Introspection, Owner { mut person, kind }: Owner) -> VerifiedToken {
+    /// What is cached of a valid token.
+    fn verified(&self, introspection: &Introspection, owner: Owner) -> VerifiedToken {
+        let Owner { mut person, kind } = owner;
         let method = kind.auth_method();
-        (self.manner.retain)(&mut person);
+        (self.retain)(&mut person);
         let user = User::new(person, method);
-        let headers = self.manner.headers.render(&user, "");
-        let sid = question.about.sid();
+        let sid = introspection.fingerprint.sid();
         tracing::debug!(
             target: "huggate::audit", event = "token_checked", user = user.username(), auth_method = method.as_str(), %sid,
-            "a token counts",
+            "a token is valid",
         );
-        let until = question.at + YES;
-        let until = match question.claimed {
+        let until = introspection.at + VALID_FOR;
+        let until = match introspection.claimed {
             ClaimedType::OAuth { expires: Some(expires) } => until.min(expires),
             ClaimedType::OAuth { expires: None } | ClaimedType::Access | ClaimedType::App => until,
         };
-        VerifiedToken {
-            introduction: RenderedIdentity::new(user, sid, headers, self.manner.audiences),
-            kind,
-            until,
-        }
+        VerifiedToken { identity: self.renderer.render(user, sid, ""), kind, until }
     }
 
-    /// Remembers that a token lets nobody in.
-    fn refuse(&self, about: Fingerprint, why: TokenError, until: UnixTime) -> Answer {
-        self.known.remove(&about);
-        self.refused.insert(about, Refused { why: why.clone(), until });
-        Err(why)
+    /// Caches that a token lets nobody in.
+    fn reject(&self, fingerprint: Fingerprint, error: TokenError, until: UnixTime) -> Verification {
+        self.valid.remove(&fingerprint);
+        self.invalid.insert(fingerprint, CachedError { error: error.clone(), until });
+        Err(error)
     }
 
     /// A panic while the lock was held leaves the map whole: every change is one
     /// call of the map's own.
     fn lock(&self) -> MutexGuard<'_, HashMap<Fingerprint, InFlight>> {
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whether something that lasts `longest` at most still does. One from further in
-/// the future was set before somebody turned the clock back.
-fn counts(until: UnixTime, now: UnixTime, longest: u64) -> bool {
+/// Whether something that lasts `longest` at most still does. A time further in the
+/// future was set before the clock was turned back.
+fn is_current(until: UnixTime, now: UnixTime, longest: u64) -> bool {
     now < until && until - now <= longest
 }
 
-fn silent() -> TokenError {
-    TokenError::Unchecked { retry_after: SILENCE, why: SILENT }
+fn no_answer() -> TokenError {
+    TokenError::Unchecked { retry_after: FAILED_FOR, why: NO_ANSWER }
 }
 
 #[cfg(test)]
@@ -265,7 +279,7 @@ mod tests {
         for (until, now, expected) in
             [(160, 100, true), (160, 159, true), (160, 160, false), (160, 99, false), (0, 100, false)]
         {
-            assert_eq!(counts(until, now, YES), expected, "{until} {now}");
+            assert_eq!(is_current(until, now, VALID_FOR), expected, "{until} {now}");
         }
     }
 }

@@ -1,14 +1,25 @@
 //! Who calls: a session cookie, a bearer token, or nobody.
+//!
+//! Returns errors of its own. Which answer they become, `gate` decides.
 
-mod authenticate;
+mod authenticator;
 mod authorization;
-mod bearer;
+mod caller;
+mod error;
 mod introspection;
+mod person_filter;
 mod revalidation;
+mod settings;
+mod token_authenticator;
+mod token_caller;
 mod token_policy;
 
-pub(crate) use authenticate::{Caller, authenticate};
-pub(crate) use authorization::withhold;
-pub use bearer::BearerSettings;
-pub(crate) use bearer::{IntrospectionConfig, TokenAuthenticator, TokenCaller, TokenError};
-pub(crate) use revalidation::Unconfirmed;
+pub(crate) use authenticator::{Authentication, Authenticator, PendingAuthentication};
+pub(crate) use authorization::is_hub_credential;
+pub(crate) use caller::Caller;
+pub(crate) use error::{AuthnError, SessionError, TokenError};
+pub(crate) use person_filter::PersonFilter;
+pub(crate) use revalidation::SessionRevalidator;
+pub use settings::BearerSettings;
+pub(crate) use token_authenticator::TokenAuthenticator;
+pub(crate) use token_caller::TokenCaller;

@@ -8,9 +8,10 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 
-use super::bearer::BearerSettings;
+use super::settings::BearerSettings;
 use crate::clock::UnixTime;
-use crate::provider::{MAX_TOKEN, TokenKind};
+use crate::identity::TokenKind;
+use crate::provider::MAX_TOKEN;
 
 /// The longest token but those of OAuth apps; the real ones have 37 characters.
 const MAX_PLAIN: usize = 256;
@@ -71,7 +72,7 @@ impl TokenPolicy {
     ///
     /// # Errors
     /// Why it is not worth a question, whoever it belongs to.
-    pub(crate) fn read(&self, token: &str, now: UnixTime) -> Result<ClaimedType, &'static str> {
+    pub(super) fn claimed_type(&self, token: &str, now: UnixTime) -> Result<ClaimedType, &'static str> {
         let rest = token.strip_prefix("hf_").ok_or(NO_TOKEN)?;
         if rest.starts_with("oauth__refresh_") || rest.starts_with("jwt_") || rest.starts_with("s3_") {
             return Err(OTHER_KIND);
@@ -108,7 +109,7 @@ impl TokenPolicy {
 
     /// Whether the provider calls a token what it claimed to be. A plain one that
     /// turned out to be an OAuth app's could be any app's.
-    pub(crate) fn agree(&self, claimed: ClaimedType, kind: TokenKind) -> bool {
+    pub(super) fn agrees(&self, claimed: ClaimedType, kind: TokenKind) -> bool {
         match (claimed, kind) {
             (ClaimedType::Access, TokenKind::Access { .. })
             | (ClaimedType::OAuth { .. }, TokenKind::OAuth) => true,
@@ -177,10 +178,10 @@ mod tests {
             (format!("hf_app_{}", alnum(32)), Err(APP)),
             ("hf_new_abc".to_owned(), Err(NO_TOKEN)),
         ] {
-            assert_eq!(accepted(false).read(&token, NOW), expected, "{token}");
+            assert_eq!(accepted(false).claimed_type(&token, NOW), expected, "{token}");
         }
-        assert_eq!(accepted(true).read("hf_app_abc", NOW), Ok(ClaimedType::App));
-        assert_eq!(accepted(true).read("hf_app_a.b", NOW), Err(NO_TOKEN));
+        assert_eq!(accepted(true).claimed_type("hf_app_abc", NOW), Ok(ClaimedType::App));
+        assert_eq!(accepted(true).claimed_type("hf_app_a.b", NOW), Err(NO_TOKEN));
     }
 
     #[test]
@@ -205,7 +206,7 @@ mod tests {
             ("[]", Err(GARBLED)),
             ("not JSON", Err(GARBLED)),
         ] {
-            assert_eq!(accepted(false).read(&oauth(payload), NOW), expected, "{payload}");
+            assert_eq!(accepted(false).claimed_type(&oauth(payload), NOW), expected, "{payload}");
         }
         let sound = URL_SAFE_NO_PAD.encode(r#"{"client_id":"ours"}"#);
         for token in [
@@ -218,7 +219,7 @@ mod tests {
             format!("hf_oauth_e+0.{sound}.c2ln"),
             format!("hf_oauth_e30.{sound}.{}", "c".repeat(MAX_TOKEN)),
         ] {
-            assert_eq!(accepted(false).read(&token, NOW), Err(GARBLED), "{token}");
+            assert_eq!(accepted(false).claimed_type(&token, NOW), Err(GARBLED), "{token}");
         }
     }
 
@@ -237,8 +238,8 @@ mod tests {
             (ClaimedType::App, access, false, false),
             (ClaimedType::App, oauth, false, false),
         ] {
-            assert_eq!(accepted(false).agree(claimed, kind), without, "{claimed:?} {kind:?}");
-            assert_eq!(accepted(true).agree(claimed, kind), with, "{claimed:?} {kind:?}");
+            assert_eq!(accepted(false).agrees(claimed, kind), without, "{claimed:?} {kind:?}");
+            assert_eq!(accepted(true).agrees(claimed, kind), with, "{claimed:?} {kind:?}");
         }
     }
 }

@@ -2,6 +2,8 @@
 //! and the address that people type.
 
 mod host;
+mod incoming;
+mod override_headers;
 mod public_url;
 mod request_kind;
 mod resolve;
@@ -9,10 +11,13 @@ mod trusted_proxies;
 mod x_forwarded;
 
 pub(crate) use host::{is_authority, name_and_port, normalized, requested_host};
+pub(crate) use incoming::IncomingRequest;
+pub(crate) use override_headers::OverrideHeaders;
 pub use public_url::{PublicUrl, PublicUrlError};
-pub(crate) use request_kind::{Kind, is_cross_site, is_prefetch, speaks_openai, wants_html, wants_websocket};
+pub(crate) use request_kind::{RequestKind, is_cross_site, is_prefetch, speaks_openai, wants_websocket};
 pub use resolve::Client;
 pub use trusted_proxies::TrustedProxies;
+pub(crate) use x_forwarded::{ForwardedHeaders, is_dropped_claim};
 
 #[cfg(feature = "proxy")]
 use std::any::Any;

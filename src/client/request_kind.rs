@@ -14,7 +14,7 @@ const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with")
 
 /// What kind of answer a request can use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum RequestKind {
     /// A page opened in a tab: can be sent to the provider.
     Navigation,
     /// A page opened in a frame: the provider refuses to be framed.
@@ -25,7 +25,7 @@ pub(crate) enum Kind {
     Program,
 }
 
-impl Kind {
+impl RequestKind {
     /// Fetch Metadata says it (`Sec-Fetch-*`); without it, `GET` and an `Accept`
     /// that names HTML.
     pub(crate) fn of(parts: &Parts) -> Self {
@@ -112,12 +112,12 @@ pub(crate) fn is_cross_site(headers: &HeaderMap, public_url: &PublicUrl, host: &
 mod tests {
     use super::*;
 
-    fn kind(method: &str, headers: &[(&str, &str)]) -> Kind {
+    fn kind(method: &str, headers: &[(&str, &str)]) -> RequestKind {
         let mut request = http::Request::builder().method(method);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        Kind::of(&request.body(()).unwrap().into_parts().0)
+        RequestKind::of(&request.body(()).unwrap().into_parts().0)
     }
 
     #[test]
@@ -125,20 +125,20 @@ mod tests {
         let html = ("accept", "text/html,application/xhtml+xml");
         let navigate = ("sec-fetch-mode", "navigate");
         for (method, headers, expected) in [
-            ("GET", vec![html], Kind::Navigation),
-            ("GET", vec![("accept", "*/*")], Kind::Program),
-            ("GET", vec![], Kind::Program),
-            ("POST", vec![html], Kind::Program),
-            ("GET", vec![html, ("x-requested-with", "XMLHttpRequest")], Kind::Program),
-            ("GET", vec![html, ("sec-fetch-mode", "cors")], Kind::Program),
-            ("GET", vec![html, ("sec-fetch-mode", "no-cors")], Kind::Program),
-            ("GET", vec![navigate, ("sec-fetch-dest", "document")], Kind::Navigation),
-            ("GET", vec![navigate, ("sec-fetch-dest", "iframe")], Kind::Framed),
-            ("GET", vec![navigate, ("sec-fetch-dest", "embed")], Kind::Framed),
-            ("POST", vec![navigate, ("sec-fetch-dest", "document")], Kind::Form),
-            ("GET", vec![html, navigate, ("sec-purpose", "prefetch;prerender")], Kind::Program),
-            ("GET", vec![html, ("purpose", "prefetch")], Kind::Program),
-            ("GET", vec![html, ("upgrade", "WebSocket")], Kind::Program),
+            ("GET", vec![html], RequestKind::Navigation),
+            ("GET", vec![("accept", "*/*")], RequestKind::Program),
+            ("GET", vec![], RequestKind::Program),
+            ("POST", vec![html], RequestKind::Program),
+            ("GET", vec![html, ("x-requested-with", "XMLHttpRequest")], RequestKind::Program),
+            ("GET", vec![html, ("sec-fetch-mode", "cors")], RequestKind::Program),
+            ("GET", vec![html, ("sec-fetch-mode", "no-cors")], RequestKind::Program),
+            ("GET", vec![navigate, ("sec-fetch-dest", "document")], RequestKind::Navigation),
+            ("GET", vec![navigate, ("sec-fetch-dest", "iframe")], RequestKind::Framed),
+            ("GET", vec![navigate, ("sec-fetch-dest", "embed")], RequestKind::Framed),
+            ("POST", vec![navigate, ("sec-fetch-dest", "document")], RequestKind::Form),
+            ("GET", vec![html, navigate, ("sec-purpose", "prefetch;prerender")], RequestKind::Program),
+            ("GET", vec![html, ("purpose", "prefetch")], RequestKind::Program),
+            ("GET", vec![html, ("upgrade", "WebSocket")], RequestKind::Program),
         ] {
             assert_eq!(kind(method, &headers), expected, "{method} {headers:?}");
         }

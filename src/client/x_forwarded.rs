@@ -1,8 +1,10 @@
-//! `X-Forwarded-*` on the way to the app: ours, never a stranger's.
+//! `X-Forwarded-*` on the way to the app: written here, dropped where an untrusted peer
+//! sent them.
 
 use std::net::IpAddr;
 
-use http::header::{FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue};
+use bytes::Bytes;
+use http::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 
 use super::Peer;
 use super::resolve::Client;
@@ -14,9 +16,9 @@ const LONGEST: usize = 64;
 /// How long an address of four bytes is at most, as text.
 const LONGEST_IPV4: usize = 15;
 
-/// Names, folded, that tell an app who is connected or what was asked for. A
-/// stranger's are removed in every spelling that app servers fold together.
-const STRANGERS: &[&[u8]] = &[
+/// Names, folded, that tell an app who is connected or what was asked for. They are
+/// dropped in every spelling that app servers fold together.
+const CLAIMS: &[&[u8]] = &[
     b"forwarded",
     b"xrealip",
     b"xclientip",
@@ -30,39 +32,60 @@ const STRANGERS: &[&[u8]] = &[
     b"xrewriteurl",
 ];
 
+/// `X-Forwarded-*` as the app gets them.
+#[derive(Debug)]
+pub(crate) struct ForwardedHeaders {
+    pub(crate) x_forwarded_for: Option<HeaderValue>,
+    pub(crate) x_forwarded_proto: HeaderValue,
+    pub(crate) x_forwarded_host: Option<HeaderValue>,
+}
+
+impl ForwardedHeaders {
+    /// The fields that are set, by name.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+        static NAMES: [HeaderName; 3] = [X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST];
+        let values =
+            [self.x_forwarded_for.as_ref(), Some(&self.x_forwarded_proto), self.x_forwarded_host.as_ref()];
+        NAMES.iter().zip(values).filter_map(|(name, value)| Some((name, value?)))
+    }
+}
+
 impl Client {
-    /// Writes what is known of the client. From a trusted proxy the chain goes on;
-    /// from anybody else it begins with the peer, and nothing they said is left.
-    pub(crate) fn write_forwarded(&self, peer: Peer, https: bool, headers: &mut HeaderMap) {
-        let mut chain = None;
-        if self.trusted {
-            let before: Vec<&[u8]> =
-                headers.get_all(X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes).collect();
-            chain = (!before.is_empty()).then(|| before.join(b", ".as_slice()));
-            headers.remove(FORWARDED);
-        } else {
-            let claimed: Vec<HeaderName> = headers.keys().filter(|name| is_claim(name)).cloned().collect();
-            for name in claimed {
-                headers.remove(name);
-            }
-        }
-        if let Some(ip) = peer.addr.map(|addr| addr.ip().to_canonical()) {
-            let mut text = chain.unwrap_or_else(|| Vec::with_capacity(LONGEST_IPV4));
-            if !text.is_empty() {
-                text.extend_from_slice(b", ");
-            }
-            push_ip(&mut text, ip);
-            if let Ok(value) = HeaderValue::from_bytes(&text) {
-                headers.insert(X_FORWARDED_FOR, value);
-            }
-        }
+    /// What the app is told of the client. The chain of a trusted proxy is continued;
+    /// anybody else's begins with the peer. `https`: whether the public URL is.
+    pub(crate) fn forwarded_headers(
+        &self,
+        peer: &Peer,
+        https: bool,
+        headers: &HeaderMap,
+    ) -> ForwardedHeaders {
+        let ip = peer.addr.map(|addr| addr.ip().to_canonical());
         let https = if self.trusted { self.https } else { https };
-        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(if https { "https" } else { "http" }));
         let as_sent = headers.get(HOST).filter(|_| !self.trusted).cloned();
-        if let Some(host) = as_sent.or_else(|| HeaderValue::from_str(&self.host).ok()) {
-            headers.insert(X_FORWARDED_HOST, host);
+        ForwardedHeaders {
+            x_forwarded_for: ip.and_then(|ip| self.x_forwarded_for(ip, headers)),
+            x_forwarded_proto: HeaderValue::from_static(if https { "https" } else { "http" }),
+            x_forwarded_host: as_sent.or_else(|| HeaderValue::from_str(&self.host).ok()),
         }
     }
+
+    fn x_forwarded_for(&self, ip: IpAddr, headers: &HeaderMap) -> Option<HeaderValue> {
+        let mut text = Vec::with_capacity(LONGEST_IPV4);
+        if self.trusted {
+            for line in headers.get_all(X_FORWARDED_FOR) {
+                text.extend_from_slice(line.as_bytes());
+                text.extend_from_slice(b", ");
+            }
+        }
+        push_ip(&mut text, ip);
+        HeaderValue::from_maybe_shared(Bytes::from(text)).ok()
+    }
+}
+
+/// Whether a header of an untrusted peer is dropped: it claims who is connected or what
+/// was asked for. Of a trusted proxy only `Forwarded` is, since it is not continued.
+pub(crate) fn is_dropped_claim(name: &str, trusted: bool) -> bool {
+    if trusted { name == "forwarded" } else { is_claim(name) }
 }
 
 /// An address as text. Those of four bytes, which most are, without `fmt`, which
@@ -84,25 +107,21 @@ fn push_ip(text: &mut Vec<u8>, ip: IpAddr) {
 }
 
 /// Whether a header claims something of the client.
-fn is_claim(name: &HeaderName) -> bool {
+fn is_claim(name: &str) -> bool {
     // Nearly every header of a request is passed over by its first letter.
-    if !name
-        .as_str()
-        .bytes()
-        .find(u8::is_ascii_alphanumeric)
-        .is_some_and(|first| matches!(first, b'x' | b'f' | b't'))
+    if !name.bytes().find(u8::is_ascii_alphanumeric).is_some_and(|first| matches!(first, b'x' | b'f' | b't'))
     {
         return false;
     }
     let mut folded = [0; LONGEST];
     let mut length = 0;
-    for byte in name.as_str().bytes().filter(u8::is_ascii_alphanumeric) {
+    for byte in name.bytes().filter(u8::is_ascii_alphanumeric) {
         let Some(place) = folded.get_mut(length) else { return false };
         *place = byte;
         length += 1;
     }
     let folded = folded.get(..length).unwrap_or_default();
-    folded.starts_with(b"xforwarded") || STRANGERS.contains(&folded)
+    folded.starts_with(b"xforwarded") || CLAIMS.contains(&folded)
 }
 
 #[cfg(test)]
@@ -117,7 +136,15 @@ mod tests {
         headers.insert(HOST, HeaderValue::from_static("app.example.com"));
         let client = Client { ip: None, host: "outer.example.com".to_owned(), https: true, trusted };
         let peer = Peer { addr: Some(([10, 0, 0, 1], 9).into()), tls: false };
-        client.write_forwarded(peer, false, &mut headers);
+        let forwarded = client.forwarded_headers(&peer, false, &headers);
+        let dropped: Vec<HeaderName> =
+            headers.keys().filter(|name| is_dropped_claim(name.as_str(), trusted)).cloned().collect();
+        for name in dropped {
+            headers.remove(name);
+        }
+        for (name, value) in forwarded.iter() {
+            headers.insert(name, value.clone());
+        }
         headers
     }
 

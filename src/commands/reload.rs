@@ -104,7 +104,7 @@ impl Reload {
         for listener in &new {
             tracing::info!(listen = %listener.address(), "listening here as well");
         }
-        self.proxy.store(Arc::new(Proxy::new(gate.in_force(), upstream)));
+        self.proxy.store(Arc::new(Proxy::new(gate.activate(), upstream)));
         if self.own_listeners {
             self.listeners.replace(|address| wanted.contains(address), new);
         }

@@ -54,9 +54,9 @@ pub use secrets::EXAMPLE_SECRET;
 
 use crate::client::{PublicUrl, TrustedProxies};
 use crate::clock::Clock;
-use crate::gate::{BuildError, Gate, GateSettings, is_plain_prefix};
+use crate::gate::{BuildError, Gate, GateSettings};
 use crate::oauth2::ReturnHosts;
-use crate::policy::{Access, Route};
+use crate::policy::{Access, OwnPrefix, Route};
 #[cfg(feature = "proxy")]
 use crate::{server::ServerSettings, upstream::UpstreamSettings};
 use problem::Report;
@@ -300,7 +300,7 @@ fn prefix(root: &Table<'_>) -> String {
     let prefix = root.field("prefix").and_then(|field| {
         field.parse(|text| {
             let why = "is not a plain path; write it like \"/oauth2\", with letters, digits, - and _";
-            if is_plain_prefix(text) { Ok(text.to_owned()) } else { Err(why) }
+            if OwnPrefix::parse(text).is_some() { Ok(text.to_owned()) } else { Err(why) }
         })
     });
     prefix.unwrap_or_else(|| "/oauth2".to_owned())

@@ -4,24 +4,25 @@
 //! Nothing here decides. The steps are those of every request, and what they say
 //! is written down.
 
-use http::Method;
-use http::header::{COOKIE, HeaderMap, HeaderValue};
-
 mod sample_request;
 mod test_subject;
 mod wording;
 
+use http::Method;
+use http::header::{COOKIE, HeaderMap, HeaderValue};
+
 pub use sample_request::{NotAnAddress, SampleRequest};
 pub use test_subject::{TestSubject, TestSubjectError};
 
-use crate::client::{Client, TrustedProxies, wants_websocket};
-use crate::gate::{Gate, Inner, Question, path_of};
+use crate::client::{Client, TrustedProxies};
+use crate::forward_auth::Contract;
+use crate::gate::{Gate, Refusal, RequestView};
 use crate::identity::Person;
+use crate::oauth2::Endpoint;
 use crate::policy::{
-    BearerUse, Match, PathReadings, RouteAccess, RouteQuery, RuleEvaluation, Verdict, folded, preflight,
+    BearerUse, Match, PathReadings, Policy, RouteAccess, RouteQuery, RuleEvaluation, Verdict, folded,
     readings,
 };
-use crate::respond::Refusal;
 use crate::session::{Inspected, SessionReport};
 use test_subject::in_short;
 
@@ -111,9 +112,9 @@ pub struct Entry {
     pub key: String,
     /// Who is meant, in words.
     pub rule: String,
-    /// Whether it holds. A `deny` counts unless the answer is no, an `allow` only if
+    /// Whether it matches. A `deny` counts unless the answer is no, an `allow` only if
     /// it is yes.
-    pub holds: Match,
+    pub matches: Match,
     /// Why, one for each thing that it asks for; or those that are in the way.
     pub because: Vec<String>,
 }
@@ -152,9 +153,9 @@ impl Gate {
     /// # }
     /// ```
     #[must_use]
-    pub fn explain(&self, inquiry: &SampleRequest, who: Who<'_>) -> Explanation {
+    pub fn explain(&self, request: &SampleRequest, who: Who<'_>) -> Explanation {
         let gate = &*self.inner;
-        let parts = inquiry.parts(&gate.oauth2.public_url);
+        let parts = request.parts(&gate.oauth2.urls.public_url);
         let mut explanation = Explanation {
             method: parts.method.clone(),
             host: String::new(),
@@ -167,40 +168,36 @@ impl Gate {
             why: String::new(),
             entries: Vec::new(),
         };
-        // As in `decide`, a step a line.
+        // As in `Ruleset::decide`, a step a line.
         let Ok(client) = Client::resolve(None, &parts, &TrustedProxies::default()) else {
             return explanation.refused(&Refusal::NoHost);
         };
-        explanation.host_is_known =
-            client.host == gate.oauth2.public_url.authority() || gate.oauth2.hosts.contains(&client.host);
+        explanation.host_is_known = gate.oauth2.is_sign_in_host(&client.host);
         explanation.host.clone_from(&client.host);
-        let path = match path_of(&parts) {
-            Ok(path) => path,
-            Err(refusal) => return explanation.refused(&refusal),
-        };
-        if let Some(endpoint) = gate.oauth2.endpoint(path) {
+        let view = RequestView::of(&parts, &client);
+        if let Some(rest) = gate.oauth2.urls.prefix.rest_of(view.path) {
             explanation.outcome = Outcome::Endpoint;
-            explanation.why = match endpoint {
-                Some(_) => "huggate itself answers, and no rule is asked".to_owned(),
-                None => "huggate has no endpoint of this name (404)".to_owned(),
+            explanation.why = if Contract::of(rest).is_some() || Endpoint::named(rest).is_some() {
+                "huggate itself answers, and no rule is asked".to_owned()
+            } else {
+                "huggate has no endpoint of this name (404)".to_owned()
             };
             return explanation;
         }
-        let question = Question {
-            path,
-            host: &client.host,
-            method: &parts.method,
-            headers: &parts.headers,
-            opens_socket: wants_websocket(&parts.headers),
+        let preflight = view.preflight();
+        let query = RouteQuery {
+            host: view.host,
+            by_name: false,
+            method: view.method,
+            preflight: preflight.as_ref(),
         };
-        let preflight = preflight::asks_about(question.method, question.headers);
-        let asked = question.asked(preflight.as_ref());
-        explanation.readings = gate.where_to(path, asked);
-        match gate.place(question, asked) {
+        let policy = &gate.ruleset.policy;
+        explanation.readings = readings_of(policy, view.path, query);
+        match gate.ruleset.place(view, query) {
             Ok(route) => explanation.route = route,
             Err(refusal) => return explanation.refused(&refusal),
         }
-        gate.weigh(explanation, asked, who)
+        explain_verdict(policy, explanation, query, who)
     }
 
     /// Looks into a session cookie: the value alone, or a `Cookie` line that it is
@@ -220,79 +217,77 @@ impl Gate {
     }
 }
 
-impl Inner {
-    /// Every reading of a path, and where it leads.
-    fn where_to(&self, path: &str, asked: RouteQuery<'_>) -> Vec<Reading> {
-        let several = match readings(path) {
-            Ok(PathReadings::Plain) => vec![path.as_bytes().to_vec()],
-            Ok(PathReadings::Several(several)) => several,
-            Err(_) => Vec::new(),
+/// Every reading of a path, and where it leads.
+fn readings_of(policy: &Policy, path: &str, query: RouteQuery<'_>) -> Vec<Reading> {
+    let several = match readings(path) {
+        Ok(PathReadings::Plain) => vec![path.as_bytes().to_vec()],
+        Ok(PathReadings::Several(several)) => several,
+        Err(_) => Vec::new(),
+    };
+    let mut told = Vec::new();
+    for reading in &several {
+        let found = policy.routes.find(query, reading);
+        let leads = match found {
+            _ if policy.own.prefix.covers(reading) => Destination::Endpoint,
+            Some(route) => Destination::Route(route),
+            None => Destination::Everywhere,
         };
-        let mut told = Vec::new();
-        for reading in &several {
-            let found = self.policy.routes.find(asked, reading);
-            let leads = match found {
-                _ if self.oauth2.would_take(reading) => Destination::Endpoint,
-                Some(route) => Destination::Route(route),
-                None => Destination::Everywhere,
-            };
-            told.push(Reading { leads, path: String::from_utf8_lossy(reading).into_owned() });
-            if let Some(rival) = self.policy.rival(asked, reading, found) {
-                let path = String::from_utf8_lossy(&folded(reading, &mut [])).into_owned();
-                told.push(Reading { leads: Destination::Route(rival), path });
-            }
+        told.push(Reading { leads, path: String::from_utf8_lossy(reading).into_owned() });
+        if let Some(rival) = policy.rival(query, reading, found) {
+            let path = String::from_utf8_lossy(&folded(reading, &mut [])).into_owned();
+            told.push(Reading { leads: Destination::Route(rival), path });
         }
-        told
     }
+    told
+}
 
-    /// Whether whoever asks may enter the route.
-    fn weigh(&self, mut explanation: Explanation, asked: RouteQuery<'_>, who: Who<'_>) -> Explanation {
-        let index = explanation.route;
-        let route = index.and_then(|index| self.policy.routes.get(index));
-        let here = index.map_or("access".to_owned(), |index| format!("route[{index}]"));
-        if let Some(about) = asked.preflight.filter(|_| self.policy.lets_preflight(index, asked)) {
-            explanation.outcome = Outcome::Public;
-            explanation.why =
-                format!("it is a CORS preflight for {about}, which {here} lets pass without an identity");
-            return explanation;
-        }
-        let tokens_alone = route.is_some_and(|route| route.bearer == BearerUse::Only);
-        let person = match who {
-            Who::Session(_) if tokens_alone => None,
-            who => who.person(),
-        };
-        let entries = &mut explanation.entries;
-        let verdict = self.policy.decide(index, person, |clause| {
-            entries.extend(person.map(|person| clause.entry(person)));
-        });
-        let inherits = route.is_none_or(|route| route.access == RouteAccess::Inherited);
-        let list = if inherits { "access.allow".to_owned() } else { format!("{here}.allow") };
-        let last = explanation.entries.last().map_or("", |entry| entry.key.as_str());
-        (explanation.outcome, explanation.why) = match verdict {
-            Verdict::Public => (Outcome::Public, format!("{here} lets in everybody, signed in or not")),
-            Verdict::Anyone => (Outcome::Allow, format!("{list} lets in every account")),
-            Verdict::Allowed => (Outcome::Allow, format!("{last} lets them in")),
-            Verdict::Nobody if tokens_alone => (
-                Outcome::SignIn,
-                format!("{here} takes tokens of API clients alone: 401, and no way to sign in"),
-            ),
-            Verdict::Nobody => {
-                (Outcome::SignIn, "nobody is signed in, and not everybody may enter".to_owned())
-            }
-            Verdict::Denial(RuleEvaluation { holds: Match::Unknown, .. }) => {
-                (Outcome::Refuse, format!("{last} cannot be ruled out, and a deny wins then"))
-            }
-            Verdict::Denial(_) => {
-                (Outcome::Refuse, format!("{last} keeps them out, whatever else lets them in"))
-            }
-            Verdict::NotAllowed(_) => {
-                let unknown = explanation.entries.iter().any(|entry| entry.holds == Match::Unknown);
-                let unknown = if unknown { "; what is not known does not count" } else { "" };
-                (Outcome::Refuse, format!("no entry of {list} lets them in{unknown}"))
-            }
-        };
-        explanation
+/// Whether the person may enter the route, and which rule says so.
+fn explain_verdict(
+    policy: &Policy,
+    mut explanation: Explanation,
+    query: RouteQuery<'_>,
+    who: Who<'_>,
+) -> Explanation {
+    let index = explanation.route;
+    let route = index.and_then(|index| policy.routes.get(index));
+    let here = index.map_or("access".to_owned(), |index| format!("route[{index}]"));
+    if let Some(about) = query.preflight.filter(|_| policy.admits_preflight(index, query)) {
+        explanation.outcome = Outcome::Public;
+        explanation.why =
+            format!("it is a CORS preflight for {about}, which {here} lets pass without an identity");
+        return explanation;
     }
+    let tokens_alone = route.is_some_and(|route| route.bearer == BearerUse::Only);
+    let person = match who {
+        Who::Session(_) if tokens_alone => None,
+        who => who.person(),
+    };
+    let entries = &mut explanation.entries;
+    let verdict = policy.decide_with(index, person, |evaluation| {
+        entries.extend(person.map(|person| evaluation.entry(person)));
+    });
+    let inherits = route.is_none_or(|route| route.access == RouteAccess::Inherited);
+    let list = if inherits { "access.allow".to_owned() } else { format!("{here}.allow") };
+    let last = explanation.entries.last().map_or("", |entry| entry.key.as_str());
+    (explanation.outcome, explanation.why) = match verdict {
+        Verdict::Public => (Outcome::Public, format!("{here} lets in everybody, signed in or not")),
+        Verdict::Anyone => (Outcome::Allow, format!("{list} lets in every account")),
+        Verdict::Allowed => (Outcome::Allow, format!("{last} lets them in")),
+        Verdict::Nobody if tokens_alone => {
+            (Outcome::SignIn, format!("{here} takes tokens of API clients alone: 401, and no way to sign in"))
+        }
+        Verdict::Nobody => (Outcome::SignIn, "nobody is signed in, and not everybody may enter".to_owned()),
+        Verdict::Denied(RuleEvaluation { matches: Match::Unknown, .. }) => {
+            (Outcome::Refuse, format!("{last} cannot be ruled out, and a deny wins then"))
+        }
+        Verdict::Denied(_) => (Outcome::Refuse, format!("{last} keeps them out, whatever else lets them in")),
+        Verdict::NotAllowed(_) => {
+            let unknown = explanation.entries.iter().any(|entry| entry.matches == Match::Unknown);
+            let unknown = if unknown { "; what is not known does not count" } else { "" };
+            (Outcome::Refuse, format!("no entry of {list} lets them in{unknown}"))
+        }
+    };
+    explanation
 }
 
 impl RuleEvaluation<'_> {
@@ -302,7 +297,7 @@ impl RuleEvaluation<'_> {
         Entry {
             key: format!("{table}.{list}[{}]", self.index),
             rule: self.rule.to_string(),
-            holds: self.holds,
+            matches: self.matches,
             because: self.rule.because(person),
         }
     }

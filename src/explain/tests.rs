@@ -15,7 +15,6 @@ use crate::gate::{GateBuilder, Grant};
 use crate::identity::{Email, Org, ResourceGroup, Role, Standing, Tokens};
 use crate::keys::Hidden;
 use crate::policy::{Access, PathPattern, Route, Rule};
-use crate::respond::Forbidden;
 
 const IDS: [&str; 2] = ["62f264b9f3c90f4b65140001", "62f264b9f3c90f4b65140002"];
 
@@ -171,7 +170,7 @@ async fn done(
     inquiry: &SampleRequest,
     cookie: Option<&HeaderValue>,
 ) -> (Outcome, Option<usize>, bool) {
-    let mut parts = inquiry.parts(&gate.inner.oauth2.public_url);
+    let mut parts = inquiry.parts(&gate.inner.oauth2.urls.public_url);
     parts.headers.extend(cookie.map(|cookie| (COOKIE, cookie.clone())));
     let passed: Mutex<Option<Grant>> = Mutex::new(None);
     let app = |request: Request<()>| {
@@ -185,7 +184,7 @@ async fn done(
     let outcome = match response.extensions().get::<Refusal>() {
         None => Outcome::Endpoint,
         Some(Refusal::SignIn) => Outcome::SignIn,
-        Some(Refusal::Forbidden(Forbidden(_))) => Outcome::Refuse,
+        Some(Refusal::Forbidden(_)) => Outcome::Refuse,
         Some(Refusal::NoHost | Refusal::NoPath | Refusal::AmbiguousPath) => Outcome::BadRequest,
         Some(other) => panic!("{other:?}"),
     };
@@ -247,13 +246,13 @@ fn check(explained: &Explanation) -> Result<(), TestCaseError> {
     for entry in &explained.entries {
         prop_assert!(!entry.because.is_empty(), "{:#?}", entry);
         let unknown = entry.because.iter().any(|reason| reason.starts_with("not known: "));
-        prop_assert!(entry.holds != Match::Unknown || unknown, "{:#?}", entry);
-        prop_assert!(entry.holds != Match::Yes || !unknown, "{:#?}", entry);
+        prop_assert!(entry.matches != Match::Unknown || unknown, "{:#?}", entry);
+        prop_assert!(entry.matches != Match::Yes || !unknown, "{:#?}", entry);
     }
     let (denies, allows): (Vec<&Entry>, Vec<&Entry>) =
         explained.entries.iter().partition(|entry| entry.key.contains(".deny["));
-    let denied = denies.iter().any(|entry| entry.holds != Match::No);
-    let allowed = allows.iter().any(|entry| entry.holds == Match::Yes);
+    let denied = denies.iter().any(|entry| entry.matches != Match::No);
+    let allowed = allows.iter().any(|entry| entry.matches == Match::Yes);
     match explained.outcome {
         Outcome::Refuse => prop_assert!(denied != (!allows.is_empty() && !allowed), "{:#?}", explained),
         Outcome::Allow => prop_assert!(!denied && (allowed || allows.is_empty()), "{:#?}", explained),
@@ -356,7 +355,7 @@ fn every_reason_is_one_that_a_person_understands() {
         let gate = gate(Access::Rules(vec![rule]), Vec::new(), Vec::new());
         let told = explain(&gate, "/", Who::TestSubject(&ada));
         let entry = &told.entries[0];
-        let holds = format!("{:?}", entry.holds).to_lowercase();
+        let holds = format!("{:?}", entry.matches).to_lowercase();
         assert_eq!(format!("{holds}: {}", entry.because.join("; ")), expected, "{}", entry.rule);
     }
 }
@@ -423,7 +422,7 @@ fn what_was_not_said_of_somebody_is_not_known_where_it_matters() {
         let gate = gate(Access::Rules(vec![rule]), Vec::new(), Vec::new());
         let told = explain(&gate, "/", Who::TestSubject(&who));
         let entry = &told.entries[0];
-        let holds = format!("{:?}", entry.holds).to_lowercase();
+        let holds = format!("{:?}", entry.matches).to_lowercase();
         assert_eq!(format!("{holds}: {}", entry.because.join("; ")), expected, "{} for {who}", entry.rule);
     }
 }

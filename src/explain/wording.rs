@@ -9,11 +9,11 @@ impl Rule {
     /// Why the rule holds for `person`, or all that is in the way: what cannot be
     /// known is, too.
     pub(crate) fn because(&self, person: &Person) -> Vec<String> {
-        let holds = self.holds(person);
-        let findings = self.conditions.iter().map(|condition| condition.weigh(person));
-        findings
-            .filter(|finding| holds == Match::Yes || finding.holds() != Match::Yes)
-            .map(|finding| finding.in_words())
+        let matches = self.matches(person);
+        let results = self.conditions.iter().map(|condition| condition.evaluate(person));
+        results
+            .filter(|result| matches == Match::Yes || result.matches() != Match::Yes)
+            .map(|result| result.in_words())
             .collect()
     }
 }
@@ -23,13 +23,13 @@ impl ConditionResult<'_> {
         match self {
             Self::ThisAccount(name) => format!("{name} is this account"),
             Self::OtherAccount(name) => format!("{name} is another account"),
-            Self::AmbiguousOriginal { wanted, found, how: NameMatch::ByCase } => {
+            Self::AmbiguousName { wanted, found, how: NameMatch::ByCase } => {
                 format!("not known: {found} differs from {wanted} by case alone")
             }
-            Self::AmbiguousOriginal { wanted, found, .. } if is_id(wanted) => {
+            Self::AmbiguousName { wanted, found, .. } if is_id(wanted) => {
                 format!("not known: the rule names an id, and that of {found} was not said")
             }
-            Self::AmbiguousOriginal { wanted, found, .. } => {
+            Self::AmbiguousName { wanted, found, .. } => {
                 format!("not known: the rule names {wanted}, and of {found} no more than the id was said")
             }
             Self::OrgsNotTold => "not known: Hugging Face told of no organisations".to_owned(),
@@ -46,8 +46,8 @@ impl ConditionResult<'_> {
                 "{}: a member with no_access, which counts through resource groups alone",
                 org.shown()
             ),
-            Self::Match(place) if place.role.is_unsaid() => place.in_words(),
-            Self::Match(place) => format!("{} with the role {}", place.in_words(), place.role),
+            Self::Member(place) if place.role.is_unsaid() => place.in_words(),
+            Self::Member(place) => format!("{} with the role {}", place.in_words(), place.role),
             Self::RoleTooLow(place, needed) => {
                 // One of an organisation's own is neither above nor below another.
                 let rank = if matches!(place.role, Role::Custom(_)) { ", which has no rank," } else { "" };

@@ -4,50 +4,17 @@
 //! to overwrite one passes it on. So several that say the same thing must agree,
 //! and none may come twice.
 
-use std::borrow::Cow;
-use std::fmt;
-
-use http::header::{HeaderMap, HeaderName};
+use http::header::HeaderMap;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Method, Uri};
 
-use super::Contract;
+use super::ambiguous::{
+    AmbiguousOriginal, FORWARDED_HOST, FORWARDED_METHOD, FORWARDED_PROTO, FORWARDED_URI, ORIGINAL_METHOD,
+    ORIGINAL_URI, ORIGINAL_URL, OWN_METHOD, PATH, Problem,
+};
+use super::contract::Contract;
 use crate::client::{Client, is_authority, normalized, requested_host};
-
-const ORIGINAL_URL: &str = "X-OriginalRequest-URL";
-const ORIGINAL_URI: &str = "X-OriginalRequest-URI";
-const ORIGINAL_METHOD: &str = "X-OriginalRequest-Method";
-const FORWARDED_URI: &str = "X-Forwarded-Uri";
-const FORWARDED_METHOD: &str = "X-Forwarded-Method";
-const FORWARDED_HOST: &str = "X-Forwarded-Host";
-const FORWARDED_PROTO: &str = "X-Forwarded-Proto";
-/// Not a header: Envoy has the original path follow our own.
-const PATH: &str = "the path after /auth/envoy";
-const OWN_METHOD: &str = "the method";
-
-/// Everything that says something of the original request.
-const METADATA: [&str; 5] = [ORIGINAL_URL, ORIGINAL_URI, FORWARDED_URI, ORIGINAL_METHOD, FORWARDED_METHOD];
-
-/// Why it is not clear which request a proxy asks about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AmbiguousOriginal {
-    header: Cow<'static, str>,
-    problem: Problem,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Problem {
-    Missing,
-    Untrusted,
-    Repeated,
-    AmbiguousPath,
-    Differs(&'static str),
-    OwnEndpoint,
-    SpoofedHeader,
-    MethodOverride,
-    PathOverride,
-}
 
 /// The request that a proxy asked about; forward auth leaves it in the answer's
 /// extensions for logs.
@@ -67,95 +34,6 @@ pub(crate) struct Description {
     pub(crate) https: Option<bool>,
     /// What said the target, for whoever has to mend it.
     pub(crate) target_from: &'static str,
-}
-
-impl AmbiguousOriginal {
-    /// The header to look at.
-    #[must_use]
-    pub fn header(&self) -> &str {
-        &self.header
-    }
-
-    fn new(header: &'static str, problem: Problem) -> Self {
-        Self { header: Cow::Borrowed(header), problem }
-    }
-
-    /// An identity header of the client's that the answer cannot overwrite.
-    pub(crate) fn disguised(header: &HeaderName) -> Self {
-        Self { header: header.to_string().into(), problem: Problem::SpoofedHeader }
-    }
-
-    /// A header by which the app may take the request for another.
-    pub(crate) fn method_override(header: &HeaderName) -> Self {
-        Self { header: header.to_string().into(), problem: Problem::MethodOverride }
-    }
-
-    /// The first thing that is there and does not count, since whoever asks is no
-    /// trusted proxy; or that nothing is there.
-    pub(crate) fn untrusted(contract: Contract, headers: &HeaderMap) -> Self {
-        match METADATA.into_iter().find(|name| headers.contains_key(*name)) {
-            Some(header) => Self::new(header, Problem::Untrusted),
-            None if contract == Contract::Envoy => Self::new(PATH, Problem::Untrusted),
-            None => Self::missing_target(contract),
-        }
-    }
-
-    /// A header by which the app may take the request for one of another path.
-    pub(crate) fn path_override(header: &HeaderName) -> Self {
-        Self { header: header.to_string().into(), problem: Problem::PathOverride }
-    }
-
-    pub(crate) fn missing_target(contract: Contract) -> Self {
-        let header = match contract {
-            Contract::Nginx => ORIGINAL_URI,
-            Contract::Forward => FORWARDED_URI,
-            Contract::Envoy => PATH,
-        };
-        Self::new(header, Problem::Missing)
-    }
-
-    pub(crate) fn missing_method(contract: Contract) -> Self {
-        let header = match contract {
-            Contract::Nginx => ORIGINAL_METHOD,
-            Contract::Forward => FORWARDED_METHOD,
-            Contract::Envoy => OWN_METHOD,
-        };
-        Self::new(header, Problem::Missing)
-    }
-
-    /// The target is one of our own endpoints.
-    pub(crate) fn own_endpoint(header: &'static str) -> Self {
-        Self::new(header, Problem::OwnEndpoint)
-    }
-
-    /// `X-Auth-Request-Redirect` does not name one address.
-    pub(crate) fn redirect() -> Self {
-        Self::new("X-Auth-Request-Redirect", Problem::Repeated)
-    }
-}
-
-impl fmt::Display for AmbiguousOriginal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let header = &self.header;
-        match self.problem {
-            Problem::Missing => write!(f, "{header} is missing"),
-            Problem::Untrusted => {
-                write!(f, "{header} does not count, since whoever asks is not in trusted_proxies")
-            }
-            Problem::Repeated => write!(f, "{header} came more than once"),
-            Problem::AmbiguousPath => write!(f, "{header} cannot be read"),
-            Problem::Differs(other) => write!(f, "{header} and {other} do not say the same"),
-            Problem::OwnEndpoint => write!(
-                f,
-                "{header} names one of the gate's own endpoints, which go to the gate itself and are not asked about"
-            ),
-            Problem::SpoofedHeader => {
-                write!(f, "{header} claims an identity in a spelling that the answer does not overwrite")
-            }
-            Problem::MethodOverride => write!(f, "{header} would change the method after it was judged"),
-            Problem::PathOverride => write!(f, "{header} would change the path after it was judged"),
-        }
-    }
 }
 
 impl OriginalRequest {
@@ -239,7 +117,7 @@ impl Description {
 
     /// Makes `parts` and `client` those of the original request, whatever was not
     /// said being `GET /`.
-    pub(crate) fn take_place_of(self, parts: &mut Parts, client: &mut Client) -> OriginalRequest {
+    pub(crate) fn replace(self, parts: &mut Parts, client: &mut Client) -> OriginalRequest {
         parts.method = self.method.unwrap_or(Method::GET);
         parts.uri = self.target.map_or_else(|| Uri::from_static("/"), Uri::from);
         client.host = self.host;
@@ -248,7 +126,7 @@ impl Description {
     }
 }
 
-/// `X-OriginalRequest-URL`: scheme, host, and the target as it was sent. Not read by a
+/// `X-Original-URL`: scheme, host, and the target as it was sent. Not read by a
 /// URL parser, which would tidy what is to be judged.
 struct Url<'a> {
     https: bool,

@@ -49,6 +49,14 @@ pub struct GateBuilder {
     clock: Clock,
 }
 
+impl Gate {
+    /// Starts building a gate.
+    #[must_use]
+    pub fn builder() -> GateBuilder {
+        GateBuilder::default()
+    }
+}
+
 impl GateBuilder {
     /// What people type: `https://app.example.com`. Register
     /// `https://app.example.com/oauth2/callback` as the app's redirect URL.

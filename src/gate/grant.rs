@@ -3,29 +3,45 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::Inner;
+use super::ruleset::Ruleset;
 use crate::authn::Caller;
 use crate::identity::{RenderedIdentity, User};
-use crate::policy::{Denial, Policy, RouteQuery, Verdict};
 use crate::session::ActiveSession;
 
 /// Permission for one request to go on to the app.
 ///
-/// Only the policy makes one. The proxy's upstream takes it as an argument; a
-/// service behind the layer finds it in the request's extensions.
+/// Only the gate makes one, after it decided. [`Upstream::send`] takes it as an argument,
+/// so a request that was not decided cannot be sent; a service behind the layer finds it
+/// in the request's extensions.
+///
+/// There is no other way to get one:
+///
+/// ```compile_fail,E0451
+/// let grant = huggate::Grant { caller: todo!(), route: None, ruleset: None };
+/// ```
+///
+/// ```compile_fail,E0624
+/// let grant = huggate::Grant::new(todo!(), None, None);
+/// ```
+///
+/// [`Upstream::send`]: ../upstream/struct.Upstream.html#method.send
 #[derive(Clone)]
 pub struct Grant {
     caller: Caller,
     route: Option<usize>,
-    /// Whom to ask whether it still holds.
-    gate: Option<Arc<Inner>>,
+    /// What is asked whether it still holds; `None` for a CORS preflight.
+    ruleset: Option<Arc<Ruleset>>,
 }
 
 impl Grant {
-    /// Who is signed in; nobody may be, on a public route.
+    pub(super) fn new(caller: Caller, route: Option<usize>, ruleset: Option<Arc<Ruleset>>) -> Self {
+        Self { caller, route, ruleset }
+    }
+
+    /// The person who is signed in; `None` on a public route without a session.
     #[must_use]
     pub fn user(&self) -> Option<&User> {
-        self.introduction().map(RenderedIdentity::user)
+        self.identity().map(RenderedIdentity::user)
     }
 
     /// Which route the request is for, as its place in the list; `None` is none
@@ -35,36 +51,31 @@ impl Grant {
         self.route
     }
 
-    /// Waits until this permission no longer holds: the session that it rests on is
-    /// ended here or has reached its greatest age, or the provider, asked again in
-    /// due time about session or token, says what the rules refuse; or other rules
-    /// came into force that do. An open tunnel or stream is closed then.
+    /// Waits until this permission no longer holds: the session was ended here or has
+    /// reached its `max_age`; the provider, asked again when that was due, reports what
+    /// the rules refuse; or rules came into force that do. An open tunnel or stream is
+    /// closed then.
     pub async fn ended(&self) {
-        match (&self.caller, &self.gate) {
-            (Caller::Session(session), Some(gate)) => gate.until_refused(session, self.route).await,
-            (Caller::Token(bearing), Some(gate)) => gate.until_token_refused(bearing, self.route).await,
-            (Caller::Nobody, Some(gate)) => gate.until_closed_to_all(self.route).await,
+        match (&self.caller, &self.ruleset) {
+            (Caller::Session(session), Some(ruleset)) => ruleset.until_refused(session, self.route).await,
+            (Caller::Token(caller), Some(ruleset)) => ruleset.until_token_refused(caller, self.route).await,
+            (Caller::Nobody, Some(ruleset)) => ruleset.until_not_public(self.route).await,
             (Caller::Session(_) | Caller::Token(_) | Caller::Nobody, None) => std::future::pending().await,
         }
     }
 
-    /// Lets it be asked whether it still holds.
-    pub(crate) fn watched_by(self, gate: &Arc<Inner>) -> Self {
-        Self { gate: Some(Arc::clone(gate)), ..self }
-    }
-
     /// Whether the session was ended here since.
-    pub(crate) fn has_ended(&self) -> bool {
+    pub(super) fn has_ended(&self) -> bool {
         self.session().is_some_and(ActiveSession::has_ended)
     }
 
-    /// What the app is told of whoever it was given to.
-    pub(crate) fn introduction(&self) -> Option<&RenderedIdentity> {
-        self.caller.introduction()
+    /// The identity that the app is told.
+    pub(super) fn identity(&self) -> Option<&RenderedIdentity> {
+        self.caller.identity()
     }
 
-    /// The session it rests on.
-    pub(crate) fn session(&self) -> Option<&ActiveSession> {
+    /// The session it is based on.
+    pub(super) fn session(&self) -> Option<&ActiveSession> {
         self.caller.session()
     }
 }
@@ -75,38 +86,5 @@ impl fmt::Debug for Grant {
             .field("caller", &self.caller)
             .field("route", &self.route)
             .finish_non_exhaustive()
-    }
-}
-
-/// Why a caller may not enter.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum No {
-    /// Nobody is signed in, and the place is not public.
-    Nobody,
-    /// Somebody is, and it is not their place.
-    Denial(Denial),
-}
-
-impl Policy {
-    /// Whether `caller` may enter `route`.
-    pub(crate) fn authorize(&self, route: Option<usize>, caller: Caller) -> Result<Grant, No> {
-        let person = caller.introduction().map(|introduction| introduction.user().person());
-        match (self.decide(route, person, |_| {}), person) {
-            (Verdict::Public | Verdict::Anyone | Verdict::Allowed, _) => {
-                Ok(Grant { caller, route, gate: None })
-            }
-            (Verdict::Denial(clause), Some(person)) => {
-                Err(No::Denial(Denial::by(&clause, person, caller.token())))
-            }
-            (Verdict::NotAllowed(allow), Some(person)) => {
-                Err(No::Denial(Denial::for_want_of(allow, person, caller.token())))
-            }
-            (Verdict::Nobody | Verdict::Denial(_) | Verdict::NotAllowed(_), _) => Err(No::Nobody),
-        }
-    }
-
-    /// Permission for a CORS preflight that passes.
-    pub(crate) fn preflight(&self, route: Option<usize>, asked: RouteQuery<'_>) -> Option<Grant> {
-        self.lets_preflight(route, asked).then_some(Grant { caller: Caller::Nobody, route, gate: None })
     }
 }

@@ -1,20 +1,20 @@
-//! Permission that lasts: an open stream or tunnel is looked at again whenever
-//! its session is, and does not outlive what it was allowed by.
+//! Long-lived streams and tunnels: each is decided anew whenever its session is
+//! revalidated or the rules change, and ends when it is no longer allowed.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Inner;
+use super::ruleset::Ruleset;
 use crate::authn::{TokenCaller, TokenError};
 use crate::session::{ActiveSession, Freshness};
 
-/// How many seconds pass after a question about a token that was not answered.
+/// How many seconds pass before a token is introspected again that could not be.
 const PAUSE: u64 = 15;
 /// No session is looked at more often, whatever is configured.
 const AT_LEAST: Duration = Duration::from_secs(1);
 
-impl Inner {
-    /// Waits until `session` has ended, or may no longer be where `route` leads.
+impl Ruleset {
+    /// Waits until `session` has ended, or may no longer be at `route`.
     pub(super) async fn until_refused(self: &Arc<Self>, session: &ActiveSession, route: Option<usize>) {
         tokio::select! {
             () = session.ended(&self.clock) => {}
@@ -22,42 +22,40 @@ impl Inner {
         }
     }
 
-    /// Waits until rules are in force by which `route` is not open to everybody.
-    pub(super) async fn until_closed_to_all(self: &Arc<Self>, route: Option<usize>) {
+    /// Waits until rules are in force by which `route` is not public.
+    pub(super) async fn until_not_public(self: &Arc<Self>, route: Option<usize>) {
         loop {
-            let gate = self.latest();
-            let replaced = gate.replaced.notified();
-            if gate.successor.load().is_some() {
-                continue;
-            }
-            if !self.has_places_of(&gate) || !gate.policy.is_open(route) {
+            let latest = self.latest();
+            if !self.has_routes_of(&latest) || !latest.policy.decide(route, None).admits() {
                 return;
             }
-            replaced.await;
+            latest.replaced().await;
         }
     }
 
     async fn until_not_admitted(self: &Arc<Self>, session: &ActiveSession, route: Option<usize>) {
         loop {
             // Before anything is looked at, so that no change is missed.
-            let changed = session.live().changed();
-            let gate = self.latest();
+            let changed = session.shared().changed();
+            let ruleset = self.latest();
             let latest = session.latest();
-            if !self.has_places_of(&gate) || !gate.policy.still_admits(route, latest.user().person()) {
+            let person = latest.user().person();
+            if !self.has_routes_of(&ruleset) || !ruleset.policy.decide(route, Some(person)).admits() {
                 return;
             }
-            match gate.oauth2.confirmed(latest).await {
+            let sessions = &ruleset.authn.sessions;
+            match sessions.confirmed(latest).await {
                 Ok(Some(_)) => {}
                 Ok(None) => return,
-                // The last word is too old, and there is no other: no fresh allow.
+                // The last answer has expired, and there is no other.
                 Err(_) => {
-                    if gate.oauth2.sessions.freshness(&session.latest()) == Freshness::Expired {
+                    if sessions.sessions.freshness(&session.latest()) == Freshness::Expired {
                         return;
                     }
                 }
             }
             let latest = session.latest();
-            let wait = gate.oauth2.sessions.due_in(&latest).max(latest.live().pause(self.clock.now()));
+            let wait = sessions.sessions.due_in(&latest).max(latest.shared().pause(self.clock.now()));
             tokio::select! {
                 () = changed => {}
                 () = tokio::time::sleep(Duration::from_secs(wait).max(AT_LEAST)) => {}
@@ -65,28 +63,25 @@ impl Inner {
         }
     }
 
-    /// Waits until a token counts no more, or its owner may no longer be where
-    /// `route` leads. It is asked about as often as a session.
-    pub(super) async fn until_token_refused(self: &Arc<Self>, bearing: &TokenCaller, route: Option<usize>) {
+    /// Waits until a token is no longer valid, or its owner may no longer be at `route`.
+    /// It is introspected as often as a session is revalidated.
+    pub(super) async fn until_token_refused(self: &Arc<Self>, caller: &TokenCaller, route: Option<usize>) {
         let mut answered = self.clock.now();
-        let mut wait = self.oauth2.sessions.intervals().0;
+        let mut wait = self.authn.sessions.sessions.intervals().0;
         loop {
-            let gate = self.latest();
-            let replaced = gate.replaced.notified();
-            if gate.successor.load().is_some() {
-                continue;
-            }
+            let ruleset = self.latest();
             tokio::select! {
-                () = replaced => {}
+                () = ruleset.replaced() => {}
                 () = tokio::time::sleep(Duration::from_secs(wait).max(AT_LEAST)) => {}
             }
-            let gate = self.latest();
-            let Some(bearer) = gate.bearer.as_ref().filter(|_| self.has_places_of(&gate)) else { return };
-            let (revalidate, grace) = gate.oauth2.sessions.intervals();
-            match bearer.again(bearing).await {
+            let ruleset = self.latest();
+            let tokens = ruleset.authn.tokens.as_ref().filter(|_| self.has_routes_of(&ruleset));
+            let Some(tokens) = tokens else { return };
+            let (revalidate, grace) = ruleset.authn.sessions.sessions.intervals();
+            match tokens.reauthenticate(caller).await {
                 Ok(latest) => {
-                    let person = latest.introduction().user().person();
-                    if !gate.policy.still_admits(route, person) {
+                    let person = latest.identity().user().person();
+                    if !ruleset.policy.decide(route, Some(person)).admits() {
                         return;
                     }
                     answered = self.clock.now();

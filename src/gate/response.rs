@@ -5,54 +5,48 @@ use http::Response;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
 use http_body::Body;
 
-use super::Inner;
 use super::body::GateBody;
 use super::grant::Grant;
-use crate::identity::User;
+use crate::session::Cookies;
 
-impl Inner {
-    /// The app's response on its way back.
-    pub(super) fn finish<B: Body<Data = Bytes>>(
-        &self,
-        response: Response<B>,
-        grant: &Grant,
-        renewed: Option<&[HeaderValue]>,
-    ) -> Response<GateBody<B>> {
-        let (mut parts, body) = response.into_parts();
-        self.guard_cookies(&mut parts.headers);
-        // For the log: who was answered. What the app may have left there is not our word.
-        parts.extensions.remove::<User>();
-        if let Some(user) = grant.user() {
-            if is_page(&parts.headers) {
-                keep_out_of_history(&mut parts.headers);
-            }
-            parts.extensions.insert(user.clone());
-        }
-        // The person may have signed out while the app was at work.
-        if let Some(lines) = renewed.filter(|_| !grant.has_ended()) {
-            renew(&mut parts.headers, lines);
-        }
-        let body = if is_endless(&parts.headers) {
-            let grant = grant.clone();
-            GateBody::inner_until(body, Box::pin(async move { grant.ended().await }))
-        } else {
-            GateBody::inner(body)
-        };
-        Response::from_parts(parts, body)
+/// The app's response on its way back: its cookies cannot be ours, `renewal` is added
+/// where no cache shares it, and a stream ends when its permission does.
+pub(super) fn finish<B: Body<Data = Bytes>>(
+    response: Response<B>,
+    grant: &Grant,
+    cookies: &Cookies,
+    renewal: Option<&[HeaderValue]>,
+) -> Response<GateBody<B>> {
+    let (mut parts, body) = response.into_parts();
+    guard_cookies(cookies, &mut parts.headers);
+    let content_type = parts.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    let endless = is_endless(content_type);
+    if grant.user().is_some() && is_page(content_type) {
+        keep_out_of_history(&mut parts.headers);
     }
+    // The person may have signed out while the app was at work.
+    if let Some(lines) = renewal.filter(|_| !grant.has_ended()) {
+        renew(&mut parts.headers, lines);
+    }
+    let body = if endless {
+        let grant = grant.clone();
+        GateBody::inner_until(body, Box::pin(async move { grant.ended().await }))
+    } else {
+        GateBody::inner(body)
+    };
+    Response::from_parts(parts, body)
+}
 
-    /// The app cannot set or remove our cookies.
-    fn guard_cookies(&self, headers: &mut HeaderMap) {
-        let cookies = self.oauth2.sessions.cookies();
-        if !headers.get_all(SET_COOKIE).iter().any(|line| cookies.claims(line)) {
-            return;
-        }
-        let lines: Vec<HeaderValue> =
-            headers.get_all(SET_COOKIE).iter().filter(|line| !cookies.claims(line)).cloned().collect();
-        headers.remove(SET_COOKIE);
-        for line in lines {
-            headers.append(SET_COOKIE, line);
-        }
+/// The app cannot set or remove our cookies.
+fn guard_cookies(cookies: &Cookies, headers: &mut HeaderMap) {
+    if !headers.get_all(SET_COOKIE).iter().any(|line| cookies.claims(line)) {
+        return;
+    }
+    let lines: Vec<HeaderValue> =
+        headers.get_all(SET_COOKIE).iter().filter(|line| !cookies.claims(line)).cloned().collect();
+    headers.remove(SET_COOKIE);
+    for line in lines {
+        headers.append(SET_COOKIE, line);
     }
 }
 
@@ -86,10 +80,8 @@ fn keep_out_of_history(headers: &mut HeaderMap) {
     }
 }
 
-fn is_page(headers: &HeaderMap) -> bool {
-    headers.get(CONTENT_TYPE).is_some_and(|kind| {
-        kind.as_bytes().get(..9).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/html"))
-    })
+fn is_page(content_type: &[u8]) -> bool {
+    content_type.get(..9).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/html"))
 }
 
 /// Whether `Cache-Control` has `word` in it.
@@ -100,12 +92,12 @@ fn cache_control(headers: &HeaderMap, word: &str) -> bool {
 
 /// Whether a body goes on for as long as somebody listens, and may end anywhere.
 /// One that has an end must not look complete when it is cut.
-fn is_endless(headers: &HeaderMap) -> bool {
+fn is_endless(content_type: &[u8]) -> bool {
     const KINDS: [&[u8]; 4] =
         [b"text/event-stream", b"application/x-ndjson", b"application/jsonl", b"multipart/x-mixed-replace"];
-    let Some(kind) = headers.get(CONTENT_TYPE) else { return false };
-    let kind = kind.as_bytes();
-    KINDS.iter().any(|known| kind.get(..known.len()).is_some_and(|start| start.eq_ignore_ascii_case(known)))
+    KINDS
+        .iter()
+        .any(|known| content_type.get(..known.len()).is_some_and(|start| start.eq_ignore_ascii_case(known)))
 }
 
 #[cfg(test)]
@@ -123,9 +115,8 @@ mod tests {
             ("application/octet-stream", false),
             ("text/event", false),
         ] {
-            let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(kind))]);
-            assert_eq!(is_endless(&headers), endless, "{kind}");
+            assert_eq!(is_endless(kind.as_bytes()), endless, "{kind}");
         }
-        assert!(!is_endless(&HeaderMap::new()));
+        assert!(!is_endless(b""));
     }
 }

@@ -1,177 +1,242 @@
-//! What the app gets of a request that may enter: who asks, and nothing that was
-//! meant for us or claims what is not so.
+//! What changes in an allowed request: one list, computed from the grant.
+//!
+//! The list says which fields are dropped, which are set, and what becomes of `Cookie`
+//! and `Authorization`. It does not know what it is applied to; [`Rewrite::apply`]
+//! applies it to a `HeaderMap`.
+//!
+//! Fields are dropped before others are set: a client's `Connection` must not name what
+//! is written here.
 
 use std::sync::Arc;
 
-use http::header::{HOST, HeaderMap, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, CONNECTION, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 
-use super::Inner;
+use super::app_assertion::AppAssertions;
+use super::connection_options::ConnectionOptions;
 use super::grant::Grant;
-use crate::authn::withhold;
-use crate::client::{Client, Peer};
-use crate::identity::headers::folds_to;
-use crate::identity::{RenderedIdentity, SignedAssertion, User};
-use crate::policy::BearerUse;
-use crate::session::Replacement;
+use crate::authn::is_hub_credential;
+use crate::client::{Client, ForwardedHeaders, OverrideHeaders, Peer, is_dropped_claim};
+use crate::identity::headers::IdentityHeaderNames;
+use crate::identity::{RenderedIdentity, SignedAssertion};
+use crate::policy::{BearerUse, RouteTable};
+use crate::session::{Cookies, Replacement, RewrittenLine};
 
-/// Headers, folded, by which some frameworks let a client change the method after
-/// the fact. A rule for a method would be worth nothing with them.
-const METHOD_OVERRIDES: [&[u8]; 3] = [b"xhttpmethodoverride", b"xhttpmethod", b"xmethodoverride"];
+/// Makes the list for each allowed request.
+#[derive(Debug)]
+pub(crate) struct Rewriter {
+    /// Dropped from everybody, in every spelling that app servers fold together.
+    pub(crate) identity_names: IdentityHeaderNames,
+    pub(crate) overrides: OverrideHeaders,
+    pub(crate) assertions: AppAssertions,
+    pub(crate) cookies: Cookies,
+    /// Whether the public URL is https.
+    pub(crate) https: bool,
+    /// Whether tokens of API clients are accepted.
+    pub(crate) accepts_tokens: bool,
+}
 
-/// Headers, folded, that some apps take for the path that was asked for, or for a
-/// part of it: Symfony, Zend and IIS the first two, Gunicorn the last two. A rule
-/// for a path would be worth nothing with them. A trusted proxy passes on what a
-/// client sends under names that it does not know, so they are nobody's.
-const PATH_OVERRIDES: [&[u8]; 5] =
-    [b"xoriginalurl", b"xrewriteurl", b"xscriptname", b"scriptname", b"pathinfo"];
-/// The same, under names that proxies write: theirs stay.
-const PATHS_OF_PROXIES: [&[u8]; 4] =
-    [b"xoriginaluri", b"xforwardeduri", b"xforwardedpath", b"xforwardedprefix"];
+/// What of `Authorization` the app may see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AuthorizationRewrite {
+    Keep,
+    /// All of it is dropped: the gate takes tokens.
+    Drop,
+    /// Credentials of Hugging Face are dropped: nobody gave them to the app. Others are
+    /// for a login of the app's own.
+    DropHubCredentials,
+}
 
-impl Inner {
-    /// Tells the app who is asking: the browser's sealed cookie out, headers, the
-    /// assertion and the person in. Hop-by-hop headers go first, so that a
-    /// client's `Connection` cannot name what is written here.
-    pub(crate) fn introduce(&self, parts: &mut Parts, client: Client, grant: &Grant) {
-        let cookies = self.oauth2.sessions.cookies();
-        drop_connection_options(&mut parts.headers);
-        // Ours, which come next, would only be more names to compare.
-        self.drop_overrides(client.trusted, &mut parts.headers);
+/// What changes in one request.
+#[derive(Debug)]
+pub(crate) struct Rewrite<'a> {
+    rewriter: &'a Rewriter,
+    /// Whether the peer is a trusted proxy; `None` where no peer is known, as around an
+    /// embedder's service, whose `X-Forwarded-*` are not touched.
+    trusted: Option<bool>,
+    connection: Option<ConnectionOptions>,
+    authorization: AuthorizationRewrite,
+    host: Option<HeaderValue>,
+    forwarded: Option<ForwardedHeaders>,
+    identity: &'a [(HeaderName, HeaderValue)],
+    assertion: Option<Arc<SignedAssertion>>,
+}
+
+impl Rewriter {
+    /// The changes for a request that `grant` was given for.
+    pub(crate) fn rewrite<'a>(
+        &'a self,
+        grant: &'a Grant,
+        routes: &RouteTable,
+        client: &Client,
+        peer: Option<&Peer>,
+        parts: &Parts,
+    ) -> Rewrite<'a> {
+        let identity = grant.identity();
         // An absolute target names the host that was judged; without this the app
         // could be asked at another one (RFC 9112, section 3.2.2).
-        if let Some(authority) = parts.uri.authority()
-            && !parts.headers.contains_key(HOST)
-            && let Ok(host) = HeaderValue::from_str(authority.as_str())
-        {
-            parts.headers.insert(HOST, host);
+        let authority = parts.uri.authority().filter(|_| !parts.headers.contains_key(HOST));
+        Rewrite {
+            rewriter: self,
+            trusted: peer.map(|_| client.trusted),
+            connection: ConnectionOptions::of(&parts.headers),
+            authorization: self.authorization(grant, routes),
+            host: authority.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok()),
+            forwarded: peer.map(|peer| client.forwarded_headers(peer, self.https, &parts.headers)),
+            identity: identity.map_or(&[], RenderedIdentity::headers),
+            assertion: identity.and_then(|identity| self.assertions.assertion(identity, client)),
         }
-        // Without a known peer, as around somebody's own service, they stay as
-        // that service is used to.
-        if let Some(peer) = parts.extensions.get::<Peer>() {
-            client.write_forwarded(*peer, self.oauth2.public_url.is_https(), &mut parts.headers);
+    }
+
+    /// The changes to the fields that forward auth answers for, `Cookie` and
+    /// `Authorization`.
+    pub(crate) fn rewrite_credentials<'a>(
+        &'a self,
+        grant: &'a Grant,
+        routes: &RouteTable,
+        assertion: Option<Arc<SignedAssertion>>,
+    ) -> Rewrite<'a> {
+        Rewrite {
+            rewriter: self,
+            trusted: None,
+            connection: None,
+            authorization: self.authorization(grant, routes),
+            host: None,
+            forwarded: None,
+            identity: &[],
+            assertion,
         }
-        self.withhold_authorization(&mut parts.headers, grant);
-        let Some(introduction) = grant.introduction() else {
-            cookies.rewrite(&mut parts.headers, None);
-            // One that a gate or layer outside of this one left is not our word.
-            parts.extensions.remove::<User>();
-            parts.extensions.insert(client);
-            parts.extensions.insert(grant.clone());
-            return;
-        };
-        parts.headers.reserve(introduction.headers().len() + self.assertion_headers.len());
-        for (name, value) in introduction.headers() {
-            parts.headers.insert(name.clone(), value.clone());
+    }
+
+    fn authorization(&self, grant: &Grant, routes: &RouteTable) -> AuthorizationRewrite {
+        let route = grant.route().and_then(|index| routes.get(index));
+        if route.is_some_and(|route| route.forward_authorization) {
+            return AuthorizationRewrite::Keep;
         }
-        let assertion = self.assertion(introduction, &client);
-        if let Some(assertion) = &assertion {
-            for name in &self.assertion_headers {
-                parts.headers.insert(name.clone(), assertion.value.clone());
+        let off = route.is_some_and(|route| route.bearer == BearerUse::Off);
+        if self.accepts_tokens && !off {
+            AuthorizationRewrite::Drop
+        } else {
+            AuthorizationRewrite::DropHubCredentials
+        }
+    }
+}
+
+impl Rewrite<'_> {
+    /// Whether a field of this name, in lower case, is dropped: it claims an identity,
+    /// changes the method or the path, claims to know the client, or is hop-by-hop by the
+    /// client's `Connection`.
+    pub(crate) fn drops(&self, name: &str) -> bool {
+        self.rewriter.identity_names.covers(name)
+            || self.rewriter.overrides.covers(name, self.trusted.unwrap_or_default())
+            || self.trusted.is_some_and(|trusted| is_dropped_claim(name, trusted))
+            || self.connection.as_ref().is_some_and(|connection| connection.drops(name))
+    }
+
+    /// Whether this `Authorization` value is kept.
+    pub(crate) fn keeps_authorization(&self, value: &HeaderValue) -> bool {
+        match self.authorization {
+            AuthorizationRewrite::Keep => true,
+            AuthorizationRewrite::Drop => false,
+            AuthorizationRewrite::DropHubCredentials => !is_hub_credential(value),
+        }
+    }
+
+    /// What becomes of a `Cookie` line: ours are taken out, and the assertion stands
+    /// where the session was.
+    pub(crate) fn cookie_line(&self, line: &[u8]) -> RewrittenLine {
+        let replacement = self
+            .assertion
+            .as_deref()
+            .map(|assertion| Replacement { value: &assertion.token, line: &assertion.cookie });
+        self.rewriter.cookies.rewritten(line, replacement)
+    }
+
+    /// The fields that are set, in place of any of the same name.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+        static STANDARD: [HeaderName; 2] = [CONNECTION, HOST];
+        let connection = self.connection.as_ref().and_then(ConnectionOptions::value);
+        let standard = STANDARD.iter().zip([connection, self.host.as_ref()]);
+        let forwarded = self.forwarded.iter().flat_map(ForwardedHeaders::iter);
+        let identity = self.identity.iter().map(|(name, value)| (name, value));
+        let assertion = self.assertion.iter().flat_map(|assertion| {
+            self.rewriter.assertions.headers().iter().map(|name| (name, &assertion.value))
+        });
+        let standard = standard.filter_map(|(name, value)| Some((name, value?)));
+        standard.chain(forwarded).chain(identity).chain(assertion)
+    }
+
+    /// How many fields are set at most.
+    fn most_fields(&self) -> usize {
+        const STANDARD_AND_FORWARDED: usize = 5;
+        STANDARD_AND_FORWARDED + self.identity.len() + self.rewriter.assertions.headers().len()
+    }
+
+    /// Applies the list.
+    pub(crate) fn apply(&self, headers: &mut HeaderMap) {
+        // Almost always empty, and an empty Vec does not allocate.
+        let mut dropped: Vec<HeaderName> = Vec::new();
+        let (mut authorization, mut cookie) = (false, false);
+        for name in headers.keys() {
+            if self.drops(name.as_str()) {
+                dropped.push(name.clone());
+            } else if *name == COOKIE {
+                cookie = true;
+            } else if *name == AUTHORIZATION {
+                authorization = true;
             }
         }
-        cookies.rewrite(&mut parts.headers, assertion.as_deref().map(in_place_of_session));
-        parts.extensions.insert(introduction.user().clone());
-        parts.extensions.insert(client);
-        parts.extensions.insert(grant.clone());
-    }
-
-    /// Removes what would change the method or the path, in every spelling that app
-    /// servers fold together, as is done with identity.
-    fn drop_overrides(&self, trusted: bool, headers: &mut HeaderMap) {
-        if !self.methods_matter && !self.paths_matter {
-            return;
-        }
-        let overrides = |name: &&HeaderName| {
-            let name = name.as_str();
-            let is_one_of = |known: &[&[u8]]| known.iter().any(|known| folds_to(name, known));
-            // Nearly every header of a request is passed over by its first letter.
-            matches!(name.bytes().find(u8::is_ascii_alphanumeric), Some(b'x' | b's' | b'p'))
-                && ((self.methods_matter && is_one_of(&METHOD_OVERRIDES))
-                    || (self.paths_matter
-                        && (is_one_of(&PATH_OVERRIDES) || (!trusted && is_one_of(&PATHS_OF_PROXIES)))))
-        };
-        let found: Vec<HeaderName> = headers.keys().filter(overrides).cloned().collect();
-        for name in found {
+        for name in dropped {
             headers.remove(name);
         }
-    }
-
-    /// Removes what the app must not see of `Authorization`: all of it where tokens
-    /// are taken, what is a token of the provider's elsewhere, nothing where the
-    /// route says so.
-    pub(crate) fn withhold_authorization(&self, headers: &mut HeaderMap, grant: &Grant) {
-        let route = grant.route().and_then(|index| self.policy.routes.get(index));
-        if !route.is_some_and(|route| route.forward_authorization) {
-            let off = route.is_some_and(|route| route.bearer == BearerUse::Off);
-            withhold(headers, self.bearer.is_some() && !off);
+        if self.connection.is_some() {
+            headers.remove(CONNECTION);
+        }
+        if authorization {
+            self.apply_to_authorization(headers);
+        }
+        if cookie {
+            self.apply_to_cookies(headers);
+        }
+        headers.reserve(self.most_fields());
+        for (name, value) in self.fields() {
+            headers.insert(name.clone(), value.clone());
         }
     }
 
-    /// Who they are, signed, for the app that `client` asks for.
-    pub(crate) fn assertion(
-        &self,
-        introduction: &RenderedIdentity,
-        client: &Client,
-    ) -> Option<Arc<SignedAssertion>> {
-        let audience = self.audience(client);
-        let signed = || introduction.assertion(&self.assertions, &self.origins, audience, self.clock.now());
-        self.assertion_enabled.then(signed).flatten()
-    }
-
-    /// Which app an assertion is for: the host of a route, or the public URL's.
-    fn audience(&self, client: &Client) -> usize {
-        let host = self.oauth2.hosts.iter().position(|host| *host == client.host);
-        host.map_or(0, |index| index + 1)
-    }
-}
-
-/// An assertion as the cookie that the app gets.
-pub(crate) fn in_place_of_session(minted: &SignedAssertion) -> Replacement<'_> {
-    Replacement { value: &minted.token, line: &minted.cookie }
-}
-
-/// Whether a header would change the method.
-pub(crate) fn is_method_override(name: &HeaderName) -> bool {
-    METHOD_OVERRIDES.iter().any(|known| folds_to(name.as_str(), known))
-}
-
-/// Whether a header would change the path, and describes no request to us either.
-pub(crate) fn is_path_override(name: &HeaderName) -> bool {
-    *name != "x-original-url" && PATH_OVERRIDES.iter().any(|known| folds_to(name.as_str(), known))
-}
-
-/// Removes what the client's `Connection` names, and from `Connection` all but
-/// what is said of the connection itself (RFC 9110, section 7.6.1). Whoever stands
-/// behind us may heed that line once more, when our own headers are there.
-fn drop_connection_options(headers: &mut HeaderMap) {
-    use http::header::CONNECTION;
-    let Some(connection) = headers.get(CONNECTION) else { return };
-    if matches!(connection.as_bytes(), b"keep-alive" | b"close" | b"Upgrade" | b"upgrade")
-        && headers.get_all(CONNECTION).iter().nth(1).is_none()
-    {
-        return;
-    }
-    let options: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
-        .filter_map(|option| HeaderName::from_bytes(option.trim_ascii()).ok())
-        .collect();
-    headers.remove(CONNECTION);
-    let mut kept: Vec<&str> = Vec::new();
-    for option in &options {
-        match option.as_str() {
-            "close" | "keep-alive" | "upgrade" => kept.push(option.as_str()),
-            // Without these the request would be another one.
-            "cookie" | "host" | "content-length" | "transfer-encoding" => {}
-            _ => drop(headers.remove(option)),
+    /// Applies the list to `Authorization` alone.
+    pub(crate) fn apply_to_authorization(&self, headers: &mut HeaderMap) {
+        if headers.get_all(AUTHORIZATION).iter().all(|value| self.keeps_authorization(value)) {
+            return;
+        }
+        let lines = headers.get_all(AUTHORIZATION).iter();
+        let kept: Vec<HeaderValue> = lines.filter(|value| self.keeps_authorization(value)).cloned().collect();
+        headers.remove(AUTHORIZATION);
+        for line in kept {
+            headers.append(AUTHORIZATION, line);
         }
     }
-    // One line: some servers look at the first alone.
-    if let Ok(line) = HeaderValue::try_from(kept.join(", "))
-        && !kept.is_empty()
-    {
-        headers.insert(CONNECTION, line);
+
+    /// Applies the list to `Cookie` alone.
+    pub(crate) fn apply_to_cookies(&self, headers: &mut HeaderMap) {
+        let mut lines = headers.get_all(COOKIE).iter();
+        let Some(first) = lines.next() else { return };
+        if lines.next().is_none() {
+            match self.cookie_line(first.as_bytes()) {
+                RewrittenLine::Unchanged => {}
+                RewrittenLine::Removed => drop(headers.remove(COOKIE)),
+                RewrittenLine::Line(line) => drop(headers.insert(COOKIE, line)),
+            }
+            return;
+        }
+        let lines: Vec<HeaderValue> = headers.get_all(COOKIE).iter().cloned().collect();
+        headers.remove(COOKIE);
+        for line in lines {
+            match self.cookie_line(line.as_bytes()) {
+                RewrittenLine::Unchanged => drop(headers.append(COOKIE, line)),
+                RewrittenLine::Removed => {}
+                RewrittenLine::Line(line) => drop(headers.append(COOKIE, line)),
+            }
+        }
     }
 }

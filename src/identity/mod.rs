@@ -5,17 +5,26 @@
 //! only looked at.
 
 pub(crate) mod assertion;
+mod auth_method;
+#[cfg(feature = "axum")]
+mod extract;
 pub(crate) mod headers;
 mod org;
+mod person;
 mod rendered;
+mod role;
 mod tokens;
 mod user;
 
 pub use assertion::AssertionSettings;
-pub use headers::{Claim, HeaderSettings};
-pub use org::{Org, ResourceGroup, Role, Standing};
-pub(crate) use rendered::{RenderedIdentity, SignedAssertion};
-pub(crate) use tokens::Tokens;
+pub use auth_method::AuthMethod;
+pub(crate) use auth_method::TokenKind;
 #[cfg(feature = "axum")]
-pub use user::NobodySignedIn;
-pub use user::{AuthMethod, Email, Person, User};
+pub use extract::NobodySignedIn;
+pub use headers::{Claim, HeaderSettings};
+pub use org::{Org, ResourceGroup, Standing};
+pub use person::{Email, Person};
+pub(crate) use rendered::{IdentityRenderer, RenderedIdentity, SignedAssertion};
+pub use role::Role;
+pub(crate) use tokens::Tokens;
+pub use user::User;

@@ -1,5 +1,5 @@
-//! What the app is told of whoever asks: made once for each session or token,
-//! then only copied into requests.
+//! The identity that the app is told: rendered once for each session or token, then
+//! only copied into requests.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -8,20 +8,20 @@ use arc_swap::ArcSwapOption;
 use http::header::{HeaderName, HeaderValue};
 
 use super::assertion::{AssertionSigner, REUSE};
-use super::headers::auth_request;
+use super::headers::{HeaderSettings, auth_request};
 use super::user::User;
 use crate::clock::UnixTime;
 
-/// A person, ready to be introduced to the app: nothing here is computed, signed
-/// or encoded for a single request.
+/// A person's identity as headers and assertion: nothing here is computed, signed or
+/// encoded for a single request.
 pub(crate) struct RenderedIdentity {
     user: User,
     /// A fingerprint of the session's id, or of the token.
     sid: String,
     headers: Vec<(HeaderName, HeaderValue)>,
-    /// The names of forward auth; made when somebody asks in that way.
+    /// `X-Auth-Request-*`; rendered when forward auth first needs them.
     auth_request: OnceLock<Vec<(HeaderName, HeaderValue)>>,
-    /// One place for each audience.
+    /// One slot for each audience.
     assertions: Box<[ArcSwapOption<SignedAssertion>]>,
 }
 
@@ -34,24 +34,40 @@ pub(crate) struct SignedAssertion {
     at: UnixTime,
 }
 
-impl RenderedIdentity {
-    /// `audiences`: how many apps an assertion can be meant for.
-    pub(crate) fn new(
-        user: User,
-        sid: String,
-        headers: Vec<(HeaderName, HeaderValue)>,
-        audiences: usize,
-    ) -> Self {
-        Self {
-            user,
-            sid,
-            headers,
-            auth_request: OnceLock::new(),
-            assertions: (0..audiences).map(|_| ArcSwapOption::empty()).collect(),
-        }
+/// How an identity is rendered for the app.
+#[derive(Debug, Clone)]
+pub(crate) struct IdentityRenderer {
+    headers: HeaderSettings,
+    /// How many apps an assertion can be meant for.
+    audiences: usize,
+}
+
+impl IdentityRenderer {
+    pub(crate) fn new(headers: HeaderSettings, audiences: usize) -> Self {
+        Self { headers, audiences }
     }
 
-    /// Who asks.
+    /// The same without `X-Forwarded-Access-Token`.
+    pub(crate) fn without_access_token(&self) -> Self {
+        let headers = HeaderSettings { access_token: false, ..self.headers.clone() };
+        Self { headers, audiences: self.audiences }
+    }
+
+    /// Renders `user`'s identity. `sid` is a fingerprint of the session's id or of the
+    /// token; `access_token` is the person's, for those who configured that header.
+    pub(crate) fn render(&self, user: User, sid: String, access_token: &str) -> RenderedIdentity {
+        RenderedIdentity {
+            headers: self.headers.render(&user, access_token),
+            user,
+            sid,
+            auth_request: OnceLock::new(),
+            assertions: (0..self.audiences).map(|_| ArcSwapOption::empty()).collect(),
+        }
+    }
+}
+
+impl RenderedIdentity {
+    /// The person.
     pub(crate) fn user(&self) -> &User {
         &self.user
     }

@@ -4,17 +4,17 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use http::Response;
 use http::header::HeaderValue;
-use http::{Response, StatusCode};
-use serde_json::json;
 
-use super::pending::{PendingSignIn, Taken};
+use super::endpoints::OAuth2;
+use super::pending_sign_in::{PendingSignIn, Taken};
 use super::return_to::ReturnTo;
-use super::{ATTEMPTS_LIFETIME, Ask, OAuth2};
-use crate::pages::{self, SignInFailed};
-use crate::provider::{CodeGrant, SignInError, TokenError, cut};
-use crate::respond::answer;
-use crate::session::SessionLookup;
+use super::start::ATTEMPTS_LIFETIME;
+use crate::client::IncomingRequest;
+use crate::provider::{CodeGrant, cut};
+use crate::respond::{SignInFailure, answer, sign_in_failed};
+use crate::session::{SessionLookup, StoreDown};
 
 /// The parameters of a callback, each of them at most once
 /// (RFC 6749, section 3.1).
@@ -50,56 +50,37 @@ impl<'a> Parameters<'a> {
     }
 }
 
-/// Why a callback signed nobody in.
-enum Failure {
-    /// Something is wrong with the callback itself: not the provider's doing.
-    NotBegunHere,
-    Repeated,
-    /// The person said no.
-    Cancelled,
-    /// The provider ended it with an error of its own.
-    Provider {
-        error: String,
-        description: String,
-    },
-    /// The callback does not come from the provider it should.
-    Issuer,
-    NoCode,
-    SignIn(SignInError),
-    Store(crate::session::StoreDown),
-}
-
 impl OAuth2 {
     /// Finishes a sign-in. `state` is looked at before anything else: a callback
     /// that this browser did not cause never reaches the provider.
-    pub(super) async fn callback(&self, ask: Ask<'_>) -> Response<Bytes> {
-        let Ok(parameters) = Parameters::read(ask.parts.uri.query().unwrap_or_default()) else {
-            return self.failed(ask, &Failure::Repeated, &ReturnTo::root());
+    pub(super) async fn callback(&self, request: IncomingRequest<'_>) -> Response<Bytes> {
+        let Ok(parameters) = Parameters::read(request.parts.uri.query().unwrap_or_default()) else {
+            return self.failed(request, &SignInFailure::RepeatedParameter, &ReturnTo::root());
         };
         let state = parameters.state.as_deref().unwrap_or_default();
-        let (pending, removal) = match self.pendings.take(state, &ask.parts.headers, self.clock.now()) {
+        let (pending, removal) = match self.pendings.take(state, &request.parts.headers, self.clock.now()) {
             Taken::Yes { pending, removal } => (pending, removal),
             Taken::UsedBefore { return_to, removal } => {
-                let return_to = self.trusted(&return_to);
-                return answer::with_cookies(self.stale(ask, &return_to).await, removal);
+                let return_to = self.parse_return(&return_to);
+                return answer::with_cookies(self.stale(request, &return_to).await, removal);
             }
-            Taken::Unknown => return self.stale(ask, &ReturnTo::root()).await,
+            Taken::Unknown => return self.stale(request, &ReturnTo::root()).await,
         };
-        let return_to = self.trusted(&pending.return_to);
-        let response = match self.finish(ask, &parameters, &pending).await {
+        let return_to = self.parse_return(&pending.return_to);
+        let response = match self.finish(request, &parameters, &pending).await {
             Ok(cookies) => answer::with_cookies(answer::redirect(return_to.as_str()), cookies),
-            Err(failure) => self.failed(ask, &failure, &return_to),
+            Err(failure) => self.failed(request, &failure, &return_to),
         };
         answer::with_cookies(response, removal)
     }
 
     /// A callback that is over: somebody who is signed in simply goes on (the back
     /// button, a second tab), anybody else is told.
-    async fn stale(&self, ask: Ask<'_>, return_to: &ReturnTo) -> Response<Bytes> {
-        match self.sessions.open(&ask.parts.headers).await {
+    async fn stale(&self, request: IncomingRequest<'_>, return_to: &ReturnTo) -> Response<Bytes> {
+        match self.sessions.open(&request.parts.headers).await {
             SessionLookup::Session(_) => answer::redirect(return_to.as_str()),
             SessionLookup::Nobody | SessionLookup::Unknown(_) => {
-                self.failed(ask, &Failure::NotBegunHere, return_to)
+                self.failed(request, &SignInFailure::NotBegunHere, return_to)
             }
         }
     }
@@ -108,164 +89,68 @@ impl OAuth2 {
     /// cookie lines.
     async fn finish(
         &self,
-        ask: Ask<'_>,
+        request: IncomingRequest<'_>,
         parameters: &Parameters<'_>,
         pending: &PendingSignIn,
-    ) -> Result<Vec<HeaderValue>, Failure> {
+    ) -> Result<Vec<HeaderValue>, SignInFailure> {
         self.check_issuer(parameters).await?;
         if let Some(error) = &parameters.error {
             if error == "access_denied" {
-                return Err(Failure::Cancelled);
+                return Err(SignInFailure::Cancelled);
             }
             let description = parameters.error_description.as_deref().unwrap_or_default();
-            return Err(Failure::Provider { error: cut(error, 64), description: cut(description, 300) });
+            return Err(SignInFailure::Provider {
+                error: cut(error, 64),
+                description: cut(description, 300),
+            });
         }
-        let code = parameters.code.as_deref().filter(|code| !code.is_empty()).ok_or(Failure::NoCode)?;
+        let code = parameters.code.as_deref().filter(|code| !code.is_empty()).ok_or(SignInFailure::NoCode)?;
         let grant = CodeGrant {
             code,
             redirect_uri: &pending.redirect_uri,
             code_verifier: &pending.code_verifier,
             nonce: &pending.nonce,
         };
-        let (mut person, tokens) = self.provider.sign_in(&grant).await.map_err(Failure::SignIn)?;
+        let (mut person, tokens) = self.provider.sign_in(&grant).await.map_err(SignInFailure::Exchange)?;
         (self.retain)(&mut person);
         let username = person.username.clone();
-        let mut lines =
-            self.sessions.begin(person, tokens, &ask.parts.headers).await.map_err(Failure::Store)?;
-        tracing::info!(target: "huggate::audit", event = "sign_in", user = %username, client = ?ask.client.ip, "signed in");
+        let mut lines = self
+            .sessions
+            .begin(person, tokens, &request.parts.headers)
+            .await
+            .map_err(|StoreDown| SignInFailure::StoreUnavailable)?;
+        tracing::info!(target: "huggate::audit", event = "sign_in", user = %username, client = ?request.client.ip, "signed in");
         let cookies = self.sessions.cookies();
-        let attempts = self.attempts(ask).saturating_add(1).to_string();
+        let attempts = self.attempts(request).saturating_add(1).to_string();
         lines.extend(cookies.set(cookies.attempts_name(), Some(&attempts), ATTEMPTS_LIFETIME));
         Ok(lines)
     }
 
     /// RFC 9207, section 2.4: `iss` must be the provider's, and must be there if
     /// the provider said it would be.
-    async fn check_issuer(&self, parameters: &Parameters<'_>) -> Result<(), Failure> {
+    async fn check_issuer(&self, parameters: &Parameters<'_>) -> Result<(), SignInFailure> {
         let expected = self.provider.issuer().as_str();
         match &parameters.iss {
             Some(iss) if iss == expected => Ok(()),
-            Some(_) => Err(Failure::Issuer),
+            Some(_) => Err(SignInFailure::WrongIssuer),
             None => {
                 let metadata =
-                    self.provider.metadata().await.map_err(|error| Failure::SignIn(error.into()))?;
-                if metadata.iss_parameter { Err(Failure::Issuer) } else { Ok(()) }
+                    self.provider.metadata().await.map_err(|error| SignInFailure::Exchange(error.into()))?;
+                if metadata.iss_parameter { Err(SignInFailure::WrongIssuer) } else { Ok(()) }
             }
         }
     }
 
-    /// A return address from a sealed cookie. It was parsed before it was sealed;
-    /// parsing it again costs little and holds if the configuration changed.
-    fn trusted(&self, return_to: &str) -> ReturnTo {
-        ReturnTo::parse(return_to, &self.public_url, &self.prefix, &self.return_hosts)
-    }
-
-    fn failed(&self, ask: Ask<'_>, failure: &Failure, return_to: &ReturnTo) -> Response<Bytes> {
-        let start_url = self.start_url(return_to, None);
-        let (status, code, title, cause, advice) = match failure {
-            Failure::NotBegunHere => {
-                tracing::warn!(client = ?ask.client.ip, "a callback came whose sign-in was not begun in this browser, is over, or took too long");
-                if ask.wants_page() {
-                    let page = pages::sign_in_not_begun_here(self.public_url.as_str(), &start_url);
-                    return answer::page(StatusCode::BAD_REQUEST, page);
-                }
-                (
-                    StatusCode::BAD_REQUEST,
-                    "invalid_request",
-                    "",
-                    "This sign-in was not begun in this browser, is over, or took longer than 10 minutes."
-                        .to_owned(),
-                    "",
-                )
-            }
-            Failure::Cancelled => {
-                if ask.wants_page() {
-                    return answer::page(
-                        StatusCode::FORBIDDEN,
-                        pages::cancelled(&ask.client.host, &start_url),
-                    );
-                }
-                (
-                    StatusCode::FORBIDDEN,
-                    "access_denied",
-                    "",
-                    "The person chose not to sign in.".to_owned(),
-                    "",
-                )
-            }
-            Failure::Repeated => (
-                StatusCode::BAD_REQUEST,
-                "invalid_request",
-                "This address cannot be read",
-                "A parameter of the callback came twice, so it is not clear which one counts.".to_owned(),
-                "Begin again; the link that led here is not one that Hugging Face makes.",
-            ),
-            Failure::NoCode => (
-                StatusCode::BAD_REQUEST,
-                "invalid_request",
-                "The answer from Hugging Face is incomplete",
-                "It holds neither a code nor an error.".to_owned(),
-                "Begin again.",
-            ),
-            Failure::Issuer => (
-                StatusCode::BAD_REQUEST,
-                "invalid_issuer",
-                "The answer comes from another provider",
-                format!("It should come from {}.", self.provider.issuer().as_str()),
-                "Begin again from the app itself. Somebody may have sent you a link meant to sign you in elsewhere.",
-            ),
-            Failure::Provider { error, description } => (
-                StatusCode::BAD_GATEWAY,
-                "provider_error",
-                "Hugging Face ended the sign-in",
-                format!("It says: {error}{}{description}.", if description.is_empty() { "" } else { ", " }),
-                "Try again. If it happens again, the people who run this app need to look at its settings at Hugging Face.",
-            ),
-            Failure::SignIn(error) if is_passing(error) => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "temporarily_unavailable",
-                "Hugging Face does not answer",
-                format!("What went wrong: {error}."),
-                "Wait a moment, then try again.",
-            ),
-            Failure::SignIn(SignInError::Token(TokenError::Refused { error, description }))
-                if error == "invalid_grant" =>
-            {
-                (
-                    StatusCode::BAD_REQUEST,
-                    "invalid_grant",
-                    "Hugging Face did not accept the answer",
-                    format!("It says: {error} {description}."),
-                    "The code may have expired or been used before. Begin again.",
-                )
-            }
-            Failure::SignIn(error) => (
-                StatusCode::BAD_GATEWAY,
-                "provider_error",
-                "Hugging Face's answer cannot be trusted",
-                format!("What is wrong with it: {error}."),
-                "Nobody was signed in. If trying again does not help, the people who run this app need to look at it.",
-            ),
-            Failure::Store(down) => return crate::respond::store_unavailable(ask, *down),
-        };
-        tracing::warn!(code, %cause, client = ?ask.client.ip, "sign-in failed");
-        if ask.wants_page() {
-            let page =
-                pages::sign_in_failed(&SignInFailed { title, cause: &cause, advice, start_url: &start_url });
-            return answer::page(status, page);
+    fn failed(
+        &self,
+        request: IncomingRequest<'_>,
+        failure: &SignInFailure,
+        return_to: &ReturnTo,
+    ) -> Response<Bytes> {
+        if let SignInFailure::NotBegunHere = failure {
+            tracing::warn!(client = ?request.client.ip, "a callback came whose sign-in was not begun in this browser, is over, or took longer than 10 minutes");
         }
-        answer::json(status, &json!({"error": code, "error_description": cause}))
-    }
-}
-
-fn is_passing(error: &SignInError) -> bool {
-    use crate::provider::{IdTokenError, UserinfoError};
-    match error {
-        SignInError::Discovery(error) => error.is_passing(),
-        SignInError::Token(TokenError::Fetch(error))
-        | SignInError::Userinfo(UserinfoError::Fetch(error))
-        | SignInError::IdToken(IdTokenError::Keys(error)) => error.is_passing(),
-        SignInError::IdToken(IdTokenError::NoKeys) => true,
-        SignInError::Token(_) | SignInError::Userinfo(_) | SignInError::IdToken(_) => false,
+        let start_url = self.urls.start(return_to.as_str(), None);
+        sign_in_failed(request, failure, &self.urls, self.provider.issuer(), &start_url)
     }
 }

@@ -4,11 +4,12 @@ use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 
-use super::{Ask, OAuth2};
-use crate::client::{is_cross_site, is_prefetch};
+use super::endpoints::OAuth2;
+use super::return_to::ReturnTo;
+use crate::client::{IncomingRequest, is_cross_site, is_prefetch};
 use crate::pages::{self, Onward};
-use crate::respond::answer;
-use crate::session::SessionLookup;
+use crate::respond::{answer, unavailable};
+use crate::session::{SessionLookup, StoreDown};
 
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 const REFRESH: HeaderName = HeaderName::from_static("refresh");
@@ -16,12 +17,13 @@ const REFRESH: HeaderName = HeaderName::from_static("refresh");
 impl OAuth2 {
     /// Ends the session and says so. If another site caused the request, asks
     /// first: an image elsewhere must not sign anybody out.
-    pub(super) async fn sign_out(&self, ask: Ask<'_>) -> Response<Bytes> {
-        let return_to = self.return_to(ask);
-        let headers = &ask.parts.headers;
+    pub(super) async fn sign_out(&self, request: IncomingRequest<'_>) -> Response<Bytes> {
+        let return_to = self.return_to(request);
+        let headers = &request.parts.headers;
         // Nor may a browser that only fetches the link in case it is clicked.
-        if is_prefetch(headers) || is_cross_site(headers, &self.public_url, &ask.client.host) {
-            let page = pages::confirm_sign_out(&ask.client.host, &self.sign_out_url(&return_to), "/");
+        if is_prefetch(headers) || is_cross_site(headers, &self.urls.public_url, &request.client.host) {
+            let page =
+                pages::confirm_sign_out(&request.client.host, &self.urls.sign_out(return_to.as_str()), "/");
             return answer::page(StatusCode::OK, page);
         }
         let user = match self.sessions.open(headers).await {
@@ -30,18 +32,18 @@ impl OAuth2 {
         };
         let mut lines = match self.sessions.end(headers).await {
             Ok(lines) => lines,
-            Err(down) => return crate::respond::store_unavailable(ask, down),
+            Err(StoreDown) => return unavailable::store_unavailable(request),
         };
         let ended = user.is_some();
         if let Some(user) = user {
-            tracing::info!(target: "huggate::audit", event = "sign_out", %user, client = ?ask.client.ip, "signed out");
+            tracing::info!(target: "huggate::audit", event = "sign_out", %user, client = ?request.client.ip, "signed out");
         }
         let cookies = self.sessions.cookies();
         lines.extend(cookies.set(cookies.attempts_name(), None, 0));
         let onward = Onward { url: return_to.as_str(), name: return_to.name() };
         let onward = (return_to.as_str() != "/").then_some(&onward);
-        let start = self.start_url(&super::ReturnTo::root(), None);
-        let page = pages::signed_out(&ask.client.host, &start, onward);
+        let start = self.urls.start(ReturnTo::root().as_str(), None);
+        let page = pages::signed_out(&request.client.host, &start, onward);
         let mut response = answer::with_cookies(answer::page(StatusCode::OK, page), lines);
         // What the browser kept of the app is not for whoever sits there next: the
         // back button must show nothing.
@@ -49,7 +51,9 @@ impl OAuth2 {
         headers.insert(CLEAR_SITE_DATA, HeaderValue::from_static("\"cache\""));
         // The page of the app that this one follows is put away only now, after that
         // header was obeyed. So the page is asked for once more, and finds nobody.
-        if ended && let Ok(again) = HeaderValue::try_from(format!("0; url={}", self.sign_out_url(&return_to)))
+        if ended
+            && let Ok(again) =
+                HeaderValue::try_from(format!("0; url={}", self.urls.sign_out(return_to.as_str())))
         {
             headers.insert(REFRESH, again);
         }

@@ -1,7 +1,7 @@
 //! What a condition says of somebody, and why. The value that decides follows
 //! from the reason that explains it, so that the two cannot differ.
 
-use super::rule::{Condition, Domain, Match, Name, NameMatch};
+use super::rule::{Condition, Domain, Match, Name, NameMatch, Rule, is_id};
 use crate::identity::{Org, Person, ResourceGroup, Role, Standing};
 
 /// What came of one condition.
@@ -11,7 +11,7 @@ pub(crate) enum ConditionResult<'a> {
     OtherAccount(&'a str),
     /// A name (of an account, an organisation or a group) that is not clearly the
     /// one that the rule has.
-    AmbiguousOriginal {
+    AmbiguousName {
         wanted: &'a str,
         found: &'a str,
         how: NameMatch,
@@ -23,7 +23,7 @@ pub(crate) enum ConditionResult<'a> {
     Restricted(&'a Org),
     /// `no_access`, and no group is asked for.
     NoAccess(&'a Org),
-    Match(Membership<'a>),
+    Member(Membership<'a>),
     /// `no_access` in a group is too low for every rule.
     RoleTooLow(Membership<'a>, Option<&'a Role>),
     /// Of somebody put together by hand: a role is needed, and was not said.
@@ -50,12 +50,12 @@ pub(crate) struct Membership<'a> {
 
 impl ConditionResult<'_> {
     /// What the reason amounts to.
-    pub(crate) fn holds(&self) -> Match {
+    pub(crate) fn matches(&self) -> Match {
         match self {
-            Self::ThisAccount(_) | Self::Match(_) | Self::ThisEmail(_) | Self::Pro(_) => Match::Yes,
+            Self::ThisAccount(_) | Self::Member(_) | Self::ThisEmail(_) | Self::Pro(_) => Match::Yes,
             // Restrictions hide behind a missing grant, and one that is there may be
             // over tomorrow: neither yes nor no.
-            Self::AmbiguousOriginal { .. }
+            Self::AmbiguousName { .. }
             | Self::OrgsNotTold
             | Self::NotGranted(_)
             | Self::Restricted(_)
@@ -74,13 +74,24 @@ impl ConditionResult<'_> {
     }
 }
 
+impl Rule {
+    /// Whether the rule matches `person`.
+    pub(crate) fn matches(&self, person: &Person) -> Match {
+        self.conditions
+            .iter()
+            .map(|condition| condition.evaluate(person).matches())
+            .min()
+            .unwrap_or(Match::No)
+    }
+}
+
 impl Condition {
     /// What the condition says of `person`.
-    pub(crate) fn weigh<'a>(&'a self, person: &'a Person) -> ConditionResult<'a> {
+    pub(crate) fn evaluate<'a>(&'a self, person: &'a Person) -> ConditionResult<'a> {
         match self {
             // Names of apps are no names of accounts, and need not be unique.
             Self::User(name) if person.is_app() => {
-                if super::rule::is_id(&name.0) && *name.0 == *person.sub {
+                if is_id(&name.0) && *name.0 == *person.sub {
                     ConditionResult::ThisAccount(person.shown())
                 } else {
                     ConditionResult::OtherAccount(person.shown())
@@ -90,7 +101,7 @@ impl Condition {
             Self::User(name) => match name.compare(&person.sub, &person.username) {
                 NameMatch::Same => ConditionResult::ThisAccount(person.shown()),
                 NameMatch::Other => ConditionResult::OtherAccount(person.shown()),
-                how => ConditionResult::AmbiguousOriginal { wanted: &name.0, found: person.shown(), how },
+                how => ConditionResult::AmbiguousName { wanted: &name.0, found: person.shown(), how },
             },
             Self::Org { .. } if !person.orgs_known => ConditionResult::OrgsNotTold,
             Self::Org { org, role, group } => {
@@ -120,18 +131,18 @@ fn if_named<'a>(
         return None;
     }
     let found = found();
-    if how == NameMatch::Same || found.holds() == Match::No {
+    if how == NameMatch::Same || found.matches() == Match::No {
         return Some(found);
     }
     let shown = if listed.1.is_empty() { listed.0 } else { listed.1 };
-    Some(ConditionResult::AmbiguousOriginal { wanted: &name.0, found: shown, how })
+    Some(ConditionResult::AmbiguousName { wanted: &name.0, found: shown, how })
 }
 
 fn best<'a>(
     found: impl Iterator<Item = ConditionResult<'a>>,
     otherwise: ConditionResult<'a>,
 ) -> ConditionResult<'a> {
-    found.max_by_key(ConditionResult::holds).unwrap_or(otherwise)
+    found.max_by_key(ConditionResult::matches).unwrap_or(otherwise)
 }
 
 /// Whether a membership has the role, in the group if one is named.
@@ -156,7 +167,7 @@ fn ranked<'a>(place: Membership<'a>, needed: Option<&'a Role>) -> ConditionResul
         _ if *place.role == Role::NoAccess => ConditionResult::RoleTooLow(place, needed),
         Some(needed) if place.role.is_unsaid() => ConditionResult::RoleNotSaid(place, needed),
         Some(role) if !place.role.at_least(role) => ConditionResult::RoleTooLow(place, needed),
-        Some(_) | None => ConditionResult::Match(place),
+        Some(_) | None => ConditionResult::Member(place),
     }
 }
 

@@ -1,23 +1,37 @@
-//! May they: rules, routes and path variants.
+//! May they: rules, conditions, routes and path variants give a verdict.
+//!
+//! Pure: no async, no I/O, no session, no provider, and of HTTP only method, host and
+//! path. `fuzz/` and `tests/policy` compile this folder without the rest of the crate.
 
+mod access;
 mod denial;
 mod evaluate;
+mod obstacle;
+mod own_prefix;
 mod path;
-pub(crate) mod preflight;
+mod placement;
+mod preflight;
+mod remedy;
 mod route;
 mod route_index;
+mod route_table;
 mod rule;
 #[cfg(feature = "config")]
 mod shadowing;
 mod verdict;
 
-pub(crate) use denial::{Denial, DenialKind, Remedy, RemedyKind};
+pub use access::Access;
+pub(crate) use denial::{Denial, DenialKind};
 pub(crate) use evaluate::{ConditionResult, Membership};
-pub(crate) use path::{AmbiguousPath, PathReadings, folded, readings};
+pub(crate) use own_prefix::OwnPrefix;
 pub use path::{PathPattern, PatternError};
+pub(crate) use path::{PathReadings, folded, readings};
+pub(crate) use placement::Ambiguity;
+pub(crate) use preflight::{PreflightHeaders, requested_method};
+pub(crate) use remedy::{Remedy, RemedyKind};
+pub(crate) use route::all_rules;
 pub use route::{BearerUse, Route, RouteAccess};
-pub(crate) use route::{RouteQuery, Routes};
+pub(crate) use route_table::{RouteQuery, RouteTable};
 pub use rule::{Match, Rule};
 pub(crate) use rule::{NameMatch, is_id};
-pub use verdict::Access;
-pub(crate) use verdict::{Policy, RuleEvaluation, Verdict};
+pub(crate) use verdict::{OwnAddress, Policy, RuleEvaluation, Verdict};

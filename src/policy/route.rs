@@ -1,13 +1,11 @@
-//! Routes: which part of the app a request is for. The first match decides.
+//! A route: a part of the app with rules of its own.
 
 use http::Method;
 use url::Url;
 
-use super::path::{PathPattern, folded, is_folded};
-use super::route_index::{Index, Paths};
+use super::access::Access;
+use super::path::PathPattern;
 use super::rule::Rule;
-use super::verdict::Access;
-use crate::client::name_and_port;
 
 /// A part of the app with rules of its own. Begin with [`Route::path`] or
 /// [`Route::host`], then set what differs.
@@ -59,104 +57,6 @@ pub enum RouteAccess {
     Inherited,
     /// This route's own list.
     Own(Access),
-}
-
-/// The routes in order, and where to find them.
-#[derive(Debug, Default)]
-pub(crate) struct Routes {
-    list: Vec<Route>,
-    index: Index,
-    /// The same by folded patterns, if any is not what it was.
-    loose: Option<Index>,
-}
-
-/// What a route is looked up by, but for the path.
-#[derive(Clone, Copy)]
-pub(crate) struct RouteQuery<'a> {
-    pub(crate) host: &'a str,
-    /// Whether hosts are compared without their ports.
-    pub(crate) by_name: bool,
-    pub(crate) method: &'a Method,
-    /// The method that it asks about, if it is a CORS preflight.
-    pub(crate) preflight: Option<&'a Method>,
-}
-
-impl Routes {
-    pub(crate) fn new(list: Vec<Route>) -> Self {
-        let index_of = |pattern: &dyn Fn(&Route) -> Option<PathPattern>| {
-            let mut index = Index::default();
-            for (place, route) in list.iter().enumerate() {
-                let pattern = pattern(route);
-                let paths = pattern.as_ref().map_or(Paths::All, PathPattern::paths);
-                index.add(place, route.host.as_deref(), paths);
-            }
-            index
-        };
-        let folded = |route: &Route| route.path.as_ref().map(PathPattern::folded);
-        let folds = list.iter().any(|route| folded(route) != route.path);
-        let (index, loose) = (index_of(&|route| route.path.clone()), folds.then(|| index_of(&folded)));
-        Self { list, index, loose }
-    }
-
-    pub(crate) fn get(&self, index: usize) -> Option<&Route> {
-        self.list.get(index)
-    }
-
-    /// How tokens are taken where this route, or none, matches.
-    pub(crate) fn bearer_use(&self, index: Option<usize>) -> BearerUse {
-        index.and_then(|index| self.get(index)).map_or(BearerUse::Also, |route| route.bearer)
-    }
-
-    pub(crate) fn list(&self) -> &[Route] {
-        &self.list
-    }
-
-    /// Whether `host` has the name of a route's and a port that nobody configured.
-    /// Servers with several hosts look at the name alone, or at both. `own`, the
-    /// public URL's, is configured; but a route without a port may mean it.
-    pub(crate) fn has_strange_port(&self, host: &str, own: &str) -> bool {
-        let (name, _) = name_and_port(host);
-        !self.index.has_host(host) && self.index.has_name(name) && (host != own || self.index.has_host(name))
-    }
-
-    /// The index of the first route that matches.
-    pub(crate) fn find(&self, asked: RouteQuery<'_>, path: &[u8]) -> Option<usize> {
-        self.first(&self.index, asked, path)
-    }
-
-    /// The index of the first route that may match for a server that is less exact
-    /// (see [`PathPattern::folded`]) and that `matters`. Any of those may be the
-    /// first to some server: one sees no case, another no slash at the end.
-    pub(crate) fn find_loosely(
-        &self,
-        asked: RouteQuery<'_>,
-        path: &[u8],
-        matters: impl Fn(usize) -> bool,
-    ) -> Option<usize> {
-        let index = match &self.loose {
-            Some(loose) => loose,
-            None if is_folded(path) => return None,
-            None => &self.index,
-        };
-        // What is longer than all patterns need not be looked at to its end.
-        let head = path.get(..=index.longest() + 1).filter(|head| head.is_ascii());
-        let is_for = |place: usize| self.get(place).is_some_and(|route| route.is_for(asked));
-        let mut room = [0; 128];
-        let path = folded(head.unwrap_or(path), &mut room);
-        index.first(asked.host, asked.by_name, &path, |place| is_for(place) && matters(place))
-    }
-
-    /// Whether a less exact server takes the paths of both for the same. Whoever
-    /// wrote two such routes has a server that does not.
-    pub(crate) fn are_two_spellings(&self, one: usize, other: usize) -> bool {
-        let folded = |place| self.get(place)?.path.as_ref().map(PathPattern::folded);
-        folded(one).is_some_and(|one| folded(other) == Some(one))
-    }
-
-    fn first(&self, index: &Index, asked: RouteQuery<'_>, path: &[u8]) -> Option<usize> {
-        let is_for = |place: usize| self.get(place).is_some_and(|route| route.is_for(asked));
-        index.first(asked.host, asked.by_name, path, is_for)
-    }
 }
 
 impl Route {
@@ -246,14 +146,6 @@ impl Route {
         Self { forward_authorization: true, ..self }
     }
 
-    fn is_for(&self, asked: RouteQuery<'_>) -> bool {
-        (self.takes(asked.method)
-            || (self.preflight && asked.preflight.is_some_and(|about| self.takes(about))))
-            && self.host.as_ref().is_none_or(|host| {
-                host == asked.host || (asked.by_name && name_and_port(host).0 == name_and_port(asked.host).0)
-            })
-    }
-
     /// Whether both routes decide the same and lead to the same place, so that it
     /// does not matter which of them a request is for.
     pub(crate) fn decides_like(&self, other: &Self) -> bool {
@@ -266,98 +158,18 @@ impl Route {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn routes(patterns: &[&str]) -> Routes {
-        Routes::new(patterns.iter().map(|text| Route::path(PathPattern::parse(text).unwrap())).collect())
-    }
-
-    fn find(routes: &Routes, path: &str) -> Option<usize> {
-        routes.find(
-            RouteQuery { host: "a.example", by_name: false, method: &Method::GET, preflight: None },
-            path.as_bytes(),
-        )
-    }
-
-    #[test]
-    fn a_folder_covers_itself_and_all_below_and_no_neighbour() {
-        let routes = routes(&["/admin/**"]);
-        for (path, found) in [
-            ("/admin", Some(0)),
-            ("/admin/", Some(0)),
-            ("/admin/x/y", Some(0)),
-            ("/administrator", None),
-            ("/Admin", None),
-            ("/x/admin", None),
-            ("/", None),
-        ] {
-            assert_eq!(find(&routes, path), found, "{path}");
-        }
-    }
-
-    #[test]
-    fn the_first_match_decides_whatever_kind_it_is() {
-        let table = ["/a/b", "/a/**", "/a/b/c", "/**", "/x"];
-        let routes = routes(&table);
-        for (path, found) in [("/a/b", 0), ("/a", 1), ("/a/b/c", 1), ("/x", 3), ("/", 3), ("/a/", 1)] {
-            assert_eq!(find(&routes, path), Some(found), "{path}");
-        }
-    }
-
-    #[test]
-    fn host_and_method_narrow_a_route_and_get_covers_head() {
-        let mut route = Route::path(PathPattern::parse("/**").unwrap());
-        route.host = Some("a.example".to_owned());
-        route.methods = vec![Method::GET];
-        let routes = Routes::new(vec![route]);
-        for (host, method, found) in [
-            ("a.example", Method::GET, true),
-            ("a.example", Method::HEAD, true),
-            ("a.example", Method::POST, false),
-            ("a.example", Method::OPTIONS, false),
-            ("b.example", Method::GET, false),
-        ] {
-            assert_eq!(
-                routes
-                    .find(RouteQuery { host, by_name: false, method: &method, preflight: None }, b"/x")
-                    .is_some(),
-                found,
-                "{method} {host}"
-            );
-        }
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn the_index_finds_what_a_look_through_the_list_would(
-            rows in proptest::collection::vec((0..4_usize, "|(/[ab]){0,3}(/\\*\\*)?"), 0..12),
-            path in "(/[abc]){0,4}/?",
-            host in 1..4_usize,
-            by_name: bool,
-        ) {
-            let hosts = [None, Some("a.example"), Some("a.example:81"), Some("b.example")];
-            let list: Vec<Route> = rows
-                .iter()
-                .map(|(host, path)| Route {
-                    host: hosts[*host].map(str::to_owned),
-                    path: PathPattern::parse(path).ok(),
-                    ..Route::unspecified()
-                })
-                .collect();
-            let asked = RouteQuery { host: hosts[host].unwrap(), by_name, method: &Method::GET, preflight: None };
-            let is_host = |route: &str| {
-                if by_name { route[..1] == asked.host[..1] } else { route == asked.host }
-            };
-            let naive = list.iter().position(|route| {
-                let is_path = route.path.as_ref().is_none_or(|pattern| {
-                    let rest = path.as_bytes().strip_prefix(&*pattern.path);
-                    rest.is_some_and(|rest| rest.is_empty() || (pattern.below && rest[0] == b'/'))
-                });
-                is_path && route.host.as_deref().is_none_or(is_host)
-            });
-            proptest::prop_assert_eq!(Routes::new(list).find(asked, path.as_bytes()), naive);
-        }
-    }
+/// Every rule of a gate with this access and these routes.
+pub(crate) fn all_rules<'a>(
+    access: &'a Access,
+    deny: &'a [Rule],
+    routes: &'a [Route],
+) -> impl Iterator<Item = &'a Rule> {
+    let of_routes = routes.iter().flat_map(|route| {
+        let own = match &route.access {
+            RouteAccess::Own(access) => access.rules(),
+            RouteAccess::Public | RouteAccess::Inherited => &[],
+        };
+        own.iter().chain(&route.deny)
+    });
+    access.rules().iter().chain(deny).chain(of_routes)
 }

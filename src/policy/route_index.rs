@@ -5,11 +5,11 @@ use std::collections::HashMap;
 
 use crate::client::name_and_port;
 
-/// Places of routes in their list, by host and path.
+/// HostRoutes of routes in their list, by host and path.
 #[derive(Debug, Default)]
-pub(crate) struct Index {
-    any_host: Places,
-    hosts: HashMap<String, Places>,
+pub(crate) struct RouteIndex {
+    any_host: HostRoutes,
+    hosts: HashMap<String, HostRoutes>,
     /// The hosts of each name, whatever their ports.
     names: HashMap<String, Vec<String>>,
     /// How many bytes the longest pattern has.
@@ -18,7 +18,7 @@ pub(crate) struct Index {
 
 /// Those of one host, or of the routes without one.
 #[derive(Debug, Default)]
-struct Places {
+struct HostRoutes {
     exact: HashMap<Box<[u8]>, Vec<usize>>,
     folders: HashMap<Box<[u8]>, Vec<usize>>,
     /// How many bytes the longest key of each has.
@@ -30,17 +30,17 @@ struct Places {
 
 /// The paths that a route is for.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Paths<'a> {
+pub(crate) enum PathSet<'a> {
     All,
     Exact(&'a [u8]),
     /// A folder, without its final slash, and all below it.
     Folder(&'a [u8]),
 }
 
-impl Index {
+impl RouteIndex {
     /// Adds a route, which comes after all that were added before.
-    pub(crate) fn add(&mut self, route: usize, host: Option<&str>, paths: Paths<'_>) {
-        if let Paths::Exact(path) | Paths::Folder(path) = paths {
+    pub(crate) fn add(&mut self, route: usize, host: Option<&str>, paths: PathSet<'_>) {
+        if let PathSet::Exact(path) | PathSet::Folder(path) = paths {
             self.longest = self.longest.max(path.len());
         }
         let Some(host) = host else { return self.any_host.add(route, paths) };
@@ -85,15 +85,15 @@ impl Index {
     }
 }
 
-impl Places {
-    fn add(&mut self, route: usize, paths: Paths<'_>) {
+impl HostRoutes {
+    fn add(&mut self, route: usize, paths: PathSet<'_>) {
         match paths {
-            Paths::All => self.anywhere.push(route),
-            Paths::Exact(path) => {
+            PathSet::All => self.anywhere.push(route),
+            PathSet::Exact(path) => {
                 self.longest_exact = self.longest_exact.max(path.len());
                 self.exact.entry(path.into()).or_default().push(route);
             }
-            Paths::Folder(path) => {
+            PathSet::Folder(path) => {
                 self.longest_folder = self.longest_folder.max(path.len());
                 self.folders.entry(path.into()).or_default().push(route);
             }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::identity::{Org, Person, ResourceGroup, Role};
+use crate::identity::{Org, ResourceGroup, Role};
 
 /// Who is meant: all conditions of a rule hold together (AND). Several rules in
 /// a list are alternatives (OR).
@@ -145,11 +145,6 @@ impl Rule {
         self
     }
 
-    /// Whether the rule holds for `person`.
-    pub(crate) fn holds(&self, person: &Person) -> Match {
-        self.conditions.iter().map(|condition| condition.weigh(person).holds()).min().unwrap_or(Match::No)
-    }
-
     /// Whether deciding needs to know about `org`.
     pub(crate) fn names(&self, org: &Org) -> bool {
         self.named(org).next().is_some()
@@ -270,7 +265,7 @@ impl fmt::Display for Rule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::{Email, Standing};
+    use crate::identity::{Email, Person, Standing};
 
     fn ada() -> Person {
         let org = |slug: &str, standing: Standing, groups: &[(&str, Role)]| Org {
@@ -345,7 +340,7 @@ mod tests {
             (Rule::org("acme").and(Rule::user("ben")), No),
             (Rule::org("bare").and(Rule::user("ada")), Unknown),
         ] {
-            assert_eq!(rule.holds(&ada()), holds, "{rule}");
+            assert_eq!(rule.matches(&ada()), holds, "{rule}");
         }
     }
 
@@ -363,7 +358,7 @@ mod tests {
                 Rule::email_domain(".example.com"),
                 Rule::email("ada@example.com"),
             ] {
-                assert_ne!(rule.holds(&ada), Match::Yes, "{rule} for {address}");
+                assert_ne!(rule.matches(&ada), Match::Yes, "{rule} for {address}");
             }
         }
     }
@@ -396,7 +391,7 @@ mod tests {
             (Rule::pro(true), Unknown),
             (Rule::pro(false), Unknown),
         ] {
-            assert_eq!(rule.holds(&app), holds, "{rule}");
+            assert_eq!(rule.matches(&app), holds, "{rule}");
         }
     }
 
@@ -405,6 +400,6 @@ mod tests {
         let mut mallory = ada();
         mallory.sub = "000000000000000000000000".into();
         mallory.username = "62f264b9f3c90f4b65140001".into();
-        assert_eq!(Rule::user("62f264b9f3c90f4b65140001").holds(&mallory), Match::No);
+        assert_eq!(Rule::user("62f264b9f3c90f4b65140001").matches(&mallory), Match::No);
     }
 }

@@ -85,7 +85,7 @@ impl PathPattern {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::route::{RouteQuery, Routes};
+    use super::super::route_table::{RouteQuery, RouteTable};
     use super::*;
 
     const METHODS: [&str; 5] = ["GET", "HEAD", "POST", "OPTIONS", "BREW"];
@@ -118,7 +118,7 @@ mod tests {
 
     /// The routes that each of a set of requests finds.
     fn found(routes: &[Route]) -> BTreeSet<usize> {
-        let table = Routes::new(routes.to_vec());
+        let table = RouteTable::new(routes.to_vec());
         let mut found = BTreeSet::new();
         for host in HOSTS {
             for method in METHODS {
@@ -149,7 +149,7 @@ mod tests {
 
         #[test]
         fn what_two_routes_share_is_what_both_take(one in route(), other in route()) {
-            let anywhere = |route: &Route| Routes::new(vec![Route { host: None, ..route.clone() }]);
+            let anywhere = |route: &Route| RouteTable::new(vec![Route { host: None, ..route.clone() }]);
             let shared = one.shared_with(&other);
             for path in paths() {
                 for method in METHODS {

@@ -30,7 +30,7 @@ use id_token::Expected;
 pub(crate) use id_token::IdTokenError;
 pub(crate) use token::{MAX_TOKEN, TokenError, cut};
 pub(crate) use userinfo::UserinfoError;
-pub(crate) use whoami::{Owner, TokenKind, Whoami, WhoamiError};
+pub(crate) use whoami::{Owner, Whoami, WhoamiError};
 
 /// The provider, and who we are to it.
 #[derive(Debug, Clone)]

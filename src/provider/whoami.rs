@@ -12,7 +12,7 @@ use url::Url;
 use super::fields::{self, MAX_ORGS, Membership, display_name, email, identifier};
 use super::http_client::{FetchError, HttpClient, bearer};
 use super::rate_limit;
-use crate::identity::{AuthMethod, Org, Person};
+use crate::identity::{Org, Person, TokenKind};
 use crate::keys::Hidden;
 
 /// Unknown members are passed over: the provider adds some now and then.
@@ -63,31 +63,6 @@ struct Auth {
 #[derive(Deserialize)]
 struct AccessToken {
     role: Option<String>,
-}
-
-/// What kind of token it is, as the provider says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TokenKind {
-    /// A user access token, of whatever role.
-    Access {
-        /// Limited to what its owner ticked, organisations included.
-        fine_grained: bool,
-    },
-    /// One that an OAuth app got for a person.
-    OAuth,
-    /// An app's own, or one with which an app speaks for a person.
-    App,
-}
-
-impl TokenKind {
-    /// What the app is told of it.
-    pub(crate) fn auth_method(self) -> AuthMethod {
-        match self {
-            Self::Access { .. } => AuthMethod::AccessToken,
-            Self::OAuth => AuthMethod::OAuth,
-            Self::App => AuthMethod::AppToken,
-        }
-    }
 }
 
 /// Whom a token belongs to.

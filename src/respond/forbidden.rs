@@ -5,140 +5,185 @@ use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::answer;
-use crate::gate::Inner;
-use crate::oauth2::Ask;
+use super::endpoint_urls::EndpointUrls;
+use super::org_names::OrgNames;
+use crate::client::IncomingRequest;
+use crate::identity::TokenKind;
 use crate::pages::{self, Demanded, HowToBeSeen, Refused};
 use crate::policy::{Denial, DenialKind, Remedy, RemedyKind};
-use crate::provider::TokenKind;
+use crate::provider::{Issuer, Provider};
 
-impl Inner {
-    /// Somebody is signed in, and it is not their place.
-    pub(crate) fn forbidden(&self, ask: Ask<'_>, denied: &Denial) -> Response<Bytes> {
-        let denied = denied.clone().renamed(|id| self.org_names.name_of(id));
-        if let Some(kind) = denied.token {
-            return self.token_forbidden(&denied, kind);
-        }
-        let here = self.oauth2.here(ask);
-        let issuer = self.oauth2.provider.issuer();
-        let settings_url = issuer.connected_applications();
-        let again_url = self.oauth2.start_url(&here, None);
-        let remedy = denied.remedy.as_ref();
-        let id = remedy
-            .and_then(|remedy| remedy.id.clone().or_else(|| self.org_names.id_of(&remedy.organisation)));
-        // Where it is not known, a sign-in asks for those that are configured.
-        let grant_url = match (remedy, id) {
-            (Some(_), Some(id)) => Some(self.oauth2.start_url(&here, Some(&id))),
-            (Some(_), None) if self.oauth2.provider.asks_for_orgs() => Some(again_url.clone()),
-            _ => None,
-        };
-        let organisation_url = remedy.map(|remedy| issuer.organisation(&remedy.organisation));
-        if ask.wants_page() {
-            let demands: Vec<Demanded<'_>> = denied
-                .demands
-                .iter()
-                .map(|demand| Demanded {
-                    who: &demand.who,
-                    sentence: demand.sentence(denied.kind),
-                    missing: demand.missing_in_sentences(),
-                })
-                .collect();
-            let how = remedy.map(|remedy| {
-                let organisation = remedy.organisation.as_str();
-                let start_url = grant_url.as_deref();
-                match remedy.kind {
-                    RemedyKind::NotGranted => {
-                        HowToBeSeen::Share { organisation, start_url, settings_url: &settings_url }
-                    }
-                    RemedyKind::NotListed => {
-                        HowToBeSeen::Perhaps { organisation, start_url, settings_url: &settings_url }
-                    }
-                    RemedyKind::Restricted => HowToBeSeen::Comply {
-                        organisation,
-                        start_url,
-                        organisation_url: organisation_url.as_deref().unwrap_or_default(),
-                    },
-                }
-            });
-            let page = pages::refused(&Refused {
-                host: &ask.client.host,
-                username: &denied.username,
-                demands: &demands,
-                how,
-                again_url: &again_url,
-                somebody_else_url: &self.oauth2.sign_out_url(&here),
-            });
-            return answer::page(StatusCode::FORBIDDEN, page);
-        }
-        let mut fields = told(&denied);
-        let whole = |path: &str| format!("{}{path}", self.oauth2.public_url.as_str());
-        if let Some(remedy) = remedy {
-            fields.insert(named(remedy).to_owned(), json!(remedy.organisation));
-            match remedy.kind {
-                RemedyKind::NotGranted | RemedyKind::NotListed => {
-                    fields.insert("settings_url".to_owned(), json!(settings_url))
-                }
-                RemedyKind::Restricted => {
-                    fields.insert("organisation_url".to_owned(), json!(organisation_url))
-                }
-            };
-            if let Some(path) = grant_url {
-                fields.insert("grant_url".to_owned(), json!(whole(&path)));
-            }
-        }
-        fields.insert("sign_in_url".to_owned(), json!(whole(&again_url)));
-        answer::json(StatusCode::FORBIDDEN, &Value::Object(fields))
+/// What a 403 is written with.
+#[derive(Clone, Copy)]
+pub(crate) struct ForbiddenContext<'a> {
+    pub(crate) urls: &'a EndpointUrls,
+    pub(crate) provider: &'a Provider,
+    pub(crate) org_names: &'a OrgNames,
+    /// Where to return after another sign-in.
+    pub(crate) return_to: &'a str,
+}
+
+/// The addresses in a 403.
+struct Links {
+    /// Where people see which apps they granted what.
+    settings_url: String,
+    /// Begins another sign-in.
+    again_url: String,
+    /// Begins another sign-in that asks for the organisation.
+    grant_url: Option<String>,
+    organisation_url: Option<String>,
+}
+
+/// Somebody is signed in, and may not enter. `token` is the kind of token they came
+/// with.
+pub(crate) fn forbidden(
+    request: IncomingRequest<'_>,
+    denial: &Denial,
+    token: Option<TokenKind>,
+    context: ForbiddenContext<'_>,
+) -> Response<Bytes> {
+    let denial = denial.clone().renamed(|id| context.org_names.name_of(id));
+    if let Some(kind) = token {
+        return for_token(&denial, kind, context.provider.issuer());
     }
-
-    /// Somebody came with a token, and it is not their place. No consent page can be
-    /// offered for a token; it is changed where it was made.
-    fn token_forbidden(&self, denied: &Denial, kind: TokenKind) -> Response<Bytes> {
-        let issuer = self.oauth2.provider.issuer();
-        let remedy = denied.remedy.as_ref().filter(|remedy| remedy.kind != RemedyKind::Restricted);
-        let organisation = remedy.map(|remedy| &remedy.organisation);
-        let advice = organisation.and_then(|organisation| match kind {
-            TokenKind::Access { fine_grained: true } => {
-                let url = issuer.access_tokens();
-                Some((format!("This is a fine-grained token, which may not show {organisation}. Open {url}, edit the token, and choose {organisation} under its organisation permissions."), url))
-            }
-            // Such a token shows every organisation that its owner is in.
-            TokenKind::Access { fine_grained: false } | TokenKind::App => None,
-            TokenKind::OAuth => {
-                let url = issuer.connected_applications();
-                Some((format!("The app that got this token may not have been shown {organisation}. Open {url}, disconnect that app, sign in to it again, tick {organisation} when asked, and use the new token."), url))
-            }
-        });
-        let mut fields = told(denied);
-        if let Some((advice, url)) = advice {
-            let description = format!("{} {advice}", description(denied));
-            fields.insert("error_description".to_owned(), json!(description));
-            fields.insert("organisation_not_granted".to_owned(), json!(organisation));
-            fields.insert("settings_url".to_owned(), json!(url));
-        }
-        answer::json(StatusCode::FORBIDDEN, &Value::Object(fields))
+    let links = Links::new(denial.remedy.as_ref(), context);
+    if request.wants_page() {
+        page(request, &denial, &links, context)
+    } else {
+        document(&denial, links, context.urls)
     }
 }
 
-/// What programs are told of every refusal.
-fn told(denied: &Denial) -> Map<String, Value> {
-    let list = match denied.kind {
+impl Links {
+    fn new(remedy: Option<&Remedy>, context: ForbiddenContext<'_>) -> Self {
+        let ForbiddenContext { urls, provider, org_names, return_to } = context;
+        let again_url = urls.start(return_to, None);
+        let id =
+            remedy.and_then(|remedy| remedy.id.clone().or_else(|| org_names.id_of(&remedy.organisation)));
+        // Where the id is not known, a sign-in asks for those that are configured.
+        let grant_url = match (remedy, id) {
+            (Some(_), Some(id)) => Some(urls.start(return_to, Some(&id))),
+            (Some(_), None) if provider.asks_for_orgs() => Some(again_url.clone()),
+            _ => None,
+        };
+        Self {
+            settings_url: provider.issuer().connected_applications(),
+            organisation_url: remedy.map(|remedy| provider.issuer().organisation(&remedy.organisation)),
+            again_url,
+            grant_url,
+        }
+    }
+}
+
+fn page(
+    request: IncomingRequest<'_>,
+    denial: &Denial,
+    links: &Links,
+    context: ForbiddenContext<'_>,
+) -> Response<Bytes> {
+    let demands: Vec<Demanded<'_>> = denial
+        .requirements
+        .iter()
+        .map(|requirement| Demanded {
+            who: &requirement.who,
+            sentence: requirement.sentence(denial.kind),
+            missing: requirement.missing_in_sentences(),
+        })
+        .collect();
+    let page = pages::refused(&Refused {
+        host: &request.client.host,
+        username: &denial.username,
+        demands: &demands,
+        how: denial.remedy.as_ref().map(|remedy| way_out(remedy, links)),
+        again_url: &links.again_url,
+        somebody_else_url: &context.urls.sign_out(context.return_to),
+    });
+    answer::page(StatusCode::FORBIDDEN, page)
+}
+
+fn way_out<'a>(remedy: &'a Remedy, links: &'a Links) -> HowToBeSeen<'a> {
+    let organisation = remedy.organisation.as_str();
+    let start_url = links.grant_url.as_deref();
+    let settings_url = links.settings_url.as_str();
+    match remedy.kind {
+        RemedyKind::NotGranted => HowToBeSeen::Share { organisation, start_url, settings_url },
+        RemedyKind::NotListed => HowToBeSeen::Perhaps { organisation, start_url, settings_url },
+        RemedyKind::Restricted => HowToBeSeen::Comply {
+            organisation,
+            start_url,
+            organisation_url: links.organisation_url.as_deref().unwrap_or_default(),
+        },
+    }
+}
+
+fn document(denial: &Denial, links: Links, urls: &EndpointUrls) -> Response<Bytes> {
+    let mut fields = fields_of(denial);
+    if let Some(remedy) = &denial.remedy {
+        fields.insert(organisation_field(remedy.kind).to_owned(), json!(remedy.organisation));
+        match remedy.kind {
+            RemedyKind::NotGranted | RemedyKind::NotListed => {
+                fields.insert("settings_url".to_owned(), json!(links.settings_url))
+            }
+            RemedyKind::Restricted => {
+                fields.insert("organisation_url".to_owned(), json!(links.organisation_url))
+            }
+        };
+        if let Some(path) = &links.grant_url {
+            fields.insert("grant_url".to_owned(), json!(urls.absolute(path)));
+        }
+    }
+    fields.insert("sign_in_url".to_owned(), json!(urls.absolute(&links.again_url)));
+    answer::json(StatusCode::FORBIDDEN, &Value::Object(fields))
+}
+
+/// Somebody came with a token and may not enter. A token has no consent page; its
+/// owner changes it where it was made.
+fn for_token(denial: &Denial, kind: TokenKind, issuer: &Issuer) -> Response<Bytes> {
+    let remedy = denial.remedy.as_ref().filter(|remedy| remedy.kind != RemedyKind::Restricted);
+    let organisation = remedy.map(|remedy| &remedy.organisation);
+    let advice = organisation.and_then(|organisation| match kind {
+        TokenKind::Access { fine_grained: true } => {
+            let url = issuer.access_tokens();
+            Some((format!("This is a fine-grained token, which may not show {organisation}. Open {url}, edit the token, and choose {organisation} under its organisation permissions."), url))
+        }
+        // Such a token shows every organisation that its owner is in.
+        TokenKind::Access { fine_grained: false } | TokenKind::App => None,
+        TokenKind::OAuth => {
+            let url = issuer.connected_applications();
+            Some((format!("The app that got this token may not have been shown {organisation}. Open {url}, disconnect that app, sign in to it again, tick {organisation} when asked, and use the new token."), url))
+        }
+    });
+    let mut fields = fields_of(denial);
+    if let Some((advice, url)) = advice {
+        let description = format!("{} {advice}", description(denial));
+        fields.insert("error_description".to_owned(), json!(description));
+        fields.insert("organisation_not_granted".to_owned(), json!(organisation));
+        fields.insert("settings_url".to_owned(), json!(url));
+    }
+    answer::json(StatusCode::FORBIDDEN, &Value::Object(fields))
+}
+
+/// The fields of every 403.
+fn fields_of(denial: &Denial) -> Map<String, Value> {
+    let list = match denial.kind {
         DenialKind::NotAllowed => "open_to",
-        DenialKind::Denial | DenialKind::PerhapsDenied => "closed_to",
+        DenialKind::Denied | DenialKind::PerhapsDenied => "closed_to",
     };
     Map::from_iter([
         ("error".to_owned(), json!("access_denied")),
-        ("error_description".to_owned(), json!(description(denied))),
-        ("username".to_owned(), json!(denied.username)),
-        (list.to_owned(), json!(denied.demands)),
+        ("error_description".to_owned(), json!(description(denial))),
+        ("username".to_owned(), json!(denial.username)),
+        (list.to_owned(), json!(denial.requirements)),
     ])
 }
 
-fn description(denied: &Denial) -> String {
-    format!("{} may not enter. {}", denied.username, denied.sentences().join(" "))
+fn description(denial: &Denial) -> String {
+    format!("{} may not enter. {}", denial.username, denial.sentences().join(" "))
 }
 
 /// The field that names the organisation.
-fn named(remedy: &Remedy) -> &'static str {
-    match remedy.kind {
+fn organisation_field(kind: RemedyKind) -> &'static str {
+    match kind {
         RemedyKind::NotGranted | RemedyKind::NotListed => "organisation_not_granted",
         RemedyKind::Restricted => "organisation_restricting",
     }

@@ -1,11 +1,25 @@
-//! Every answer of our own.
+//! Every answer of our own: pages, JSON, OpenAI's form, gRPC's form, redirects.
+//!
+//! Only this folder knows status codes and bodies. Which answer a refusal gets, `gate`
+//! decides; what an endpoint answers, `oauth2`.
 
 pub(crate) mod answer;
+pub(crate) mod bad_request;
+mod endpoint_urls;
 mod forbidden;
+pub(crate) mod grpc;
+pub(crate) mod openai;
 mod org_names;
-mod refusal;
-mod unavailable;
+mod sign_in_failed;
+pub(crate) mod token_refused;
+pub(crate) mod unauthenticated;
+pub(crate) mod unavailable;
+#[cfg(feature = "proxy")]
+mod upstream_failed;
 
+pub(crate) use endpoint_urls::EndpointUrls;
+pub(crate) use forbidden::{ForbiddenContext, forbidden};
 pub(crate) use org_names::OrgNames;
-pub use refusal::{Forbidden, Refusal};
-pub(crate) use unavailable::store_unavailable;
+pub(crate) use sign_in_failed::{SignInFailure, sign_in_failed};
+#[cfg(feature = "proxy")]
+pub(crate) use upstream_failed::{FailedRequest, UpstreamFailure, upstream_failed};

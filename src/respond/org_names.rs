@@ -12,7 +12,7 @@ pub(crate) struct OrgNames(RwLock<Vec<(Box<str>, Box<str>)>>);
 
 impl OrgNames {
     /// Notes an organisation. Whoever has a name now had it last.
-    pub(crate) fn learn(&self, org: &Org) {
+    pub(crate) fn note(&self, org: &Org) {
         let known =
             |list: &[(Box<str>, Box<str>)]| list.iter().any(|(id, slug)| *id == org.id && *slug == org.slug);
         if known(&self.0.read().unwrap_or_else(PoisonError::into_inner)) {

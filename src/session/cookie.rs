@@ -1,25 +1,22 @@
-//! Our cookies: names, attributes, chunks; and finding them in a request.
+//! Our cookies: names, attributes, chunks.
 //!
 //! One function sets and removes (RFC 6265, section 4.1): a removal carries the
 //! very attributes of the cookie it removes, since a browser ignores one that
 //! lacks the `Secure` of a `__Host-` cookie.
 
 use std::borrow::Cow;
-use std::ops::Range;
-use std::sync::OnceLock;
 
 use cookie::time::Duration;
 use cookie::{Cookie, SameSite};
 use http::header::{COOKIE, HeaderMap, HeaderValue};
+
+use super::cookie_pairs::{find, find_bytes, pairs};
 
 /// How long one cookie's value may be. Browsers refuse more than 4096 bytes for
 /// name, value and attributes together.
 const CHUNK: usize = 3800;
 /// How many cookies a session may be spread over: 19 kB of sealed text.
 const MAX_CHUNKS: usize = 5;
-/// How many pairs of a `Cookie` line are looked at for our cookies. Browsers keep
-/// fewer than 200 for a site.
-const MAX_PAIRS: usize = 512;
 
 /// When a browser sends our cookies with requests that other sites cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -36,21 +33,13 @@ pub enum SameSitePolicy {
 /// Names and attributes of the gate's cookies.
 #[derive(Debug, Clone)]
 pub(crate) struct Cookies {
-    session: String,
+    pub(super) session: String,
     /// Finds the session's name, which all of the names begin with.
-    within: memchr::memmem::Finder<'static>,
+    pub(super) within: memchr::memmem::Finder<'static>,
     pending: String,
     attempts: String,
     secure: bool,
     same_site: SameSitePolicy,
-}
-
-/// What the app gets where the session's cookie was.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Replacement<'a> {
-    pub(crate) value: &'a str,
-    /// The cookie with this value as a whole line, once there was use for it.
-    pub(crate) line: &'a OnceLock<HeaderValue>,
 }
 
 /// Which of our cookies a name is.
@@ -207,162 +196,12 @@ impl Cookies {
         let name = line.split(|byte| matches!(byte, b'=' | b';')).next().unwrap_or_default();
         self.classify(name.trim_ascii()).is_some()
     }
-
-    /// Takes our cookies out of the request and puts `replacement`, if there is
-    /// one, where the session was. All others stay as they are, in order.
-    pub(crate) fn rewrite(&self, headers: &mut HeaderMap, replacement: Option<Replacement<'_>>) {
-        let mut lines = headers.get_all(COOKIE).iter();
-        let Some(first) = lines.next() else { return };
-        if lines.next().is_none() {
-            match self.rewritten(first.as_bytes(), replacement) {
-                Rewritten::AsItWas => {}
-                Rewritten::Nothing => drop(headers.remove(COOKIE)),
-                Rewritten::Line(line) => drop(headers.insert(COOKIE, line)),
-            }
-            return;
-        }
-        let lines: Vec<HeaderValue> = headers.get_all(COOKIE).iter().cloned().collect();
-        headers.remove(COOKIE);
-        for line in lines {
-            match self.rewritten(line.as_bytes(), replacement) {
-                Rewritten::AsItWas => drop(headers.append(COOKIE, line)),
-                Rewritten::Nothing => {}
-                Rewritten::Line(line) => drop(headers.append(COOKIE, line)),
-            }
-        }
-    }
-
-    fn rewritten(&self, line: &[u8], replacement: Option<Replacement<'_>>) -> Rewritten {
-        // The usual line of a request without our cookies has none of our name.
-        if self.within.find(line).is_none() {
-            return Rewritten::AsItWas;
-        }
-        if let Some(replacement) = replacement
-            && self.is_session_alone(line)
-        {
-            let whole = || sensitive(format!("{}={}", self.session, replacement.value).into_bytes());
-            let line = replacement.line.get_or_init(|| whole().unwrap_or(HeaderValue::from_static("")));
-            return if line.is_empty() { Rewritten::Nothing } else { Rewritten::Line(line.clone()) };
-        }
-        let mut out = Vec::with_capacity(line.len() + replacement.map_or(0, |new| new.value.len()));
-        let mut ours = false;
-        for pair in all_pairs(line) {
-            match (self.classify(pair.name), replacement) {
-                (None, _) => push(&mut out, line.get(pair.span).unwrap_or_default()),
-                (Some(CookieKind::Session), Some(replacement)) => {
-                    ours = true;
-                    push(&mut out, self.session.as_bytes());
-                    out.push(b'=');
-                    out.extend_from_slice(replacement.value.as_bytes());
-                }
-                (Some(_), _) => ours = true,
-            }
-        }
-        if !ours {
-            return Rewritten::AsItWas;
-        }
-        if out.is_empty() {
-            return Rewritten::Nothing;
-        }
-        sensitive(out).map_or(Rewritten::Nothing, Rewritten::Line)
-    }
-
-    /// Whether there is nothing in a line but one session cookie.
-    fn is_session_alone(&self, line: &[u8]) -> bool {
-        memchr::memchr(b';', line).is_none()
-            && all_pairs(line).all(|pair| self.classify(pair.name) == Some(CookieKind::Session))
-    }
-}
-
-/// A line that no log shows.
-fn sensitive(line: Vec<u8>) -> Option<HeaderValue> {
-    let mut line = HeaderValue::from_maybe_shared(bytes::Bytes::from(line)).ok()?;
-    line.set_sensitive(true);
-    Some(line)
-}
-
-/// The value of the first cookie called `name`.
-pub(crate) fn find<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    find_bytes(headers, name).and_then(|value| std::str::from_utf8(value).ok())
-}
-
-fn find_bytes<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
-    headers
-        .get_all(COOKIE)
-        .iter()
-        .flat_map(|header| pairs(header.as_bytes()))
-        .find(|pair| pair.name == name.as_bytes())
-        .map(|pair| pair.value)
-}
-
-/// What became of a `Cookie` line.
-enum Rewritten {
-    AsItWas,
-    Nothing,
-    Line(HeaderValue),
-}
-
-fn push(out: &mut Vec<u8>, pair: &[u8]) {
-    if !out.is_empty() {
-        out.extend_from_slice(b"; ");
-    }
-    out.extend_from_slice(pair);
 }
 
 /// The pieces of a sealed text, each short enough for one cookie.
 fn chunks(sealed: &str) -> impl Iterator<Item = &str> {
     // Sealed text is base64url, so every byte is a character of its own.
     sealed.as_bytes().chunks(CHUNK).filter_map(|chunk| std::str::from_utf8(chunk).ok())
-}
-
-/// One `name=value` of a `Cookie` line, and where it stands.
-struct Pair<'a> {
-    name: &'a [u8],
-    value: &'a [u8],
-    span: Range<usize>,
-}
-
-/// The pairs of a `Cookie` line (RFC 6265, section 4.2.1), read leniently: what
-/// has no `=` is a name without a value, as browsers send it. What lies past
-/// the bound is nothing to us.
-fn pairs(line: &[u8]) -> impl Iterator<Item = Pair<'_>> {
-    all_pairs(line).take(MAX_PAIRS)
-}
-
-/// All of them, for where ours must not be passed over.
-fn all_pairs(line: &[u8]) -> impl Iterator<Item = Pair<'_>> {
-    let mut rest = 0..line.len();
-    std::iter::from_fn(move || {
-        loop {
-            let tail = line.get(rest.clone()).filter(|tail| !tail.is_empty())?;
-            let end = rest.start + memchr::memchr(b';', tail).unwrap_or(tail.len());
-            let span = trim(line, rest.start..end);
-            rest.start = (end + 1).min(rest.end);
-            if span.is_empty() {
-                continue;
-            }
-            let pair = line.get(span.clone())?;
-            let (name, value) = match memchr::memchr(b'=', pair) {
-                Some(equals) => (pair.get(..equals)?, pair.get(equals + 1..)?),
-                None => (pair, [].as_slice()),
-            };
-            return Some(Pair { name: name.trim_ascii(), value: unquoted(value.trim_ascii()), span });
-        }
-    })
-}
-
-fn trim(line: &[u8], mut span: Range<usize>) -> Range<usize> {
-    while line.get(span.start).is_some_and(u8::is_ascii_whitespace) && span.start < span.end {
-        span.start += 1;
-    }
-    while span.end > span.start && line.get(span.end - 1).is_some_and(u8::is_ascii_whitespace) {
-        span.end -= 1;
-    }
-    span
-}
-
-fn unquoted(value: &[u8]) -> &[u8] {
-    value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value)
 }
 
 #[cfg(test)]
@@ -440,41 +279,6 @@ mod tests {
         }
         let many = "a=b; ".repeat(10_000) + "huggate=late";
         assert!(cookies.session(&request(&[&many])).is_none());
-    }
-
-    #[test]
-    fn our_cookies_never_travel_and_others_stay_in_order() {
-        let cookies = cookies();
-        let line = "a=1; huggate=2.sealed; theme=dark; huggate-1=more; huggate-99999999=x; \
-                    huggate-pending-ab=s; huggate-attempts=1; huggate_x=app; huggate-theme=app; b=\"2\"";
-        let mut headers = request(&[line]);
-        let line = OnceLock::new();
-        let jwt = Some(Replacement { value: "jwt", line: &line });
-        cookies.rewrite(&mut headers, jwt);
-        assert_eq!(
-            headers.get(COOKIE).unwrap(),
-            "a=1; huggate=jwt; theme=dark; huggate_x=app; huggate-theme=app; b=\"2\""
-        );
-        cookies.rewrite(&mut headers, None);
-        assert_eq!(
-            headers.get(COOKIE).unwrap(),
-            "a=1; theme=dark; huggate_x=app; huggate-theme=app; b=\"2\""
-        );
-        let mut late = request(&[&format!("{}huggate=sealed; c=d", "a=b; ".repeat(2 * MAX_PAIRS))]);
-        cookies.rewrite(&mut late, None);
-        assert_eq!(late.get(COOKIE).unwrap().to_str().unwrap(), "a=b; ".repeat(2 * MAX_PAIRS) + "c=d");
-        for (replacement, left) in [(None, vec!["x=1"]), (jwt, vec!["huggate=jwt", "x=1"])] {
-            let mut alone = request(&["huggate=sealed", "x=1"]);
-            cookies.rewrite(&mut alone, replacement);
-            assert_eq!(alone.get_all(COOKIE).iter().collect::<Vec<_>>(), left);
-        }
-        for (line, left) in
-            [(" huggate=sealed ", "huggate=jwt"), ("huggate-1=x", ""), ("huggatee=x", "huggatee=x")]
-        {
-            let mut alone = request(&[line]);
-            cookies.rewrite(&mut alone, jwt);
-            assert_eq!(alone.get(COOKIE).map_or("", |line| line.to_str().unwrap()), left);
-        }
     }
 
     #[test]

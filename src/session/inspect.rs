@@ -2,7 +2,9 @@
 
 use http::header::HeaderMap;
 
-use super::{Sealed, Session, Sessions};
+use super::record::Session;
+use super::sealing::Sealed;
+use super::sessions::Sessions;
 use crate::clock::UnixTime;
 use crate::identity::{AuthMethod, User};
 
@@ -52,9 +54,9 @@ impl Sessions {
     /// Looks into the session cookie of `request`, and changes nothing by it.
     pub(crate) async fn inspect(&self, request: &HeaderMap) -> Inspected {
         let Some(sealed) = self.cookies.session(request) else { return Inspected::NoCookie };
-        let Some((inside, _)) = self.unseal(&sealed) else { return Inspected::DoesNotOpen };
+        let Some(unsealed) = self.sealer.unseal(&sealed) else { return Inspected::DoesNotOpen };
         let now = self.clock.now();
-        match (inside, &self.store) {
+        match (unsealed.content, &self.store) {
             (Sealed::Whole(session), None) => Inspected::Session(self.report(&session, now)),
             (Sealed::Ticket(id), Some(store)) => match store.load(id, now).await {
                 Ok(Some(session)) => Inspected::Session(self.report(&session, now)),
@@ -71,10 +73,10 @@ impl Sessions {
             began: session.began,
             seen: session.seen,
             checked: session.checked,
-            check_is_due: now.saturating_sub(session.checked) >= self.revalidate,
-            idle_ends: session.seen.saturating_add(self.idle),
-            ends: session.began.saturating_add(self.max_age),
-            in_force: self.in_force(session.began, session.seen, now),
+            check_is_due: now.saturating_sub(session.checked) >= self.lifetimes.revalidate,
+            idle_ends: session.seen.saturating_add(self.lifetimes.idle),
+            ends: session.began.saturating_add(self.lifetimes.max_age),
+            in_force: self.lifetimes.in_force(session.began, session.seen, now),
         }
     }
 }

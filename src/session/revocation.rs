@@ -1,19 +1,15 @@
-//! Which sessions have ended in this process, and who must be told.
+//! Which sessions have ended in this process.
 //!
 //! A sealed cookie stays openable until it expires. Signing out therefore also
-//! puts the session's id on a list here, and turns a switch that open tunnels
-//! and every opened copy of the session hold.
+//! adds the session's id to a table here, and ends the [`SharedSession`] that open
+//! tunnels and every cached copy of the session hold.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use arc_swap::ArcSwap;
-use tokio::sync::Notify;
-use tokio::sync::futures::Notified;
-
+use super::record::{Session, SessionId};
+use super::shared_session::SharedSession;
 use super::snapshot::SessionSnapshot;
-use super::{Session, SessionId};
 use crate::clock::UnixTime;
 
 /// How many ended sessions are remembered. Each took a whole sign-in, so the
@@ -21,93 +17,6 @@ use crate::clock::UnixTime;
 const CAPACITY: usize = 100_000;
 /// How many entries are added between two sweeps.
 const SWEEP: usize = 1_024;
-
-/// A session in this process: whether it still stands, and what is known of it.
-/// Shared by everything opened from it.
-#[derive(Debug)]
-pub(crate) struct SharedSession {
-    ended: AtomicBool,
-    end: Notify,
-    known: ArcSwap<SessionSnapshot>,
-    changed: Notify,
-    /// Held by whoever asks the provider about the session.
-    asking: Arc<tokio::sync::Mutex<()>>,
-    /// No question before, since the last one was not answered.
-    not_before: AtomicU64,
-}
-
-/// The right to ask the provider about a session: nobody else does meanwhile.
-#[derive(Debug)]
-pub(crate) struct RevalidationPermit(
-    #[expect(dead_code, reason = "held, not read")] tokio::sync::OwnedMutexGuard<()>,
-);
-
-impl SharedSession {
-    fn new(known: SessionSnapshot) -> Self {
-        Self {
-            ended: AtomicBool::new(false),
-            end: Notify::new(),
-            known: ArcSwap::from_pointee(known),
-            changed: Notify::new(),
-            asking: Arc::default(),
-            not_before: AtomicU64::new(0),
-        }
-    }
-
-    /// What is known of the session.
-    pub(super) fn known(&self) -> Arc<SessionSnapshot> {
-        self.known.load_full()
-    }
-
-    /// Takes in what became known, and tells whoever waits for it.
-    pub(super) fn update(&self, known: SessionSnapshot) {
-        self.known.store(Arc::new(known));
-        self.changed.notify_waiters();
-    }
-
-    /// Is ready when something else is known than at the time of this call.
-    pub(crate) fn changed(&self) -> Notified<'_> {
-        self.changed.notified()
-    }
-
-    /// The right to ask the provider now, unless somebody else has it.
-    pub(crate) fn try_turn(&self) -> Option<RevalidationPermit> {
-        Arc::clone(&self.asking).try_lock_owned().ok().map(RevalidationPermit)
-    }
-
-    /// The right to ask the provider, once whoever has it is done.
-    pub(crate) async fn turn(&self) -> RevalidationPermit {
-        RevalidationPermit(Arc::clone(&self.asking).lock_owned().await)
-    }
-
-    /// How many seconds are left until the provider may be asked again.
-    pub(crate) fn pause(&self, now: UnixTime) -> u64 {
-        self.not_before.load(Ordering::Relaxed).saturating_sub(now)
-    }
-
-    /// Asks the provider nothing until then.
-    pub(crate) fn pause_until(&self, then: UnixTime) {
-        self.not_before.store(then, Ordering::Relaxed);
-    }
-
-    /// Whether the session was ended here.
-    pub(crate) fn has_ended(&self) -> bool {
-        self.ended.load(Ordering::Acquire)
-    }
-
-    /// Waits until the session is ended here.
-    pub(crate) async fn ended(&self) {
-        let notified = self.end.notified();
-        if !self.has_ended() {
-            notified.await;
-        }
-    }
-
-    fn finish(&self) {
-        self.ended.store(true, Ordering::Release);
-        self.end.notify_waiters();
-    }
-}
 
 /// The sessions that ended, and the switches of those that are open.
 #[derive(Debug, Default)]
@@ -137,16 +46,16 @@ impl RevocationTable {
         if state.ended.contains_key(&id) {
             return None;
         }
-        if let Some(live) = state.open.get(&id).and_then(Weak::upgrade) {
-            if let Some(newer) = live.known.load().session.with_newer_of(&session) {
-                live.update(snapshot_of(newer));
+        if let Some(shared) = state.open.get(&id).and_then(Weak::upgrade) {
+            if let Some(newer) = shared.snapshot().session.with_newer_of(&session) {
+                shared.update(snapshot_of(newer));
             }
-            return Some(live);
+            return Some(shared);
         }
         state.sweep(now);
-        let live = Arc::new(SharedSession::new(snapshot_of(session)));
-        state.open.insert(id, Arc::downgrade(&live));
-        Some(live)
+        let shared = Arc::new(SharedSession::new(snapshot_of(session)));
+        state.open.insert(id, Arc::downgrade(&shared));
+        Some(shared)
     }
 
     /// The sessions that somebody holds open now.
@@ -164,8 +73,8 @@ impl RevocationTable {
             state.ended.remove(&first);
         }
         state.ended.insert(id, until);
-        if let Some(live) = state.open.remove(&id).and_then(|live| live.upgrade()) {
-            live.finish();
+        if let Some(shared) = state.open.remove(&id).and_then(|shared| shared.upgrade()) {
+            shared.finish();
         }
     }
 
@@ -181,7 +90,7 @@ impl State {
         self.added += 1;
         if self.added.is_multiple_of(SWEEP) {
             self.ended.retain(|_, until| *until > now);
-            self.open.retain(|_, live| live.strong_count() > 0);
+            self.open.retain(|_, shared| shared.strong_count() > 0);
         }
     }
 }
@@ -191,27 +100,27 @@ mod tests {
     use super::*;
     use crate::identity::Tokens;
     use crate::keys::Hidden;
-    use crate::session::tests::{known, session};
+    use crate::session::tests::{session, snapshot};
 
     fn enter(register: &RevocationTable, id: [u8; 16], now: UnixTime) -> Option<Arc<SharedSession>> {
         let session = Session { id: id.into(), ..session() };
-        register.enter(session, known, now)
+        register.enter(session, snapshot, now)
     }
 
     #[tokio::test]
     async fn an_ended_session_is_refused_and_whoever_waits_is_told() {
         let register = RevocationTable::default();
         let id = [1; 16];
-        let live = enter(&register, id, 0).unwrap();
+        let shared = enter(&register, id, 0).unwrap();
         let waiting = tokio::spawn({
-            let live = Arc::clone(&live);
-            async move { live.ended().await }
+            let shared = Arc::clone(&shared);
+            async move { shared.ended().await }
         });
         register.end(id.into(), 100, 0);
         waiting.await.unwrap();
-        assert!(live.has_ended());
+        assert!(shared.has_ended());
         assert!(enter(&register, id, 50).is_none());
-        live.ended().await;
+        shared.ended().await;
     }
 
     #[test]
@@ -234,14 +143,16 @@ mod tests {
         let tokens =
             |text: &str, expires| Tokens { access: Hidden::new(text), refresh: None, expires: Some(expires) };
         let old = Session { tokens: tokens("old", 100), checked: 10, ..session() };
-        let live = register.enter(old.clone(), known, 0).unwrap();
+        let shared = register.enter(old.clone(), snapshot, 0).unwrap();
         // Another process asked, and refreshed.
         let newer = Session { tokens: tokens("new", 200), checked: 20, ..session() };
-        register.enter(newer, known, 0).unwrap();
-        register.enter(old, known, 0).unwrap();
+        register.enter(newer, snapshot, 0).unwrap();
+        register.enter(old, snapshot, 0).unwrap();
         // A third one asked later, with the old token.
-        register.enter(Session { tokens: tokens("old", 100), checked: 30, ..session() }, known, 0).unwrap();
-        let session = live.known().session.clone();
+        register
+            .enter(Session { tokens: tokens("old", 100), checked: 30, ..session() }, snapshot, 0)
+            .unwrap();
+        let session = shared.snapshot().session.clone();
         assert_eq!((session.tokens.access.expose(), session.checked), ("new", 30));
     }
 }

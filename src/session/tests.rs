@@ -1,6 +1,17 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{HeaderMap, HeaderValue};
+
+use super::record::{Session, SessionId};
+use super::sessions::Sessions;
+use super::snapshot::SessionSnapshot;
 use super::*;
+use crate::clock::{Clock, UnixTime};
+use crate::identity::{AuthMethod, HeaderSettings, IdentityRenderer, Person, Tokens, User};
 use crate::identity::{Org, Role, Standing};
 use crate::keys::Hidden;
+use crate::keys::{Keyring, Secret};
 use http::header::{COOKIE, SET_COOKIE};
 
 const NOW: UnixTime = 1_790_000_000;
@@ -12,7 +23,13 @@ fn secret(byte: u8) -> Secret {
 fn sessions(settings: &SessionSettings, clock: &Clock) -> Sessions {
     let cookies = Cookies::new(&settings.cookie_name, true, settings.same_site);
     let keyring = Arc::new(Keyring::new(&settings.secrets));
-    Sessions::new(settings, keyring, cookies, HeaderSettings::default(), 1, clock.clone())
+    Sessions::new(
+        settings,
+        keyring,
+        cookies,
+        IdentityRenderer::new(HeaderSettings::default(), 1),
+        clock.clone(),
+    )
 }
 
 fn ada() -> Person {
@@ -45,9 +62,10 @@ pub(super) fn session() -> Session {
 }
 
 /// What is known of a session, as far as it matters here.
-pub(super) fn known(session: Session) -> SessionSnapshot {
+pub(super) fn snapshot(session: Session) -> SessionSnapshot {
     let user = User::new(session.person.clone(), AuthMethod::Session);
-    SessionSnapshot { introduction: RenderedIdentity::new(user, String::new(), Vec::new(), 0), session }
+    let renderer = IdentityRenderer::new(HeaderSettings::default(), 0);
+    SessionSnapshot { identity: renderer.render(user, String::new(), ""), session }
 }
 
 /// The request a browser sends after it was answered with `lines`.
@@ -180,7 +198,7 @@ async fn nothing_of_a_session_is_printed() {
     let lines = sessions.begin(ada(), tokens("hf_oauth_secret"), &HeaderMap::new()).await.unwrap();
     let SessionLookup::Session(opened) = sessions.open(&request(&lines)).await else { panic!("no session") };
     let response = http::Response::builder().header(SET_COOKIE, &lines[0]).body(()).unwrap();
-    let printed = format!("{:?} {response:?}", opened.known.session);
+    let printed = format!("{:?} {response:?}", opened.snapshot.session);
     assert!(!printed.contains("hf_oauth_secret") && printed.contains("Sensitive"), "{printed}");
 }
 

@@ -7,8 +7,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::client::Client;
 use crate::forward_auth::OriginalRequest;
+use crate::gate::Refusal;
 use crate::identity::User;
-use crate::respond::Refusal;
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -45,7 +45,7 @@ pub(super) fn of(subject: &Subject, explanation: &Explanation, who: Who<'_>) -> 
         json!({"path": reading.path, "leads_to": leads_to})
     });
     let rules = explanation.entries.iter().map(|entry| {
-        let holds = match entry.holds {
+        let holds = match entry.matches {
             Match::Yes => "yes",
             Match::No => "no",
             _ => "unknown",

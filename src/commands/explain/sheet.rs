@@ -60,7 +60,7 @@ pub(super) fn below(subject: &Subject, explanation: &Explanation, inspected: Opt
 }
 
 fn rule(text: &mut String, entry: &Entry) {
-    let answer = match entry.holds {
+    let answer = match entry.matches {
         Match::Yes => "yes",
         Match::No => "no",
         _ => "unknown",

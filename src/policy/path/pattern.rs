@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::variants::VARIANTS;
-use crate::policy::route_index::Paths;
+use crate::policy::route_index::PathSet;
 
 /// How the names of scripts end that are run for all paths below them too.
 const SCRIPTS: [&[u8]; 7] = [b".php", b".cgi", b".pl", b".asp", b".aspx", b".ashx", b".cfm"];
@@ -84,8 +84,8 @@ impl PathPattern {
         Self { path: path.into(), below }
     }
 
-    pub(crate) fn paths(&self) -> Paths<'_> {
-        if self.below { Paths::Folder(&self.path) } else { Paths::Exact(&self.path) }
+    pub(crate) fn paths(&self) -> PathSet<'_> {
+        if self.below { PathSet::Folder(&self.path) } else { PathSet::Exact(&self.path) }
     }
 }
 

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::error::StoreDown;
 use crate::clock::UnixTime;
-use crate::session::store::StoreDown;
-use crate::session::{Session, SessionId};
+use crate::session::record::{Session, SessionId};
 
 /// How many sessions are kept at most; past it a sign-in is answered as if the
 /// store were down. About 100 MB.

@@ -3,12 +3,14 @@
 //! With the cookie store the browser carries the whole session, sealed. A
 //! server-side store keeps it here, and the cookie carries a sealed ticket.
 
+mod error;
 mod memory;
 
 use crate::clock::UnixTime;
-use crate::session::{Session, SessionId};
+use crate::session::record::{Session, SessionId};
 
-pub(crate) use memory::Memory;
+pub(crate) use error::StoreDown;
+use memory::Memory;
 
 /// Which store to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -27,12 +29,15 @@ pub(crate) enum Store {
     Memory(Memory),
 }
 
-/// The store could not be asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the session store does not answer")]
-pub(crate) struct StoreDown;
-
 impl Store {
+    /// The store that is configured; `None` where the cookie holds the session.
+    pub(crate) fn open(settings: StoreSettings) -> Option<Self> {
+        match settings {
+            StoreSettings::Cookie => None,
+            StoreSettings::Memory => Some(Self::Memory(Memory::default())),
+        }
+    }
+
     /// Keeps `session` under its id until it ends at the latest.
     pub(crate) async fn save(
         &self,

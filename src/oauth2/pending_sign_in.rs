@@ -1,4 +1,4 @@
-//! Sign-ins under way: one sealed cookie for each attempt.
+//! Pending sign-ins: one sealed cookie for each attempt.
 //!
 //! The `state` that travels through the provider is of no use without the cookie
 //! in the browser that began, and the cookie is of no use twice.

@@ -1,0 +1,51 @@
+//! Somebody who came with a token.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::clock::UnixTime;
+use crate::identity::{RenderedIdentity, TokenKind};
+use crate::keys::Hidden;
+
+/// Whom a token belongs to, by an answer of the provider that still counts.
+pub(super) struct VerifiedToken {
+    pub(super) identity: RenderedIdentity,
+    pub(super) kind: TokenKind,
+    /// Until when the answer counts.
+    pub(super) until: UnixTime,
+}
+
+/// Somebody who came with a valid token.
+pub(crate) struct TokenCaller {
+    pub(super) verified: Arc<VerifiedToken>,
+    /// The request's own. It is stored nowhere else and dropped with the request.
+    pub(super) token: Hidden,
+}
+
+impl TokenCaller {
+    /// The identity that the app is told.
+    pub(crate) fn identity(&self) -> &RenderedIdentity {
+        &self.verified.identity
+    }
+
+    /// What kind of token it is.
+    pub(crate) fn kind(&self) -> TokenKind {
+        self.verified.kind
+    }
+}
+
+impl fmt::Debug for VerifiedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifiedToken")
+            .field("identity", &self.identity)
+            .field("kind", &self.kind)
+            .field("until", &self.until)
+            .finish()
+    }
+}
+
+impl fmt::Debug for TokenCaller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenCaller").field("verified", &self.verified).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,40 @@
+//! A request as our endpoints and answers see it.
+
+use std::borrow::Cow;
+
+use http::request::Parts;
+
+use super::request_kind::{RequestKind, wants_html};
+use super::resolve::Client;
+
+/// A request, and what is known of its client.
+#[derive(Clone, Copy)]
+pub(crate) struct IncomingRequest<'a> {
+    pub(crate) parts: &'a Parts,
+    pub(crate) client: &'a Client,
+    pub(crate) kind: RequestKind,
+    /// Where to return after a sign-in, where that is not the request's own target.
+    pub(crate) return_address: Option<&'a str>,
+}
+
+impl<'a> IncomingRequest<'a> {
+    pub(crate) fn new(parts: &'a Parts, client: &'a Client) -> Self {
+        Self { parts, client, kind: RequestKind::of(parts), return_address: None }
+    }
+
+    /// Path and query, as they were sent.
+    pub(crate) fn target(&self) -> &'a str {
+        self.parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str)
+    }
+
+    /// Whether to answer with a page rather than with JSON.
+    pub(crate) fn wants_page(&self) -> bool {
+        self.kind != RequestKind::Program || wants_html(&self.parts.headers)
+    }
+
+    /// A parameter of the query; the first, if there are several.
+    pub(crate) fn parameter(&self, name: &str) -> Option<Cow<'a, str>> {
+        let query = self.parts.uri.query()?;
+        url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value)
+    }
+}

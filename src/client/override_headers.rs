@@ -1,0 +1,83 @@
+//! Headers by which an app may take a request for one with another method or path. A
+//! route's rules would be worth nothing with them.
+
+use http::header::HeaderName;
+
+/// Names, folded, by which some frameworks change the method after the fact.
+const METHOD: [&[u8]; 3] = [b"xhttpmethodoverride", b"xhttpmethod", b"xmethodoverride"];
+
+/// Names, folded, that some apps take for the path or for a part of it: Symfony, Zend
+/// and IIS the first two, Gunicorn the last three. A trusted proxy passes on what a
+/// client sends under names that it does not know, so they are dropped from everybody.
+const PATH: [&[u8]; 5] = [b"xoriginalurl", b"xrewriteurl", b"xscriptname", b"scriptname", b"pathinfo"];
+/// The same, under names that proxies write: a trusted proxy's are kept.
+const PATH_BY_PROXIES: [&[u8]; 4] =
+    [b"xoriginaluri", b"xforwardeduri", b"xforwardedpath", b"xforwardedprefix"];
+
+/// Which overrides matter: those of what some route depends on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OverrideHeaders {
+    pub(crate) method: bool,
+    pub(crate) path: bool,
+}
+
+impl OverrideHeaders {
+    /// Whether a header is dropped, in any spelling that app servers fold together.
+    pub(crate) fn covers(self, name: &str, trusted: bool) -> bool {
+        // Nearly every header is passed over by its first letter.
+        if !matches!(name.bytes().find(u8::is_ascii_alphanumeric), Some(b'x' | b's' | b'p')) {
+            return false;
+        }
+        (self.method && is_one_of(name, &METHOD))
+            || (self.path && (is_one_of(name, &PATH) || (!trusted && is_one_of(name, &PATH_BY_PROXIES))))
+    }
+
+    /// Whether a header of a request that forward auth describes changes the method.
+    pub(crate) fn changes_method(self, name: &HeaderName) -> bool {
+        self.method && is_one_of(name.as_str(), &METHOD)
+    }
+
+    /// Whether it changes the path, and does not describe a request to us either.
+    pub(crate) fn changes_path(self, name: &HeaderName) -> bool {
+        self.path && *name != "x-original-url" && is_one_of(name.as_str(), &PATH)
+    }
+}
+
+fn is_one_of(name: &str, known: &[&[u8]]) -> bool {
+    known.iter().any(|known| folds_to(name, known))
+}
+
+/// Whether a server that folds names takes `name` for `known`: letters and digits
+/// alone count, in any case.
+fn folds_to(name: &str, known: &[u8]) -> bool {
+    let letters = name.bytes().filter(u8::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase());
+    letters.eq(known.iter().copied())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_override_is_found_in_every_spelling_where_it_matters() {
+        let all = OverrideHeaders { method: true, path: true };
+        let none = OverrideHeaders { method: false, path: false };
+        for (name, stranger, trusted) in [
+            ("x-http-method-override", true, true),
+            ("x_http_method", true, true),
+            ("x-method-override", true, true),
+            ("x-original-url", true, true),
+            ("x.rewrite.url", true, true),
+            ("script-name", true, true),
+            ("path_info", true, true),
+            ("x-forwarded-prefix", true, false),
+            ("x-original-uri", true, false),
+            ("x-original-urls", false, false),
+            ("accept", false, false),
+        ] {
+            assert_eq!(all.covers(name, false), stranger, "{name}");
+            assert_eq!(all.covers(name, true), trusted, "{name}");
+            assert!(!none.covers(name, false), "{name}");
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! What the endpoints need, and which answer each gives.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::{Response, StatusCode};
+use serde_json::json;
+
+use super::endpoint::Endpoint;
+use super::pending_sign_in::PendingSignIns;
+use super::return_to::ReturnHosts;
+use crate::authn::PersonFilter;
+use crate::client::{IncomingRequest, speaks_openai};
+use crate::clock::Clock;
+use crate::identity::User;
+use crate::pages;
+use crate::provider::{Provider, Reachable};
+use crate::respond::{EndpointUrls, answer, bad_request, openai, unauthenticated};
+use crate::session::Sessions;
+
+/// What the endpoints need.
+pub(crate) struct OAuth2 {
+    pub(crate) urls: EndpointUrls,
+    pub(crate) scope: String,
+    pub(crate) return_hosts: ReturnHosts,
+    /// Hosts of routes, besides the public URL's. A sign-in that begins at one comes
+    /// back to it, since cookies are sent to no other host.
+    pub(crate) hosts: Vec<String>,
+    pub(crate) provider: Arc<Provider>,
+    pub(crate) sessions: Arc<Sessions>,
+    pub(crate) pendings: PendingSignIns,
+    pub(crate) jwks: Bytes,
+    pub(crate) retain: PersonFilter,
+    pub(crate) draining: AtomicBool,
+    pub(crate) clock: Clock,
+}
+
+impl OAuth2 {
+    /// Answers a request below our prefix: by an endpoint, or with 404 if there is none.
+    /// `user` is who asks, if the gate found out.
+    pub(crate) async fn answer(
+        &self,
+        endpoint: Option<Endpoint>,
+        request: IncomingRequest<'_>,
+        user: Option<&User>,
+    ) -> Response<Bytes> {
+        let response = match endpoint {
+            None => bad_request::no_such_endpoint(request, self.urls.prefix.as_str()),
+            Some(endpoint) if !endpoint.takes(&request.parts.method) => method_not_allowed(endpoint),
+            Some(endpoint) => self.answer_endpoint(endpoint, request, user).await,
+        };
+        openai::adapt(speaks_openai(&request.parts.headers), response)
+    }
+
+    async fn answer_endpoint(
+        &self,
+        endpoint: Endpoint,
+        request: IncomingRequest<'_>,
+        user: Option<&User>,
+    ) -> Response<Bytes> {
+        match endpoint {
+            Endpoint::Start => self.start(request).await,
+            Endpoint::Callback => self.callback(request).await,
+            Endpoint::SignIn => {
+                let start = self.urls.start(self.return_after_sign_in(request).as_str(), None);
+                answer::page(StatusCode::OK, pages::sign_in(&request.client.host, &start, &self.scope))
+            }
+            Endpoint::SignOut => self.sign_out(request).await,
+            Endpoint::Userinfo => self.userinfo(request, user),
+            Endpoint::Jwks => self.keys(),
+            Endpoint::Healthz => answer::text(StatusCode::OK, "ok\n"),
+            Endpoint::Readyz => self.readyz(),
+        }
+    }
+
+    /// Whether people sign in at this host: the public URL's, or a route's.
+    pub(crate) fn is_sign_in_host(&self, host: &str) -> bool {
+        host == self.urls.public_url.authority() || self.hosts.iter().any(|known| known == host)
+    }
+
+    /// Makes `readyz` answer 503 from now on.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// `userinfo`: the person who is signed in, without a token.
+    fn userinfo(&self, request: IncomingRequest<'_>, user: Option<&User>) -> Response<Bytes> {
+        let Some(user) = user else {
+            return unauthenticated::login_required(&self.sign_in_url(request));
+        };
+        answer::json(
+            StatusCode::OK,
+            &json!({
+                "sub": user.id(),
+                "preferred_username": user.username(),
+                "name": user.name(),
+                "email": user.email(),
+                "picture": user.picture(),
+                "groups": user.groups(),
+                "groups_truncated": user.person().orgs_cut,
+                "auth_method": user.auth_method().as_str(),
+            }),
+        )
+    }
+
+    /// The keys that verify the assertion: the one answer that may be cached.
+    fn keys(&self) -> Response<Bytes> {
+        let mut response = answer::text(StatusCode::OK, "");
+        *response.body_mut() = self.jwks.clone();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
+        response
+    }
+
+    /// Ready until the drain begins. The provider's state is reported and does not
+    /// count: people who are signed in are served without it.
+    fn readyz(&self) -> Response<Bytes> {
+        let ready = !self.is_draining();
+        let provider = match self.provider.reachable() {
+            Reachable::Yes => "reachable",
+            Reachable::No => "unreachable",
+            Reachable::NotAskedYet => "not asked yet",
+        };
+        let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        answer::json(status, &json!({"ready": ready, "provider": provider}))
+    }
+}
+
+impl fmt::Debug for OAuth2 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OAuth2").field("urls", &self.urls).finish_non_exhaustive()
+    }
+}
+
+fn method_not_allowed(endpoint: Endpoint) -> Response<Bytes> {
+    let mut response = answer::text(StatusCode::METHOD_NOT_ALLOWED, "this address takes GET\n");
+    let allow = if endpoint == Endpoint::SignOut { "GET, HEAD, POST" } else { "GET, HEAD" };
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
+    response
+}

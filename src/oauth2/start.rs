@@ -1,0 +1,117 @@
+//! Beginning a sign-in: the redirect to the provider (RFC 6749, section 4.1.1).
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+
+use super::endpoints::OAuth2;
+use super::return_to::ReturnTo;
+use crate::client::{Client, IncomingRequest, RequestKind, is_prefetch};
+use crate::pages;
+use crate::provider::{AuthorizeRequest, DiscoveryError};
+use crate::respond::{answer, unauthenticated, unavailable};
+use crate::session::find_cookie;
+
+/// How long it is remembered that a sign-in succeeded, in seconds, to notice
+/// that the browser came back without the session.
+pub(super) const ATTEMPTS_LIFETIME: u64 = 60;
+/// How many sign-ins in a row may end without a session.
+const MAX_ATTEMPTS: u32 = 2;
+
+impl OAuth2 {
+    /// `start`: begins a sign-in, unless the request could not use one.
+    pub(super) async fn start(&self, request: IncomingRequest<'_>) -> Response<Bytes> {
+        let return_to = self.return_after_sign_in(request);
+        let mentions_fetch = request.parts.headers.contains_key("sec-fetch-mode");
+        match request.kind {
+            RequestKind::Framed => self.framed(request, &return_to),
+            // Without Fetch Metadata a plain client that follows links is served.
+            RequestKind::Program if mentions_fetch || is_prefetch(&request.parts.headers) => {
+                unauthenticated::login_required(&self.sign_in_url(request))
+            }
+            RequestKind::Navigation | RequestKind::Form | RequestKind::Program => {
+                let org = request.parameter("org");
+                match self.begin(request, &return_to, org.as_deref()).await {
+                    Ok(response) => response,
+                    Err(error) => unavailable::provider_unavailable(request, &self.urls, &error),
+                }
+            }
+        }
+    }
+
+    /// Nobody is signed in at a place that is not public: browsers are sent to the
+    /// provider, and everything else is told where to sign in.
+    pub(crate) async fn require_sign_in(&self, request: IncomingRequest<'_>) -> Response<Bytes> {
+        match request.kind {
+            RequestKind::Navigation => match self.begin_here(request).await {
+                Ok(response) => response,
+                Err(error) => unavailable::provider_unavailable(request, &self.urls, &error),
+            },
+            RequestKind::Framed => self.framed(request, &self.here(request)),
+            RequestKind::Form => {
+                let start = self.urls.start(ReturnTo::root().as_str(), None);
+                unauthenticated::form_not_sent(&request.client.host, &start)
+            }
+            RequestKind::Program => unauthenticated::login_required(&self.sign_in_url(request)),
+        }
+    }
+
+    fn framed(&self, request: IncomingRequest<'_>, return_to: &ReturnTo) -> Response<Bytes> {
+        unauthenticated::framed(&request.client.host, &self.urls.start(return_to.as_str(), None))
+    }
+
+    /// Redirects to the provider, with the cookie of a new attempt. `org` is one more
+    /// organisation to ask for.
+    async fn begin(
+        &self,
+        request: IncomingRequest<'_>,
+        return_to: &ReturnTo,
+        org: Option<&str>,
+    ) -> Result<Response<Bytes>, DiscoveryError> {
+        let metadata = self.provider.metadata().await?;
+        let redirect_uri = self.redirect_uri(request.client);
+        let (pending, cookies) =
+            self.pendings.begin(return_to, &redirect_uri, &request.parts.headers, self.clock.now());
+        let url = self.provider.authorize_url(
+            &metadata,
+            &AuthorizeRequest {
+                redirect_uri: &pending.redirect_uri,
+                state: &pending.state,
+                nonce: &pending.nonce,
+                code_challenge: &pending.code_challenge(),
+                // An organisation's id is hex; nothing else is passed on.
+                org: org
+                    .filter(|org| org.len() <= 64 && org.bytes().all(|byte| byte.is_ascii_alphanumeric())),
+            },
+        );
+        tracing::debug!(host = %request.client.host, "sign-in begins");
+        Ok(answer::with_cookies(answer::redirect(url.as_str()), cookies))
+    }
+
+    /// To the provider and back to this page, unless that was tried and the browser
+    /// came back without the session.
+    async fn begin_here(&self, request: IncomingRequest<'_>) -> Result<Response<Bytes>, DiscoveryError> {
+        let cookies = self.sessions.cookies();
+        if self.attempts(request) >= MAX_ATTEMPTS {
+            tracing::warn!(host = %request.client.host, "a browser signed in twice and does not send the session cookie");
+            let start = self.urls.start(self.here(request).as_str(), None);
+            let page = pages::loop_explained(self.urls.public_url.as_str(), &start);
+            let forget = cookies.set(cookies.attempts_name(), None, 0);
+            return Ok(answer::with_cookies(answer::page(StatusCode::BAD_REQUEST, page), forget));
+        }
+        self.begin(request, &self.here(request), None).await
+    }
+
+    /// How many sign-ins in a row succeeded just now, as far as this browser says.
+    pub(super) fn attempts(&self, request: IncomingRequest<'_>) -> u32 {
+        let name = self.sessions.cookies().attempts_name();
+        find_cookie(&request.parts.headers, name).and_then(|count| count.parse().ok()).unwrap_or(0)
+    }
+
+    /// The callback at the host that the sign-in began at, if that is one of ours.
+    fn redirect_uri(&self, client: &Client) -> String {
+        let host = self.hosts.iter().find(|host| **host == client.host);
+        let origin = host.map(|host| self.urls.public_url.sibling(host));
+        let origin = origin.as_deref().unwrap_or(self.urls.public_url.as_str());
+        format!("{origin}{}/callback", self.urls.prefix.as_str())
+    }
+}

@@ -1,0 +1,169 @@
+//! What is in the way of one condition, in a sentence for the person and as a stable
+//! code for programs.
+
+use serde::Serialize;
+
+use super::evaluate::{ConditionResult, Membership};
+use crate::identity::{Org, Role};
+
+/// Something that is in the way. Programs get these fields as JSON; the documentation
+/// of refusals lists them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Obstacle {
+    pub(crate) reason: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) organisation: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) resource_group: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) role: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) needed_role: Option<String>,
+    /// The same in a sentence or two.
+    #[serde(skip)]
+    pub(crate) sentence: String,
+}
+
+impl Obstacle {
+    fn new(reason: &'static str, sentence: impl Into<String>) -> Self {
+        Self {
+            reason,
+            organisation: None,
+            resource_group: None,
+            role: None,
+            needed_role: None,
+            sentence: sentence.into(),
+        }
+    }
+
+    fn in_org(self, org: &str) -> Self {
+        Self { organisation: Some(org.to_owned()), ..self }
+    }
+
+    /// What is in the way, if something is. `by_token`: the person came with a token,
+    /// and the sentence is about what the token shows.
+    pub(super) fn of(result: &ConditionResult<'_>, by_token: bool) -> Option<Self> {
+        Some(match result {
+            ConditionResult::ThisAccount(_)
+            | ConditionResult::OtherAccount(_)
+            | ConditionResult::Member(_)
+            | ConditionResult::ThisEmail(_)
+            | ConditionResult::Pro(_) => return None,
+            ConditionResult::AmbiguousName { wanted, found, .. } => Self::new(
+                "unclear_name",
+                format!(
+                    "The rule here says {wanted}, and at Hugging Face it is {found}: \
+                     the people who run this app need to correct it."
+                ),
+            ),
+            ConditionResult::OrgsNotTold => Self::new(
+                "organisations_not_told",
+                "Hugging Face did not tell this app which organisations you are in.",
+            ),
+            ConditionResult::NotAMember(org) => {
+                Self::new("not_a_member", format!("You are not in {org}, as far as this app can see."))
+                    .in_org(org)
+            }
+            ConditionResult::NotGranted(org) => Self::not_granted(org, by_token),
+            ConditionResult::Restricted(org) => {
+                Self::new("restricted", restricted(org, by_token)).in_org(org.shown())
+            }
+            ConditionResult::NoAccess(org) => Self::no_access(org),
+            ConditionResult::RoleTooLow(membership, needed) => Self::role(membership, *needed),
+            ConditionResult::RoleNotSaid(membership, needed) => Self::role(membership, Some(needed)),
+            ConditionResult::NotInGroup(org, group) => Self::not_in_group(org, group),
+            ConditionResult::NoEmail => {
+                Self::new("email_not_shared", "Your Hugging Face account shows this app no e-mail address.")
+            }
+            ConditionResult::EmailNotVerified(_) => Self::new(
+                "email_not_verified",
+                "Your e-mail address at Hugging Face is not verified. Verify it in the settings of your \
+                 account there, then sign in again.",
+            ),
+            ConditionResult::OtherEmail(_) => {
+                Self::new("other_email", "The e-mail address of your Hugging Face account is another one.")
+            }
+            ConditionResult::NotPro(false) => {
+                Self::new("pro_needed", "Your account has no PRO subscription.")
+            }
+            ConditionResult::NotPro(true) => {
+                Self::new("pro_excluded", "Your account has a PRO subscription.")
+            }
+            ConditionResult::ProNotTold => {
+                Self::new("not_an_account", "An app has no subscription of its own.")
+            }
+        })
+    }
+
+    fn not_granted(org: &Org, by_token: bool) -> Self {
+        let org = org.shown();
+        let sentence = if by_token {
+            format!("This token does not show your role in {org}.")
+        } else {
+            format!("You are in {org}, but this app has not been shown your role there.")
+        };
+        Self::new("not_granted", sentence).in_org(org)
+    }
+
+    fn no_access(org: &Org) -> Self {
+        let org = org.shown();
+        let sentence = format!(
+            "Your role in {org} is no_access, which opens only what a resource group of yours opens."
+        );
+        Self { role: Some(Role::NoAccess.to_string()), ..Self::new("no_access", sentence).in_org(org) }
+    }
+
+    fn not_in_group(org: &Org, group: &str) -> Self {
+        let org = org.shown();
+        let sentence = format!("You are in {org}, but not in its resource group {group}.");
+        Self { resource_group: Some(group.to_owned()), ..Self::new("not_in_group", sentence).in_org(org) }
+    }
+
+    /// A role that does not suffice: the one held, and the one needed.
+    fn role(place: &Membership<'_>, needed: Option<&Role>) -> Self {
+        let (held, org) = (place.role, place.org.shown());
+        let place_name = match place.group {
+            Some(group) => format!("{} of {org}", group.shown()),
+            None => org.to_owned(),
+        };
+        let (reason, sentence) = match (held, needed) {
+            (Role::Custom(_), Some(needed)) => (
+                "custom_role",
+                format!(
+                    "Your role in {place_name} is {held}, one of its own, which is neither above nor below \
+                     others; {needed} is needed."
+                ),
+            ),
+            (_, Some(Role::Custom(needed))) => {
+                ("other_role", format!("Your role in {place_name} is {held}, and {needed} is needed."))
+            }
+            (_, Some(needed)) => (
+                "role_too_low",
+                format!("Your role in {place_name} is {held}, and at least {needed} is needed."),
+            ),
+            (_, None) => ("no_access", format!("Your role in {place_name} is {held}, which opens nothing.")),
+        };
+        let obstacle = Self::new(reason, format!("{sentence} An admin of {org} can change it.")).in_org(org);
+        Self {
+            resource_group: place.group.map(|group| group.shown().to_owned()),
+            role: Some(held.to_string()),
+            needed_role: needed.map(Role::to_string),
+            ..obstacle
+        }
+    }
+}
+
+fn restricted(org: &Org, token: bool) -> String {
+    let org = org.shown();
+    if token {
+        return format!(
+            "{org} restricts this token or its owner's membership at the moment: its single sign-on, a second factor, \
+             its policy on tokens, or another of its security rules is not met. Open {org} on Hugging Face and \
+             complete what it asks for."
+        );
+    }
+    format!(
+        "{org} restricts your membership at the moment: its single sign-on, a second factor, or another of its \
+         security rules is not met."
+    )
+}

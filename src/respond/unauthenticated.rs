@@ -1,0 +1,40 @@
+//! 401: nobody is signed in, and the request cannot be redirected to sign in.
+
+use bytes::Bytes;
+use http::header::{HeaderValue, WWW_AUTHENTICATE};
+use http::{Response, StatusCode};
+use serde_json::json;
+
+use super::answer;
+use crate::pages;
+
+/// RFC 9110, section 15.5.2, asks for a challenge; this one opens no dialog.
+const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"huggate\"");
+
+/// For a program: what is wrong, and where a person can sign in.
+pub(crate) fn login_required(sign_in_url: &str) -> Response<Bytes> {
+    challenged(answer::json(
+        StatusCode::UNAUTHORIZED,
+        &json!({
+            "error": "login_required",
+            "error_description": "Nobody is signed in. Open sign_in_url in a browser to sign in with Hugging Face.",
+            "sign_in_url": sign_in_url,
+        }),
+    ))
+}
+
+/// For a page in a frame, which the provider refuses to be shown in: a page whose
+/// button opens a tab.
+pub(crate) fn framed(host: &str, start_url: &str) -> Response<Bytes> {
+    challenged(answer::page(StatusCode::UNAUTHORIZED, pages::framed(host, start_url)))
+}
+
+/// For a form: nothing was sent, and it can be sent again after signing in.
+pub(crate) fn form_not_sent(host: &str, start_url: &str) -> Response<Bytes> {
+    challenged(answer::page(StatusCode::UNAUTHORIZED, pages::form_not_sent(host, start_url)))
+}
+
+fn challenged(mut response: Response<Bytes>) -> Response<Bytes> {
+    response.headers_mut().insert(WWW_AUTHENTICATE, CHALLENGE);
+    response
+}

@@ -1,0 +1,109 @@
+//! 502, 503, 504, 408 and 413: the app did not answer a request that may enter, or did
+//! not get it whole. What people see names no internal address; the log does.
+
+use bytes::Bytes;
+use http::header::{CONNECTION, HeaderValue, RETRY_AFTER};
+use http::{Response, StatusCode};
+use serde_json::json;
+
+use super::{answer, grpc, openai};
+use crate::pages;
+
+/// Why there is no answer of the app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum UpstreamFailure {
+    /// The body is longer than so many bytes (`limits.body_bytes`).
+    TooLarge(u64),
+    /// The rest of the body did not come.
+    IncompleteBody,
+    /// The app did not answer in time.
+    Timeout,
+    /// `limits.upstream_connections` are in use.
+    Busy,
+    /// The app cannot be reached, or its answer is unusable. `close`: the rest of the
+    /// request may still come.
+    Down { close: bool },
+}
+
+/// What is kept of a request to explain that the app did not answer it.
+#[derive(Clone, Copy)]
+pub(crate) struct FailedRequest<'a> {
+    pub(crate) host: &'a str,
+    /// Path and query, to try again.
+    pub(crate) target: &'a str,
+    pub(crate) accept: Option<&'a HeaderValue>,
+    pub(crate) content_type: Option<&'a HeaderValue>,
+    pub(crate) speaks_openai: bool,
+    pub(crate) signed_in: bool,
+}
+
+/// The answer in place of the app's.
+pub(crate) fn upstream_failed(failure: UpstreamFailure, request: FailedRequest<'_>) -> Response<Bytes> {
+    let (status, code, description) = described(failure);
+    let html =
+        request.accept.is_some_and(|accept| memchr::memmem::find(accept.as_bytes(), b"text/html").is_some());
+    let mut response = if html {
+        answer::page(status, page(failure, request))
+    } else {
+        let response = answer::json(status, &json!({"error": code, "error_description": description}));
+        grpc::adapt(request.content_type, openai::adapt(request.speaks_openai, response))
+    };
+    match failure {
+        UpstreamFailure::Busy => {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        UpstreamFailure::IncompleteBody | UpstreamFailure::Down { close: true } => {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        UpstreamFailure::TooLarge(_) | UpstreamFailure::Timeout | UpstreamFailure::Down { close: false } => {}
+    }
+    response
+}
+
+fn described(failure: UpstreamFailure) -> (StatusCode, &'static str, String) {
+    match failure {
+        UpstreamFailure::TooLarge(limit) => (
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too_large",
+            format!("The request's body is longer than the {limit} bytes that are let through."),
+        ),
+        UpstreamFailure::IncompleteBody => (
+            StatusCode::REQUEST_TIMEOUT,
+            "request_timeout",
+            "The rest of the request's body did not come.".to_owned(),
+        ),
+        UpstreamFailure::Timeout => (
+            StatusCode::GATEWAY_TIMEOUT,
+            "upstream_timeout",
+            "The app behind this proxy did not answer in time.".to_owned(),
+        ),
+        UpstreamFailure::Busy => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "upstream_busy",
+            "The app behind this proxy has more to do than it is allowed; try again.".to_owned(),
+        ),
+        UpstreamFailure::Down { .. } => (
+            StatusCode::BAD_GATEWAY,
+            "upstream_down",
+            "The app behind this proxy does not answer.".to_owned(),
+        ),
+    }
+}
+
+fn page(failure: UpstreamFailure, request: FailedRequest<'_>) -> pages::Page {
+    let FailedRequest { host, target, signed_in, .. } = request;
+    match failure {
+        UpstreamFailure::TooLarge(limit) => pages::too_large(&size(limit)),
+        UpstreamFailure::IncompleteBody => pages::incomplete(),
+        UpstreamFailure::Timeout => pages::upstream_slow(host, signed_in, target),
+        UpstreamFailure::Busy => pages::upstream_busy(host, signed_in, target),
+        UpstreamFailure::Down { .. } => pages::upstream_down(host, signed_in, target),
+    }
+}
+
+/// A number of bytes, as people write it.
+fn size(bytes: u64) -> String {
+    const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    let unit = UNITS.iter().find(|(_, unit)| bytes >= *unit && bytes.is_multiple_of(*unit));
+    unit.map_or_else(|| format!("{bytes} bytes"), |(name, unit)| format!("{} {name}", bytes / unit))
+}

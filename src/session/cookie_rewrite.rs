@@ -1,0 +1,123 @@
+//! The `Cookie` lines that the app gets: without our cookies, and with the assertion
+//! in place of the session.
+
+use std::sync::OnceLock;
+
+use http::header::HeaderValue;
+
+use super::cookie::{CookieKind, Cookies};
+use super::cookie_pairs::all_pairs;
+
+/// What the app gets where the session's cookie was.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Replacement<'a> {
+    pub(crate) value: &'a str,
+    /// The cookie with this value as a whole line, once there was use for it.
+    pub(crate) line: &'a OnceLock<HeaderValue>,
+}
+
+/// What becomes of a `Cookie` line.
+pub(crate) enum RewrittenLine {
+    Unchanged,
+    Removed,
+    Line(HeaderValue),
+}
+
+fn push(out: &mut Vec<u8>, pair: &[u8]) {
+    if !out.is_empty() {
+        out.extend_from_slice(b"; ");
+    }
+    out.extend_from_slice(pair);
+}
+
+impl Cookies {
+    /// What becomes of one `Cookie` line: our cookies are taken out, and `replacement`
+    /// stands where the session was.
+    pub(crate) fn rewritten(&self, line: &[u8], replacement: Option<Replacement<'_>>) -> RewrittenLine {
+        // The usual line of a request without our cookies has none of our name.
+        if self.within.find(line).is_none() {
+            return RewrittenLine::Unchanged;
+        }
+        if let Some(replacement) = replacement
+            && self.is_session_alone(line)
+        {
+            let whole = || sensitive(format!("{}={}", self.session, replacement.value).into_bytes());
+            let line = replacement.line.get_or_init(|| whole().unwrap_or(HeaderValue::from_static("")));
+            return if line.is_empty() { RewrittenLine::Removed } else { RewrittenLine::Line(line.clone()) };
+        }
+        let mut out = Vec::with_capacity(line.len() + replacement.map_or(0, |new| new.value.len()));
+        let mut ours = false;
+        for pair in all_pairs(line) {
+            match (self.classify(pair.name), replacement) {
+                (None, _) => push(&mut out, line.get(pair.span).unwrap_or_default()),
+                (Some(CookieKind::Session), Some(replacement)) => {
+                    ours = true;
+                    push(&mut out, self.session.as_bytes());
+                    out.push(b'=');
+                    out.extend_from_slice(replacement.value.as_bytes());
+                }
+                (Some(_), _) => ours = true,
+            }
+        }
+        if !ours {
+            return RewrittenLine::Unchanged;
+        }
+        if out.is_empty() {
+            return RewrittenLine::Removed;
+        }
+        sensitive(out).map_or(RewrittenLine::Removed, RewrittenLine::Line)
+    }
+
+    /// Whether there is nothing in a line but one session cookie.
+    fn is_session_alone(&self, line: &[u8]) -> bool {
+        memchr::memchr(b';', line).is_none()
+            && all_pairs(line).all(|pair| self.classify(pair.name) == Some(CookieKind::Session))
+    }
+}
+
+/// A line that no log shows.
+fn sensitive(line: Vec<u8>) -> Option<HeaderValue> {
+    let mut line = HeaderValue::from_maybe_shared(bytes::Bytes::from(line)).ok()?;
+    line.set_sensitive(true);
+    Some(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::cookie::SameSitePolicy;
+
+    /// What is left of a line.
+    fn left(cookies: &Cookies, line: &str, replacement: Option<Replacement<'_>>) -> String {
+        match cookies.rewritten(line.as_bytes(), replacement) {
+            RewrittenLine::Unchanged => line.to_owned(),
+            RewrittenLine::Removed => String::new(),
+            RewrittenLine::Line(line) => line.to_str().unwrap().to_owned(),
+        }
+    }
+
+    #[test]
+    fn our_cookies_are_not_sent_on_and_others_stay_in_order() {
+        let cookies = Cookies::new("huggate", false, SameSitePolicy::Lax);
+        let line = "a=1; huggate=2.sealed; theme=dark; huggate-1=more; huggate-99999999=x; \
+                    huggate-pending-ab=s; huggate-attempts=1; huggate_x=app; huggate-theme=app; b=\"2\"";
+        let slot = OnceLock::new();
+        let jwt = Some(Replacement { value: "jwt", line: &slot });
+        let with = left(&cookies, line, jwt);
+        assert_eq!(with, "a=1; huggate=jwt; theme=dark; huggate_x=app; huggate-theme=app; b=\"2\"");
+        let without = left(&cookies, line, None);
+        assert_eq!(without, "a=1; theme=dark; huggate_x=app; huggate-theme=app; b=\"2\"");
+        let late = format!("{}huggate=sealed; c=d", "a=b; ".repeat(1_024));
+        assert_eq!(left(&cookies, &late, None), "a=b; ".repeat(1_024) + "c=d");
+        for (line, alone, expected) in [
+            ("huggate=sealed", None, ""),
+            ("huggate=sealed", jwt, "huggate=jwt"),
+            (" huggate=sealed ", jwt, "huggate=jwt"),
+            ("x=1", jwt, "x=1"),
+            ("huggate-1=x", jwt, ""),
+            ("huggatee=x", jwt, "huggatee=x"),
+        ] {
+            assert_eq!(left(&cookies, line, alone), expected, "{line}");
+        }
+    }
+}

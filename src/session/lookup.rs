@@ -1,0 +1,122 @@
+//! The session of a request: found without waiting, unless a server-side store has
+//! to be asked.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwapOption;
+use http::header::HeaderMap;
+
+use super::active::{ActiveSession, SessionLookup};
+use super::cached::CachedSession;
+use super::record::{Session, SessionId};
+use super::sealing::{Sealed, Unsealed};
+use super::sessions::{Sessions, handle};
+use crate::clock::UnixTime;
+use crate::keys::equal;
+
+/// What can be said of a request's session without waiting.
+#[derive(Debug)]
+pub(crate) enum ImmediateLookup {
+    /// All there is to say.
+    Done(SessionLookup),
+    /// The cookie is a ticket that this process has not opened before.
+    InStore(TicketedSession),
+}
+
+/// A ticket whose session is in a server-side store.
+#[derive(Debug)]
+pub(crate) struct TicketedSession {
+    id: SessionId,
+    sealed: Box<[u8]>,
+    by_first_secret: bool,
+}
+
+impl Sessions {
+    /// The session of a request. Waits only for a server-side store.
+    pub(crate) async fn open(&self, request: &HeaderMap) -> SessionLookup {
+        match self.lookup(request) {
+            ImmediateLookup::Done(lookup) => lookup,
+            ImmediateLookup::InStore(ticket) => self.load(ticket).await,
+        }
+    }
+
+    /// The session of a request, as far as this process knows it. A cookie that was
+    /// opened before is not decrypted again.
+    pub(crate) fn lookup(&self, request: &HeaderMap) -> ImmediateLookup {
+        let nobody = ImmediateLookup::Done(SessionLookup::Nobody);
+        let Some(sealed) = self.cookies.session(request) else { return nobody };
+        let now = self.clock.now();
+        if let Some(found) = self.cached(&sealed, now) {
+            return ImmediateLookup::Done(found);
+        }
+        let Some(Unsealed { content, by_first_secret }) = self.sealer.unseal(&sealed) else { return nobody };
+        match (content, &self.store) {
+            (Sealed::Whole(session), None) => {
+                ImmediateLookup::Done(self.enter(*session, &sealed, by_first_secret, now))
+            }
+            (Sealed::Ticket(id), Some(_)) => {
+                let sealed = sealed.as_ref().into();
+                ImmediateLookup::InStore(TicketedSession { id, sealed, by_first_secret })
+            }
+            // Sealed before the store was changed: signed out.
+            (Sealed::Whole(_), Some(_)) | (Sealed::Ticket(_), None) => nobody,
+        }
+    }
+
+    /// Asks the store for the session of a ticket.
+    pub(crate) async fn load(&self, ticket: TicketedSession) -> SessionLookup {
+        let Some(store) = &self.store else { return SessionLookup::Nobody };
+        let now = self.clock.now();
+        match store.load(ticket.id, now).await {
+            Ok(Some(session)) => self.enter(session, &ticket.sealed, ticket.by_first_secret, now),
+            Ok(None) => SessionLookup::Nobody,
+            Err(down) => SessionLookup::Unknown(down),
+        }
+    }
+
+    /// Caches an opened session, if it is in force.
+    fn enter(&self, session: Session, sealed: &[u8], by_first_secret: bool, now: UnixTime) -> SessionLookup {
+        if !self.lifetimes.in_force(session.began, session.seen, now) {
+            return SessionLookup::Nobody;
+        }
+        let (id, began, seen, version) = (session.id, session.began, session.seen, session.version());
+        let Some(shared) = self.revocations.enter(session, |session| self.snapshot_of(session), now) else {
+            return SessionLookup::Nobody;
+        };
+        let cached = Arc::new(CachedSession {
+            sealed: sealed.into(),
+            by_first_secret,
+            id,
+            began,
+            seen_when_sealed: seen,
+            version,
+            seen: AtomicU64::new(seen),
+            ends: began.saturating_add(self.lifetimes.max_age),
+            shared,
+            renewed: ArcSwapOption::empty(),
+        });
+        if let Some(handle) = handle(sealed) {
+            self.cache.insert(handle, Arc::clone(&cached));
+        }
+        SessionLookup::Session(ActiveSession::of(cached))
+    }
+
+    /// The answer, if this very cookie was opened before.
+    fn cached(&self, sealed: &[u8], now: UnixTime) -> Option<SessionLookup> {
+        let cached = self.cache.get(&handle(sealed)?)?;
+        if !equal(&cached.sealed, sealed) {
+            return None;
+        }
+        if cached.shared.has_ended() || !self.lifetimes.in_force(cached.began, cached.seen(), now) {
+            return Some(SessionLookup::Nobody);
+        }
+        if let Some(store) = &self.store
+            && now > cached.seen()
+        {
+            cached.seen.store(now, Ordering::Relaxed);
+            store.touch(cached.id, now);
+        }
+        Some(SessionLookup::Session(ActiveSession::of(cached)))
+    }
+}

@@ -1,0 +1,53 @@
+//! What a session cookie holds, and its encryption.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::record::{Session, SessionId};
+use crate::keys::{Keyring, Purpose, random};
+
+/// The format of a sealed session; another one reads as signed out.
+const FORMAT: u8 = 2;
+
+/// What is inside a session cookie.
+#[derive(Serialize, Deserialize)]
+pub(super) enum Sealed {
+    /// The session itself.
+    Whole(Box<Session>),
+    /// The id of one in a server-side store.
+    Ticket(SessionId),
+}
+
+/// Seals and opens the values of session cookies.
+pub(super) struct SessionSealer {
+    keyring: Arc<Keyring>,
+    /// Bound into the sealed text, so that no other cookie's value opens as a session.
+    cookie_name: String,
+}
+
+/// An opened cookie.
+pub(super) struct Unsealed {
+    pub(super) content: Sealed,
+    /// Whether the first secret sealed it; another one only opens (rotation).
+    pub(super) by_first_secret: bool,
+}
+
+impl SessionSealer {
+    pub(super) fn new(keyring: Arc<Keyring>, cookie_name: &str) -> Self {
+        Self { keyring, cookie_name: cookie_name.to_owned() }
+    }
+
+    pub(super) fn seal(&self, content: &Sealed) -> String {
+        let plain =
+            postcard::to_extend(content, vec![FORMAT]).expect("writing plain data to memory does not fail");
+        self.keyring.seal(Purpose::Session, &self.cookie_name, random(), &plain)
+    }
+
+    /// `None` for what none of the secrets sealed, or another version did.
+    pub(super) fn unseal(&self, sealed: &[u8]) -> Option<Unsealed> {
+        let unsealed = self.keyring.open(Purpose::Session, &self.cookie_name, sealed)?;
+        let (&FORMAT, plain) = unsealed.plain.split_first()? else { return None };
+        Some(Unsealed { content: postcard::from_bytes(plain).ok()?, by_first_secret: unsealed.current })
+    }
+}

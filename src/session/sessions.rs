@@ -1,0 +1,166 @@
+//! Begins and ends sessions, and keeps what all of them need.
+
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::header::{HeaderMap, HeaderValue};
+
+use super::active::{ActiveSession, SessionLookup};
+use super::cached::CachedSession;
+use super::cookie::Cookies;
+use super::record::{Session, SessionId};
+use super::revocation::RevocationTable;
+use super::sealing::{Sealed, SessionSealer};
+use super::settings::{Lifetimes, SessionSettings};
+use super::snapshot::SessionSnapshot;
+use super::store::{Store, StoreDown};
+use crate::clock::Clock;
+use crate::identity::{AuthMethod, IdentityRenderer, Person, Tokens, User};
+use crate::keys::{Keyring, random, sha256};
+
+/// How many characters of a sealed text tell it from all others: version, key id
+/// and nonce are 17 bytes, and 24 characters of base64 hold 18.
+const HANDLE: usize = 24;
+
+/// Begins, opens, renews and ends sessions.
+pub(crate) struct Sessions {
+    pub(super) sealer: SessionSealer,
+    pub(super) cookies: Cookies,
+    pub(super) renderer: IdentityRenderer,
+    pub(super) lifetimes: Lifetimes,
+    pub(super) store: Option<Arc<Store>>,
+    pub(super) revocations: Arc<RevocationTable>,
+    pub(super) cache: quick_cache::sync::Cache<[u8; HANDLE], Arc<CachedSession>>,
+    /// Keys the hash that stands for a session's id outside.
+    fingerprint_key: [u8; 32],
+    pub(super) clock: Clock,
+}
+
+impl Sessions {
+    pub(crate) fn new(
+        settings: &SessionSettings,
+        keyring: Arc<Keyring>,
+        cookies: Cookies,
+        renderer: IdentityRenderer,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            fingerprint_key: keyring.fingerprint_key(),
+            sealer: SessionSealer::new(keyring, cookies.session_name()),
+            cookies,
+            renderer,
+            lifetimes: settings.lifetimes(),
+            store: Store::open(settings.store).map(Arc::new),
+            revocations: Arc::default(),
+            cache: quick_cache::sync::Cache::new(settings.cached_sessions),
+            clock,
+        }
+    }
+
+    /// The same, with the state of `before`: which sessions have ended, which are
+    /// open, and those of its store if this one is of the same kind.
+    pub(crate) fn with_state_of(self, before: &Self) -> Self {
+        let store = match (&self.store, &before.store) {
+            (Some(_), Some(before)) => Some(Arc::clone(before)),
+            (own, _) => own.clone(),
+        };
+        Self { store, revocations: Arc::clone(&before.revocations), ..self }
+    }
+
+    /// Renders the identity of all open sessions with these settings, and wakes what
+    /// waits for a change of one.
+    pub(crate) fn rebind(&self) {
+        for shared in self.revocations.open() {
+            shared.update(self.snapshot_of(shared.snapshot().session.clone()));
+        }
+    }
+
+    /// The names and attributes of our cookies.
+    pub(crate) fn cookies(&self) -> &Cookies {
+        &self.cookies
+    }
+
+    /// Begins a session for `person` and returns the cookie lines. The session
+    /// that the request came with, if any, ends: its id must not be valid for the
+    /// new identity (session fixation).
+    ///
+    /// # Errors
+    /// [`StoreDown`] if a server-side store cannot take it.
+    pub(crate) async fn begin(
+        &self,
+        person: Person,
+        tokens: Tokens,
+        request: &HeaderMap,
+    ) -> Result<Vec<HeaderValue>, StoreDown> {
+        if let SessionLookup::Session(old) = self.open(request).await {
+            self.end_session(&old).await?;
+        }
+        let now = self.clock.now();
+        let session =
+            Session { id: SessionId::from(random()), person, began: now, seen: now, checked: now, tokens };
+        let sealed = match &self.store {
+            Some(store) => {
+                store.save(&session, now + self.lifetimes.max_age, now).await?;
+                self.sealer.seal(&Sealed::Ticket(session.id))
+            }
+            None => self.sealer.seal(&Sealed::Whole(Box::new(session))),
+        };
+        Ok(self.cookies.set_session(&sealed, self.lifetimes.max_age, request))
+    }
+
+    /// Ends the session of a request and returns the lines that remove its
+    /// cookies; they come even if there was no session to end.
+    ///
+    /// # Errors
+    /// [`StoreDown`] if a server-side store still has it.
+    pub(crate) async fn end(&self, request: &HeaderMap) -> Result<Vec<HeaderValue>, StoreDown> {
+        match self.open(request).await {
+            SessionLookup::Session(session) => self.end_session(&session).await?,
+            SessionLookup::Nobody => {}
+            SessionLookup::Unknown(down) => return Err(down),
+        }
+        Ok(self.cookies.remove_session(request))
+    }
+
+    /// Ends a session, for all its cookies.
+    ///
+    /// # Errors
+    /// [`StoreDown`] if a server-side store still has it.
+    pub(crate) async fn end_session(&self, session: &ActiveSession) -> Result<(), StoreDown> {
+        self.revocations.end(session.id(), session.ends(), self.clock.now());
+        match &self.store {
+            Some(store) => store.remove(session.id()).await,
+            None => Ok(()),
+        }
+    }
+
+    /// A session's content with the identity that the app is told.
+    pub(super) fn snapshot_of(&self, session: Session) -> SessionSnapshot {
+        let user = User::new(session.person.clone(), AuthMethod::Session);
+        let sid = self.fingerprint(session.id);
+        let identity = self.renderer.render(user, sid, session.tokens.access.expose());
+        SessionSnapshot { identity, session }
+    }
+
+    /// What stands for a session outside: a hash that does not lead back to the id.
+    fn fingerprint(&self, id: SessionId) -> String {
+        let mut input = [0; 48];
+        let (key, rest) = input.split_at_mut(32);
+        key.copy_from_slice(&self.fingerprint_key);
+        rest.copy_from_slice(&id.0);
+        URL_SAFE_NO_PAD.encode(sha256(&input).get(..16).unwrap_or_default())
+    }
+}
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sessions").field("store", &self.store).finish_non_exhaustive()
+    }
+}
+
+/// The start of a sealed text, under which it is cached.
+pub(super) fn handle(sealed: &[u8]) -> Option<[u8; HANDLE]> {
+    sealed.first_chunk().copied()
+}
