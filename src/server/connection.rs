@@ -19,12 +19,12 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 
-use super::activity::Activity;
+use super::connection_registry::{AddressPlace, Place, Registry};
+use super::connection_state::Activity;
 use super::http2_request::{self, Unfit};
+use super::peek_stream::{Rewind, Socket, Tracked, Underway, Watched};
 use super::proxy_protocol;
-use super::registry::{AddressPlace, Place, Registry};
 use super::settings::{Crowded, ServerSettings};
-use super::stream::{Rewind, Socket, Tracked, Underway, Watched};
 use crate::client::Peer;
 
 /// What every HTTP/2 connection begins with (RFC 9113, section 3.4).

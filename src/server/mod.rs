@@ -1,13 +1,13 @@
 //! Listeners, TLS, HTTP/1 and HTTP/2, limits, drain.
 
-mod activity;
 mod connection;
+mod connection_registry;
+mod connection_state;
 mod http2_request;
-mod listen;
+mod listener;
+mod peek_stream;
 mod proxy_protocol;
-mod registry;
 mod settings;
-mod stream;
 mod tls;
 mod workers;
 
@@ -25,14 +25,14 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use listen::{ListenAddress, Listener, Listeners, NotAListenAddress};
+pub use listener::{ListenAddress, Listener, Listeners, NotAListenAddress};
 pub use settings::{CertificateFiles, ServerSettings};
 pub use tls::TlsError;
 
 use crate::client::Peer;
-use activity::Times;
 use connection::Connection;
-use registry::Registry;
+use connection_registry::Registry;
+use connection_state::Times;
 use settings::Crowded;
 use workers::Workers;
 

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use proxy_header::{Error, ParseConfig, ProxyHeader};
 
-use super::stream::{Rewind, Socket};
+use super::peek_stream::{Rewind, Socket};
 
 /// No header is longer: 107 bytes of version 1; of version 2 an address and a few
 /// kilobytes that say more about the connection.

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::listen::ListenAddress;
-use super::registry::{AddressPlace, Registry};
+use super::connection_registry::{AddressPlace, Registry};
+use super::listener::ListenAddress;
 use crate::client::{Peer, TrustedProxies};
 
 /// How clients are served.

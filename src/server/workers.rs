@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connection::Connection;
-use super::listen::{Accepted, Detached};
+use super::listener::{Accepted, Detached};
 
 /// Those that serve connections with `S`.
 pub(super) struct Workers<S> {

@@ -1,6 +1,6 @@
 //! Why there is no answer from the app.
 
-use super::exchange::SendError;
+use super::dispatch::SendError;
 
 /// Why there is no answer from the app.
 #[derive(Debug, thiserror::Error)]

@@ -3,24 +3,24 @@
 //! Nothing is sent without a [`Grant`], a value only the gate's policy makes.
 
 mod address;
-mod balance;
-mod body;
-mod connect;
+mod cluster;
+mod cluster_builder;
+mod connection_limit;
+mod connector;
+mod dispatch;
 mod error;
-mod exchange;
-mod expect;
-mod frames;
-mod groups;
-mod headers;
-mod health;
-mod http2;
-mod places;
+mod expect_continue;
+mod health_check;
+mod hop_by_hop;
+mod http2_connection;
 mod pool;
-mod progress;
-mod response;
+mod request_body;
+mod response_body;
 mod settings;
+mod stall_detector;
 mod tls;
-mod tunnel;
+mod websocket;
+mod websocket_frames;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -34,16 +34,16 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use address::{UpstreamUrl, UpstreamUrlError};
-use balance::Group;
-pub use body::{RequestBody, RequestBodyError};
+use cluster::Group;
+use cluster_builder::Groups;
+use dispatch::Needs;
 pub use error::UpstreamError;
-use exchange::Needs;
-use groups::Groups;
-pub use health::{HealthPath, NotAPath};
+pub use health_check::{HealthPath, NotAPath};
 use pool::Limits;
-use progress::Progress;
-pub use response::{ResponseBody, ResponseBodyError};
+pub use request_body::{RequestBody, RequestBodyError};
+pub use response_body::{ResponseBody, ResponseBodyError};
 pub use settings::{Target, UpstreamSettings};
+use stall_detector::Progress;
 use tls::Tls;
 pub use tls::{ClientCertificate, TlsSetupError, UpstreamTls};
 
@@ -195,7 +195,8 @@ impl Upstream {
             None => return Err(UpstreamError::Timeout(group.name())),
         };
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            let Some(from_client) = from_client.filter(|_| headers::is_websocket(response.headers())) else {
+            let Some(from_client) = from_client.filter(|_| hop_by_hop::is_websocket(response.headers()))
+            else {
                 return Err(UpstreamError::Unasked(group.name()));
             };
             if !upgrade.is_accepted_by(response.headers()) {
@@ -207,15 +208,15 @@ impl Upstream {
                 Upgrade::Http2 { held, .. } => Some(held),
                 Upgrade::No | Upgrade::Http1 => None,
             };
-            let terms = tunnel::Terms { grant, stop, idle: inner.stream_timeout, _held: held };
-            inner.tunnels.spawn(tunnel::run(from_client, to_app, terms));
-            headers::clean_upgrade(response.headers_mut());
+            let terms = websocket::Terms { grant, stop, idle: inner.stream_timeout, _held: held };
+            inner.tunnels.spawn(websocket::run(from_client, to_app, terms));
+            hop_by_hop::clean_upgrade(response.headers_mut());
             return Ok(response.map(|_| ResponseBody::empty()));
         }
-        if headers::has_lost_coding(response.headers()) {
+        if hop_by_hop::has_lost_coding(response.headers()) {
             return Err(UpstreamError::Coding(group.name()));
         }
-        headers::clean_response(response.headers_mut());
+        hop_by_hop::clean_response(response.headers_mut());
         *response.version_mut() = Version::HTTP_11;
         Ok(response.map(|body| body.watched(inner.stream_timeout, progress, http2)))
     }
@@ -231,9 +232,9 @@ impl Upstream {
         let (mut parts, body) = request.into_parts();
         let http2 = parts.version == Version::HTTP_2;
         let upgrade = if let Some(held) = parts.extensions.remove::<ExtendedConnect>() {
-            let accept = parts.headers.get(SEC_WEBSOCKET_KEY).map(headers::websocket_accept);
+            let accept = parts.headers.get(SEC_WEBSOCKET_KEY).map(hop_by_hop::websocket_accept);
             Upgrade::Http2 { accept, held }
-        } else if parts.version == Version::HTTP_11 && headers::is_websocket(&parts.headers) {
+        } else if parts.version == Version::HTTP_11 && hop_by_hop::is_websocket(&parts.headers) {
             Upgrade::Http1
         } else {
             Upgrade::No
@@ -242,7 +243,7 @@ impl Upstream {
             .headers
             .get(CONTENT_TYPE)
             .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
-        headers::clean_request(&mut parts.headers, upgrade.is_asked());
+        hop_by_hop::clean_request(&mut parts.headers, upgrade.is_asked());
         parts.version = Version::HTTP_11;
         // HTTP/1.0 may come without one, HTTP/2 has it elsewhere, and HTTP/1.1 may
         // not go without.

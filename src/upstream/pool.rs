@@ -17,12 +17,12 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::Instant;
 
 use super::address::UpstreamUrl;
-use super::body::RequestBody;
-use super::connect::{Connector, Dialled};
-use super::expect::Owed;
-use super::http2::{Http2, Stream};
-use super::places::{Place, Places};
-use super::progress::Progress;
+use super::connection_limit::{Place, Places};
+use super::connector::{Connector, Dialled};
+use super::expect_continue::Owed;
+use super::http2_connection::{Http2, Stream};
+use super::request_body::RequestBody;
+use super::stall_detector::Progress;
 
 /// A power of two, and more than most machines have cores. Threads past it share.
 const SHARDS: usize = 64;

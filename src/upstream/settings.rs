@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::address::UpstreamUrl;
-use super::health::HealthPath;
+use super::health_check::HealthPath;
 use super::tls::UpstreamTls;
 
 /// How requests are sent on.

@@ -13,7 +13,7 @@ use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-use super::activity::Activity;
+use super::connection_state::Activity;
 
 /// What a client is connected by.
 #[derive(Debug)]

@@ -8,11 +8,11 @@ use std::time::Duration;
 use http::{Request, Response};
 use tokio::time::Instant;
 
-use super::body::RequestBody;
-use super::exchange::{Failed, Needs, SendError};
-use super::health::Check;
+use super::dispatch::{Failed, Needs, SendError};
+use super::health_check::Check;
 use super::pool::Pool;
-use super::response::ResponseBody;
+use super::request_body::RequestBody;
+use super::response_body::ResponseBody;
 
 /// How long an address that failed is left alone: this, and twice as long each time
 /// it fails again,

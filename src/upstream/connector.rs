@@ -16,9 +16,9 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
 use super::address::{Scheme, UpstreamUrl};
-use super::body::RequestBody;
-use super::http2::Http2;
-use super::places::{Place, Placed};
+use super::connection_limit::{Place, Placed};
+use super::http2_connection::Http2;
+use super::request_body::RequestBody;
 use super::tls::Tls;
 
 /// A host that vanished is noticed after this and three probes,

@@ -10,8 +10,8 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
-use super::frames::{self, Frames};
-use super::progress::Progress;
+use super::stall_detector::Progress;
+use super::websocket_frames::{self, Frames};
 use crate::client::ExtendedConnect;
 use crate::gate::Grant;
 
@@ -145,7 +145,8 @@ async fn pass(
     loop {
         if !said && frames.at_boundary() {
             let (code, why) = ending.close.get().copied().unwrap_or(STOPPED);
-            to.write_all(&frames::close(code, why, if to_app { Some(mask()) } else { None })).await?;
+            to.write_all(&websocket_frames::close(code, why, if to_app { Some(mask()) } else { None }))
+                .await?;
             to.flush().await?;
             said = true;
         }

@@ -10,9 +10,9 @@ use http::uri::PathAndQuery;
 use tokio::runtime::Handle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::balance::Member;
-use super::body::RequestBody;
-use super::connect::Dialled;
+use super::cluster::Member;
+use super::connector::Dialled;
+use super::request_body::RequestBody;
 
 /// How often.
 const EVERY: Duration = Duration::from_secs(5);

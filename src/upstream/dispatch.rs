@@ -9,11 +9,11 @@ use http::{Method, Request, Response, Uri, Version};
 use http_body::Body;
 
 use super::address::UpstreamUrl;
-use super::body::RequestBody;
-use super::expect::{self, Owed};
+use super::expect_continue::{self, Owed};
 use super::pool::{ConnectError, Connection, Found, Limits, Pool};
-use super::progress::{Fault, Progress};
-use super::response::ResponseBody;
+use super::request_body::RequestBody;
+use super::response_body::ResponseBody;
+use super::stall_detector::{Fault, Progress};
 
 /// A connection unused for longer than this may have been closed by the app at
 /// this very moment; a request on it is prepared to be sent once more.
@@ -162,8 +162,8 @@ fn expectation(request: &mut Request<RequestBody>, bodyless: bool) -> Option<Owe
     if !request.headers().contains_key(EXPECT) {
         return None;
     }
-    if !bodyless && expect::is_expected(request.headers()) {
-        return Some(expect::hold(request));
+    if !bodyless && expect_continue::is_expected(request.headers()) {
+        return Some(expect_continue::hold(request));
     }
     request.headers_mut().remove(EXPECT);
     None

@@ -2,7 +2,7 @@
 //!
 //! hyper's own timer for headers also runs while a connection waits for its next
 //! request, and HTTP/2 has none. Here every connection notes what it does in a few
-//! atomics, and one task looks at all of them ([`Registry`](super::registry)): no
+//! atomics, and one task looks at all of them ([`Registry`](super::connection_registry)): no
 //! timer, no lock and no clock on a request's way.
 
 use std::sync::Arc;

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use super::address::UpstreamUrl;
-use super::balance::{Group, MOST, Member};
-use super::connect::Connector;
-use super::health::{Check, HealthPath};
+use super::cluster::{Group, MOST, Member};
+use super::connector::Connector;
+use super::health_check::{Check, HealthPath};
 use super::pool::Pool;
 use super::settings::Target;
 use super::tls::Tls;

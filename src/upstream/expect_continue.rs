@@ -15,7 +15,7 @@ use http::header::{EXPECT, HeaderMap};
 use http::{Request, StatusCode};
 use tokio::time::Sleep;
 
-use super::body::RequestBody;
+use super::request_body::RequestBody;
 
 /// An app that says nothing is sent the body after this: it may not know of
 /// expectations.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::activity::{Activity, Ticks, Times};
+use super::connection_state::{Activity, Ticks, Times};
 
 /// How often all connections are looked at, at most and at least.
 const LOOKS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::expect::Held;
-use super::progress::{Fault, Progress};
+use super::expect_continue::Held;
+use super::stall_detector::{Fault, Progress};
 
 /// A request's body on its way to the app.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 
-use super::body::RequestBody;
+use super::request_body::RequestBody;
 
 /// How many requests a connection carries at most, whatever the other side allows:
 /// a lost packet holds up all of them.

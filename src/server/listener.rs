@@ -12,7 +12,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 
-use super::stream::Socket;
+use super::peek_stream::Socket;
 
 /// A client that says nothing for so long is asked whether it still is there,
 const KEEPALIVE: Duration = Duration::from_secs(60);

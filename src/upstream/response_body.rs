@@ -15,9 +15,9 @@ use hyper::body::Incoming;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, Sleep};
 
-use super::balance::Flight;
+use super::cluster::Flight;
 use super::pool::Lease;
-use super::progress::Progress;
+use super::stall_detector::Progress;
 
 /// hyper's server takes at least so much of a response before it waits for the
 /// client: less than 16 pieces and 400 KiB.
