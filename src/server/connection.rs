@@ -19,12 +19,12 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 
-use super::connection_registry::{AddressPlace, Place, Registry};
-use super::connection_state::Activity;
-use super::http2_request::{self, Unfit};
-use super::peek_stream::{Rewind, Socket, Tracked, Underway, Watched};
+use super::connection_registry::{AddressPermit, ConnectionPermit, ConnectionRegistry};
+use super::connection_state::ConnectionState;
+use super::http2_request::{self, Rejection};
+use super::peek_stream::{ObservedStream, PeekStream, RequestGuard, Socket, TrackedBody};
 use super::proxy_protocol;
-use super::settings::{Crowded, ServerSettings};
+use super::settings::{ServerSettings, TooManyConnections};
 use crate::client::Peer;
 
 /// What every HTTP/2 connection begins with (RFC 9113, section 3.4).
@@ -40,18 +40,18 @@ const PENDING_RESETS: usize = 20;
 /// A connection that was accepted, and what it is served by.
 pub(super) struct Connection {
     pub(super) peer: Peer,
-    pub(super) activity: Arc<Activity>,
-    pub(super) place: Place,
-    pub(super) address_place: Option<AddressPlace>,
+    pub(super) state: Arc<ConnectionState>,
+    pub(super) permit: ConnectionPermit,
+    pub(super) address_permit: Option<AddressPermit>,
     /// The other end is one whose PROXY header counts, and must be there.
-    pub(super) announced: bool,
-    pub(super) registry: Arc<Registry>,
+    pub(super) proxy_header_expected: bool,
+    pub(super) registry: Arc<ConnectionRegistry>,
     pub(super) settings: Arc<ServerSettings>,
     pub(super) tls: Option<TlsAcceptor>,
 }
 
 /// What counts a connection for as long as its stream lasts.
-type Held = (Place, Option<AddressPlace>);
+type Permits = (ConnectionPermit, Option<AddressPermit>);
 
 /// A versions' word for "answer what you have, and end".
 trait Graceful: Future {
@@ -69,13 +69,13 @@ impl Connection {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let activity = Arc::clone(&self.activity);
-        let mut stream = Rewind::new(socket);
-        if self.announced {
-            match until_told(&activity, proxy_protocol::read(&mut stream)).await {
+        let state = Arc::clone(&self.state);
+        let mut stream = PeekStream::new(socket);
+        if self.proxy_header_expected {
+            match unless_closing(&state, proxy_protocol::read(&mut stream)).await {
                 None => return,
                 // A balancer's health check may only connect.
-                Some(Err(error)) if stream.ahead().is_empty() => {
+                Some(Err(error)) if stream.peeked().is_empty() => {
                     tracing::debug!(%error, "a connection ended before its PROXY header");
                     return;
                 }
@@ -85,15 +85,15 @@ impl Connection {
                 }
                 Some(Ok(source)) => {
                     self.peer.addr = source.or(self.peer.addr);
-                    match self.settings.place_of(&self.peer, &self.registry) {
-                        Ok(place) => self.address_place = place,
-                        Err(Crowded) => return,
+                    match self.settings.permit_for(&self.peer, &self.registry) {
+                        Ok(permit) => self.address_permit = permit,
+                        Err(TooManyConnections) => return,
                     }
                 }
             }
         }
         let Some(tls) = self.tls.take() else {
-            match until_told(&activity, begins_http2(&mut stream)).await {
+            match unless_closing(&state, has_http2_preface(&mut stream)).await {
                 None => {}
                 Some(Err(error)) => tracing::debug!(%error, "a client left before its first request"),
                 Some(Ok(true)) => Box::pin(self.http2(stream, service)).await,
@@ -101,7 +101,7 @@ impl Connection {
             }
             return;
         };
-        match Box::pin(until_told(&activity, tls.accept(stream))).await {
+        match Box::pin(unless_closing(&state, tls.accept(stream))).await {
             None => {}
             Some(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
             Some(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
@@ -118,32 +118,32 @@ impl Connection {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let Self { peer, activity, place, address_place, settings, .. } = self;
+        let Self { peer, state, permit, address_permit, settings, .. } = self;
         let answer = service_fn(|mut request: Request<Incoming>| {
-            let underway = Underway::begin(&activity);
+            let guard = RequestGuard::begin(&state);
             request.extensions_mut().insert(peer);
             let expects = request.headers().contains_key(EXPECT);
             if expects {
-                activity.listen_for_continue();
+                state.listen_for_continue();
             }
-            let answer = if activity.take_fragment() {
-                Answer::Refused(Unfit::Fragment)
+            let answer = if state.take_fragment() {
+                Answer::Refused(Rejection::Fragment)
             } else if *request.method() == Method::CONNECT && request.uri().authority().is_none() {
                 // With a path it is a word of HTTP/2's (RFC 8441).
-                Answer::Refused(Unfit::Protocol)
+                Answer::Refused(Rejection::Protocol)
             } else {
                 Answer::Service(Box::pin(service(request)))
             };
-            answer.given(underway, expects)
+            answer.given(guard, expects)
         });
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(None).max_header_size(settings.header_bytes);
         if settings.headers != USUAL_HEADERS {
             builder.max_headers(settings.headers);
         }
-        let io = Watched::<_, Held>::new(stream, Arc::clone(&activity), (place, address_place));
+        let io = ObservedStream::<_, Permits>::new(stream, Arc::clone(&state), (permit, address_permit));
         let connection = builder.serve_connection(TokioIo::new(io), answer).with_upgrades();
-        drive(connection, &activity).await;
+        drive(connection, &state).await;
     }
 
     async fn http2<S, F, B>(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, service: S)
@@ -153,24 +153,24 @@ impl Connection {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let Self { peer, activity, place, address_place, settings, .. } = self;
-        activity.is_http2();
+        let Self { peer, state, permit, address_permit, settings, .. } = self;
+        state.is_http2();
         let answer = service_fn(|mut request: Request<Incoming>| {
-            let underway = Underway::begin(&activity);
+            let guard = RequestGuard::begin(&state);
             let head = *request.method() == Method::HEAD;
             request.extensions_mut().insert(peer);
-            let (answer, tunnel) = match http2_request::in_words_of_http1(request, settings.headers, || {
-                Arc::new(Underway::tunnel(&activity))
+            let (answer, tunnel) = match http2_request::into_http1(request, settings.headers, || {
+                Arc::new(RequestGuard::tunnel(&state))
             }) {
                 Ok((request, tunnel)) => (Answer::Service(Box::pin(service(request))), tunnel),
-                Err(unfit) => (Answer::Refused(unfit), false),
+                Err(rejection) => (Answer::Refused(rejection), false),
             };
-            let given = answer.given(underway, false);
+            let given = answer.given(guard, false);
             async move {
                 let mut response = given.await?;
                 http2_request::answered(&mut response, tunnel);
                 // With HTTP/1 hyper sees to it.
-                Ok::<_, Infallible>(if head { response.map(Tracked::without_body) } else { response })
+                Ok::<_, Infallible>(if head { response.map(TrackedBody::without_body) } else { response })
             }
         });
         let mut builder = http2::Builder::new(TokioExecutor::new());
@@ -181,13 +181,13 @@ impl Connection {
             .max_pending_accept_reset_streams(PENDING_RESETS)
             .max_send_buf_size(AHEAD)
             .max_header_list_size(u32::try_from(settings.header_bytes).unwrap_or(u32::MAX));
-        let io = Watched::<_, Held>::new(stream, Arc::clone(&activity), (place, address_place));
-        drive(builder.serve_connection(TokioIo::new(io), answer), &activity).await;
+        let io = ObservedStream::<_, Permits>::new(stream, Arc::clone(&state), (permit, address_permit));
+        drive(builder.serve_connection(TokioIo::new(io), answer), &state).await;
     }
 }
 
 /// Serves a connection until it is over or told to end.
-async fn drive<C, E>(connection: C, activity: &Activity)
+async fn drive<C, E>(connection: C, state: &ConnectionState)
 where
     C: Graceful<Output = Result<(), E>>,
     E: std::fmt::Display,
@@ -195,9 +195,9 @@ where
     let mut connection = pin!(connection);
     let mut stopping = false;
     let served = std::future::poll_fn(|cx| {
-        activity.listen(cx.waker());
-        if activity.is_stopping() {
-            if activity.is_cut() {
+        state.listen(cx.waker());
+        if state.is_stopping() {
+            if state.is_cut() {
                 return Poll::Ready(Ok(()));
             }
             if !stopping {
@@ -210,24 +210,24 @@ where
     if let Err(error) = served.await {
         tracing::debug!(%error, "a client's connection broke");
     }
-    activity.leave();
+    state.leave();
 }
 
 /// Waits for what comes before the first request; `None` if the connection is told
 /// to end meanwhile.
-async fn until_told<T>(activity: &Activity, before: impl Future<Output = T>) -> Option<T> {
+async fn unless_closing<T>(state: &ConnectionState, before: impl Future<Output = T>) -> Option<T> {
     let mut before = pin!(before);
     std::future::poll_fn(|cx| {
-        activity.listen(cx.waker());
-        if activity.is_stopping() { Poll::Ready(None) } else { before.as_mut().poll(cx).map(Some) }
+        state.listen(cx.waker());
+        if state.is_stopping() { Poll::Ready(None) } else { before.as_mut().poll(cx).map(Some) }
     })
     .await
 }
 
 /// Whether the client speaks HTTP/2 without having asked (h2c by prior knowledge).
-async fn begins_http2(stream: &mut Rewind<Socket>) -> std::io::Result<bool> {
+async fn has_http2_preface(stream: &mut PeekStream<Socket>) -> std::io::Result<bool> {
     loop {
-        let begin = stream.ahead();
+        let begin = stream.peeked();
         let compared = begin.len().min(PREFACE.len());
         if begin.get(..compared) != PREFACE.get(..compared) {
             return Ok(false);
@@ -235,7 +235,7 @@ async fn begins_http2(stream: &mut Rewind<Socket>) -> std::io::Result<bool> {
         if compared == PREFACE.len() {
             return Ok(true);
         }
-        if stream.look_further().await? == 0 {
+        if stream.peek_more().await? == 0 {
             // Whatever it was to become; HTTP/1 knows what to do with the end.
             return Ok(false);
         }
@@ -245,7 +245,7 @@ async fn begins_http2(stream: &mut Rewind<Socket>) -> std::io::Result<bool> {
 /// Where a request's answer is from.
 enum Answer<F> {
     Service(F),
-    Refused(Unfit),
+    Refused(Rejection),
 }
 
 impl<F, B> Answer<F>
@@ -260,11 +260,11 @@ where
     /// connection any more (RFC 9110, section 10.1.1).
     async fn given(
         self,
-        underway: Underway,
+        guard: RequestGuard,
         expects: bool,
-    ) -> Result<Response<Tracked<Either<B, Full<Bytes>>>>, Infallible> {
+    ) -> Result<Response<TrackedBody<Either<B, Full<Bytes>>>>, Infallible> {
         let mut response = match self {
-            Self::Refused(unfit) => plain(unfit.status(), unfit.line()),
+            Self::Refused(rejection) => plain(rejection.status(), rejection.line()),
             Self::Service(answer) => match AssertUnwindSafe(answer).catch_unwind().await {
                 Ok(response) => response.map(Either::Left),
                 Err(_) => {
@@ -272,10 +272,10 @@ where
                 }
             },
         };
-        if expects && underway.told_nothing() {
+        if expects && guard.told_nothing() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        Ok(response.map(|body| Tracked::new(body, underway)))
+        Ok(response.map(|body| TrackedBody::new(body, guard)))
     }
 }
 

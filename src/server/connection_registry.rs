@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::connection_state::{Activity, Ticks, Times};
+use super::connection_state::{CoarseClock, ConnectionState, Timeouts};
 
 /// How often all connections are looked at, at most and at least.
 const LOOKS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));
@@ -22,8 +22,8 @@ const STUCK: Duration = Duration::from_secs(60);
 
 /// All connections of a server.
 #[derive(Debug, Default)]
-pub(super) struct Registry {
-    ticks: Arc<Ticks>,
+pub(super) struct ConnectionRegistry {
+    clock: Arc<CoarseClock>,
     state: Mutex<State>,
     /// Somebody left.
     room: Notify,
@@ -32,34 +32,34 @@ pub(super) struct Registry {
 #[derive(Debug, Default)]
 struct State {
     next: u64,
-    open: HashMap<u64, Arc<Activity>>,
+    open: HashMap<u64, Arc<ConnectionState>>,
     of_address: HashMap<IpAddr, usize>,
     stopping: bool,
 }
 
-/// A connection's place among those that may be open. Held by its stream, so that
+/// A connection's place among those that may be open. Permits by its stream, so that
 /// a tunnel counts for as long as it lasts.
 #[derive(Debug)]
-pub(super) struct Place {
-    registry: Arc<Registry>,
+pub(super) struct ConnectionPermit {
+    registry: Arc<ConnectionRegistry>,
     number: u64,
 }
 
 /// A connection's place among those of its address.
 #[derive(Debug)]
-pub(super) struct AddressPlace {
-    registry: Arc<Registry>,
+pub(super) struct AddressPermit {
+    registry: Arc<ConnectionRegistry>,
     address: IpAddr,
 }
 
-impl Registry {
+impl ConnectionRegistry {
     /// A place for a new connection, once there are fewer than `most`. Where there
     /// is none, the connection that does least for the longest time is ended.
     pub(super) async fn enter(
         self: &Arc<Self>,
         most: usize,
         load: &Arc<AtomicUsize>,
-    ) -> (Arc<Activity>, Place) {
+    ) -> (Arc<ConnectionState>, ConnectionPermit) {
         loop {
             let left = self.room.notified();
             if let Some(entered) = self.try_enter(most, load) {
@@ -73,24 +73,28 @@ impl Registry {
         }
     }
 
-    fn try_enter(self: &Arc<Self>, most: usize, load: &Arc<AtomicUsize>) -> Option<(Arc<Activity>, Place)> {
+    fn try_enter(
+        self: &Arc<Self>,
+        most: usize,
+        load: &Arc<AtomicUsize>,
+    ) -> Option<(Arc<ConnectionState>, ConnectionPermit)> {
         let mut state = self.lock();
         if state.open.len() >= most {
             return None;
         }
         let number = state.next;
         state.next += 1;
-        let activity = Arc::new(Activity::new(Arc::clone(&self.ticks), Arc::clone(load)));
+        let connection = Arc::new(ConnectionState::new(Arc::clone(&self.clock), Arc::clone(load)));
         if state.stopping {
-            activity.stop();
+            connection.stop();
         }
-        state.open.insert(number, Arc::clone(&activity));
-        Some((activity, Place { registry: Arc::clone(self), number }))
+        state.open.insert(number, Arc::clone(&connection));
+        Some((connection, ConnectionPermit { registry: Arc::clone(self), number }))
     }
 
     /// A place among the connections of `address`, if it has fewer than `most`.
     /// A network of 64 bits is what one subscriber has of IPv6.
-    pub(super) fn enter_address(self: &Arc<Self>, address: IpAddr, most: usize) -> Option<AddressPlace> {
+    pub(super) fn enter_address(self: &Arc<Self>, address: IpAddr, most: usize) -> Option<AddressPermit> {
         let address = match address.to_canonical() {
             IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & !u128::from(u64::MAX)).into()),
             v4 @ IpAddr::V4(_) => v4,
@@ -101,7 +105,7 @@ impl Registry {
             return None;
         }
         *count += 1;
-        Some(AddressPlace { registry: Arc::clone(self), address })
+        Some(AddressPermit { registry: Arc::clone(self), address })
     }
 
     /// Ends the connection that has been idle for the longest time; if none is, the
@@ -124,13 +128,13 @@ impl Registry {
     }
 
     /// Looks at all connections again and again, and ends those that are overdue.
-    pub(super) async fn watch(&self, times: impl Fn() -> Times) {
+    pub(super) async fn watch(&self, times: impl Fn() -> Timeouts) {
         let began = Instant::now();
         loop {
             let now = times();
             let shortest = now.header.min(now.idle).min(now.stream);
             tokio::time::sleep((shortest / 8).clamp(LOOKS.0, LOOKS.1)).await;
-            self.ticks.set(u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX));
+            self.clock.set(u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX));
             for connection in self.lock().open.values() {
                 if let Some(why) = connection.overdue(now) {
                     tracing::debug!("a client's connection is closed: {why}");
@@ -159,14 +163,14 @@ impl Registry {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.registry.lock().open.remove(&self.number);
         self.registry.room.notify_waiters();
     }
 }
 
-impl Drop for AddressPlace {
+impl Drop for AddressPermit {
     fn drop(&mut self) {
         let mut state = self.registry.lock();
         if let Some(count) = state.of_address.get_mut(&self.address) {
@@ -184,18 +188,18 @@ mod tests {
 
     #[tokio::test]
     async fn without_room_the_longest_idle_connection_ends() {
-        let registry = Arc::new(Registry::default());
+        let registry = Arc::new(ConnectionRegistry::default());
         let load = Arc::default();
         let (busy, _busy) = registry.enter(3, &load).await;
         busy.begin();
         let (older, older_place) = registry.enter(3, &load).await;
         older.begin();
         older.finish(true);
-        registry.ticks.set(10);
+        registry.clock.set(10);
         let (newer, _newer) = registry.enter(3, &load).await;
         newer.begin();
         newer.finish(true);
-        registry.ticks.set(20);
+        registry.clock.set(20);
         let waiting = tokio::spawn({
             let (registry, load) = (Arc::clone(&registry), Arc::clone(&load));
             async move { registry.enter(3, &load).await }
@@ -210,17 +214,17 @@ mod tests {
 
     #[tokio::test]
     async fn without_room_a_connection_that_is_busy_with_nothing_ends_last() {
-        let registry = Arc::new(Registry::default());
+        let registry = Arc::new(ConnectionRegistry::default());
         let load = Arc::default();
         let (stream, _stream) = registry.enter(2, &load).await;
         stream.begin();
         let (pinging, _pinging) = registry.enter(2, &load).await;
         pinging.is_http2();
         pinging.begin();
-        registry.ticks.set(59_000);
+        registry.clock.set(59_000);
         pinging.received(b"a ping");
         assert!(!registry.make_room(), "a response may take its time");
-        registry.ticks.set(60_000);
+        registry.clock.set(60_000);
         pinging.received(b"a ping");
         assert!(registry.make_room() && pinging.is_cut());
         assert!(!stream.is_cut(), "of HTTP/1 what moves is the response");
@@ -229,7 +233,7 @@ mod tests {
 
     #[test]
     fn an_address_has_so_many_connections_and_no_more() {
-        let registry = Arc::new(Registry::default());
+        let registry = Arc::new(ConnectionRegistry::default());
         let enter = |address: &str| registry.enter_address(address.parse().unwrap(), 2);
         let (first, second) = (enter("2001:db8::1"), enter("2001:db8::2"));
         assert!(first.is_some() && second.is_some());

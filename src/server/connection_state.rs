@@ -2,7 +2,7 @@
 //!
 //! hyper's own timer for headers also runs while a connection waits for its next
 //! request, and HTTP/2 has none. Here every connection notes what it does in a few
-//! atomics, and one task looks at all of them ([`Registry`](super::connection_registry)): no
+//! atomics, and one task looks at all of them ([`ConnectionRegistry`](super::connection_registry)): no
 //! timer, no lock and no clock on a request's way.
 
 use std::sync::Arc;
@@ -35,9 +35,9 @@ const RESETS: u32 = 200;
 
 /// A clock that the registry's task sets a few times a second.
 #[derive(Debug, Default)]
-pub(super) struct Ticks(AtomicU64);
+pub(super) struct CoarseClock(AtomicU64);
 
-impl Ticks {
+impl CoarseClock {
     /// Milliseconds since the server began, as of the last look.
     pub(super) fn now(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
@@ -50,7 +50,7 @@ impl Ticks {
 
 /// How long a connection may be in each of its phases.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Times {
+pub(super) struct Timeouts {
     pub(super) header: Duration,
     pub(super) idle: Duration,
     pub(super) stream: Duration,
@@ -58,8 +58,8 @@ pub(super) struct Times {
 
 /// What one connection is doing.
 #[derive(Debug)]
-pub(super) struct Activity {
-    ticks: Arc<Ticks>,
+pub(super) struct ConnectionState {
+    clock: Arc<CoarseClock>,
     phase: AtomicU8,
     /// When the phase began, and while it is busy: when bytes moved last.
     since: AtomicU64,
@@ -83,13 +83,13 @@ pub(super) struct Activity {
     load: Arc<AtomicUsize>,
 }
 
-impl Activity {
-    pub(super) fn new(ticks: Arc<Ticks>, load: Arc<AtomicUsize>) -> Self {
+impl ConnectionState {
+    pub(super) fn new(clock: Arc<CoarseClock>, load: Arc<AtomicUsize>) -> Self {
         load.fetch_add(1, Ordering::Relaxed);
         Self {
             phase: AtomicU8::new(HEADERS),
-            since: AtomicU64::new(ticks.now()),
-            ticks,
+            since: AtomicU64::new(clock.now()),
+            clock,
             signal: AtomicU8::new(GO_ON),
             waker: AtomicWaker::new(),
             open: AtomicU32::new(0),
@@ -146,7 +146,7 @@ impl Activity {
     /// Bytes came in.
     pub(super) fn received(&self, bytes: &[u8]) {
         if self.phase.load(Ordering::Relaxed) == BUSY {
-            self.since.store(self.ticks.now(), Ordering::Relaxed);
+            self.since.store(self.clock.now(), Ordering::Relaxed);
             return;
         }
         if !self.http1.load(Ordering::Relaxed) {
@@ -180,7 +180,7 @@ impl Activity {
     pub(super) fn sent(&self) {
         self.silent.store(false, Ordering::Relaxed);
         if self.phase.load(Ordering::Relaxed) != HEADERS {
-            self.since.store(self.ticks.now(), Ordering::Relaxed);
+            self.since.store(self.clock.now(), Ordering::Relaxed);
         }
     }
 
@@ -191,12 +191,12 @@ impl Activity {
 
     /// A piece of a response goes out.
     pub(super) fn progress(&self) {
-        self.progressed.store(self.ticks.now(), Ordering::Relaxed);
+        self.progressed.store(self.clock.now(), Ordering::Relaxed);
     }
 
     fn enter(&self, phase: u8) {
         self.progress();
-        self.since.store(self.ticks.now(), Ordering::Relaxed);
+        self.since.store(self.clock.now(), Ordering::Relaxed);
         // Whoever sees the phase sees its time as well.
         self.phase.store(phase, Ordering::Release);
     }
@@ -232,7 +232,7 @@ impl Activity {
     // ---- what the registry asks ----
 
     /// Why the connection has to end by now, if it has.
-    pub(super) fn overdue(&self, times: Times) -> Option<&'static str> {
+    pub(super) fn overdue(&self, times: Timeouts) -> Option<&'static str> {
         let (limit, why) = match self.phase.load(Ordering::Acquire) {
             HEADERS => (times.header, "its request's headers did not come in time"),
             IDLE => (times.idle, "it was idle for too long"),
@@ -257,15 +257,15 @@ impl Activity {
     pub(super) fn stuck(&self) -> Option<Duration> {
         let is_busy = self.phase.load(Ordering::Relaxed) == BUSY && !self.http1.load(Ordering::Relaxed);
         let since = self.progressed.load(Ordering::Relaxed);
-        is_busy.then(|| Duration::from_millis(self.ticks.now().saturating_sub(since)))
+        is_busy.then(|| Duration::from_millis(self.clock.now().saturating_sub(since)))
     }
 
     fn quiet(&self) -> Duration {
-        Duration::from_millis(self.ticks.now().saturating_sub(self.since.load(Ordering::Relaxed)))
+        Duration::from_millis(self.clock.now().saturating_sub(self.since.load(Ordering::Relaxed)))
     }
 }
 
-impl Drop for Activity {
+impl Drop for ConnectionState {
     fn drop(&mut self) {
         self.load.fetch_sub(1, Ordering::Relaxed);
     }
@@ -287,12 +287,12 @@ fn has_fragment(bytes: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn activity() -> (Activity, Arc<Ticks>) {
-        let ticks = Arc::new(Ticks::default());
-        (Activity::new(Arc::clone(&ticks), Arc::default()), ticks)
+    fn state() -> (ConnectionState, Arc<CoarseClock>) {
+        let clock = Arc::new(CoarseClock::default());
+        (ConnectionState::new(Arc::clone(&clock), Arc::default()), clock)
     }
 
-    const TIMES: Times = Times {
+    const TIMES: Timeouts = Timeouts {
         header: Duration::from_millis(100),
         idle: Duration::from_millis(1_000),
         stream: Duration::from_millis(10_000),
@@ -309,46 +309,46 @@ mod tests {
 
     #[test]
     fn each_phase_has_its_own_time() {
-        let (connection, ticks) = activity();
-        ticks.set(99);
+        let (connection, clock) = state();
+        clock.set(99);
         assert_eq!(connection.overdue(TIMES), None);
-        ticks.set(100);
+        clock.set(100);
         assert!(connection.overdue(TIMES).is_some(), "a silent client is cut too");
         connection.begin();
-        ticks.set(10_099);
+        clock.set(10_099);
         assert_eq!(connection.overdue(TIMES), None);
         connection.received(b"more");
-        ticks.set(20_098);
+        clock.set(20_098);
         assert_eq!(connection.overdue(TIMES), None, "it moved");
         connection.finish(true);
-        ticks.set(21_097);
+        clock.set(21_097);
         assert_eq!(connection.overdue(TIMES), None);
-        ticks.set(21_098);
+        clock.set(21_098);
         assert!(connection.overdue(TIMES).is_some());
         connection.received(b"GET ");
-        ticks.set(21_150);
+        clock.set(21_150);
         connection.received(b"/ HTTP");
-        ticks.set(21_198);
+        clock.set(21_198);
         assert!(connection.overdue(TIMES).is_some(), "byte by byte gives no more time");
     }
 
     #[test]
     fn with_http2_only_requests_begin_and_end_phases() {
-        let (connection, ticks) = activity();
+        let (connection, clock) = state();
         connection.is_http2();
         connection.begin();
         connection.begin();
         connection.finish(true);
         assert_eq!(connection.idle(), None, "one is open still");
         connection.finish(true);
-        ticks.set(999);
+        clock.set(999);
         connection.received(b"a ping");
         assert_eq!(connection.idle(), Some(Duration::from_millis(999)), "pings keep nothing open");
     }
 
     #[test]
     fn whoever_takes_back_most_requests_is_cut() {
-        let (connection, _) = activity();
+        let (connection, _) = state();
         connection.is_http2();
         for _ in 0..RESETS {
             connection.begin();
@@ -359,7 +359,7 @@ mod tests {
         connection.finish(false);
         assert!(connection.is_cut());
 
-        let (fair, _) = activity();
+        let (fair, _) = state();
         fair.is_http2();
         for number in 0..RESETS * 4 {
             fair.begin();

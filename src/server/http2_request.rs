@@ -18,7 +18,7 @@ use crate::client::ExtendedConnect;
 
 /// Why a request is answered without being looked at any further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unfit {
+pub(super) enum Rejection {
     /// A raw `#` in the target of HTTP/1.
     Fragment,
     /// More header lines than there may be.
@@ -29,7 +29,7 @@ pub(super) enum Unfit {
     Random,
 }
 
-impl Unfit {
+impl Rejection {
     pub(super) fn status(self) -> StatusCode {
         match self {
             Self::Fragment => StatusCode::BAD_REQUEST,
@@ -52,13 +52,13 @@ impl Unfit {
 
 /// The request as HTTP/1.1 would have said it, and whether it is to become a
 /// WebSocket (RFC 8441, section 5); then `tunnel_held` is held as long as that lasts.
-pub(super) fn in_words_of_http1<B: Body>(
+pub(super) fn into_http1<B: Body>(
     mut request: Request<B>,
     most_headers: usize,
     tunnel_held: impl FnOnce() -> Arc<dyn Any + Send + Sync>,
-) -> Result<(Request<B>, bool), Unfit> {
+) -> Result<(Request<B>, bool), Rejection> {
     if request.headers().len() > most_headers {
-        return Err(Unfit::Headers);
+        return Err(Rejection::Headers);
     }
     join_cookies(request.headers_mut());
     name_host(&mut request);
@@ -113,14 +113,14 @@ fn name_host<B>(request: &mut Request<B>) {
     }
 }
 
-fn ask_for_websocket<B>(request: &mut Request<B>, held: Arc<dyn Any + Send + Sync>) -> Result<(), Unfit> {
+fn ask_for_websocket<B>(request: &mut Request<B>, held: Arc<dyn Any + Send + Sync>) -> Result<(), Rejection> {
     let protocol = request.extensions_mut().remove::<Protocol>();
     if !protocol.is_some_and(|protocol| protocol.as_str().eq_ignore_ascii_case("websocket")) {
-        return Err(Unfit::Protocol);
+        return Err(Rejection::Protocol);
     }
     let mut nonce = [0; 16];
-    aws_lc_rs::rand::fill(&mut nonce).map_err(|_| Unfit::Random)?;
-    let key = HeaderValue::from_str(&STANDARD.encode(nonce)).map_err(|_| Unfit::Random)?;
+    aws_lc_rs::rand::fill(&mut nonce).map_err(|_| Rejection::Random)?;
+    let key = HeaderValue::from_str(&STANDARD.encode(nonce)).map_err(|_| Rejection::Random)?;
     *request.method_mut() = Method::GET;
     request.extensions_mut().insert(ExtendedConnect(held));
     let headers = request.headers_mut();
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn authority_and_cookies_become_one_line_each() {
         let request = request("GET", "https://a.example/p?q", &[("cookie", "a=1"), ("cookie", "b=2; c=3")]);
-        let (request, tunnel) = in_words_of_http1(request, 100, held).unwrap();
+        let (request, tunnel) = into_http1(request, 100, held).unwrap();
         assert!(!tunnel);
         assert_eq!(request.uri(), "/p?q");
         assert_eq!(request.headers()["host"], "a.example");
@@ -178,14 +178,14 @@ mod tests {
     #[test]
     fn a_host_that_contradicts_is_left_to_be_refused() {
         let request = request("GET", "https://a.example/", &[("host", "b.example")]);
-        let (request, _) = in_words_of_http1(request, 100, held).unwrap();
+        let (request, _) = into_http1(request, 100, held).unwrap();
         assert_eq!(request.uri().authority().unwrap(), "a.example");
     }
 
     #[test]
     fn a_body_without_a_length_shows() {
         let request = Request::options("http://a/").body(Full::<bytes::Bytes>::from("x")).unwrap();
-        let (request, _) = in_words_of_http1(request, 100, held).unwrap();
+        let (request, _) = into_http1(request, 100, held).unwrap();
         assert_eq!(request.headers()["transfer-encoding"], "chunked");
     }
 
@@ -195,7 +195,7 @@ mod tests {
             let mut request =
                 request("CONNECT", "https://a.example/ws", &[("sec-websocket-protocol", "chat")]);
             request.extensions_mut().insert(Protocol::from_static("websocket"));
-            in_words_of_http1(request, 100, held).unwrap()
+            into_http1(request, 100, held).unwrap()
         };
         let (first, tunnel) = connect();
         assert!(tunnel && first.method() == Method::GET && first.uri() == "/ws");
@@ -204,14 +204,14 @@ mod tests {
         assert_ne!(first.headers()["sec-websocket-key"], connect().0.headers()["sec-websocket-key"]);
         let mut other = request("CONNECT", "https://a.example/x", &[]);
         other.extensions_mut().insert(Protocol::from_static("connect-udp"));
-        assert_eq!(in_words_of_http1(other, 100, held).unwrap_err(), Unfit::Protocol);
+        assert_eq!(into_http1(other, 100, held).unwrap_err(), Rejection::Protocol);
     }
 
     #[test]
     fn too_many_headers_are_refused() {
         assert_eq!(
-            in_words_of_http1(request("GET", "/", &[("a", "1"), ("b", "2")]), 1, held).unwrap_err(),
-            Unfit::Headers
+            into_http1(request("GET", "/", &[("a", "1"), ("b", "2")]), 1, held).unwrap_err(),
+            Rejection::Headers
         );
     }
 }

@@ -31,9 +31,9 @@ pub use tls::TlsError;
 
 use crate::client::Peer;
 use connection::Connection;
-use connection_registry::Registry;
-use connection_state::Times;
-use settings::Crowded;
+use connection_registry::ConnectionRegistry;
+use connection_state::Timeouts;
+use settings::TooManyConnections;
 use workers::Workers;
 
 /// What runs, and how it is told to end. Connections and tunnels are counted in
@@ -51,7 +51,7 @@ pub struct Running {
 #[derive(Clone)]
 pub struct Server {
     current: Arc<ArcSwap<Current>>,
-    registry: Arc<Registry>,
+    registry: Arc<ConnectionRegistry>,
     running: Running,
 }
 
@@ -174,26 +174,34 @@ impl Server {
             let current = self.current.load_full();
             let settings = Arc::clone(&current.settings);
             let peer = Peer { addr, tls: current.tls.is_some() };
-            let announced = settings.proxy_protocol && settings.trusts(&peer);
-            let address_place = match settings.place_of(&peer, &self.registry) {
-                Ok(place) => place,
-                Err(Crowded) => {
+            let proxy_header_expected = settings.proxy_protocol && settings.trusts(&peer);
+            let address_permit = match settings.permit_for(&peer, &self.registry) {
+                Ok(permit) => permit,
+                Err(TooManyConnections) => {
                     tracing::debug!(peer = ?addr, "an address has too many connections; a further one is closed");
                     continue;
                 }
             };
             let (chosen, load) = workers.least();
-            let (activity, place) = self.registry.enter(settings.connections, &load).await;
+            let (state, permit) = self.registry.enter(settings.connections, &load).await;
             let (registry, tls) = (Arc::clone(&self.registry), current.tls.clone());
-            let connection =
-                Connection { peer, activity, place, address_place, announced, registry, settings, tls };
+            let connection = Connection {
+                peer,
+                state,
+                permit,
+                address_permit,
+                proxy_header_expected,
+                registry,
+                settings,
+                tls,
+            };
             workers.give(&chosen, connection, accepted);
         }
     }
 
-    fn times(&self) -> Times {
+    fn times(&self) -> Timeouts {
         let current = self.current.load();
-        Times {
+        Timeouts {
             header: current.settings.header_timeout,
             idle: current.settings.idle_timeout,
             stream: current.settings.stream_timeout,

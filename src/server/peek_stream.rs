@@ -1,5 +1,5 @@
 //! The bytes of a connection, and the bodies of its responses, on their way past
-//! its [`Activity`].
+//! its [`ConnectionState`].
 
 use std::io;
 use std::pin::Pin;
@@ -13,7 +13,7 @@ use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-use super::connection_state::Activity;
+use super::connection_state::ConnectionState;
 
 /// What a client is connected by.
 #[derive(Debug)]
@@ -76,51 +76,51 @@ impl AsyncWrite for Socket {
 
 /// A stream whose first bytes can be looked at before somebody reads them.
 #[derive(Debug)]
-pub(super) struct Rewind<S> {
+pub(super) struct PeekStream<S> {
     stream: S,
-    ahead: BytesMut,
+    peeked: BytesMut,
 }
 
-impl<S: AsyncRead + Unpin> Rewind<S> {
+impl<S: AsyncRead + Unpin> PeekStream<S> {
     pub(super) fn new(stream: S) -> Self {
-        Self { stream, ahead: BytesMut::new() }
+        Self { stream, peeked: BytesMut::new() }
     }
 
     /// The bytes that came and were not read yet.
-    pub(super) fn ahead(&self) -> &[u8] {
-        &self.ahead
+    pub(super) fn peeked(&self) -> &[u8] {
+        &self.peeked
     }
 
     /// Waits for more of them; how many came, 0 at the end.
-    pub(super) async fn look_further(&mut self) -> io::Result<usize> {
-        self.stream.read_buf(&mut self.ahead).await
+    pub(super) async fn peek_more(&mut self) -> io::Result<usize> {
+        self.stream.read_buf(&mut self.peeked).await
     }
 
     /// Takes so many of them out.
-    pub(super) fn skip(&mut self, count: usize) {
-        self.ahead.advance(count.min(self.ahead.len()));
+    pub(super) fn consume(&mut self, count: usize) {
+        self.peeked.advance(count.min(self.peeked.len()));
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Rewind<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for PeekStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.ahead.is_empty() {
+        if self.peeked.is_empty() {
             return Pin::new(&mut self.stream).poll_read(cx, buffer);
         }
-        let count = self.ahead.len().min(buffer.remaining());
-        buffer.put_slice(&self.ahead.split_to(count));
-        if self.ahead.is_empty() {
-            self.ahead = BytesMut::new();
+        let count = self.peeked.len().min(buffer.remaining());
+        buffer.put_slice(&self.peeked.split_to(count));
+        if self.peeked.is_empty() {
+            self.peeked = BytesMut::new();
         }
         Poll::Ready(Ok(()))
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Rewind<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for PeekStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
@@ -147,23 +147,23 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Rewind<S> {
 }
 
 pin_project! {
-    /// A stream that tells its [`Activity`] what passes, and that holds whatever
+    /// A stream that tells its [`ConnectionState`] what passes, and that holds whatever
     /// counts this connection for as long as it lasts, as a tunnel too.
-    pub(super) struct Watched<S, H> {
+    pub(super) struct ObservedStream<S, H> {
         #[pin]
         stream: S,
-        activity: Arc<Activity>,
+        state: Arc<ConnectionState>,
         _held: H,
     }
 }
 
-impl<S, H> Watched<S, H> {
-    pub(super) fn new(stream: S, activity: Arc<Activity>, held: H) -> Self {
-        Self { stream, activity, _held: held }
+impl<S, H> ObservedStream<S, H> {
+    pub(super) fn new(stream: S, state: Arc<ConnectionState>, held: H) -> Self {
+        Self { stream, state, _held: held }
     }
 }
 
-impl<S: AsyncRead, H> AsyncRead for Watched<S, H> {
+impl<S: AsyncRead, H> AsyncRead for ObservedStream<S, H> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -174,17 +174,17 @@ impl<S: AsyncRead, H> AsyncRead for Watched<S, H> {
         ready!(this.stream.poll_read(cx, buffer))?;
         let new = buffer.filled().get(before..).unwrap_or_default();
         if !new.is_empty() {
-            this.activity.received(new);
+            this.state.received(new);
         }
         Poll::Ready(Ok(()))
     }
 }
 
-impl<S: AsyncWrite, H> AsyncWrite for Watched<S, H> {
+impl<S: AsyncWrite, H> AsyncWrite for ObservedStream<S, H> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.project();
         let sent = ready!(this.stream.poll_write(cx, bytes))?;
-        this.activity.sent();
+        this.state.sent();
         Poll::Ready(Ok(sent))
     }
 
@@ -195,7 +195,7 @@ impl<S: AsyncWrite, H> AsyncWrite for Watched<S, H> {
     ) -> Poll<io::Result<usize>> {
         let this = self.project();
         let sent = ready!(this.stream.poll_write_vectored(cx, slices))?;
-        this.activity.sent();
+        this.state.sent();
         Poll::Ready(Ok(sent))
     }
 
@@ -215,61 +215,61 @@ impl<S: AsyncWrite, H> AsyncWrite for Watched<S, H> {
 /// A request from its headers to the end of its response. Dropped before that, it
 /// was taken back.
 #[derive(Debug)]
-pub(super) struct Underway {
-    activity: Arc<Activity>,
+pub(super) struct RequestGuard {
+    state: Arc<ConnectionState>,
     complete: bool,
 }
 
-impl Underway {
-    pub(super) fn begin(activity: &Arc<Activity>) -> Self {
-        activity.begin();
-        Self { activity: Arc::clone(activity), complete: false }
+impl RequestGuard {
+    pub(super) fn begin(state: &Arc<ConnectionState>) -> Self {
+        state.begin();
+        Self { state: Arc::clone(state), complete: false }
     }
 
     /// Whether its client was told nothing while it waited for 100.
     pub(super) fn told_nothing(&self) -> bool {
-        self.activity.told_nothing()
+        self.state.told_nothing()
     }
 
     /// The same for a tunnel, which ends when either side wants it to.
-    pub(super) fn tunnel(activity: &Arc<Activity>) -> Self {
-        let mut underway = Self::begin(activity);
-        underway.complete = true;
-        underway
+    pub(super) fn tunnel(state: &Arc<ConnectionState>) -> Self {
+        let mut guard = Self::begin(state);
+        guard.complete = true;
+        guard
     }
 }
 
-impl Drop for Underway {
+impl Drop for RequestGuard {
     fn drop(&mut self) {
-        self.activity.finish(self.complete);
+        self.state.finish(self.complete);
     }
 }
 
 pin_project! {
     /// A response's body; its request is under way until the body is over.
-    pub(super) struct Tracked<B> {
+    pub(super) struct TrackedBody<B> {
         #[pin]
         body: B,
-        underway: Underway,
+        guard: RequestGuard,
     }
 }
 
-impl<B: Body> Tracked<B> {
-    pub(super) fn new(body: B, mut underway: Underway) -> Self {
-        underway.complete = body.is_end_stream();
-        Self { body, underway }
+impl<B: Body> TrackedBody<B> {
+    pub(super) fn new(body: B, mut guard: RequestGuard) -> Self {
+        guard.complete = body.is_end_stream();
+        Self { body, guard }
     }
 }
 
-impl<B> Tracked<Either<B, Full<Bytes>>> {
+impl<B> TrackedBody<Either<B, Full<Bytes>>> {
     /// What HEAD gets of it.
     pub(super) fn without_body(mut self) -> Self {
-        self.underway.complete = true;
-        Self { body: Either::Right(Full::default()), underway: self.underway }
+        self.guard.complete = true;
+        Self { body: Either::Right(Full::default()), guard: self.guard }
     }
 }
 
-impl<B: Body<Data = Bytes>> Body for Tracked<B> {
+impl<B: Body<Data = Bytes>> Body for TrackedBody<B> {
     type Data = Bytes;
     type Error = B::Error;
 
@@ -279,8 +279,8 @@ impl<B: Body<Data = Bytes>> Body for Tracked<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let mut this = self.project();
         let frame = ready!(this.body.as_mut().poll_frame(cx));
-        this.underway.activity.progress();
-        this.underway.complete = match &frame {
+        this.guard.state.progress();
+        this.guard.complete = match &frame {
             None => true,
             // What fails here is not the client's doing.
             Some(Err(_)) => true,

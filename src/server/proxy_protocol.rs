@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use proxy_header::{Error, ParseConfig, ProxyHeader};
 
-use super::peek_stream::{Rewind, Socket};
+use super::peek_stream::{PeekStream, Socket};
 
 /// No header is longer: 107 bytes of version 1; of version 2 an address and a few
 /// kilobytes that say more about the connection.
@@ -14,16 +14,16 @@ const LONGEST: usize = 4096;
 
 /// Takes the header off the stream; the client's address, or `None` where the
 /// balancer speaks for itself (a health check).
-pub(super) async fn read(stream: &mut Rewind<Socket>) -> io::Result<Option<SocketAddr>> {
+pub(super) async fn read(stream: &mut PeekStream<Socket>) -> io::Result<Option<SocketAddr>> {
     loop {
-        match ProxyHeader::parse(stream.ahead(), ParseConfig::default()) {
+        match ProxyHeader::parse(stream.peeked(), ParseConfig::default()) {
             Ok((header, length)) => {
                 let source = header.proxied_address().map(|address| address.source);
-                stream.skip(length);
+                stream.consume(length);
                 return Ok(source);
             }
-            Err(Error::BufferTooShort) if stream.ahead().len() < LONGEST => {
-                if stream.look_further().await? == 0 {
+            Err(Error::BufferTooShort) if stream.peeked().len() < LONGEST => {
+                if stream.peek_more().await? == 0 {
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }
             }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::connection_registry::{AddressPlace, Registry};
+use super::connection_registry::{AddressPermit, ConnectionRegistry};
 use super::listener::ListenAddress;
 use crate::client::{Peer, TrustedProxies};
 
@@ -83,7 +83,7 @@ pub struct CertificateFiles {
 
 /// An address has all the connections that it may have.
 #[derive(Debug)]
-pub(super) struct Crowded;
+pub(super) struct TooManyConnections;
 
 impl ServerSettings {
     /// Whether the other end is a proxy that is trusted.
@@ -93,12 +93,12 @@ impl ServerSettings {
 
     /// A place among the connections of the other end's address. A trusted proxy
     /// has connections of many people, and one on a unix socket has no address.
-    pub(super) fn place_of(
+    pub(super) fn permit_for(
         &self,
         peer: &Peer,
-        registry: &Arc<Registry>,
-    ) -> Result<Option<AddressPlace>, Crowded> {
+        registry: &Arc<ConnectionRegistry>,
+    ) -> Result<Option<AddressPermit>, TooManyConnections> {
         let Some(addr) = peer.addr.filter(|_| !self.trusts(peer)) else { return Ok(None) };
-        registry.enter_address(addr.ip(), self.connections_per_address).map(Some).ok_or(Crowded)
+        registry.enter_address(addr.ip(), self.connections_per_address).map(Some).ok_or(TooManyConnections)
     }
 }

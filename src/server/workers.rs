@@ -39,7 +39,7 @@ struct Worker {
 }
 
 /// One of them, chosen for a connection.
-pub(super) struct Chosen(usize);
+pub(super) struct WorkerIndex(usize);
 
 impl<S, F, B> Workers<S>
 where
@@ -72,21 +72,21 @@ where
     }
 
     /// Whoever has the fewest connections now, and the count of them.
-    pub(super) fn least(&self) -> (Chosen, Arc<AtomicUsize>) {
+    pub(super) fn least(&self) -> (WorkerIndex, Arc<AtomicUsize>) {
         match &self.kind {
-            Kind::Here { load, .. } => (Chosen(0), Arc::clone(load)),
+            Kind::Here { load, .. } => (WorkerIndex(0), Arc::clone(load)),
             Kind::Threads { threads, .. } => {
                 let count = |worker: &Worker| worker.load.load(Ordering::Relaxed);
                 let least = threads.iter().enumerate().min_by_key(|(_, worker)| count(worker));
                 let (index, load) =
                     least.map(|(index, worker)| (index, Arc::clone(&worker.load))).unwrap_or_default();
-                (Chosen(index), load)
+                (WorkerIndex(index), load)
             }
         }
     }
 
     /// Has a connection served.
-    pub(super) fn give(&self, chosen: &Chosen, connection: Connection, accepted: Accepted) {
+    pub(super) fn give(&self, chosen: &WorkerIndex, connection: Connection, accepted: Accepted) {
         match &self.kind {
             Kind::Here { service, .. } => {
                 self.tasks.spawn(connection.run(accepted.into_socket(), service.clone()));

@@ -8,8 +8,8 @@ use std::time::Duration;
 use http::{Request, Response};
 use tokio::time::Instant;
 
-use super::dispatch::{Failed, Needs, SendError};
-use super::health_check::Check;
+use super::dispatch::{DispatchOptions, Failed, SendError};
+use super::health_check::HealthCheck;
 use super::pool::Pool;
 use super::request_body::RequestBody;
 use super::response_body::ResponseBody;
@@ -25,9 +25,9 @@ pub(super) const MOST: usize = 64;
 
 /// An address, and how it has been doing.
 #[derive(Debug)]
-pub(super) struct Member {
+pub(super) struct Endpoint {
     pub(super) pool: Pool,
-    under_way: AtomicUsize,
+    in_flight: AtomicUsize,
     /// How often it failed in a row.
     failures: AtomicU32,
     /// Milliseconds from `began` to when it may be tried again.
@@ -37,21 +37,21 @@ pub(super) struct Member {
 
 /// Addresses of the same app.
 #[derive(Debug)]
-pub(super) struct Group {
-    members: Vec<(Arc<Member>, Option<Arc<Check>>)>,
+pub(super) struct Cluster {
+    endpoints: Vec<(Arc<Endpoint>, Option<Arc<HealthCheck>>)>,
     /// Ties take turns.
     next: AtomicUsize,
 }
 
 /// A request under way, or its response.
 #[derive(Debug)]
-pub(super) struct Flight(Arc<Member>);
+pub(super) struct InFlightGuard(Arc<Endpoint>);
 
-impl Member {
+impl Endpoint {
     pub(super) fn new(pool: Pool) -> Self {
         Self {
             pool,
-            under_way: AtomicUsize::new(0),
+            in_flight: AtomicUsize::new(0),
             failures: AtomicU32::new(0),
             out_until: AtomicU64::new(0),
             began: Instant::now(),
@@ -85,49 +85,49 @@ impl Member {
     }
 
     /// How it stands. Of those who come when its time is over, one is to try.
-    fn standing(&self) -> Standing {
+    fn standing(&self) -> OutlierStatus {
         let failures = self.failures.load(Ordering::Relaxed);
         if failures == 0 {
-            return Standing::Well;
+            return OutlierStatus::Well;
         }
         let (now, until) = (self.now(), self.out_until.load(Ordering::Relaxed));
         if now < until {
-            return Standing::Out;
+            return OutlierStatus::Out;
         }
         let next = now.saturating_add(u64::try_from(OUT.as_millis()).unwrap_or(u64::MAX));
         match self.out_until.compare_exchange(until, next, Ordering::Relaxed, Ordering::Relaxed) {
-            Ok(_) => Standing::ToBeTried,
-            Err(_) => Standing::Out,
+            Ok(_) => OutlierStatus::ToBeTried,
+            Err(_) => OutlierStatus::Out,
         }
     }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
+enum OutlierStatus {
     Well,
     ToBeTried,
     Out,
 }
 
-impl Group {
-    pub(super) fn new(members: Vec<(Arc<Member>, Option<Arc<Check>>)>) -> Self {
-        Self { members, next: AtomicUsize::new(0) }
+impl Cluster {
+    pub(super) fn new(endpoints: Vec<(Arc<Endpoint>, Option<Arc<HealthCheck>>)>) -> Self {
+        Self { endpoints, next: AtomicUsize::new(0) }
     }
 
-    pub(super) fn members(&self) -> impl Iterator<Item = (&Arc<Member>, Option<&Arc<Check>>)> {
-        self.members.iter().map(|(member, check)| (member, check.as_ref()))
+    pub(super) fn endpoints(&self) -> impl Iterator<Item = (&Arc<Endpoint>, Option<&Arc<HealthCheck>>)> {
+        self.endpoints.iter().map(|(endpoint, check)| (endpoint, check.as_ref()))
     }
 
     /// What messages call it.
     pub(super) fn name(&self) -> String {
         let urls: Vec<String> =
-            self.members.iter().map(|(member, _)| member.pool.url().to_string()).collect();
+            self.endpoints.iter().map(|(endpoint, _)| endpoint.pool.url().to_string()).collect();
         urls.join(", ")
     }
 
     /// What a request that names no host is for.
     pub(super) fn authority(&self) -> &str {
-        self.members.first().map_or("localhost", |(member, _)| &member.pool.url().authority)
+        self.endpoints.first().map_or("localhost", |(endpoint, _)| &endpoint.pool.url().authority)
     }
 
     /// Sends to one of the addresses; to the next, if nothing can happen twice. The
@@ -135,35 +135,35 @@ impl Group {
     pub(super) async fn send(
         &self,
         mut request: Request<RequestBody>,
-        needs: Needs,
+        options: DispatchOptions,
     ) -> Result<Response<ResponseBody>, (SendError, String)> {
-        if let [(only, _)] = self.members.as_slice() {
-            let sent = only.pool.send(request, needs).await;
+        if let [(only, _)] = self.endpoints.as_slice() {
+            let sent = only.pool.send(request, options).await;
             return sent.map_err(|failed| (failed.error, only.pool.url().to_string()));
         }
         let mut tried = 0_u64;
         loop {
-            let Some(Pick { index, member, on_trial }) = self.pick(tried) else {
+            let Some(Pick { index, endpoint, on_trial }) = self.pick(tried) else {
                 return Err((SendError::Busy, self.name()));
             };
             tried |= 1 << index;
-            let left = self.members.len() > tried.count_ones() as usize;
-            let flight = Flight::new(member);
+            let left = self.endpoints.len() > tried.count_ones() as usize;
+            let in_flight = InFlightGuard::new(endpoint);
             let Failed { error, request: again, kept } =
-                match member.pool.send(request, Needs { elsewhere: left, ..needs }).await {
+                match endpoint.pool.send(request, DispatchOptions { elsewhere: left, ..options }).await {
                     Ok(response) => {
-                        member.succeeded();
-                        return Ok(response.map(|body| body.with_flight(Some(flight))));
+                        endpoint.succeeded();
+                        return Ok(response.map(|body| body.with_in_flight(Some(in_flight))));
                     }
                     Err(failed) => failed,
                 };
             let broken = matches!(error, SendError::Broken(_)) && !kept;
             if broken || matches!(error, SendError::Connect(_) | SendError::Timeout) {
-                member.failed(on_trial);
+                endpoint.failed(on_trial);
             }
             match again.filter(|_| left) {
                 Some(again) => request = *again,
-                None => return Err((error, member.pool.url().to_string())),
+                None => return Err((error, endpoint.pool.url().to_string())),
             }
         }
     }
@@ -172,50 +172,50 @@ impl Group {
     /// back; else the one with the least to do that is well; else any.
     fn pick(&self, tried: u64) -> Option<Pick<'_>> {
         let mut well = 0_u64;
-        for (index, (member, check)) in self.members.iter().enumerate() {
-            if tried & (1 << index) != 0 || check.as_ref().is_some_and(|check| !check.is_well()) {
+        for (index, (endpoint, check)) in self.endpoints.iter().enumerate() {
+            if tried & (1 << index) != 0 || check.as_ref().is_some_and(|check| !check.is_healthy()) {
                 continue;
             }
-            match member.standing() {
-                Standing::ToBeTried => return Some(Pick { index, member, on_trial: true }),
-                Standing::Well => well |= 1 << index,
-                Standing::Out => {}
+            match endpoint.standing() {
+                OutlierStatus::ToBeTried => return Some(Pick { index, endpoint, on_trial: true }),
+                OutlierStatus::Well => well |= 1 << index,
+                OutlierStatus::Out => {}
             }
         }
         let choice = if well == 0 { !tried } else { well };
         let chosen = || {
-            let members = self.members.iter().enumerate();
-            members
+            let endpoints = self.endpoints.iter().enumerate();
+            endpoints
                 .filter(|(index, _)| choice & (1 << index) != 0)
-                .map(|(index, (member, _))| (index, member))
+                .map(|(index, (endpoint, _))| (index, endpoint))
         };
-        let load = |member: &Member| member.under_way.load(Ordering::Relaxed);
-        let least = chosen().map(|(_, member)| load(member)).min()?;
-        let ties = chosen().filter(|(_, member)| load(member) <= least).count();
+        let load = |endpoint: &Endpoint| endpoint.in_flight.load(Ordering::Relaxed);
+        let least = chosen().map(|(_, endpoint)| load(endpoint)).min()?;
+        let ties = chosen().filter(|(_, endpoint)| load(endpoint) <= least).count();
         // By then others may have more to do, and there are fewer of them.
         let turn = self.next.fetch_add(1, Ordering::Relaxed) % ties.max(1);
-        let (index, member) =
-            chosen().filter(|(_, member)| load(member) <= least).nth(turn).or_else(|| chosen().next())?;
-        Some(Pick { index, member, on_trial: false })
+        let (index, endpoint) =
+            chosen().filter(|(_, endpoint)| load(endpoint) <= least).nth(turn).or_else(|| chosen().next())?;
+        Some(Pick { index, endpoint, on_trial: false })
     }
 }
 
 struct Pick<'a> {
     index: usize,
-    member: &'a Arc<Member>,
+    endpoint: &'a Arc<Endpoint>,
     /// It was out, and this request is to find out whether it still is.
     on_trial: bool,
 }
 
-impl Flight {
-    fn new(member: &Arc<Member>) -> Self {
-        member.under_way.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(member))
+impl InFlightGuard {
+    fn new(endpoint: &Arc<Endpoint>) -> Self {
+        endpoint.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(endpoint))
     }
 }
 
-impl Drop for Flight {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
-        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }

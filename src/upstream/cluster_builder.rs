@@ -4,28 +4,28 @@
 use std::sync::Arc;
 
 use super::address::UpstreamUrl;
-use super::cluster::{Group, MOST, Member};
+use super::cluster::{Cluster, Endpoint, MOST};
 use super::connector::Connector;
-use super::health_check::{Check, HealthPath};
+use super::health_check::{HealthCheck, HealthPath};
 use super::pool::Pool;
 use super::settings::Target;
 use super::tls::Tls;
 
-/// Groups as they are made, from the targets of the settings.
-pub(super) struct Groups<'a> {
+/// ClusterBuilder as they are made, from the targets of the settings.
+pub(super) struct ClusterBuilder<'a> {
     tls: Option<&'a Tls>,
     /// What there was before, and is still good.
-    members: Vec<Arc<Member>>,
-    checks: Vec<Arc<Check>>,
-    made: Vec<(&'a Target, Group)>,
+    endpoints: Vec<Arc<Endpoint>>,
+    checks: Vec<Arc<HealthCheck>>,
+    made: Vec<(&'a Target, Cluster)>,
 }
 
-impl<'a> Groups<'a> {
-    pub(super) fn new(tls: Option<&'a Tls>, before: &[Group]) -> Self {
-        let known = || before.iter().flat_map(Group::members);
+impl<'a> ClusterBuilder<'a> {
+    pub(super) fn new(tls: Option<&'a Tls>, before: &[Cluster]) -> Self {
+        let known = || before.iter().flat_map(Cluster::endpoints);
         Self {
             tls,
-            members: known().map(|(member, _)| Arc::clone(member)).collect(),
+            endpoints: known().map(|(endpoint, _)| Arc::clone(endpoint)).collect(),
             checks: known().filter_map(|(_, check)| check.cloned()).collect(),
             made: Vec::new(),
         }
@@ -36,34 +36,34 @@ impl<'a> Groups<'a> {
         if let Some(index) = self.made.iter().position(|(known, _)| *known == target) {
             return index;
         }
-        let mut members = Vec::new();
+        let mut endpoints = Vec::new();
         for url in target.urls.iter().take(MOST) {
-            let member = self.member(url);
-            let check = target.health.as_ref().map(|path| self.check(&member, path));
-            members.push((member, check));
+            let endpoint = self.endpoint(url);
+            let check = target.health.as_ref().map(|path| self.check(&endpoint, path));
+            endpoints.push((endpoint, check));
         }
-        self.made.push((target, Group::new(members)));
+        self.made.push((target, Cluster::new(endpoints)));
         self.made.len() - 1
     }
 
-    pub(super) fn into_groups(self) -> Vec<Group> {
-        self.made.into_iter().map(|(_, group)| group).collect()
+    pub(super) fn into_clusters(self) -> Vec<Cluster> {
+        self.made.into_iter().map(|(_, cluster)| cluster).collect()
     }
 
-    fn member(&mut self, url: &UpstreamUrl) -> Arc<Member> {
-        let known = self.members.iter().find(|member| member.pool.connector().is_for(url, self.tls));
+    fn endpoint(&mut self, url: &UpstreamUrl) -> Arc<Endpoint> {
+        let known = self.endpoints.iter().find(|endpoint| endpoint.pool.connector().is_for(url, self.tls));
         known.cloned().unwrap_or_else(|| {
             let connector = Connector::new(url.clone(), self.tls.cloned());
-            let member = Arc::new(Member::new(Pool::new(connector)));
-            self.members.push(Arc::clone(&member));
-            member
+            let endpoint = Arc::new(Endpoint::new(Pool::new(connector)));
+            self.endpoints.push(Arc::clone(&endpoint));
+            endpoint
         })
     }
 
-    fn check(&mut self, member: &Arc<Member>, path: &HealthPath) -> Arc<Check> {
-        let known = self.checks.iter().find(|check| check.is_for(member, path));
+    fn check(&mut self, endpoint: &Arc<Endpoint>, path: &HealthPath) -> Arc<HealthCheck> {
+        let known = self.checks.iter().find(|check| check.is_for(endpoint, path));
         known.cloned().unwrap_or_else(|| {
-            let check = Arc::new(Check::new(Arc::clone(member), path.clone()));
+            let check = Arc::new(HealthCheck::new(Arc::clone(endpoint), path.clone()));
             self.checks.push(Arc::clone(&check));
             check
         })

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 /// Counts what is open. Only those who dial or find nothing free come here; a
 /// request on a kept connection does not.
 #[derive(Debug, Default)]
-pub(super) struct Places {
+pub(super) struct ConnectionLimit {
     open: AtomicUsize,
     /// How many requests wait for something to become free.
     waiting: AtomicUsize,
@@ -22,14 +22,14 @@ pub(super) struct Places {
 
 /// Permission for one connection, for as long as it is open.
 #[derive(Debug)]
-pub(super) struct Place(Arc<Places>);
+pub(super) struct ConnectionPermit(Arc<ConnectionLimit>);
 
-impl Places {
+impl ConnectionLimit {
     /// A place, unless `limit` are taken.
-    pub(super) fn take(self: &Arc<Self>, limit: usize) -> Option<Place> {
+    pub(super) fn take(self: &Arc<Self>, limit: usize) -> Option<ConnectionPermit> {
         let more = |open| (open < limit).then_some(open + 1);
         self.open.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).ok()?;
-        Some(Place(Arc::clone(self)))
+        Some(ConnectionPermit(Arc::clone(self)))
     }
 
     /// Something can be used again: whoever waits longest may look.
@@ -62,7 +62,7 @@ impl Places {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.0.open.fetch_sub(1, Ordering::SeqCst);
         self.0.free();
@@ -75,10 +75,10 @@ pin_project! {
     /// Where the other side has closed, what is written counts as written: it may
     /// have answered an upload before it was whole, and hyper would not read that
     /// any more after an error. Reading tells of the end.
-    pub(super) struct Placed<S> {
+    pub(super) struct Transport<S> {
         #[pin]
         stream: S,
-        _place: Option<Place>,
+        _permit: Option<ConnectionPermit>,
     }
 }
 
@@ -94,13 +94,13 @@ fn unless_closed(written: Poll<std::io::Result<usize>>, length: usize) -> Poll<s
     }
 }
 
-impl<S> Placed<S> {
-    pub(super) fn new(stream: S, place: Option<Place>) -> Self {
-        Self { stream, _place: place }
+impl<S> Transport<S> {
+    pub(super) fn new(stream: S, permit: Option<ConnectionPermit>) -> Self {
+        Self { stream, _permit: permit }
     }
 }
 
-impl<S: AsyncRead> AsyncRead for Placed<S> {
+impl<S: AsyncRead> AsyncRead for Transport<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -110,7 +110,7 @@ impl<S: AsyncRead> AsyncRead for Placed<S> {
     }
 }
 
-impl<S: AsyncWrite> AsyncWrite for Placed<S> {
+impl<S: AsyncWrite> AsyncWrite for Transport<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
         unless_closed(self.project().stream.poll_write(cx, bytes), bytes.len())
     }

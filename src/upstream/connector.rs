@@ -16,7 +16,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
 use super::address::{Scheme, UpstreamUrl};
-use super::connection_limit::{Place, Placed};
+use super::connection_limit::{ConnectionPermit, Transport};
 use super::http2_connection::Http2;
 use super::request_body::RequestBody;
 use super::tls::Tls;
@@ -42,7 +42,7 @@ const HTTP_2: u8 = 2;
 
 /// A connection, ready for requests.
 #[derive(Debug)]
-pub(super) enum Dialled {
+pub(super) enum NewConnection {
     /// One request at a time.
     Http1(http1::SendRequest<RequestBody>),
     /// Many at a time.
@@ -81,34 +81,34 @@ impl Connector {
     }
 
     /// A new connection in the protocol that the other side prefers.
-    pub(super) async fn dial(&self, place: Option<Place>) -> io::Result<Dialled> {
+    pub(super) async fn connect(&self, permit: Option<ConnectionPermit>) -> io::Result<NewConnection> {
         match &self.tls {
-            None => self.plain(place).await,
+            None => self.plain(permit).await,
             Some(tls) => {
                 let stream = self.secure(tls, &tls.either).await?;
                 let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
                 self.speaks.store(if http2 { HTTP_2 } else { HTTP_1 }, Ordering::Relaxed);
-                handshake(Placed::new(stream, place), http2).await
+                handshake(Transport::new(stream, permit), http2).await
             }
         }
     }
 
     /// A new connection that speaks HTTP/1.1, which can become a WebSocket.
-    pub(super) async fn dial_http1(&self, place: Option<Place>) -> io::Result<Dialled> {
+    pub(super) async fn connect_http1(&self, permit: Option<ConnectionPermit>) -> io::Result<NewConnection> {
         match &self.tls {
-            None => self.plain(place).await,
+            None => self.plain(permit).await,
             Some(tls) => {
                 let stream = self.secure(tls, &tls.http1).await?;
-                handshake(Placed::new(stream, place), false).await
+                handshake(Transport::new(stream, permit), false).await
             }
         }
     }
 
-    async fn plain(&self, place: Option<Place>) -> io::Result<Dialled> {
+    async fn plain(&self, permit: Option<ConnectionPermit>) -> io::Result<NewConnection> {
         if let Scheme::Unix(path) = &self.url.scheme {
-            return handshake(Placed::new(UnixStream::connect(path).await?, place), false).await;
+            return handshake(Transport::new(UnixStream::connect(path).await?, permit), false).await;
         }
-        handshake(Placed::new(self.tcp().await?, place), self.url.scheme == Scheme::H2c).await
+        handshake(Transport::new(self.tcp().await?, permit), self.url.scheme == Scheme::H2c).await
     }
 
     async fn tcp(&self) -> io::Result<TcpStream> {
@@ -138,9 +138,9 @@ impl Connector {
 async fn handshake(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     http2: bool,
-) -> io::Result<Dialled> {
+) -> io::Result<NewConnection> {
     if http2 {
-        return Ok(Dialled::Http2(Http2::handshake(stream).await?));
+        return Ok(NewConnection::Http2(Http2::handshake(stream).await?));
     }
     let (sender, connection) =
         http1::handshake::<_, RequestBody>(TokioIo::new(stream)).await.map_err(io::Error::other)?;
@@ -150,7 +150,7 @@ async fn handshake(
             tracing::debug!(%error, "a connection to the upstream broke");
         }
     });
-    Ok(Dialled::Http1(sender))
+    Ok(NewConnection::Http1(sender))
 }
 
 impl std::fmt::Debug for Connector {

@@ -9,11 +9,11 @@ use http::{Method, Request, Response, Uri, Version};
 use http_body::Body;
 
 use super::address::UpstreamUrl;
-use super::expect_continue::{self, Owed};
-use super::pool::{ConnectError, Connection, Found, Limits, Pool};
+use super::expect_continue::{self, ContinueGuard};
+use super::pool::{Checkout, ConnectError, Connection, Pool, PoolLimits};
 use super::request_body::RequestBody;
 use super::response_body::ResponseBody;
-use super::stall_detector::{Fault, Progress};
+use super::stall_detector::{Fault, StallDetector};
 
 /// A connection unused for longer than this may have been closed by the app at
 /// this very moment; a request on it is prepared to be sent once more.
@@ -21,8 +21,8 @@ const MAYBE_STALE: Duration = Duration::from_millis(500);
 
 /// What a request needs of its connection.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Needs {
-    pub(super) limits: Limits,
+pub(super) struct DispatchOptions {
+    pub(super) limits: PoolLimits,
     /// It asks for a WebSocket.
     pub(super) upgrade: bool,
     /// There is another address to send it to.
@@ -62,19 +62,19 @@ impl Pool {
     pub(super) async fn send(
         &self,
         mut request: Request<RequestBody>,
-        needs: Needs,
+        options: DispatchOptions,
     ) -> Result<Response<ResponseBody>, Failed> {
         let bodyless = request.body().is_end_stream();
         let repeatable = bodyless && is_idempotent(request.method());
-        let progress = request.body().progress().cloned();
+        let stall_detector = request.body().stall_detector().cloned();
         let mut fresh = false;
         loop {
-            let found = if needs.upgrade {
-                Box::pin(self.for_websocket(needs.limits)).await
+            let found = if options.upgrade {
+                Box::pin(self.for_websocket(options.limits)).await
             } else {
-                self.find(needs.limits, fresh).await
+                self.find(options.limits, fresh).await
             };
-            let Found { connection, unused } = match found {
+            let Checkout { connection, unused } = match found {
                 Ok(found) => found,
                 Err(error) => {
                     return Err(Failed {
@@ -91,28 +91,29 @@ impl Pool {
                         announce_body(&mut request);
                     }
                     let suspect = !fresh && unused.is_some_and(|unused| unused > MAYBE_STALE);
-                    let copy = (repeatable && (needs.elsewhere || suspect)).then(|| bodyless_copy(&request));
+                    let copy =
+                        (repeatable && (options.elsewhere || suspect)).then(|| bodyless_copy(&request));
                     let owed = expectation(&mut request, bodyless);
                     match connection.sender.try_send_request(request).await {
                         Ok(response) => {
                             if let Some(owed) = &owed {
                                 owed.answered();
                             }
-                            let lease = self.lease(Connection::Http1(connection), progress, owed);
+                            let lease = self.lease(Connection::Http1(connection), stall_detector, owed);
                             return Ok(response.map(|body| ResponseBody::incoming(body, lease)));
                         }
                         Err(mut error) => (error.take_message(), error.into_error(), copy),
                     }
                 }
                 Connection::Http2(mut stream) => {
-                    if needs.upgrade {
+                    if options.upgrade {
                         return Err(Failed { error: SendError::NoWebSocket, request: None, kept: false });
                     }
                     into_http2(&mut request, self.url());
                     let copy = bodyless.then(|| bodyless_copy(&request));
                     match stream.send(request).await {
                         Ok(response) => {
-                            let lease = self.lease(Connection::Http2(stream), progress, None);
+                            let lease = self.lease(Connection::Http2(stream), stall_detector, None);
                             return Ok(response.map(|body| ResponseBody::incoming(body, lease)));
                         }
                         Err(mut error) => {
@@ -139,7 +140,7 @@ impl Pool {
                     fresh = true;
                 }
                 (again, _) => {
-                    let error = SendError::broken(error, progress.as_deref());
+                    let error = SendError::broken(error, stall_detector.as_deref());
                     return Err(Failed { error, request: again.map(Box::new), kept: unused.is_some() });
                 }
             }
@@ -147,7 +148,7 @@ impl Pool {
     }
 
     /// A WebSocket needs a connection that speaks HTTP/1.1, which becomes its own.
-    async fn for_websocket(&self, limits: Limits) -> Result<Found, ConnectError> {
+    async fn for_websocket(&self, limits: PoolLimits) -> Result<Checkout, ConnectError> {
         if self.connector().may_multiplex() || self.url().is_https() {
             self.find_http1(limits).await
         } else {
@@ -158,7 +159,7 @@ impl Pool {
 
 /// Match the body back if the client waits to be asked for it. Without a body there
 /// is nothing to wait for.
-fn expectation(request: &mut Request<RequestBody>, bodyless: bool) -> Option<Owed> {
+fn expectation(request: &mut Request<RequestBody>, bodyless: bool) -> Option<ContinueGuard> {
     if !request.headers().contains_key(EXPECT) {
         return None;
     }
@@ -259,8 +260,8 @@ impl From<ConnectError> for SendError {
 
 impl SendError {
     /// A connection that broke, unless it was the request's body that broke it.
-    fn broken(error: hyper::Error, body: Option<&Progress>) -> Self {
-        match body.and_then(Progress::fault) {
+    fn broken(error: hyper::Error, body: Option<&StallDetector>) -> Self {
+        match body.and_then(StallDetector::fault) {
             None => Self::Broken(error),
             Some(Fault::TooLarge) => Self::TooLarge,
             Some(Fault::Client) => Self::Client(error),

@@ -32,42 +32,42 @@ const OVER: u8 = 3;
 
 /// Whether the app wants the body.
 #[derive(Debug, Default)]
-struct Wish {
+struct ContinueState {
     state: AtomicU8,
     waker: AtomicWaker,
 }
 
 /// What holds a body back.
 #[derive(Debug)]
-pub(super) struct Held {
-    wish: Arc<Wish>,
-    patience: Option<Pin<Box<Sleep>>>,
+pub(super) struct ContinueWaiter {
+    state: Arc<ContinueState>,
+    idle_timer: Option<Pin<Box<Sleep>>>,
 }
 
 /// The other end of it, for as long as the exchange lasts. A connection that owes
 /// the app a body is of no more use; when this is dropped, it is closed.
 #[derive(Debug)]
-pub(super) struct Owed(Arc<Wish>);
+pub(super) struct ContinueGuard(Arc<ContinueState>);
 
 /// Whether a client waits to be told to go on.
 pub(super) fn is_expected(headers: &HeaderMap) -> bool {
     headers.get(EXPECT).is_some_and(|expect| expect.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
-/// Match the body of `request` until the app says 100, or nothing for a while.
-pub(super) fn hold(request: &mut Request<RequestBody>) -> Owed {
-    let wish = Arc::new(Wish::default());
-    let told = Arc::clone(&wish);
+/// Holds the body of `request` until the app says 100, or nothing for a while.
+pub(super) fn hold(request: &mut Request<RequestBody>) -> ContinueGuard {
+    let state = Arc::new(ContinueState::default());
+    let told = Arc::clone(&state);
     hyper::ext::on_informational(request, move |response| {
         if response.status() == StatusCode::CONTINUE {
             told.turn(OPEN, WANTED);
         }
     });
-    request.body_mut().hold(Held { wish: Arc::clone(&wish), patience: None });
-    Owed(wish)
+    request.body_mut().hold(ContinueWaiter { state: Arc::clone(&state), idle_timer: None });
+    ContinueGuard(state)
 }
 
-impl Wish {
+impl ContinueState {
     fn turn(&self, from: u8, to: u8) {
         if self.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok() {
             self.waker.wake();
@@ -79,7 +79,7 @@ impl Wish {
     }
 }
 
-impl Owed {
+impl ContinueGuard {
     /// There is an answer. If the app did not ask for the body before, it has no use
     /// for it.
     pub(super) fn answered(&self) {
@@ -91,26 +91,26 @@ impl Owed {
     }
 }
 
-impl Drop for Owed {
+impl Drop for ContinueGuard {
     fn drop(&mut self) {
         self.0.turn(ANSWERED, OVER);
     }
 }
 
-impl Held {
+impl ContinueWaiter {
     /// Waits until the app wants the body, which is then `true`; or until it is
     /// certain that it does not.
     pub(super) fn poll_wanted(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        self.wish.waker.register(cx.waker());
-        match self.wish.state() {
+        self.state.waker.register(cx.waker());
+        match self.state.state() {
             OPEN => {}
             WANTED => return Poll::Ready(true),
             OVER => return Poll::Ready(false),
             _ => return Poll::Pending,
         }
-        let patience = self.patience.get_or_insert_with(|| Box::pin(tokio::time::sleep(PATIENCE)));
-        ready!(patience.as_mut().poll(cx));
-        self.wish.turn(OPEN, WANTED);
-        if self.wish.state() == WANTED { Poll::Ready(true) } else { Poll::Pending }
+        let idle_timer = self.idle_timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(PATIENCE)));
+        ready!(idle_timer.as_mut().poll(cx));
+        self.state.turn(OPEN, WANTED);
+        if self.state.state() == WANTED { Poll::Ready(true) } else { Poll::Pending }
     }
 }

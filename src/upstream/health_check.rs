@@ -10,8 +10,8 @@ use http::uri::PathAndQuery;
 use tokio::runtime::Handle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::cluster::Member;
-use super::connector::Dialled;
+use super::cluster::Endpoint;
+use super::connector::NewConnection;
 use super::request_body::RequestBody;
 
 /// How often.
@@ -34,7 +34,7 @@ pub struct NotAPath;
 
 /// One address that is asked, for as long as somebody wants to know.
 #[derive(Debug)]
-pub(super) struct Check {
+pub(super) struct HealthCheck {
     path: HealthPath,
     state: Arc<State>,
     _until_dropped: DropGuard,
@@ -42,7 +42,7 @@ pub(super) struct Check {
 
 #[derive(Debug)]
 struct State {
-    member: Arc<Member>,
+    endpoint: Arc<Endpoint>,
     well: AtomicBool,
     begun: AtomicBool,
     stop: CancellationToken,
@@ -61,12 +61,12 @@ impl HealthPath {
     }
 }
 
-impl Check {
+impl HealthCheck {
     /// `every` is for tests.
-    pub(super) fn new(member: Arc<Member>, path: HealthPath) -> Self {
+    pub(super) fn new(endpoint: Arc<Endpoint>, path: HealthPath) -> Self {
         let stop = CancellationToken::new();
         let state = Arc::new(State {
-            member,
+            endpoint,
             well: AtomicBool::new(true),
             begun: AtomicBool::new(false),
             stop: stop.clone(),
@@ -76,11 +76,11 @@ impl Check {
         check
     }
 
-    pub(super) fn is_for(&self, member: &Arc<Member>, path: &HealthPath) -> bool {
-        Arc::ptr_eq(&self.state.member, member) && self.path == *path
+    pub(super) fn is_for(&self, endpoint: &Arc<Endpoint>, path: &HealthPath) -> bool {
+        Arc::ptr_eq(&self.state.endpoint, endpoint) && self.path == *path
     }
 
-    pub(super) fn is_well(&self) -> bool {
+    pub(super) fn is_healthy(&self) -> bool {
         self.state.well.load(Ordering::Relaxed)
     }
 
@@ -106,7 +106,7 @@ impl State {
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             every.tick().await;
-            let upstream = self.member.pool.url();
+            let upstream = self.endpoint.pool.url();
             let asked = tokio::time::timeout(PATIENCE, self.ask(&path)).await;
             match asked.unwrap_or_else(|_| Err("it does not answer".to_owned())) {
                 Ok(()) => {
@@ -127,20 +127,20 @@ impl State {
 
     /// On a connection of its own: that one can be made is part of the answer.
     async fn ask(&self, path: &HealthPath) -> Result<(), String> {
-        let connector = self.member.pool.connector();
-        let dialled = connector.dial(None).await.map_err(|error| error.to_string())?;
-        let url = self.member.pool.url();
+        let connector = self.endpoint.pool.connector();
+        let connected = connector.connect(None).await.map_err(|error| error.to_string())?;
+        let url = self.endpoint.pool.url();
         let mut request = Request::new(RequestBody::empty());
         request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("huggate"));
-        let response = match dialled {
-            Dialled::Http1(mut sender) => {
+        let response = match connected {
+            NewConnection::Http1(mut sender) => {
                 *request.uri_mut() = path.0.clone().into();
                 if let Ok(host) = HeaderValue::from_str(&url.authority) {
                     request.headers_mut().insert(HOST, host);
                 }
                 sender.send_request(request).await.map_err(|error| error.to_string())?
             }
-            Dialled::Http2(connection) => {
+            NewConnection::Http2(connection) => {
                 let scheme = if url.is_https() { "https" } else { "http" };
                 let uri = http::Uri::builder().scheme(scheme).authority(url.authority.as_str());
                 *request.uri_mut() =

@@ -34,16 +34,16 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use address::{UpstreamUrl, UpstreamUrlError};
-use cluster::Group;
-use cluster_builder::Groups;
-use dispatch::Needs;
+use cluster::Cluster;
+use cluster_builder::ClusterBuilder;
+use dispatch::DispatchOptions;
 pub use error::UpstreamError;
 pub use health_check::{HealthPath, NotAPath};
-use pool::Limits;
+use pool::PoolLimits;
 pub use request_body::{RequestBody, RequestBodyError};
 pub use response_body::{ResponseBody, ResponseBodyError};
 pub use settings::{Target, UpstreamSettings};
-use stall_detector::Progress;
+use stall_detector::StallDetector;
 use tls::Tls;
 pub use tls::{ClientCertificate, TlsSetupError, UpstreamTls};
 
@@ -61,12 +61,12 @@ pub struct Upstream {
 #[derive(Debug)]
 struct Inner {
     /// Where the requests of each route go, and at the end the default's.
-    groups: Vec<Group>,
+    clusters: Vec<Cluster>,
     /// Which group each route uses.
     routes: Vec<usize>,
     default: usize,
     tls: Option<Tls>,
-    limits: Limits,
+    limits: PoolLimits,
     response_timeout: Duration,
     stream_timeout: Duration,
     body_bytes: Option<u64>,
@@ -75,7 +75,7 @@ struct Inner {
 }
 
 /// A request as it goes out.
-struct Prepared {
+struct OutgoingRequest {
     request: Request<RequestBody>,
     upgrade: Upgrade,
     /// It is gRPC's.
@@ -83,7 +83,7 @@ struct Prepared {
     /// The client speaks HTTP/2.
     http2: bool,
     /// How its body moves, if it has one.
-    progress: Option<Arc<Progress>>,
+    stall_detector: Option<Arc<StallDetector>>,
 }
 
 /// Whether a request asks for a WebSocket.
@@ -134,19 +134,20 @@ impl Upstream {
         let https = targets().flat_map(|target| &target.urls).any(UpstreamUrl::is_https);
         let tls_before = before.and_then(|before| before.tls.as_ref());
         let tls = https.then(|| Tls::load(&settings.tls, tls_before)).transpose()?;
-        let mut groups = Groups::new(tls.as_ref(), before.map_or(&[], |before| &before.groups));
-        let default = groups.index_of(&settings.default);
+        let mut clusters = ClusterBuilder::new(tls.as_ref(), before.map_or(&[], |before| &before.clusters));
+        let default = clusters.index_of(&settings.default);
         let routes = settings.routes.iter();
-        let routes =
-            routes.map(|target| target.as_ref().map_or(default, |target| groups.index_of(target))).collect();
-        let groups = groups.into_groups();
+        let routes = routes
+            .map(|target| target.as_ref().map_or(default, |target| clusters.index_of(target)))
+            .collect();
+        let clusters = clusters.into_clusters();
         Ok(Self {
             inner: Arc::new(Inner {
-                groups,
+                clusters,
                 routes,
                 default,
                 tls,
-                limits: Limits { timeout: settings.connect_timeout, connections: settings.connections },
+                limits: PoolLimits { timeout: settings.connect_timeout, connections: settings.connections },
                 response_timeout: settings.response_timeout,
                 stream_timeout: settings.stream_timeout,
                 body_bytes: settings.body_bytes,
@@ -168,39 +169,40 @@ impl Upstream {
     ) -> Result<Response<ResponseBody>, UpstreamError> {
         let inner = &*self.inner;
         let index = grant.route().and_then(|route| inner.routes.get(route).copied()).unwrap_or(inner.default);
-        let Some(group) = inner.groups.get(index) else {
+        let Some(cluster) = inner.clusters.get(index) else {
             return Err(UpstreamError::Timeout("no upstream".to_owned()));
         };
-        for (_, check) in group.members() {
+        for (_, check) in cluster.endpoints() {
             check.inspect(|check| check.begin());
         }
-        let Prepared { mut request, upgrade, grpc, http2, progress } = self.prepare(request, group)?;
+        let OutgoingRequest { mut request, upgrade, grpc, http2, stall_detector } =
+            self.prepare(request, cluster)?;
         let from_client = upgrade.is_asked().then(|| hyper::upgrade::on(&mut request));
-        let needs = Needs { limits: inner.limits, upgrade: upgrade.is_asked(), elsewhere: false };
+        let options = DispatchOptions { limits: inner.limits, upgrade: upgrade.is_asked(), elsewhere: false };
         // Pinned here, and not moved into whatever watches it.
-        let sending = pin!(group.send(request, needs));
+        let sending = pin!(cluster.send(request, options));
         // gRPC has deadlines of its own.
         let limit = if grpc { inner.stream_timeout } else { inner.response_timeout };
-        let response = match &progress {
+        let response = match &stall_detector {
             None => tokio::time::timeout(limit, sending).await.ok(),
             // An upload that moves has no limit; one that stands still does.
-            Some(progress) => progress.watch(sending, limit).await,
+            Some(stall_detector) => stall_detector.watch(sending, limit).await,
         };
         let mut response = match response {
             Some(Ok(response)) => response,
             Some(Err((error, upstream))) => return Err(UpstreamError::of(error, upstream, inner.body_bytes)),
-            None if progress.is_some_and(|progress| progress.awaits_client()) => {
+            None if stall_detector.is_some_and(|stall_detector| stall_detector.awaits_client()) => {
                 return Err(UpstreamError::SlowClient);
             }
-            None => return Err(UpstreamError::Timeout(group.name())),
+            None => return Err(UpstreamError::Timeout(cluster.name())),
         };
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let Some(from_client) = from_client.filter(|_| hop_by_hop::is_websocket(response.headers()))
             else {
-                return Err(UpstreamError::Unasked(group.name()));
+                return Err(UpstreamError::Unasked(cluster.name()));
             };
             if !upgrade.is_accepted_by(response.headers()) {
-                return Err(UpstreamError::NotAccepted(group.name()));
+                return Err(UpstreamError::NotAccepted(cluster.name()));
             }
             let to_app = hyper::upgrade::on(&mut response);
             let (grant, stop) = (grant.clone(), inner.stop.clone());
@@ -208,21 +210,25 @@ impl Upstream {
                 Upgrade::Http2 { held, .. } => Some(held),
                 Upgrade::No | Upgrade::Http1 => None,
             };
-            let terms = websocket::Terms { grant, stop, idle: inner.stream_timeout, _held: held };
+            let terms = websocket::TunnelOptions { grant, stop, idle: inner.stream_timeout, _held: held };
             inner.tunnels.spawn(websocket::run(from_client, to_app, terms));
             hop_by_hop::clean_upgrade(response.headers_mut());
             return Ok(response.map(|_| ResponseBody::empty()));
         }
         if hop_by_hop::has_lost_coding(response.headers()) {
-            return Err(UpstreamError::Coding(group.name()));
+            return Err(UpstreamError::Coding(cluster.name()));
         }
         hop_by_hop::clean_response(response.headers_mut());
         *response.version_mut() = Version::HTTP_11;
-        Ok(response.map(|body| body.watched(inner.stream_timeout, progress, http2)))
+        Ok(response.map(|body| body.watched(inner.stream_timeout, stall_detector, http2)))
     }
 
     /// The request as it goes out, in the form of HTTP/1.1.
-    fn prepare(&self, request: Request<Incoming>, group: &Group) -> Result<Prepared, UpstreamError> {
+    fn prepare(
+        &self,
+        request: Request<Incoming>,
+        cluster: &Cluster,
+    ) -> Result<OutgoingRequest, UpstreamError> {
         let limit = self.inner.body_bytes;
         if let Some(limit) = limit
             && request.body().size_hint().lower() > limit
@@ -248,7 +254,7 @@ impl Upstream {
         // HTTP/1.0 may come without one, HTTP/2 has it elsewhere, and HTTP/1.1 may
         // not go without.
         if !parts.headers.contains_key(HOST) {
-            let named = parts.uri.authority().map_or(group.authority(), |authority| authority.as_str());
+            let named = parts.uri.authority().map_or(cluster.authority(), |authority| authority.as_str());
             if let Ok(host) = HeaderValue::from_str(named) {
                 parts.headers.insert(HOST, host);
             }
@@ -259,8 +265,14 @@ impl Upstream {
         {
             parts.uri = http::Uri::from(target.clone());
         }
-        let (body, progress) = RequestBody::new(body, limit);
-        Ok(Prepared { request: Request::from_parts(parts, body), upgrade, grpc, http2, progress })
+        let (body, stall_detector) = RequestBody::new(body, limit);
+        Ok(OutgoingRequest {
+            request: Request::from_parts(parts, body),
+            upgrade,
+            grpc,
+            http2,
+            stall_detector,
+        })
     }
 }
 

@@ -17,12 +17,12 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::Instant;
 
 use super::address::UpstreamUrl;
-use super::connection_limit::{Place, Places};
-use super::connector::{Connector, Dialled};
-use super::expect_continue::Owed;
+use super::connection_limit::{ConnectionLimit, ConnectionPermit};
+use super::connector::{Connector, NewConnection};
+use super::expect_continue::ContinueGuard;
 use super::http2_connection::{Http2, Stream};
 use super::request_body::RequestBody;
-use super::stall_detector::Progress;
+use super::stall_detector::StallDetector;
 
 /// A power of two, and more than most machines have cores. Threads past it share.
 const SHARDS: usize = 64;
@@ -43,7 +43,7 @@ pub(super) struct Pool {
 
 /// Bounds on connecting.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
+pub(super) struct PoolLimits {
     /// Until a connection stands, and before that until there is room for one.
     pub(super) timeout: Duration,
     /// How many connections to one address.
@@ -53,7 +53,7 @@ pub(super) struct Limits {
 #[derive(Debug)]
 struct Kept {
     shards: Box<[Shard]>,
-    places: Arc<Places>,
+    limit: Arc<ConnectionLimit>,
 }
 
 #[derive(Debug, Default)]
@@ -83,7 +83,7 @@ pub(super) enum Connection {
 
 /// A connection for a request.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct Checkout {
     pub(super) connection: Connection,
     /// How long it was unused; `None` if it is new.
     pub(super) unused: Option<Duration>,
@@ -96,9 +96,9 @@ pub(super) struct Lease {
     kept: Arc<Kept>,
     /// How the request's body moves, if it has one: it may still be on its way
     /// although the response is over.
-    body: Option<Arc<Progress>>,
+    body: Option<Arc<StallDetector>>,
     /// The body was held back until the app wants it.
-    owed: Option<Owed>,
+    owed: Option<ContinueGuard>,
 }
 
 /// Why there is no connection.
@@ -112,7 +112,7 @@ pub(super) enum ConnectError {
 
 impl Pool {
     pub(super) fn new(connector: Connector) -> Self {
-        let kept = Kept { shards: (0..SHARDS).map(|_| Shard::default()).collect(), places: Arc::default() };
+        let kept = Kept { shards: (0..SHARDS).map(|_| Shard::default()).collect(), limit: Arc::default() };
         Self { connector, kept: Arc::new(kept) }
     }
 
@@ -125,7 +125,7 @@ impl Pool {
     }
 
     /// A kept connection that is ready, or a new one. `fresh`: a new one.
-    pub(super) async fn find(&self, limits: Limits, fresh: bool) -> Result<Found, ConnectError> {
+    pub(super) async fn find(&self, limits: PoolLimits, fresh: bool) -> Result<Checkout, ConnectError> {
         let own = own_shard();
         if !fresh {
             while let Some(mut found) = self.kept.take(own) {
@@ -140,9 +140,9 @@ impl Pool {
     }
 
     /// A new connection, or room on one that was made meanwhile.
-    async fn find_new(&self, own: usize, limits: Limits, fresh: bool) -> Result<Found, ConnectError> {
+    async fn find_new(&self, own: usize, limits: PoolLimits, fresh: bool) -> Result<Checkout, ConnectError> {
         if !self.connector.may_multiplex() {
-            return self.dial(own, limits, fresh).await;
+            return self.connect(own, limits, fresh).await;
         }
         let Some(shard) = self.kept.shards.get(own) else { return Err(ConnectError::Busy) };
         let alone = tokio::time::timeout(limits.timeout, shard.dialling.lock());
@@ -150,87 +150,87 @@ impl Pool {
         let alone = alone.await.map_err(|_| ConnectError::Busy)?;
         // Whoever was first may have dialled for all.
         if let Some(stream) = self.kept.stream(own).filter(|_| !fresh) {
-            return Ok(Found { connection: Connection::Http2(stream), unused: Some(Duration::ZERO) });
+            return Ok(Checkout { connection: Connection::Http2(stream), unused: Some(Duration::ZERO) });
         }
         if !self.connector.may_multiplex() {
             drop(alone);
         }
-        self.dial(own, limits, fresh).await
+        self.connect(own, limits, fresh).await
     }
 
-    async fn dial(&self, own: usize, limits: Limits, fresh: bool) -> Result<Found, ConnectError> {
-        let place = match self.kept.places.take(limits.connections) {
-            Some(place) => place,
+    async fn connect(&self, own: usize, limits: PoolLimits, fresh: bool) -> Result<Checkout, ConnectError> {
+        let permit = match self.kept.limit.take(limits.connections) {
+            Some(permit) => permit,
             None => match self.room(own, limits, fresh).await? {
-                Room::Place(place) => place,
-                Room::Found(found) => return Ok(found),
+                Room::ConnectionPermit(permit) => permit,
+                Room::Checkout(found) => return Ok(found),
             },
         };
-        let dialled = within(limits.timeout, self.connector.dial(Some(place))).await?;
-        self.adopt(own, dialled)
+        let connected = within(limits.timeout, self.connector.connect(Some(permit))).await?;
+        self.adopt(own, connected)
     }
 
     /// A connection of its own, which speaks HTTP/1.1: for a WebSocket.
-    pub(super) async fn find_http1(&self, limits: Limits) -> Result<Found, ConnectError> {
+    pub(super) async fn find_http1(&self, limits: PoolLimits) -> Result<Checkout, ConnectError> {
         let own = own_shard();
-        let place = match self.kept.places.take(limits.connections) {
-            Some(place) => place,
+        let permit = match self.kept.limit.take(limits.connections) {
+            Some(permit) => permit,
             None => {
-                let place = self.kept.places.wait(|| {
+                let permit = self.kept.limit.wait(|| {
                     // What is unused makes room.
                     drop(self.kept.steal(own));
-                    self.kept.places.take(limits.connections)
+                    self.kept.limit.take(limits.connections)
                 });
-                tokio::time::timeout(limits.timeout, place).await.map_err(|_| ConnectError::Busy)?
+                tokio::time::timeout(limits.timeout, permit).await.map_err(|_| ConnectError::Busy)?
             }
         };
-        let dialled = within(limits.timeout, self.connector.dial_http1(Some(place))).await?;
-        self.adopt(own, dialled)
+        let connected = within(limits.timeout, self.connector.connect_http1(Some(permit))).await?;
+        self.adopt(own, connected)
     }
 
     /// Waits for room for a new connection; better still, for one that another
     /// thread keeps.
-    async fn room(&self, own: usize, limits: Limits, fresh: bool) -> Result<Room, ConnectError> {
+    async fn room(&self, own: usize, limits: PoolLimits, fresh: bool) -> Result<Room, ConnectError> {
         let find = || {
-            let kept = self.kept.steal(own).map(Room::Found).filter(|_| !fresh);
-            kept.or_else(|| self.kept.places.take(limits.connections).map(Room::Place))
+            let kept = self.kept.steal(own).map(Room::Checkout).filter(|_| !fresh);
+            kept.or_else(|| self.kept.limit.take(limits.connections).map(Room::ConnectionPermit))
         };
         loop {
-            let room = tokio::time::timeout(limits.timeout, self.kept.places.wait(find)).await;
+            let room = tokio::time::timeout(limits.timeout, self.kept.limit.wait(find)).await;
             match room.map_err(|_| ConnectError::Busy)? {
-                Room::Found(mut found) => {
+                Room::Checkout(mut found) => {
                     if found.connection.is_ready().await {
-                        return Ok(Room::Found(found));
+                        return Ok(Room::Checkout(found));
                     }
                 }
-                place @ Room::Place(_) => return Ok(place),
+                permit @ Room::ConnectionPermit(_) => return Ok(permit),
             }
         }
     }
 
-    fn adopt(&self, own: usize, dialled: Dialled) -> Result<Found, ConnectError> {
-        let connection = match dialled {
-            Dialled::Http1(sender) => {
+    fn adopt(&self, own: usize, connected: NewConnection) -> Result<Checkout, ConnectError> {
+        let connection = match connected {
+            NewConnection::Http1(sender) => {
                 // Elsewhere tasks move, and no thread is better than another.
                 let stays = Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread;
                 Connection::Http1(Http1 { sender, home: stays.then_some(own) })
             }
-            Dialled::Http2(connection) => {
+            NewConnection::Http2(connection) => {
                 let reset = || ConnectError::Io(io::ErrorKind::ConnectionReset.into());
                 let stream = connection.stream().ok_or_else(reset)?;
                 self.kept.share(own, connection);
                 Connection::Http2(stream)
             }
         };
-        Ok(Found { connection, unused: None })
+        Ok(Checkout { connection, unused: None })
     }
 
     /// The connection in use, until the response is over.
     pub(super) fn lease(
         &self,
         connection: Connection,
-        body: Option<Arc<Progress>>,
-        owed: Option<Owed>,
+        body: Option<Arc<StallDetector>>,
+        owed: Option<ContinueGuard>,
     ) -> Lease {
         Lease { connection, kept: Arc::clone(&self.kept), body, owed }
     }
@@ -238,17 +238,17 @@ impl Pool {
 
 async fn within(
     limit: Duration,
-    dial: impl Future<Output = io::Result<Dialled>>,
-) -> Result<Dialled, ConnectError> {
-    match tokio::time::timeout(limit, dial).await {
-        Ok(dialled) => dialled.map_err(ConnectError::Io),
+    connect: impl Future<Output = io::Result<NewConnection>>,
+) -> Result<NewConnection, ConnectError> {
+    match tokio::time::timeout(limit, connect).await {
+        Ok(connected) => connected.map_err(ConnectError::Io),
         Err(_) => Err(ConnectError::Timeout),
     }
 }
 
 enum Room {
-    Place(Place),
-    Found(Found),
+    ConnectionPermit(ConnectionPermit),
+    Checkout(Checkout),
 }
 
 impl Lease {
@@ -260,12 +260,12 @@ impl Lease {
             Connection::Http2(stream) => {
                 let Some(body) = body.filter(|body| !body.is_over()) else {
                     drop(stream);
-                    return kept.places.free();
+                    return kept.limit.free();
                 };
                 tokio::spawn(async move {
                     body.end_once_stalled(SETTLE).await;
                     drop(stream);
-                    kept.places.free();
+                    kept.limit.free();
                 });
                 return;
             }
@@ -290,8 +290,8 @@ impl Lease {
 }
 
 impl Kept {
-    fn take(&self, index: usize) -> Option<Found> {
-        let found = |connection, unused| Found { connection, unused: Some(unused) };
+    fn take(&self, index: usize) -> Option<Checkout> {
+        let found = |connection, unused| Checkout { connection, unused: Some(unused) };
         if let Some(stream) = self.stream(index) {
             return Some(found(Connection::Http2(stream), Duration::ZERO));
         }
@@ -308,7 +308,7 @@ impl Kept {
     }
 
     /// What any shard but `own` keeps; and at last `own`.
-    fn steal(&self, own: usize) -> Option<Found> {
+    fn steal(&self, own: usize) -> Option<Checkout> {
         (1..=SHARDS).find_map(|step| self.take((own + step) % SHARDS))
     }
 
@@ -319,14 +319,14 @@ impl Kept {
         if let Some(shard) = self.shards.get(connection.home.unwrap_or_else(own_shard)) {
             shard.put(connection);
         }
-        self.places.free();
+        self.limit.free();
     }
 
     fn share(&self, index: usize, connection: Http2) {
         if let Some(shard) = self.shards.get(index) {
             shard.shared().push(connection);
         }
-        self.places.free();
+        self.limit.free();
     }
 }
 

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::expect_continue::Held;
-use super::stall_detector::{Fault, Progress};
+use super::expect_continue::ContinueWaiter;
+use super::stall_detector::{Fault, StallDetector};
 
 /// A request's body on its way to the app.
 #[derive(Debug)]
@@ -18,9 +18,9 @@ pub struct RequestBody {
     body: Option<Incoming>,
     /// How many bytes may still come; `None` is no limit.
     left: Option<u64>,
-    progress: Option<Arc<Progress>>,
+    stall_detector: Option<Arc<StallDetector>>,
     /// Until the app wants it.
-    held: Option<Held>,
+    held: Option<ContinueWaiter>,
 }
 
 /// Why a request's body ended early.
@@ -39,34 +39,39 @@ pub enum RequestBodyError {
 }
 
 impl RequestBody {
-    pub(super) fn new(body: Incoming, limit: Option<u64>) -> (Self, Option<Arc<Progress>>) {
+    pub(super) fn new(body: Incoming, limit: Option<u64>) -> (Self, Option<Arc<StallDetector>>) {
         if body.is_end_stream() {
             return (Self::empty(), None);
         }
-        let progress = Arc::new(Progress::new());
-        let body = Self { body: Some(body), left: limit, progress: Some(Arc::clone(&progress)), held: None };
-        (body, Some(progress))
+        let stall_detector = Arc::new(StallDetector::new());
+        let body = Self {
+            body: Some(body),
+            left: limit,
+            stall_detector: Some(Arc::clone(&stall_detector)),
+            held: None,
+        };
+        (body, Some(stall_detector))
     }
 
     pub(super) fn empty() -> Self {
-        Self { body: None, left: None, progress: None, held: None }
+        Self { body: None, left: None, stall_detector: None, held: None }
     }
 
     /// How it moves, if there is one.
-    pub(super) fn progress(&self) -> Option<&Arc<Progress>> {
-        self.progress.as_ref()
+    pub(super) fn stall_detector(&self) -> Option<&Arc<StallDetector>> {
+        self.stall_detector.as_ref()
     }
 
     /// Nothing is asked of the client until the app wants it.
-    pub(super) fn hold(&mut self, held: Held) {
+    pub(super) fn hold(&mut self, held: ContinueWaiter) {
         self.held = Some(held);
     }
 }
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
-        if let Some(progress) = &self.progress {
-            progress.finish();
+        if let Some(stall_detector) = &self.stall_detector {
+            stall_detector.finish();
         }
     }
 }
@@ -81,9 +86,9 @@ impl Body for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = &mut *self;
         let Some(body) = &mut this.body else { return Poll::Ready(None) };
-        if let Some(progress) = &this.progress {
-            progress.listen(cx.waker());
-            if progress.is_over() {
+        if let Some(stall_detector) = &this.stall_detector {
+            stall_detector.listen(cx.waker());
+            if stall_detector.is_over() {
                 return Poll::Ready(Some(Err(RequestBodyError::Unwanted)));
             }
         }
@@ -95,15 +100,16 @@ impl Body for RequestBody {
         }
         loop {
             let polled = Pin::new(&mut *body).poll_frame(cx);
-            if let Some(progress) = &this.progress {
-                progress.await_client(polled.is_pending());
+            if let Some(stall_detector) = &this.stall_detector {
+                stall_detector.await_client(polled.is_pending());
                 if polled.is_ready() {
-                    progress.note();
+                    stall_detector.note();
                 }
             }
             let Some(frame) = ready!(polled) else { return Poll::Ready(None) };
-            let frame = frame
-                .inspect_err(|_| this.progress.iter().for_each(|progress| progress.end(Fault::Client)))?;
+            let frame = frame.inspect_err(|_| {
+                this.stall_detector.iter().for_each(|stall_detector| stall_detector.end(Fault::Client))
+            })?;
             let Some(data) = frame.data_ref() else {
                 // Trailers end here. Servers merge them into the headers (RFC 9110,
                 // section 6.5.1), so one could carry the name of an identity header
@@ -112,7 +118,7 @@ impl Body for RequestBody {
             };
             if let Some(left) = this.left {
                 let Some(left) = left.checked_sub(data.len() as u64) else {
-                    this.progress.iter().for_each(|progress| progress.end(Fault::TooLarge));
+                    this.stall_detector.iter().for_each(|stall_detector| stall_detector.end(Fault::TooLarge));
                     return Poll::Ready(Some(Err(RequestBodyError::TooLarge)));
                 };
                 this.left = Some(left);

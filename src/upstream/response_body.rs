@@ -15,9 +15,9 @@ use hyper::body::Incoming;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, Sleep};
 
-use super::cluster::Flight;
+use super::cluster::InFlightGuard;
 use super::pool::Lease;
-use super::stall_detector::Progress;
+use super::stall_detector::StallDetector;
 
 /// hyper's server takes at least so much of a response before it waits for the
 /// client: less than 16 pieces and 400 KiB.
@@ -29,13 +29,13 @@ const MOST_BYTES: usize = 256 * 1024;
 pub struct ResponseBody {
     kind: Kind,
     /// Counts as under way until it is over.
-    flight: Option<Flight>,
+    in_flight: Option<InFlightGuard>,
 }
 
 #[derive(Debug)]
 enum Kind {
     /// As it comes.
-    Incoming(Live, Patience),
+    Incoming(Live, IdleTimer),
     /// The same, with somebody who notices when nothing moves.
     Watched(Watched),
     Whole(Option<Bytes>),
@@ -50,10 +50,10 @@ struct Live {
 /// How long a stream may stand still, as long as it is looked at here. That is
 /// enough while whatever comes is taken: a response that is short, or waited for.
 #[derive(Debug)]
-struct Patience {
+struct IdleTimer {
     limit: Duration,
     /// Shared with the request's body, if that moves too.
-    progress: Option<Arc<Progress>>,
+    stall_detector: Option<Arc<StallDetector>>,
     /// After the first piece, a client with HTTP/2 can let the rest wait.
     soon: bool,
     pieces: usize,
@@ -73,7 +73,7 @@ struct Stream {
     /// `None`: it stood still for too long and was cut.
     live: Mutex<Option<Live>>,
     reader: AtomicWaker,
-    progress: Arc<Progress>,
+    stall_detector: Arc<StallDetector>,
 }
 
 /// Why a response ended early.
@@ -92,31 +92,36 @@ impl ResponseBody {
     pub(super) fn incoming(body: Incoming, lease: Lease) -> Self {
         let mut live = Live { body, lease: Some(lease) };
         live.give_back_if_over();
-        let patience = Patience::new(Duration::MAX, None, false);
-        Self { kind: Kind::Incoming(live, patience), flight: None }
+        let idle_timer = IdleTimer::new(Duration::MAX, None, false);
+        Self { kind: Kind::Incoming(live, idle_timer), in_flight: None }
     }
 
     pub(super) fn empty() -> Self {
-        Self { kind: Kind::Whole(None), flight: None }
+        Self { kind: Kind::Whole(None), in_flight: None }
     }
 
     /// A body of our own.
     pub(crate) fn whole(bytes: Bytes) -> Self {
-        Self { kind: Kind::Whole((!bytes.is_empty()).then_some(bytes)), flight: None }
+        Self { kind: Kind::Whole((!bytes.is_empty()).then_some(bytes)), in_flight: None }
     }
 
     /// Counts `flight` as under way until this is over.
-    pub(super) fn with_flight(mut self, flight: Option<Flight>) -> Self {
-        self.flight = flight.filter(|_| !self.is_end_stream());
+    pub(super) fn with_in_flight(mut self, in_flight: Option<InFlightGuard>) -> Self {
+        self.in_flight = in_flight.filter(|_| !self.is_end_stream());
         self
     }
 
     /// Cuts it when it stands still for `limit`. `progress` is that of the request's
     /// body, if it has one. `soon`: from the first piece on, after which a client
     /// with HTTP/2 can let the rest wait; with HTTP/1.1 more is taken in any case.
-    pub(super) fn watched(mut self, limit: Duration, progress: Option<Arc<Progress>>, soon: bool) -> Self {
-        if let Kind::Incoming(_, patience) = &mut self.kind {
-            *patience = Patience::new(limit, progress, soon);
+    pub(super) fn watched(
+        mut self,
+        limit: Duration,
+        stall_detector: Option<Arc<StallDetector>>,
+        soon: bool,
+    ) -> Self {
+        if let Kind::Incoming(_, idle_timer) = &mut self.kind {
+            *idle_timer = IdleTimer::new(limit, stall_detector, soon);
         }
         self
     }
@@ -124,16 +129,17 @@ impl ResponseBody {
     /// From here on a task looks whether it moves. What is short never gets here: a
     /// task wakes another thread, which costs more than all else that is done here.
     fn watch(&mut self) {
-        let Kind::Incoming(live, patience) = std::mem::replace(&mut self.kind, Kind::Whole(None)) else {
+        let Kind::Incoming(live, idle_timer) = std::mem::replace(&mut self.kind, Kind::Whole(None)) else {
             return;
         };
-        let Patience { limit, progress, .. } = patience;
-        let progress = progress.unwrap_or_else(|| Arc::new(Progress::new()));
-        progress.note();
-        let stream = Arc::new(Stream { live: Mutex::new(Some(live)), reader: AtomicWaker::new(), progress });
+        let IdleTimer { limit, stall_detector, .. } = idle_timer;
+        let stall_detector = stall_detector.unwrap_or_else(|| Arc::new(StallDetector::new()));
+        stall_detector.note();
+        let stream =
+            Arc::new(Stream { live: Mutex::new(Some(live)), reader: AtomicWaker::new(), stall_detector });
         let watched = Arc::clone(&stream);
         let watcher = tokio::spawn(async move {
-            watched.progress.stalled(limit).await;
+            watched.stall_detector.stalled(limit).await;
             tracing::info!("a stream on which nothing moved for timeouts.stream was cut");
             drop(watched.live().take());
             watched.reader.wake();
@@ -142,9 +148,9 @@ impl ResponseBody {
     }
 }
 
-impl Patience {
-    fn new(limit: Duration, progress: Option<Arc<Progress>>, soon: bool) -> Self {
-        Self { limit, progress, soon, pieces: 0, bytes: 0, sleep: None }
+impl IdleTimer {
+    fn new(limit: Duration, stall_detector: Option<Arc<StallDetector>>, soon: bool) -> Self {
+        Self { limit, stall_detector, soon, pieces: 0, bytes: 0, sleep: None }
     }
 
     /// Notes a piece that passed. `true`: enough has for a client with full buffers
@@ -164,7 +170,11 @@ impl Patience {
         let (sleep, moved) =
             self.sleep.get_or_insert_with(|| (Box::pin(tokio::time::sleep(limit)), Instant::now()));
         while sleep.as_mut().poll(cx).is_ready() {
-            let due = self.progress.as_ref().map(|progress| progress.due(limit)).max(Some(*moved + limit));
+            let due = self
+                .stall_detector
+                .as_ref()
+                .map(|stall_detector| stall_detector.due(limit))
+                .max(Some(*moved + limit));
             match due.filter(|due| *due > Instant::now()) {
                 Some(due) => sleep.as_mut().reset(due),
                 None => return true,
@@ -185,7 +195,7 @@ impl Stream {
         let Some(live) = &mut *live else { return Poll::Ready(Some(Err(ResponseBodyError::Stalled))) };
         let polled = live.poll_frame(cx);
         if polled.is_ready() {
-            self.progress.note();
+            self.stall_detector.note();
         }
         polled
     }
@@ -235,15 +245,15 @@ impl Body for ResponseBody {
         let this = &mut *self;
         let polled = match &mut this.kind {
             Kind::Whole(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Kind::Incoming(live, patience) => {
+            Kind::Incoming(live, idle_timer) => {
                 let polled = live.poll_frame(cx);
                 match &polled {
-                    Poll::Pending if patience.is_over(cx) => {
+                    Poll::Pending if idle_timer.is_over(cx) => {
                         drop(live.lease.take());
                         Poll::Ready(Some(Err(ResponseBodyError::Stalled)))
                     }
                     Poll::Ready(Some(Ok(frame))) => {
-                        if patience.passed(frame) && !live.body.is_end_stream() {
+                        if idle_timer.passed(frame) && !live.body.is_end_stream() {
                             this.watch();
                         }
                         polled
@@ -254,7 +264,7 @@ impl Body for ResponseBody {
             Kind::Watched(watched) => watched.stream.poll_frame(cx),
         };
         if matches!(polled, Poll::Ready(None | Some(Err(_)))) {
-            this.flight = None;
+            this.in_flight = None;
         }
         polled
     }

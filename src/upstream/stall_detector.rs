@@ -18,7 +18,7 @@ pub(super) enum Fault {
 
 /// When a stream moved last, and whom it waits for.
 #[derive(Debug)]
-pub(super) struct Progress {
+pub(super) struct StallDetector {
     began: Instant,
     /// Milliseconds since then.
     moved: AtomicU64,
@@ -31,7 +31,7 @@ pub(super) struct Progress {
     reader: AtomicWaker,
 }
 
-impl Progress {
+impl StallDetector {
     pub(super) fn new() -> Self {
         Self {
             began: Instant::now(),

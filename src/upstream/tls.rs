@@ -55,17 +55,17 @@ pub(super) struct Tls {
     pub(super) http1: Arc<ClientConfig>,
     pub(super) server_name: Option<ServerName<'static>>,
     /// What it was made of: settings, and a digest of each file.
-    made_of: MadeOf,
+    fingerprint: Fingerprint,
 }
 
-type MadeOf = (UpstreamTls, Vec<[u8; 32]>);
+type Fingerprint = (UpstreamTls, Vec<[u8; 32]>);
 
 impl Tls {
     /// Reads the files; `before`, if nothing in them is new, so that its sessions
     /// are resumed.
     pub(super) fn load(settings: &UpstreamTls, before: Option<&Self>) -> Result<Self, TlsSetupError> {
-        let made_of = (settings.clone(), digests(settings));
-        if let Some(before) = before.filter(|before| before.made_of == made_of) {
+        let fingerprint = (settings.clone(), digests(settings));
+        if let Some(before) = before.filter(|before| before.fingerprint == fingerprint) {
             return Ok(before.clone());
         }
         let server_name = settings.server_name.as_ref().map(|name| {
@@ -82,13 +82,13 @@ impl Tls {
             either: with(&[b"h2", b"http/1.1"]),
             http1: with(&[b"http/1.1"]),
             server_name: server_name.transpose()?,
-            made_of,
+            fingerprint,
         })
     }
 
     /// Whether both came from the same settings and files.
     pub(super) fn is_like(&self, other: &Self) -> bool {
-        self.made_of == other.made_of
+        self.fingerprint == other.fingerprint
     }
 }
 

@@ -10,7 +10,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
-use super::stall_detector::Progress;
+use super::stall_detector::StallDetector;
 use super::websocket_frames::{self, Frames};
 use crate::client::ExtendedConnect;
 use crate::gate::Grant;
@@ -23,7 +23,7 @@ const MUCH: usize = 16 * 1024;
 const GOODBYE: Duration = Duration::from_secs(5);
 
 /// What a tunnel lives on, and what it ends with.
-pub(super) struct Terms {
+pub(super) struct TunnelOptions {
     pub(super) grant: Grant,
     pub(super) stop: CancellationToken,
     /// How long nothing may move.
@@ -39,7 +39,7 @@ const STOPPED: Close = (1001, "the server is going away");
 
 /// Asks both directions to come to an end.
 #[derive(Default)]
-struct Ending {
+struct CloseSignal {
     close: OnceLock<Close>,
     begun: CancellationToken,
 }
@@ -47,7 +47,7 @@ struct Ending {
 /// Carries bytes between client and app until either is done, the session that
 /// the tunnel was allowed by ends, or the process does. In the latter cases both
 /// sides are told, at the end of the frame that is under way.
-pub(super) async fn run(from_client: OnUpgrade, to_app: OnUpgrade, terms: Terms) {
+pub(super) async fn run(from_client: OnUpgrade, to_app: OnUpgrade, terms: TunnelOptions) {
     let both = async { tokio::try_join!(from_client, to_app) };
     let (client, app) = match both.await {
         Ok(streams) => streams,
@@ -58,16 +58,16 @@ pub(super) async fn run(from_client: OnUpgrade, to_app: OnUpgrade, terms: Terms)
     };
     let (mut from_client, mut to_client) = tokio::io::split(TokioIo::new(client));
     let (mut from_app, mut to_app) = tokio::io::split(TokioIo::new(app));
-    let (ending, progress) = (Arc::new(Ending::default()), Progress::new());
+    let (ending, stall_detector) = (Arc::new(CloseSignal::default()), StallDetector::new());
     let done = {
-        let up = carry(&mut from_client, &mut to_app, true, &ending, &progress);
-        let down = carry(&mut from_app, &mut to_client, false, &ending, &progress);
+        let up = carry(&mut from_client, &mut to_app, true, &ending, &stall_detector);
+        let down = carry(&mut from_app, &mut to_client, false, &ending, &stall_detector);
         let mut carried = pin!(async { tokio::join!(up, down) });
         let close = tokio::select! {
             _ = &mut carried => None,
             () = terms.grant.ended() => Some(ENDED),
             () = terms.stop.cancelled() => Some(STOPPED),
-            () = progress.stalled(terms.idle) => {
+            () = stall_detector.stalled(terms.idle) => {
                 tracing::info!("a tunnel in which nothing moved for timeouts.stream was cut");
                 return;
             }
@@ -95,10 +95,10 @@ async fn carry(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),
     to_app: bool,
-    ending: &Ending,
-    progress: &Progress,
+    ending: &CloseSignal,
+    stall_detector: &StallDetector,
 ) {
-    if let Err(error) = pass(from, to, to_app, ending, progress).await {
+    if let Err(error) = pass(from, to, to_app, ending, stall_detector).await {
         tracing::debug!(%error, "a tunnel broke");
         // The other side is to notice.
         let _ = to.shutdown().await;
@@ -109,8 +109,8 @@ async fn pass(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),
     to_app: bool,
-    ending: &Ending,
-    progress: &Progress,
+    ending: &CloseSignal,
+    stall_detector: &StallDetector,
 ) -> std::io::Result<()> {
     let mut frames = Frames::default();
     let mut buffer = vec![0; LITTLE];
@@ -131,7 +131,7 @@ async fn pass(
         }
         to.write_all(bytes).await?;
         to.flush().await?;
-        progress.note();
+        stall_detector.note();
         if read == buffer.len() && read < MUCH {
             buffer = vec![0; MUCH];
         }

@@ -26,8 +26,8 @@ impl Frames {
                 Some(left) => break left,
                 None => {
                     let Some(byte) = bytes.get(taken) else { return taken };
-                    if let Some(place) = self.header.get_mut(self.got) {
-                        *place = *byte;
+                    if let Some(permit) = self.header.get_mut(self.got) {
+                        *permit = *byte;
                     }
                     self.got += 1;
                     taken += 1;
