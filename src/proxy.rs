@@ -88,23 +88,23 @@ impl KeptHead {
 
     fn failed(&self, error: &UpstreamError, client: &Client, grant: &Grant) -> Response<Bytes> {
         match error {
-            UpstreamError::TooLarge(_) => {}
-            UpstreamError::SlowClient | UpstreamError::ClientLeft(_) | UpstreamError::NoWebSocket(_) => {
+            UpstreamError::BodyTooLarge(_) => {}
+            UpstreamError::ClientTimeout | UpstreamError::ClientDisconnected(_) | UpstreamError::WebSocketUnsupported(_) => {
                 tracing::debug!(%error, "no answer from the upstream");
             }
             _ => tracing::error!(%error, "no answer from the upstream"),
         }
         let failure = match error {
-            UpstreamError::TooLarge(limit) => UpstreamFailure::TooLarge(*limit),
-            UpstreamError::SlowClient | UpstreamError::ClientLeft(_) => UpstreamFailure::IncompleteBody,
+            UpstreamError::BodyTooLarge(limit) => UpstreamFailure::TooLarge(*limit),
+            UpstreamError::ClientTimeout | UpstreamError::ClientDisconnected(_) => UpstreamFailure::IncompleteBody,
             UpstreamError::Timeout(_) => UpstreamFailure::Timeout,
             UpstreamError::Busy(_) => UpstreamFailure::Busy,
-            UpstreamError::NoWebSocket(_) => UpstreamFailure::Down { close: true },
+            UpstreamError::WebSocketUnsupported(_) => UpstreamFailure::Down { close: true },
             UpstreamError::Connect(..)
             | UpstreamError::Broken(..)
-            | UpstreamError::Unasked(_)
-            | UpstreamError::NotAccepted(_)
-            | UpstreamError::Coding(_) => UpstreamFailure::Down { close: false },
+            | UpstreamError::UnrequestedUpgrade(_)
+            | UpstreamError::WebSocketAcceptMismatch(_)
+            | UpstreamError::UnsupportedTransferCoding(_) => UpstreamFailure::Down { close: false },
         };
         upstream_failed(
             failure,

@@ -1,51 +1,51 @@
-//! The address of an upstream.
+//! Upstream URLs.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use url::Url;
 
-/// Where an app listens: `http://127.0.0.1:7860`, `https://app.internal`,
+/// The address of an app: `http://127.0.0.1:7860`, `https://app.internal`,
 /// `h2c://127.0.0.1:50051` or `unix:/run/app.sock`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamUrl {
-    /// `host:port`, ready to connect to; what a request that names no host is for.
+    /// `host:port`, to connect to, and the `Host` of requests that came without one.
     pub(super) authority: String,
     /// The host alone, for TLS.
     pub(super) host: String,
     pub(super) scheme: Scheme,
 }
 
-/// How to connect, and what is spoken then.
+/// How to connect, and with which version of HTTP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Scheme {
     Http,
     Https,
-    /// HTTP/2 without TLS, by prior knowledge (RFC 9113, section 3.3).
+    /// HTTP/2 without TLS, with prior knowledge (RFC 9113, section 3.3).
     H2c,
     /// HTTP/1.1 over a unix socket.
     Unix(PathBuf),
 }
 
-/// Why a text is no upstream.
+/// Why a text is not an upstream URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UpstreamUrlError {
-    /// Not an address of a kind there is.
+    /// It is not a URL with a supported scheme.
     #[error(
         "is not an http, https or h2c URL, as in http://127.0.0.1:7860, or a socket, as in unix:/run/app.sock"
     )]
     NotAUrl,
-    /// A path, a query or a user name.
+    /// It has a path, a query or a user name.
     #[error("must be scheme, host and port alone: requests keep the path they came with")]
     NotAnOrigin,
-    /// A socket whose path does not begin at the root.
+    /// The path of a unix socket is not absolute.
     #[error("is not a socket's whole path; begin it with a slash, as in unix:/run/app.sock")]
     NotAbsolute,
 }
 
 impl UpstreamUrl {
-    /// Reads `http://host:port`, `https://host:port`, `h2c://host:port` or
+    /// Parses `http://host:port`, `https://host:port`, `h2c://host:port` or
     /// `unix:/path`.
     ///
     /// # Errors
@@ -54,7 +54,7 @@ impl UpstreamUrl {
         if let Some(path) = text.strip_prefix("unix:") {
             return Self::socket(path);
         }
-        // To the parser of URLs, h2c is a scheme it knows no rules for.
+        // The URL parser normalizes hosts only for schemes that it knows.
         let (url, scheme) = match text.strip_prefix("h2c://") {
             Some(rest) => (Url::parse(&format!("http://{rest}")), Some(Scheme::H2c)),
             None => (Url::parse(text), None),
@@ -84,7 +84,7 @@ impl UpstreamUrl {
     }
 
     fn socket(path: &str) -> Result<Self, UpstreamUrlError> {
-        // `unix:///run/app.sock` is how others write it.
+        // Some programs write `unix:///run/app.sock`.
         let path = if path.starts_with("///") { path.trim_start_matches("//") } else { path };
         if !path.starts_with('/') || path.starts_with("//") || path.len() < 2 {
             return Err(UpstreamUrlError::NotAbsolute);
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_read_and_shown() {
+    fn urls_are_parsed_and_displayed() {
         for (text, shown) in [
             ("http://127.0.0.1:7860", "http://127.0.0.1:7860"),
             ("HTTP://App:80/", "http://app:80"),
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_is_refused() {
+    fn invalid_urls_are_rejected() {
         for (text, expected) in [
             ("ftp://x", UpstreamUrlError::NotAUrl),
             ("127.0.0.1:7860", UpstreamUrlError::NotAUrl),

@@ -1,8 +1,8 @@
-//! `Expect: 100-continue` (RFC 9110, section 10.1.1): a body that the client sends
-//! only when the app wants it.
+//! `Expect: 100-continue` (RFC 9110, section 10.1.1): the client sends the request body
+//! only after the app has asked for it.
 //!
-//! Our listener tells the client to go on as soon as somebody asks for the body, so
-//! it is enough not to ask.
+//! hyper's server sends 100 to the client when the body is first polled, so the proxy
+//! waits for the app's 100 before it polls.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,60 +15,59 @@ use http::header::{EXPECT, HeaderMap};
 use http::{Request, StatusCode};
 use tokio::time::Sleep;
 
-use super::request_body::RequestBody;
+/// An app that sends neither 100 nor a response for this long gets the body: it may not
+/// implement expectations.
+const CONTINUE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// An app that says nothing is sent the body after this: it may not know of
-/// expectations.
-const PATIENCE: Duration = Duration::from_secs(1);
-
-/// The app has said nothing yet.
-const OPEN: u8 = 0;
-/// It wants the body, or is taken to want it.
-const WANTED: u8 = 1;
-/// It answered without.
+/// The app has sent nothing yet.
+const PENDING: u8 = 0;
+/// The app sent 100, or the timeout has passed.
+const CONTINUE: u8 = 1;
+/// The app sent a final response without 100.
 const ANSWERED: u8 = 2;
-/// And now the answer is over.
-const OVER: u8 = 3;
+/// That response is complete.
+const COMPLETE: u8 = 3;
 
-/// Whether the app wants the body.
+/// Whether the app has asked for the body; shared by both handles.
 #[derive(Debug, Default)]
 struct ContinueState {
     state: AtomicU8,
     waker: AtomicWaker,
 }
 
-/// What holds a body back.
+/// The request body's handle: the body waits for it.
 #[derive(Debug)]
 pub(super) struct ContinueWaiter {
-    state: Arc<ContinueState>,
-    idle_timer: Option<Pin<Box<Sleep>>>,
+    shared: Arc<ContinueState>,
+    timeout: Option<Pin<Box<Sleep>>>,
 }
 
-/// The other end of it, for as long as the exchange lasts. A connection that owes
-/// the app a body is of no more use; when this is dropped, it is closed.
+/// The dispatcher's handle, held until the response is complete. A connection on which
+/// the announced body was never sent cannot be reused; dropping this ends the body, and
+/// hyper closes the connection.
 #[derive(Debug)]
 pub(super) struct ContinueGuard(Arc<ContinueState>);
 
-/// Whether a client waits to be told to go on.
+/// Whether the client waits for 100 before it sends the body.
 pub(super) fn is_expected(headers: &HeaderMap) -> bool {
     headers.get(EXPECT).is_some_and(|expect| expect.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
-/// Holds the body of `request` until the app says 100, or nothing for a while.
-pub(super) fn hold(request: &mut Request<RequestBody>) -> ContinueGuard {
-    let state = Arc::new(ContinueState::default());
-    let told = Arc::clone(&state);
+/// Observes the informational responses to `request`. The body must wait for the first
+/// handle.
+pub(super) fn observe<B>(request: &mut Request<B>) -> (ContinueWaiter, ContinueGuard) {
+    let shared = Arc::new(ContinueState::default());
+    let observed = Arc::clone(&shared);
     hyper::ext::on_informational(request, move |response| {
         if response.status() == StatusCode::CONTINUE {
-            told.turn(OPEN, WANTED);
+            observed.transition(PENDING, CONTINUE);
         }
     });
-    request.body_mut().hold(ContinueWaiter { state: Arc::clone(&state), idle_timer: None });
-    ContinueGuard(state)
+    (ContinueWaiter { shared: Arc::clone(&shared), timeout: None }, ContinueGuard(shared))
 }
 
 impl ContinueState {
-    fn turn(&self, from: u8, to: u8) {
+    fn transition(&self, from: u8, to: u8) {
         if self.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok() {
             self.waker.wake();
         }
@@ -80,37 +79,37 @@ impl ContinueState {
 }
 
 impl ContinueGuard {
-    /// There is an answer. If the app did not ask for the body before, it has no use
-    /// for it.
+    /// Records that the final response has come. If the app has not asked for the body
+    /// by then, it never will.
     pub(super) fn answered(&self) {
-        self.0.turn(OPEN, ANSWERED);
+        self.0.transition(PENDING, ANSWERED);
     }
 
-    pub(super) fn is_wanted(&self) -> bool {
-        self.0.state() == WANTED
+    /// Whether the body was sent.
+    pub(super) fn is_continued(&self) -> bool {
+        self.0.state() == CONTINUE
     }
 }
 
 impl Drop for ContinueGuard {
     fn drop(&mut self) {
-        self.0.turn(ANSWERED, OVER);
+        self.0.transition(ANSWERED, COMPLETE);
     }
 }
 
 impl ContinueWaiter {
-    /// Waits until the app wants the body, which is then `true`; or until it is
-    /// certain that it does not.
-    pub(super) fn poll_wanted(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        self.state.waker.register(cx.waker());
-        match self.state.state() {
-            OPEN => {}
-            WANTED => return Poll::Ready(true),
-            OVER => return Poll::Ready(false),
+    /// `true` once the body is to be sent, `false` once it is certain that it is not.
+    pub(super) fn poll_continue(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        self.shared.waker.register(cx.waker());
+        match self.shared.state() {
+            PENDING => {}
+            CONTINUE => return Poll::Ready(true),
+            COMPLETE => return Poll::Ready(false),
             _ => return Poll::Pending,
         }
-        let idle_timer = self.idle_timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(PATIENCE)));
-        ready!(idle_timer.as_mut().poll(cx));
-        self.state.turn(OPEN, WANTED);
-        if self.state.state() == WANTED { Poll::Ready(true) } else { Poll::Pending }
+        let timeout = self.timeout.get_or_insert_with(|| Box::pin(tokio::time::sleep(CONTINUE_TIMEOUT)));
+        ready!(timeout.as_mut().poll(cx));
+        self.shared.transition(PENDING, CONTINUE);
+        if self.shared.state() == CONTINUE { Poll::Ready(true) } else { Poll::Pending }
     }
 }

@@ -1,11 +1,8 @@
-//! Hop-by-hop headers: RFC 9110, section 7.6.1. They end at each connection.
+//! Removes hop-by-hop headers (RFC 9110, section 7.6.1).
 //!
-//! The gate has dropped what the client's `Connection` named before it wrote the
-//! identity headers; here only fixed names go.
+//! Headers named by the client's `Connection` are removed earlier, by the gate, before
+//! it adds the identity headers. Here only fixed names are removed from requests.
 
-use aws_lc_rs::digest;
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use http::header::{
     CONNECTION, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE,
@@ -15,54 +12,28 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 
-/// Whether a message asks for or agrees to a WebSocket (RFC 6455, section 4):
-/// `Upgrade` names it alone, and `Connection` names `Upgrade`.
-pub(super) fn is_websocket(headers: &HeaderMap) -> bool {
-    let upgrade =
-        headers.get(UPGRADE).is_some_and(|upgrade| upgrade.as_bytes().eq_ignore_ascii_case(b"websocket"));
-    upgrade
-        && headers
-            .get_all(CONNECTION)
-            .iter()
-            .filter_map(|line| line.to_str().ok())
-            .any(|line| line.split(',').any(|option| option.trim().eq_ignore_ascii_case("upgrade")))
-}
-
-/// What the answer to a handshake with this key must say (RFC 6455, section 4.2.2).
-pub(super) fn websocket_accept(key: &HeaderValue) -> HeaderValue {
-    let mut hash = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
-    hash.update(key.as_bytes());
-    hash.update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
-    // base64 is ASCII.
-    HeaderValue::try_from(BASE64_STANDARD.encode(hash.finish())).unwrap_or(HeaderValue::from_static("-"))
-}
-
-/// Whether a response's body is coded otherwise than in chunks. hyper undoes the
-/// chunks alone, and the header ends here: nobody would know of the rest.
-pub(super) fn has_lost_coding(headers: &HeaderMap) -> bool {
+/// Whether a response has a transfer coding besides chunked. hyper decodes only chunked,
+/// and the header is removed here, so the client would not learn of the other coding.
+pub(super) fn has_unsupported_coding(headers: &HeaderMap) -> bool {
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     codings.any(|coding| !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"))
 }
 
-/// Prepares a request's headers. `upgrade`: it stays a request for a WebSocket;
-/// any other upgrade is not asked for, so nothing else ever tunnels.
-pub(super) fn clean_request(headers: &mut HeaderMap, upgrade: bool) {
+/// Removes the hop-by-hop headers of a request, `Upgrade` among them. `TE: trailers`
+/// stays, because gRPC servers require it.
+pub(super) fn clean_request(headers: &mut HeaderMap) {
     let trailers = headers.get(TE).is_some_and(|te| {
         te.to_str().is_ok_and(|te| te.split(',').any(|coding| coding.trim().eq_ignore_ascii_case("trailers")))
     });
     remove_hop_by_hop(headers);
-    // A request's trailers end here, so nothing may announce them.
+    // The trailers of requests are dropped, so nothing may announce them.
     headers.remove(TRAILER);
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
-    if upgrade {
-        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    }
 }
 
-/// Prepares a response's headers, what its `Connection` names included.
+/// Removes the hop-by-hop headers of a response, and those its `Connection` names.
 pub(super) fn clean_response(headers: &mut HeaderMap) {
     if let Some(connection) = headers.get(CONNECTION)
         && !matches!(connection.as_bytes(), b"keep-alive" | b"close" | b"Keep-Alive" | b"Close")
@@ -81,23 +52,16 @@ pub(super) fn clean_response(headers: &mut HeaderMap) {
     remove_hop_by_hop(headers);
 }
 
-/// Prepares the headers of a 101: the two that make it one are our own.
-pub(super) fn clean_upgrade(headers: &mut HeaderMap) {
-    remove_hop_by_hop(headers);
-    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-}
-
-/// One look at every name; a message without such headers costs nothing more.
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
+/// One pass over all names, and no allocation if none is hop-by-hop.
+pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     let found: Vec<HeaderName> = headers.keys().filter(|name| is_hop_by_hop(name)).cloned().collect();
     for name in found {
         headers.remove(name);
     }
 }
 
-/// A response's `Trailer` is none (RFC 9110, section 6.6.2), and our listener passes
-/// on no trailers but those it names.
+/// `Trailer` of a response is end-to-end (RFC 9110, section 6.6.2), and hyper's server
+/// sends only the trailers that it names.
 fn is_hop_by_hop(name: &HeaderName) -> bool {
     *name == CONNECTION
         || *name == TRANSFER_ENCODING
@@ -122,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn hop_by_hop_headers_end_here() {
+    fn hop_by_hop_headers_of_a_request_are_removed() {
         let mut request = headers(&[
             ("connection", "keep-alive"),
             ("keep-alive", "timeout=5"),
@@ -134,42 +98,23 @@ mod tests {
             ("trailer", "x-forwarded-user"),
             ("x-kept", "1"),
         ]);
-        clean_request(&mut request, false);
+        clean_request(&mut request);
         assert_eq!(request, headers(&[("x-kept", "1"), ("te", "trailers")]));
     }
 
     #[test]
-    fn only_a_websocket_is_an_upgrade() {
-        for (pairs, expected) in [
-            (vec![("upgrade", "websocket"), ("connection", "keep-alive, Upgrade")], true),
-            (vec![("upgrade", "WebSocket"), ("connection", "upgrade")], true),
-            (vec![("upgrade", "websocket")], false),
-            (vec![("upgrade", "h2c"), ("connection", "Upgrade")], false),
-            (vec![("upgrade", "h2c, websocket"), ("connection", "Upgrade")], false),
-            (vec![("connection", "Upgrade")], false),
-        ] {
-            assert_eq!(is_websocket(&headers(&pairs)), expected, "{pairs:?}");
-        }
-    }
-
-    #[test]
-    fn a_handshake_is_answered_as_the_rfc_says() {
-        let key = HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ==");
-        assert_eq!(websocket_accept(&key), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
-    }
-
-    #[test]
-    fn no_coding_is_lost() {
-        for (coding, lost) in
+    fn only_chunked_is_a_supported_coding() {
+        for (coding, unsupported) in
             [("chunked", false), ("Chunked ", false), ("gzip, chunked", true), ("gzip", true)]
         {
-            assert_eq!(has_lost_coding(&headers(&[("transfer-encoding", coding)])), lost, "{coding}");
+            let response = headers(&[("transfer-encoding", coding)]);
+            assert_eq!(has_unsupported_coding(&response), unsupported, "{coding}");
         }
-        assert!(!has_lost_coding(&HeaderMap::new()));
+        assert!(!has_unsupported_coding(&HeaderMap::new()));
     }
 
     #[test]
-    fn what_a_responses_connection_names_ends_here() {
+    fn headers_named_by_connection_are_removed_from_a_response() {
         let mut response =
             headers(&[("connection", "close, X-Private"), ("x-private", "1"), ("x-kept", "1")]);
         clean_response(&mut response);

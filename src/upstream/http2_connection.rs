@@ -1,4 +1,4 @@
-//! A connection that carries many requests at a time (RFC 9113).
+//! An HTTP/2 connection to an upstream, shared by many requests (RFC 9113).
 
 use std::future::poll_fn;
 use std::io;
@@ -16,129 +16,136 @@ use tokio::sync::Notify;
 
 use super::request_body::RequestBody;
 
-/// How many requests a connection carries at most, whatever the other side allows:
-/// a lost packet holds up all of them.
-const MOST: usize = 100;
-/// Stands for the other side's limit until it has said one.
-const UNSAID: usize = 99;
-/// How long to wait for the other side to say it; then it has none.
-const SETTINGS: Duration = Duration::from_millis(250);
-/// How often to look, during that time.
-const LOOK: Duration = Duration::from_millis(1);
-/// A peer that was silent for so long while requests are open is pinged, and then
-/// has [`PONG`]. Not sooner: gRPC servers close connections on which a quiet client
-/// pings more often than every five minutes. A host that is gone is noticed before,
-/// by TCP.
-const PING: Duration = Duration::from_secs(310);
-const PONG: Duration = Duration::from_secs(20);
-/// More than hyper's 16 KiB, as with HTTP/1.1: what an app sends is the app's choice.
-const HEADER_LIST: u32 = 256 * 1024;
-/// As much as may be under way on one stream; and on the connection as much as on
-/// all of them, or a few clients that do not read would hold up everybody else.
+/// The most concurrent streams on a connection, whatever the peer allows: a lost packet
+/// delays all of them.
+const MAX_STREAMS: usize = 100;
+/// Assumed until the peer's SETTINGS have arrived.
+const INITIAL_MAX_STREAMS: usize = 99;
+/// How long to wait for the peer's SETTINGS before the initial value is used.
+const SETTINGS_TIMEOUT: Duration = Duration::from_millis(250);
+/// How often to look for them meanwhile: hyper does not notify of their arrival.
+const SETTINGS_POLL_INTERVAL: Duration = Duration::from_millis(1);
+/// A peer that has sent nothing for this long while streams are open gets a PING. gRPC
+/// servers close connections that are pinged more often than every five minutes without
+/// data; TCP keepalive notices a vanished host earlier.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(310);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// hyper's default of 16 KiB is less than what HTTP/1.1 upstreams may send.
+const MAX_HEADER_LIST_SIZE: u32 = 256 * 1024;
 const STREAM_WINDOW: u32 = 1024 * 1024;
+/// Enough for all streams, so that clients that do not read cannot block the others.
 const CONNECTION_WINDOW: u32 = 100 * STREAM_WINDOW;
 
-/// A connection; cheap to clone.
+/// A shared connection; cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct Http2 {
+pub(super) struct Http2Connection {
     sender: http2::SendRequest<RequestBody>,
     state: Arc<State>,
 }
 
 #[derive(Debug)]
 struct State {
-    /// How many requests are open.
-    open: AtomicUsize,
-    /// How many the other side allows.
-    allowed: AtomicUsize,
-    /// No further requests, because the other side is done or the connection broke.
-    retired: AtomicBool,
-    said: Notify,
+    open_streams: AtomicUsize,
+    /// The peer's SETTINGS_MAX_CONCURRENT_STREAMS.
+    max_streams: AtomicUsize,
+    /// No further streams: the peer sent GOAWAY, or the connection broke.
+    draining: AtomicBool,
+    settings_received: Notify,
 }
 
-/// One request's share of a connection.
+/// A stream reserved for one request; counted until it is dropped.
 #[derive(Debug)]
-pub(super) struct Stream {
-    connection: Http2,
+pub(super) struct Http2Stream {
+    connection: Http2Connection,
 }
 
-impl Http2 {
+impl Http2Connection {
     pub(super) async fn handshake(
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     ) -> io::Result<Self> {
         let (sender, connection) = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
-            .initial_max_send_streams(UNSAID)
+            .initial_max_send_streams(INITIAL_MAX_STREAMS)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_header_list_size(HEADER_LIST)
-            .keep_alive_interval(PING)
-            .keep_alive_timeout(PONG)
+            .max_header_list_size(MAX_HEADER_LIST_SIZE)
+            .keep_alive_interval(KEEPALIVE_INTERVAL)
+            .keep_alive_timeout(KEEPALIVE_TIMEOUT)
             .handshake::<_, RequestBody>(TokioIo::new(stream))
             .await
             .map_err(io::Error::other)?;
         let state = Arc::new(State {
-            open: AtomicUsize::new(0),
-            allowed: AtomicUsize::new(UNSAID),
-            retired: AtomicBool::new(false),
-            said: Notify::new(),
+            open_streams: AtomicUsize::new(0),
+            max_streams: AtomicUsize::new(INITIAL_MAX_STREAMS),
+            draining: AtomicBool::new(false),
+            settings_received: Notify::new(),
         });
-        let shared = Arc::clone(&state);
-        tokio::spawn(async move {
-            let mut connection = pin!(connection);
-            let mut look = tokio::time::interval(LOOK);
-            let began = tokio::time::Instant::now();
-            let mut said = false;
-            let end = poll_fn(|cx| {
-                let end = connection.as_mut().poll(cx);
-                shared.allowed.store(connection.current_max_send_streams(), Ordering::Relaxed);
-                while !said {
-                    if shared.allowed.load(Ordering::Relaxed) != UNSAID || began.elapsed() >= SETTINGS {
-                        said = true;
-                        shared.said.notify_one();
-                    } else if look.poll_tick(cx).is_pending() {
-                        break;
-                    }
-                }
-                end
-            });
-            let end = end.await;
-            shared.retired.store(true, Ordering::Relaxed);
-            shared.said.notify_one();
-            if let Err(error) = end {
-                tracing::debug!(%error, "an HTTP/2 connection to the upstream broke");
-            }
-        });
-        state.said.notified().await;
+        tokio::spawn(drive(connection, Arc::clone(&state)));
+        state.settings_received.notified().await;
         let connection = Self { sender, state };
         if connection.is_closed() {
-            return Err(io::Error::new(io::ErrorKind::ConnectionReset, "it does not speak HTTP/2"));
+            return Err(io::Error::new(
+                io::ErrorKind::ConnectionReset,
+                "the upstream closed the connection during the HTTP/2 handshake",
+            ));
         }
         Ok(connection)
     }
 
+    /// Whether no further stream can be opened.
     pub(super) fn is_closed(&self) -> bool {
-        self.state.retired.load(Ordering::Relaxed) || self.sender.is_closed()
+        self.state.draining.load(Ordering::Relaxed) || self.sender.is_closed()
     }
 
-    /// Sends nothing more on it; what is open goes on.
-    fn retire(&self) {
-        self.state.retired.store(true, Ordering::Relaxed);
+    /// Opens no further streams; those that are open continue.
+    fn drain(&self) {
+        self.state.draining.store(true, Ordering::Relaxed);
     }
 
-    /// Room for one request, if there is some.
-    pub(super) fn stream(&self) -> Option<Stream> {
+    /// Reserves a stream, unless the limit is reached.
+    pub(super) fn open_stream(&self) -> Option<Http2Stream> {
         if self.is_closed() {
             return None;
         }
-        let limit = self.state.allowed.load(Ordering::Relaxed).min(MOST);
+        let limit = self.state.max_streams.load(Ordering::Relaxed).min(MAX_STREAMS);
         let more = |open| (open < limit).then_some(open + 1);
-        self.state.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
-        Some(Stream { connection: self.clone() })
+        self.state.open_streams.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
+        Some(Http2Stream { connection: self.clone() })
     }
 }
 
-impl Stream {
+/// Runs the connection to its end, and notes how many streams the peer allows.
+async fn drive<S>(connection: http2::Connection<TokioIo<S>, RequestBody, TokioExecutor>, state: Arc<State>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut connection = pin!(connection);
+    let mut interval = tokio::time::interval(SETTINGS_POLL_INTERVAL);
+    let started = tokio::time::Instant::now();
+    let mut received = false;
+    let ended = poll_fn(|cx| {
+        let polled = connection.as_mut().poll(cx);
+        state.max_streams.store(connection.current_max_send_streams(), Ordering::Relaxed);
+        while !received {
+            let is_initial = state.max_streams.load(Ordering::Relaxed) == INITIAL_MAX_STREAMS;
+            if !is_initial || started.elapsed() >= SETTINGS_TIMEOUT {
+                received = true;
+                state.settings_received.notify_one();
+            } else if interval.poll_tick(cx).is_pending() {
+                break;
+            }
+        }
+        polled
+    });
+    let ended = ended.await;
+    state.draining.store(true, Ordering::Relaxed);
+    state.settings_received.notify_one();
+    if let Err(error) = ended {
+        tracing::debug!(%error, "an HTTP/2 connection to the upstream failed");
+    }
+}
+
+impl Http2Stream {
     pub(super) async fn send(
         &mut self,
         request: http::Request<RequestBody>,
@@ -146,17 +153,17 @@ impl Stream {
         self.connection.sender.try_send_request(request).await
     }
 
-    /// Whether the other side says that it did nothing about a request: it went
-    /// away before (RFC 9113, section 6.8), or refused it (section 8.7). Then the
-    /// connection is left to what is open on it.
+    /// Whether the peer guarantees that it did not process the request: it sent GOAWAY
+    /// before (RFC 9113, section 6.8) or REFUSED_STREAM (section 8.7). The connection
+    /// then takes no further requests.
     pub(super) fn was_not_processed(&self, error: &hyper::Error) -> bool {
         let mut cause: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(error);
         while let Some(inner) = cause {
             if let Some(error) = inner.downcast_ref::<h2::Error>() {
-                let gone = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
+                let going_away = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
                 let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
-                if error.is_remote() && (gone || refused) {
-                    self.connection.retire();
+                if error.is_remote() && (going_away || refused) {
+                    self.connection.drain();
                     return true;
                 }
                 return false;
@@ -166,14 +173,14 @@ impl Stream {
         false
     }
 
-    /// It could not be used for a request.
-    pub(super) fn retire(&self) {
-        self.connection.retire();
+    /// Takes the connection out of use after a request could not be sent on it.
+    pub(super) fn drain_connection(&self) {
+        self.connection.drain();
     }
 }
 
-impl Drop for Stream {
+impl Drop for Http2Stream {
     fn drop(&mut self) {
-        self.connection.state.open.fetch_sub(1, Ordering::Relaxed);
+        self.connection.state.open_streams.fetch_sub(1, Ordering::Relaxed);
     }
 }

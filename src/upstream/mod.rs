@@ -1,35 +1,51 @@
-//! Where allowed requests go: pick a target, send, stream back.
+//! Sends allowed requests to the app, and streams the responses back.
 //!
-//! Nothing is sent without a [`Grant`], a value only the gate's policy makes.
+//! A request passes the files in this order: `outgoing_request` removes hop-by-hop
+//! headers, `cluster` picks an endpoint, `pool` a connection, `dispatch` sends, and
+//! `response_body` streams. Nothing is sent without a [`Grant`], which only the gate's
+//! policy issues.
 
 mod address;
 mod cluster;
 mod cluster_builder;
+mod connection;
 mod connection_limit;
 mod connector;
 mod dispatch;
+mod endpoint;
 mod error;
 mod expect_continue;
 mod health_check;
+mod health_path;
 mod hop_by_hop;
 mod http2_connection;
+mod idle_connections;
+mod idle_timer;
+mod lease;
+mod leased_body;
+mod load_balancer;
+mod outgoing_request;
+mod outlier_ejection;
 mod pool;
 mod request_body;
+mod request_head;
 mod response_body;
 mod settings;
 mod stall_detector;
 mod tls;
+mod transport;
+mod watched_body;
 mod websocket;
 mod websocket_frames;
+mod websocket_handshake;
 
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
 use http::{Request, Response, StatusCode, Version};
-use http_body::Body;
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -38,19 +54,20 @@ use cluster::Cluster;
 use cluster_builder::ClusterBuilder;
 use dispatch::DispatchOptions;
 pub use error::UpstreamError;
-pub use health_check::{HealthPath, NotAPath};
+pub use health_path::{HealthPath, NotAPath};
+pub use leased_body::ResponseBodyError;
+use outgoing_request::OutgoingRequest;
 use pool::PoolLimits;
 pub use request_body::{RequestBody, RequestBodyError};
-pub use response_body::{ResponseBody, ResponseBodyError};
+pub use response_body::ResponseBody;
 pub use settings::{Target, UpstreamSettings};
-use stall_detector::StallDetector;
 use tls::Tls;
 pub use tls::{ClientCertificate, TlsSetupError, UpstreamTls};
+use websocket::TunnelOptions;
+use websocket_handshake::Upgrade;
 
 use crate::client::ExtendedConnect;
 use crate::gate::Grant;
-
-const SEC_WEBSOCKET_KEY: HeaderName = HeaderName::from_static("sec-websocket-key");
 
 /// Sends requests to the app; cheap to clone.
 #[derive(Debug, Clone)]
@@ -60,9 +77,8 @@ pub struct Upstream {
 
 #[derive(Debug)]
 struct Inner {
-    /// Where the requests of each route go, and at the end the default's.
     clusters: Vec<Cluster>,
-    /// Which group each route uses.
+    /// The cluster of each route.
     routes: Vec<usize>,
     default: usize,
     tls: Option<Tls>,
@@ -74,36 +90,12 @@ struct Inner {
     stop: CancellationToken,
 }
 
-/// A request as it goes out.
-struct OutgoingRequest {
-    request: Request<RequestBody>,
-    upgrade: Upgrade,
-    /// It is gRPC's.
-    grpc: bool,
-    /// The client speaks HTTP/2.
-    http2: bool,
-    /// How its body moves, if it has one.
-    stall_detector: Option<Arc<StallDetector>>,
-}
-
-/// Whether a request asks for a WebSocket.
-enum Upgrade {
-    No,
-    /// As HTTP/1.1 does: the client looks at the answer itself.
-    Http1,
-    /// As HTTP/2 does, with a key of our listener's: the answer must have this.
-    Http2 {
-        accept: Option<HeaderValue>,
-        held: ExtendedConnect,
-    },
-}
-
 impl Upstream {
-    /// Prepares the pools; connects to nothing yet, but to ask how an upstream does.
-    /// Tunnels (WebSockets) run in `tunnels` and end when `stop` is cancelled.
+    /// Prepares the connection pools and starts health checks. WebSockets run as tasks
+    /// of `tunnels`, and are closed when `stop` is cancelled.
     ///
     /// # Errors
-    /// [`TlsSetupError`] if an upstream is https and its authorities or our
+    /// [`TlsSetupError`] if an upstream is https and its authorities or the client
     /// certificate cannot be loaded.
     pub fn new(
         settings: &UpstreamSettings,
@@ -113,9 +105,9 @@ impl Upstream {
         Self::build(settings, None, tunnels, stop)
     }
 
-    /// The same with other settings. The connections to addresses that are in both,
-    /// with the same TLS, are used on; those to others are closed when their requests
-    /// are over and nobody holds `self` any more.
+    /// An upstream with other settings. Addresses that are in both keep their
+    /// connections, unless their TLS settings have changed; the connections to others
+    /// are closed when their requests are complete and `self` has been dropped.
     ///
     /// # Errors
     /// As [`Self::new`]; then nothing has changed.
@@ -126,28 +118,32 @@ impl Upstream {
 
     fn build(
         settings: &UpstreamSettings,
-        before: Option<&Inner>,
+        previous: Option<&Inner>,
         tunnels: TaskTracker,
         stop: CancellationToken,
     ) -> Result<Self, TlsSetupError> {
         let targets = || settings.routes.iter().flatten().chain([&settings.default]);
         let https = targets().flat_map(|target| &target.urls).any(UpstreamUrl::is_https);
-        let tls_before = before.and_then(|before| before.tls.as_ref());
-        let tls = https.then(|| Tls::load(&settings.tls, tls_before)).transpose()?;
-        let mut clusters = ClusterBuilder::new(tls.as_ref(), before.map_or(&[], |before| &before.clusters));
+        let previous_tls = previous.and_then(|previous| previous.tls.as_ref());
+        let tls = https.then(|| Tls::load(&settings.tls, previous_tls)).transpose()?;
+        let previous_clusters = previous.map_or(&[][..], |previous| &previous.clusters);
+        let mut clusters = ClusterBuilder::new(tls.as_ref(), previous_clusters);
         let default = clusters.index_of(&settings.default);
         let routes = settings.routes.iter();
         let routes = routes
             .map(|target| target.as_ref().map_or(default, |target| clusters.index_of(target)))
             .collect();
-        let clusters = clusters.into_clusters();
+        let clusters = clusters.build();
         Ok(Self {
             inner: Arc::new(Inner {
                 clusters,
                 routes,
                 default,
                 tls,
-                limits: PoolLimits { timeout: settings.connect_timeout, connections: settings.connections },
+                limits: PoolLimits {
+                    connect_timeout: settings.connect_timeout,
+                    max_connections: settings.connections,
+                },
                 response_timeout: settings.response_timeout,
                 stream_timeout: settings.stream_timeout,
                 body_bytes: settings.body_bytes,
@@ -157,137 +153,86 @@ impl Upstream {
         })
     }
 
-    /// Sends a request that may enter and returns the response, its body still
-    /// on the way. The path is sent byte for byte as it came.
+    /// Sends an allowed request and returns the response, whose body is streamed. The
+    /// path is sent byte for byte.
     ///
     /// # Errors
     /// See [`UpstreamError`].
     pub async fn send(
         &self,
         grant: &Grant,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
     ) -> Result<Response<ResponseBody>, UpstreamError> {
+        let extended_connect = request.extensions_mut().remove::<ExtendedConnect>();
         let inner = &*self.inner;
         let index = grant.route().and_then(|route| inner.routes.get(route).copied()).unwrap_or(inner.default);
         let Some(cluster) = inner.clusters.get(index) else {
             return Err(UpstreamError::Timeout("no upstream".to_owned()));
         };
-        for (_, check) in cluster.endpoints() {
-            check.inspect(|check| check.begin());
-        }
-        let OutgoingRequest { mut request, upgrade, grpc, http2, stall_detector } =
-            self.prepare(request, cluster)?;
-        let from_client = upgrade.is_asked().then(|| hyper::upgrade::on(&mut request));
-        let options = DispatchOptions { limits: inner.limits, upgrade: upgrade.is_asked(), elsewhere: false };
-        // Pinned here, and not moved into whatever watches it.
+        cluster.start_health_checks();
+        let OutgoingRequest { mut request, upgrade, is_grpc, is_http2, upload } =
+            OutgoingRequest::prepare(request, extended_connect, cluster.authority(), inner.body_bytes)?;
+        let from_client = upgrade.is_requested().then(|| hyper::upgrade::on(&mut request));
+        let options =
+            DispatchOptions { limits: inner.limits, upgrade: upgrade.is_requested(), can_fail_over: false };
+        // Pinned here, because moving the future into a timeout would copy it.
         let sending = pin!(cluster.send(request, options));
-        // gRPC has deadlines of its own.
-        let limit = if grpc { inner.stream_timeout } else { inner.response_timeout };
-        let response = match &stall_detector {
+        // gRPC calls carry their own deadlines.
+        let limit = if is_grpc { inner.stream_timeout } else { inner.response_timeout };
+        let sent = match &upload {
             None => tokio::time::timeout(limit, sending).await.ok(),
-            // An upload that moves has no limit; one that stands still does.
-            Some(stall_detector) => stall_detector.watch(sending, limit).await,
+            // An upload may take any time, as long as it does not stall.
+            Some(upload) => upload.run_until_stalled(sending, limit).await,
         };
-        let mut response = match response {
+        let mut response = match sent {
             Some(Ok(response)) => response,
-            Some(Err((error, upstream))) => return Err(UpstreamError::of(error, upstream, inner.body_bytes)),
-            None if stall_detector.is_some_and(|stall_detector| stall_detector.awaits_client()) => {
-                return Err(UpstreamError::SlowClient);
+            Some(Err((error, upstream))) => {
+                return Err(UpstreamError::new(error, upstream, inner.body_bytes));
+            }
+            None if upload.is_some_and(|upload| upload.is_waiting_for_client()) => {
+                return Err(UpstreamError::ClientTimeout);
             }
             None => return Err(UpstreamError::Timeout(cluster.name())),
         };
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            let Some(from_client) = from_client.filter(|_| hop_by_hop::is_websocket(response.headers()))
-            else {
-                return Err(UpstreamError::Unasked(cluster.name()));
-            };
-            if !upgrade.is_accepted_by(response.headers()) {
-                return Err(UpstreamError::NotAccepted(cluster.name()));
-            }
-            let to_app = hyper::upgrade::on(&mut response);
-            let (grant, stop) = (grant.clone(), inner.stop.clone());
-            let held = match upgrade {
-                Upgrade::Http2 { held, .. } => Some(held),
-                Upgrade::No | Upgrade::Http1 => None,
-            };
-            let terms = websocket::TunnelOptions { grant, stop, idle: inner.stream_timeout, _held: held };
-            inner.tunnels.spawn(websocket::run(from_client, to_app, terms));
-            hop_by_hop::clean_upgrade(response.headers_mut());
-            return Ok(response.map(|_| ResponseBody::empty()));
+            return inner.open_tunnel(cluster, grant, from_client, upgrade, response);
         }
-        if hop_by_hop::has_lost_coding(response.headers()) {
-            return Err(UpstreamError::Coding(cluster.name()));
+        if hop_by_hop::has_unsupported_coding(response.headers()) {
+            return Err(UpstreamError::UnsupportedTransferCoding(cluster.name()));
         }
         hop_by_hop::clean_response(response.headers_mut());
         *response.version_mut() = Version::HTTP_11;
-        Ok(response.map(|body| body.watched(inner.stream_timeout, stall_detector, http2)))
-    }
-
-    /// The request as it goes out, in the form of HTTP/1.1.
-    fn prepare(
-        &self,
-        request: Request<Incoming>,
-        cluster: &Cluster,
-    ) -> Result<OutgoingRequest, UpstreamError> {
-        let limit = self.inner.body_bytes;
-        if let Some(limit) = limit
-            && request.body().size_hint().lower() > limit
-        {
-            return Err(UpstreamError::TooLarge(limit));
-        }
-        let (mut parts, body) = request.into_parts();
-        let http2 = parts.version == Version::HTTP_2;
-        let upgrade = if let Some(held) = parts.extensions.remove::<ExtendedConnect>() {
-            let accept = parts.headers.get(SEC_WEBSOCKET_KEY).map(hop_by_hop::websocket_accept);
-            Upgrade::Http2 { accept, held }
-        } else if parts.version == Version::HTTP_11 && hop_by_hop::is_websocket(&parts.headers) {
-            Upgrade::Http1
-        } else {
-            Upgrade::No
-        };
-        let grpc = parts
-            .headers
-            .get(CONTENT_TYPE)
-            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
-        hop_by_hop::clean_request(&mut parts.headers, upgrade.is_asked());
-        parts.version = Version::HTTP_11;
-        // HTTP/1.0 may come without one, HTTP/2 has it elsewhere, and HTTP/1.1 may
-        // not go without.
-        if !parts.headers.contains_key(HOST) {
-            let named = parts.uri.authority().map_or(cluster.authority(), |authority| authority.as_str());
-            if let Ok(host) = HeaderValue::from_str(named) {
-                parts.headers.insert(HOST, host);
-            }
-        }
-        // Origin form (RFC 9112, section 3.2.1): the path alone, as it was judged.
-        if parts.uri.authority().is_some()
-            && let Some(target) = parts.uri.path_and_query()
-        {
-            parts.uri = http::Uri::from(target.clone());
-        }
-        let (body, stall_detector) = RequestBody::new(body, limit);
-        Ok(OutgoingRequest {
-            request: Request::from_parts(parts, body),
-            upgrade,
-            grpc,
-            http2,
-            stall_detector,
-        })
+        Ok(response.map(|body| body.with_idle_timeout(inner.stream_timeout, upload, is_http2)))
     }
 }
 
-impl Upgrade {
-    fn is_asked(&self) -> bool {
-        !matches!(self, Self::No)
-    }
-
-    /// Whether the answer comes from somebody who read the handshake.
-    fn is_accepted_by(&self, headers: &HeaderMap) -> bool {
-        match self {
-            Self::No | Self::Http1 => true,
-            Self::Http2 { accept, .. } => {
-                accept.is_some() && headers.get("sec-websocket-accept") == accept.as_ref()
-            }
+impl Inner {
+    /// Completes a WebSocket handshake that the app has answered with 101.
+    fn open_tunnel(
+        &self,
+        cluster: &Cluster,
+        grant: &Grant,
+        from_client: Option<OnUpgrade>,
+        upgrade: Upgrade,
+        mut response: Response<ResponseBody>,
+    ) -> Result<Response<ResponseBody>, UpstreamError> {
+        let is_websocket = websocket_handshake::is_websocket(response.headers());
+        let Some(from_client) = from_client.filter(|_| is_websocket) else {
+            return Err(UpstreamError::UnrequestedUpgrade(cluster.name()));
+        };
+        if !upgrade.is_accepted_by(response.headers()) {
+            return Err(UpstreamError::WebSocketAcceptMismatch(cluster.name()));
         }
+        let to_app = hyper::upgrade::on(&mut response);
+        let options = TunnelOptions {
+            grant: grant.clone(),
+            stop: self.stop.clone(),
+            idle_timeout: self.stream_timeout,
+            _extended_connect: upgrade.into_extended_connect(),
+        };
+        self.tunnels.spawn(websocket::tunnel(from_client, to_app, options));
+        hop_by_hop::remove_hop_by_hop(response.headers_mut());
+        websocket_handshake::insert_upgrade(response.headers_mut());
+        Ok(response.map(|_| ResponseBody::empty()))
     }
 }

@@ -1,4 +1,4 @@
-//! A request's body on its way to the app: never held, at most counted.
+//! The request body on its way to the app: streamed, never buffered, its length limited.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,21 +9,21 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::expect_continue::ContinueWaiter;
-use super::stall_detector::{Fault, StallDetector};
+use super::stall_detector::{BodyFailure, StallDetector};
 
-/// A request's body on its way to the app.
+/// The request body on its way to the app.
 #[derive(Debug)]
 pub struct RequestBody {
-    /// `None`: there is no body.
+    /// `None`: the request has no body.
     body: Option<Incoming>,
-    /// How many bytes may still come; `None` is no limit.
-    left: Option<u64>,
+    /// How many more bytes are allowed; `None` is no limit.
+    remaining: Option<u64>,
     stall_detector: Option<Arc<StallDetector>>,
-    /// Until the app wants it.
-    held: Option<ContinueWaiter>,
+    /// Present until the app has asked for the body.
+    wait_for_continue: Option<ContinueWaiter>,
 }
 
-/// Why a request's body ended early.
+/// Why a request body ended early.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestBodyError {
@@ -31,14 +31,16 @@ pub enum RequestBodyError {
     #[error("the body is longer than the limit")]
     TooLarge,
     /// The app answered without asking for it.
-    #[error("the app did not want the body")]
+    #[error("the app answered without reading the body")]
     Unwanted,
-    /// The client went away, or broke the framing.
+    /// The client disconnected or broke the framing.
     #[error(transparent)]
     Client(#[from] hyper::Error),
 }
 
 impl RequestBody {
+    /// The body of at most `limit` bytes, and what observes its progress, if there is
+    /// one.
     pub(super) fn new(body: Incoming, limit: Option<u64>) -> (Self, Option<Arc<StallDetector>>) {
         if body.is_end_stream() {
             return (Self::empty(), None);
@@ -46,32 +48,37 @@ impl RequestBody {
         let stall_detector = Arc::new(StallDetector::new());
         let body = Self {
             body: Some(body),
-            left: limit,
+            remaining: limit,
             stall_detector: Some(Arc::clone(&stall_detector)),
-            held: None,
+            wait_for_continue: None,
         };
         (body, Some(stall_detector))
     }
 
     pub(super) fn empty() -> Self {
-        Self { body: None, left: None, stall_detector: None, held: None }
+        Self { body: None, remaining: None, stall_detector: None, wait_for_continue: None }
     }
 
-    /// How it moves, if there is one.
     pub(super) fn stall_detector(&self) -> Option<&Arc<StallDetector>> {
         self.stall_detector.as_ref()
     }
 
-    /// Nothing is asked of the client until the app wants it.
-    pub(super) fn hold(&mut self, held: ContinueWaiter) {
-        self.held = Some(held);
+    /// Reads nothing from the client until the app has asked for the body.
+    pub(super) fn wait_for_continue(&mut self, waiter: ContinueWaiter) {
+        self.wait_for_continue = Some(waiter);
+    }
+
+    fn fail(&self, failure: BodyFailure) {
+        if let Some(stall_detector) = &self.stall_detector {
+            stall_detector.fail(failure);
+        }
     }
 }
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
         if let Some(stall_detector) = &self.stall_detector {
-            stall_detector.finish();
+            stall_detector.close();
         }
     }
 }
@@ -87,41 +94,45 @@ impl Body for RequestBody {
         let this = &mut *self;
         let Some(body) = &mut this.body else { return Poll::Ready(None) };
         if let Some(stall_detector) = &this.stall_detector {
-            stall_detector.listen(cx.waker());
-            if stall_detector.is_over() {
+            stall_detector.register_body(cx.waker());
+            if stall_detector.is_closed() {
                 return Poll::Ready(Some(Err(RequestBodyError::Unwanted)));
             }
         }
-        if let Some(held) = &mut this.held {
-            if !ready!(held.poll_wanted(cx)) {
+        if let Some(waiter) = &mut this.wait_for_continue {
+            if !ready!(waiter.poll_continue(cx)) {
                 return Poll::Ready(Some(Err(RequestBodyError::Unwanted)));
             }
-            this.held = None;
+            this.wait_for_continue = None;
         }
         loop {
             let polled = Pin::new(&mut *body).poll_frame(cx);
             if let Some(stall_detector) = &this.stall_detector {
-                stall_detector.await_client(polled.is_pending());
+                stall_detector.set_waiting_for_client(polled.is_pending());
                 if polled.is_ready() {
-                    stall_detector.note();
+                    stall_detector.record_progress();
                 }
             }
-            let Some(frame) = ready!(polled) else { return Poll::Ready(None) };
-            let frame = frame.inspect_err(|_| {
-                this.stall_detector.iter().for_each(|stall_detector| stall_detector.end(Fault::Client))
-            })?;
+            let frame = match ready!(polled) {
+                None => return Poll::Ready(None),
+                Some(Ok(frame)) => frame,
+                Some(Err(error)) => {
+                    this.fail(BodyFailure::Client);
+                    return Poll::Ready(Some(Err(error.into())));
+                }
+            };
             let Some(data) = frame.data_ref() else {
-                // Trailers end here. Servers merge them into the headers (RFC 9110,
-                // section 6.5.1), so one could carry the name of an identity header
-                // past the place where those are taken out.
+                // Trailers are dropped. Servers may merge them into the headers
+                // (RFC 9110, section 6.5.1), so a trailer could bring in an identity
+                // header after those of the client were removed.
                 continue;
             };
-            if let Some(left) = this.left {
-                let Some(left) = left.checked_sub(data.len() as u64) else {
-                    this.stall_detector.iter().for_each(|stall_detector| stall_detector.end(Fault::TooLarge));
+            if let Some(remaining) = this.remaining {
+                let Some(remaining) = remaining.checked_sub(data.len() as u64) else {
+                    this.fail(BodyFailure::TooLarge);
                     return Poll::Ready(Some(Err(RequestBodyError::TooLarge)));
                 };
-                this.left = Some(left);
+                this.remaining = Some(remaining);
             }
             return Poll::Ready(Some(Ok(frame)));
         }

@@ -1,42 +1,42 @@
-//! How requests are sent on.
+//! Settings of the upstream.
 
 use std::time::Duration;
 
 use super::address::UpstreamUrl;
-use super::health_check::HealthPath;
+use super::health_path::HealthPath;
 use super::tls::UpstreamTls;
 
-/// How requests are sent on.
+/// Where and how requests are sent to the app.
 #[derive(Debug, Clone)]
 #[expect(clippy::exhaustive_structs, reason = "made by the configuration or in code, with every field said")]
 pub struct UpstreamSettings {
-    /// Where requests go that no route sends elsewhere.
+    /// The app for requests whose route names none.
     pub default: Target,
-    /// Where each route sends its requests, in the order of the gate's routes.
+    /// The app of each route, in the order of the gate's routes; `None` is the default.
     pub routes: Vec<Option<Target>>,
-    /// Until a connection stands, TLS included; and before that, until there is room
-    /// for one.
+    /// For opening a connection, TLS included, and before that for waiting until the
+    /// connection limit allows it.
     pub connect_timeout: Duration,
-    /// Until the response's headers; an upload that moves has no limit.
+    /// Until the response headers. An upload may take any time, as long as it does not
+    /// stall for this long.
     pub response_timeout: Duration,
-    /// How long a response, an upload or a tunnel may stand still.
+    /// How long a response or a WebSocket may be idle.
     pub stream_timeout: Duration,
-    /// For https.
+    /// TLS to https upstreams.
     pub tls: UpstreamTls,
-    /// The longest request body; `None` is no limit.
+    /// The longest request body, in bytes; `None` is no limit.
     pub body_bytes: Option<u64>,
-    /// How many connections to one address.
+    /// The most connections to one address.
     pub connections: usize,
 }
 
-/// An app: where it listens.
+/// An app: its addresses, and their health check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "made by the configuration or in code, with every field said")]
 pub struct Target {
-    /// Its addresses, one at least; several share its requests. Only the first 64
-    /// count.
+    /// The addresses, at least one. Requests are balanced over the first 64.
     pub urls: Vec<UpstreamUrl>,
-    /// Where each is asked how it does.
+    /// The path that health checks request at each address.
     pub health: Option<HealthPath>,
 }
 

@@ -1,4 +1,7 @@
-//! When something moved last: noted cheaply, looked at rarely.
+//! Detects transfers on which no data moves.
+//!
+//! Recording progress is one relaxed store; the deadline is only computed when a timer
+//! has run out.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::Waker;
@@ -7,117 +10,121 @@ use std::time::Duration;
 use futures_util::task::AtomicWaker;
 use tokio::time::Instant;
 
-/// Why a request's body ended early.
+/// Why a request body ended early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
-    /// It was longer than the limit.
+pub(super) enum BodyFailure {
+    /// It is longer than `limits.body_bytes`.
     TooLarge,
-    /// The client left, or broke the framing.
+    /// The client disconnected or broke the framing.
     Client,
 }
 
-/// When a stream moved last, and whom it waits for.
+/// When data last moved, and which side has to send next.
 #[derive(Debug)]
 pub(super) struct StallDetector {
-    began: Instant,
-    /// Milliseconds since then.
-    moved: AtomicU64,
-    /// The client's next piece is awaited.
-    of_client: AtomicBool,
-    /// A [`Fault`], counted from one.
-    fault: AtomicU8,
-    /// The request's body is over, or nobody wants it any more.
-    over: AtomicBool,
-    reader: AtomicWaker,
+    created: Instant,
+    /// Milliseconds from `created` to the last progress.
+    last_progress: AtomicU64,
+    /// Whether the next chunk of the request body has to come from the client.
+    waiting_for_client: AtomicBool,
+    /// A [`BodyFailure`], counted from one; zero is none.
+    failure: AtomicU8,
+    /// The request body has been sent, or is not wanted any more.
+    closed: AtomicBool,
+    body_waker: AtomicWaker,
 }
 
 impl StallDetector {
     pub(super) fn new() -> Self {
         Self {
-            began: Instant::now(),
-            moved: AtomicU64::new(0),
-            of_client: AtomicBool::new(false),
-            fault: AtomicU8::new(0),
-            over: AtomicBool::new(false),
-            reader: AtomicWaker::new(),
+            created: Instant::now(),
+            last_progress: AtomicU64::new(0),
+            waiting_for_client: AtomicBool::new(false),
+            failure: AtomicU8::new(0),
+            closed: AtomicBool::new(false),
+            body_waker: AtomicWaker::new(),
         }
     }
 
-    /// Something moves now.
-    pub(super) fn note(&self) {
-        let since = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.moved.store(since, Ordering::Relaxed);
+    /// Records that data moved now.
+    pub(super) fn record_progress(&self) {
+        let elapsed = u64::try_from(self.created.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last_progress.store(elapsed, Ordering::Relaxed);
     }
 
-    /// Whether the client is the one to go on.
-    pub(super) fn await_client(&self, awaited: bool) {
-        self.of_client.store(awaited, Ordering::Relaxed);
+    /// Records whether the client has to send next.
+    pub(super) fn set_waiting_for_client(&self, waiting: bool) {
+        self.waiting_for_client.store(waiting, Ordering::Relaxed);
     }
 
-    pub(super) fn awaits_client(&self) -> bool {
-        self.of_client.load(Ordering::Relaxed)
+    pub(super) fn is_waiting_for_client(&self) -> bool {
+        self.waiting_for_client.load(Ordering::Relaxed)
     }
 
-    /// The request's body ends here, and whose connection it breaks is told nothing
-    /// of the reason.
-    pub(super) fn end(&self, fault: Fault) {
-        self.fault.store(fault as u8 + 1, Ordering::Relaxed);
+    /// Records why the request body fails. hyper reports only a broken connection then.
+    pub(super) fn fail(&self, failure: BodyFailure) {
+        self.failure.store(failure as u8 + 1, Ordering::Relaxed);
     }
 
-    /// Nothing more of the request's body is wanted.
-    pub(super) fn finish(&self) {
-        self.over.store(true, Ordering::Release);
-        self.reader.wake();
-    }
-
-    /// The same, as soon as nothing has moved for `limit`.
-    pub(super) async fn end_once_stalled(&self, limit: Duration) {
-        self.note();
-        self.stalled(limit).await;
-        self.finish();
-    }
-
-    pub(super) fn is_over(&self) -> bool {
-        self.over.load(Ordering::Acquire)
-    }
-
-    /// From now on `waker` is woken when nothing more is wanted.
-    pub(super) fn listen(&self, waker: &Waker) {
-        self.reader.register(waker);
-    }
-
-    pub(super) fn fault(&self) -> Option<Fault> {
-        match self.fault.load(Ordering::Relaxed) {
+    pub(super) fn failure(&self) -> Option<BodyFailure> {
+        match self.failure.load(Ordering::Relaxed) {
             0 => None,
-            1 => Some(Fault::TooLarge),
-            _ => Some(Fault::Client),
+            1 => Some(BodyFailure::TooLarge),
+            _ => Some(BodyFailure::Client),
         }
     }
 
-    pub(super) fn due(&self, limit: Duration) -> Instant {
-        self.began + Duration::from_millis(self.moved.load(Ordering::Relaxed)) + limit
+    /// Ends the request body: no more of it is read.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.body_waker.wake();
     }
 
-    /// Waits until nothing has moved for `limit`. One timer, set again only when it
-    /// has run out.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Ends the request body once no data has moved for `limit`.
+    pub(super) async fn close_when_stalled(&self, limit: Duration) {
+        self.record_progress();
+        self.stalled(limit).await;
+        self.close();
+    }
+
+    /// Wakes `waker` when the request body is closed.
+    pub(super) fn register_body(&self, waker: &Waker) {
+        self.body_waker.register(waker);
+    }
+
+    /// When the transfer counts as stalled, unless data moves before that.
+    pub(super) fn deadline(&self, limit: Duration) -> Instant {
+        self.created + Duration::from_millis(self.last_progress.load(Ordering::Relaxed)) + limit
+    }
+
+    /// Waits until no data has moved for `limit`. The timer is only reset after it has
+    /// run out.
     pub(super) async fn stalled(&self, limit: Duration) {
-        let sleep = tokio::time::sleep_until(self.due(limit));
+        let sleep = tokio::time::sleep_until(self.deadline(limit));
         tokio::pin!(sleep);
         loop {
             sleep.as_mut().await;
-            let due = self.due(limit);
-            if due <= Instant::now() {
+            let deadline = self.deadline(limit);
+            if deadline <= Instant::now() {
                 return;
             }
-            sleep.as_mut().reset(due);
+            sleep.as_mut().reset(deadline);
         }
     }
 
-    /// Waits for `answer`, but not longer than `limit` after something moved last.
-    pub(super) async fn watch<T>(&self, answer: impl Future<Output = T>, limit: Duration) -> Option<T> {
+    /// The output of `future`, or `None` once no data has moved for `limit`.
+    pub(super) async fn run_until_stalled<T>(
+        &self,
+        future: impl Future<Output = T>,
+        limit: Duration,
+    ) -> Option<T> {
         tokio::select! {
             biased;
-            answer = answer => Some(answer),
+            output = future => Some(output),
             () = self.stalled(limit) => None,
         }
     }

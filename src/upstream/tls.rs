@@ -1,4 +1,4 @@
-//! TLS towards upstreams: whom to trust, and who we are.
+//! TLS to upstreams: trusted authorities, and the client certificate.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,91 +8,91 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt;
 
-/// How https upstreams are spoken to.
+/// TLS settings for https upstreams.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "made by the configuration or in code, with every field said")]
 pub struct UpstreamTls {
-    /// A PEM file with the authorities to trust, instead of the system's.
+    /// A PEM file of trusted authorities, instead of the system's.
     pub ca_file: Option<PathBuf>,
-    /// Our certificate and its key, as PEM, for upstreams that ask for one.
+    /// The client certificate, for upstreams that request one.
     pub client: Option<ClientCertificate>,
-    /// The name that an upstream's certificate must have, instead of the host in
-    /// its address.
+    /// The name that the upstream's certificate must be valid for, instead of the host
+    /// of its address.
     pub server_name: Option<String>,
 }
 
-/// A certificate that clients show.
+/// A client certificate and its key, as PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "made by the configuration or in code, with every field said")]
 pub struct ClientCertificate {
-    /// The chain, our own certificate first.
+    /// The chain, the client certificate first.
     pub cert_file: PathBuf,
     /// The private key.
     pub key_file: PathBuf,
 }
 
-/// Why https to the upstream cannot be set up.
+/// Why TLS to the upstream cannot be set up.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsSetupError {
-    /// A file cannot be read: its key, its path, and why.
+    /// A file cannot be used: its configuration key, its path, and why.
     #[error("upstream_tls.{0} {1}: {2}")]
     File(&'static str, String, String),
-    /// The name is none that a certificate can have.
-    #[error("upstream_tls.server_name {0:?} is not a name that a certificate can have")]
+    /// The name is not a valid DNS name or IP address.
+    #[error("upstream_tls.server_name {0:?} is not a DNS name or an IP address")]
     ServerName(String),
-    /// The system's authorities, or the library's defaults, cannot be used.
-    #[error("TLS towards the upstream: {0}")]
+    /// rustls cannot be set up, or the system's authorities cannot be used.
+    #[error("TLS to the upstream cannot be set up: {0}")]
     Library(#[from] rustls::Error),
 }
 
-/// TLS, made ready.
+/// TLS client configurations, ready for use.
 #[derive(Debug, Clone)]
 pub(super) struct Tls {
     /// Offers HTTP/2 and HTTP/1.1.
-    pub(super) either: Arc<ClientConfig>,
-    /// HTTP/1.1 alone, for WebSockets.
+    pub(super) h2_or_http1: Arc<ClientConfig>,
+    /// Offers only HTTP/1.1, for WebSockets.
     pub(super) http1: Arc<ClientConfig>,
     pub(super) server_name: Option<ServerName<'static>>,
-    /// What it was made of: settings, and a digest of each file.
+    /// The settings and a digest of each file, to detect changes.
     fingerprint: Fingerprint,
 }
 
 type Fingerprint = (UpstreamTls, Vec<[u8; 32]>);
 
 impl Tls {
-    /// Reads the files; `before`, if nothing in them is new, so that its sessions
-    /// are resumed.
-    pub(super) fn load(settings: &UpstreamTls, before: Option<&Self>) -> Result<Self, TlsSetupError> {
+    /// Reads the files. If nothing has changed, `previous` is reused, so that its TLS
+    /// sessions are resumed.
+    pub(super) fn load(settings: &UpstreamTls, previous: Option<&Self>) -> Result<Self, TlsSetupError> {
         let fingerprint = (settings.clone(), digests(settings));
-        if let Some(before) = before.filter(|before| before.fingerprint == fingerprint) {
-            return Ok(before.clone());
+        if let Some(previous) = previous.filter(|previous| previous.fingerprint == fingerprint) {
+            return Ok(previous.clone());
         }
         let server_name = settings.server_name.as_ref().map(|name| {
             ServerName::try_from(name.clone()).map_err(|_| TlsSetupError::ServerName(name.clone()))
         });
         let config = config(settings)?;
         let with = |protocols: &[&[u8]]| {
-            // A clone shares the store of sessions, which resume for either alike.
+            // A clone shares the session store, so that a session resumes with either.
             let mut config = config.clone();
             config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
             Arc::new(config)
         };
         Ok(Self {
-            either: with(&[b"h2", b"http/1.1"]),
+            h2_or_http1: with(&[b"h2", b"http/1.1"]),
             http1: with(&[b"http/1.1"]),
             server_name: server_name.transpose()?,
             fingerprint,
         })
     }
 
-    /// Whether both came from the same settings and files.
-    pub(super) fn is_like(&self, other: &Self) -> bool {
+    /// Whether both were loaded from the same settings and file contents.
+    pub(super) fn is_same_as(&self, other: &Self) -> bool {
         self.fingerprint == other.fingerprint
     }
 }
 
-/// Certificates are renewed in place, under the same name.
+/// Certificates are renewed in place under the same path, so contents are compared.
 fn digests(settings: &UpstreamTls) -> Vec<[u8; 32]> {
     let client = settings.client.iter().flat_map(|client| [&client.cert_file, &client.key_file]);
     let digest = |path: &PathBuf| {
@@ -126,7 +126,7 @@ fn config(settings: &UpstreamTls) -> Result<ClientConfig, TlsSetupError> {
 fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsSetupError> {
     let read = CertificateDer::pem_file_iter(path).map_err(|error| failed(key, path, &error))?;
     let read: Vec<_> = read.collect::<Result<_, _>>().map_err(|error| failed(key, path, &error))?;
-    if read.is_empty() { Err(failed(key, path, &"there is no certificate in it")) } else { Ok(read) }
+    if read.is_empty() { Err(failed(key, path, &"the file contains no certificate")) } else { Ok(read) }
 }
 
 fn failed(key: &'static str, path: &Path, why: &dyn std::fmt::Display) -> TlsSetupError {

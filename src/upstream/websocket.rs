@@ -1,182 +1,199 @@
-//! WebSockets: bytes both ways, of which no more is looked at than where each frame
-//! ends.
+//! Tunnels a WebSocket between client and app.
+//!
+//! Payloads are not inspected. Only the ends of frames are followed, so that a close
+//! frame can be inserted between two of them.
 
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use hyper::upgrade::OnUpgrade;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio_util::sync::CancellationToken;
 
 use super::stall_detector::StallDetector;
-use super::websocket_frames::{self, Frames};
+use super::websocket_frames::{FrameReader, close_frame};
 use crate::client::ExtendedConnect;
 use crate::gate::Grant;
 
-/// A socket on which little happens needs little memory,
-const LITTLE: usize = 1024;
-/// and one that fills this much gets this.
-const MUCH: usize = 16 * 1024;
-/// How long the sides have to answer a close.
-const GOODBYE: Duration = Duration::from_secs(5);
+/// A tunnel starts with small buffers; one that fills a buffer gets a larger one.
+const SMALL_BUFFER: usize = 1024;
+const LARGE_BUFFER: usize = 16 * 1024;
+/// How long both sides have to answer a close frame.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a tunnel lives on, and what it ends with.
+/// What ends a tunnel, and what it holds while it is open.
 pub(super) struct TunnelOptions {
     pub(super) grant: Grant,
     pub(super) stop: CancellationToken,
-    /// How long nothing may move.
-    pub(super) idle: Duration,
-    pub(super) _held: Option<ExtendedConnect>,
+    pub(super) idle_timeout: Duration,
+    pub(super) _extended_connect: Option<ExtendedConnect>,
 }
 
-/// A close of ours: its code (RFC 6455, section 7.4.1), and why.
-type Close = (u16, &'static str);
+/// A status code (RFC 6455, section 7.4.1) and a reason.
+type CloseReason = (u16, &'static str);
 
-const ENDED: Close = (1008, "the session has ended");
-const STOPPED: Close = (1001, "the server is going away");
+const SESSION_ENDED: CloseReason = (1008, "the session has ended");
+const GOING_AWAY: CloseReason = (1001, "the server is going away");
 
-/// Asks both directions to come to an end.
+/// Asks both directions to send a close frame.
 #[derive(Default)]
 struct CloseSignal {
-    close: OnceLock<Close>,
-    begun: CancellationToken,
+    reason: OnceLock<CloseReason>,
+    requested: CancellationToken,
 }
 
-/// Carries bytes between client and app until either is done, the session that
-/// the tunnel was allowed by ends, or the process does. In the latter cases both
-/// sides are told, at the end of the frame that is under way.
-pub(super) async fn run(from_client: OnUpgrade, to_app: OnUpgrade, terms: TunnelOptions) {
+/// One direction of a tunnel.
+struct Direction<'a> {
+    from: ReadHalf<TokioIo<Upgraded>>,
+    to: &'a mut WriteHalf<TokioIo<Upgraded>>,
+    /// Frames to the app are masked (RFC 6455, section 5.3).
+    masks: bool,
+    close: &'a CloseSignal,
+    stall_detector: &'a StallDetector,
+    frames: FrameReader,
+    buffer: Vec<u8>,
+}
+
+/// Forwards bytes until one side closes, the grant's session ends, or the process stops.
+/// In the last two cases both sides get a close frame after the frame that is being
+/// forwarded.
+pub(super) async fn tunnel(from_client: OnUpgrade, to_app: OnUpgrade, options: TunnelOptions) {
     let both = async { tokio::try_join!(from_client, to_app) };
     let (client, app) = match both.await {
         Ok(streams) => streams,
         Err(error) => {
-            tracing::debug!(%error, "a tunnel was not set up");
+            tracing::debug!(%error, "a WebSocket could not be tunnelled: the upgrade failed");
             return;
         }
     };
-    let (mut from_client, mut to_client) = tokio::io::split(TokioIo::new(client));
-    let (mut from_app, mut to_app) = tokio::io::split(TokioIo::new(app));
-    let (ending, stall_detector) = (Arc::new(CloseSignal::default()), StallDetector::new());
-    let done = {
-        let up = carry(&mut from_client, &mut to_app, true, &ending, &stall_detector);
-        let down = carry(&mut from_app, &mut to_client, false, &ending, &stall_detector);
-        let mut carried = pin!(async { tokio::join!(up, down) });
-        let close = tokio::select! {
-            _ = &mut carried => None,
-            () = terms.grant.ended() => Some(ENDED),
-            () = terms.stop.cancelled() => Some(STOPPED),
-            () = stall_detector.stalled(terms.idle) => {
-                tracing::info!("a tunnel in which nothing moved for timeouts.stream was cut");
+    let (from_client, mut to_client) = tokio::io::split(TokioIo::new(client));
+    let (from_app, mut to_app) = tokio::io::split(TokioIo::new(app));
+    let (close, stall_detector) = (Arc::new(CloseSignal::default()), StallDetector::new());
+    let both_ended = {
+        let up = Direction::new(from_client, &mut to_app, true, &close, &stall_detector);
+        let down = Direction::new(from_app, &mut to_client, false, &close, &stall_detector);
+        let mut forwarded = pin!(async { tokio::join!(up.run(), down.run()) });
+        let reason = tokio::select! {
+            _ = &mut forwarded => None,
+            () = options.grant.ended() => Some(SESSION_ENDED),
+            () = options.stop.cancelled() => Some(GOING_AWAY),
+            () = stall_detector.stalled(options.idle_timeout) => {
+                tracing::info!("closed a WebSocket that was idle for timeouts.stream");
                 return;
             }
         };
-        match close {
+        match reason {
             None => true,
-            Some(close) => {
-                tracing::info!(code = close.0, "a tunnel is closed: {}", close.1);
-                let _ = ending.close.set(close);
-                ending.begun.cancel();
-                tokio::time::timeout(GOODBYE, carried).await.is_ok()
+            Some(reason) => {
+                tracing::info!(code = reason.0, "closing a WebSocket: {}", reason.1);
+                let _ = close.reason.set(reason);
+                close.requested.cancel();
+                tokio::time::timeout(CLOSE_TIMEOUT, forwarded).await.is_ok()
             }
         }
     };
-    if done {
-        // Each may have closed already.
-        let _ =
-            tokio::time::timeout(GOODBYE, async { tokio::join!(to_client.shutdown(), to_app.shutdown()) })
-                .await;
+    if both_ended {
+        // Either side may have closed its connection already.
+        let shutdown = async { tokio::join!(to_client.shutdown(), to_app.shutdown()) };
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, shutdown).await;
     }
 }
 
-/// One direction, to its end.
-async fn carry(
-    from: &mut (impl AsyncRead + Unpin),
-    to: &mut (impl AsyncWrite + Unpin),
-    to_app: bool,
-    ending: &CloseSignal,
-    stall_detector: &StallDetector,
-) {
-    if let Err(error) = pass(from, to, to_app, ending, stall_detector).await {
-        tracing::debug!(%error, "a tunnel broke");
-        // The other side is to notice.
-        let _ = to.shutdown().await;
+impl<'a> Direction<'a> {
+    fn new(
+        from: ReadHalf<TokioIo<Upgraded>>,
+        to: &'a mut WriteHalf<TokioIo<Upgraded>>,
+        masks: bool,
+        close: &'a CloseSignal,
+        stall_detector: &'a StallDetector,
+    ) -> Self {
+        let buffer = vec![0; SMALL_BUFFER];
+        Self { from, to, masks, close, stall_detector, frames: FrameReader::default(), buffer }
     }
-}
 
-async fn pass(
-    from: &mut (impl AsyncRead + Unpin),
-    to: &mut (impl AsyncWrite + Unpin),
-    to_app: bool,
-    ending: &CloseSignal,
-    stall_detector: &StallDetector,
-) -> std::io::Result<()> {
-    let mut frames = Frames::default();
-    let mut buffer = vec![0; LITTLE];
-    // Until the end is asked for, everything passes; then the rest of a frame does.
-    loop {
-        let read = tokio::select! {
-            biased;
-            () = ending.begun.cancelled() => break,
-            read = from.read(&mut buffer) => read?,
-        };
-        let bytes = buffer.get(..read).unwrap_or_default();
-        if bytes.is_empty() {
-            return to.shutdown().await;
-        }
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            rest = rest.get(frames.take(rest)..).unwrap_or_default();
-        }
-        to.write_all(bytes).await?;
-        to.flush().await?;
-        stall_detector.note();
-        if read == buffer.len() && read < MUCH {
-            buffer = vec![0; MUCH];
+    async fn run(mut self) {
+        if let Err(error) = self.forward_and_close().await {
+            tracing::debug!(%error, "a WebSocket connection failed");
+            // So that the other side learns of it.
+            let _ = self.to.shutdown().await;
         }
     }
-    if frames.is_closed() {
-        return Ok(());
+
+    async fn forward_and_close(&mut self) -> std::io::Result<()> {
+        let ended = self.forward().await?;
+        if ended || self.frames.is_closed() { Ok(()) } else { self.finish_with_close_frame().await }
     }
-    let mut said = false;
-    let mut answer = Frames::default();
-    let mut left = 0..0;
-    loop {
-        if !said && frames.at_boundary() {
-            let (code, why) = ending.close.get().copied().unwrap_or(STOPPED);
-            to.write_all(&websocket_frames::close(code, why, if to_app { Some(mask()) } else { None }))
-                .await?;
-            to.flush().await?;
-            said = true;
-        }
-        if left.is_empty() {
-            left = 0..from.read(&mut buffer).await?;
-        }
-        let Some(bytes) = buffer.get(left.clone()).filter(|bytes| !bytes.is_empty()) else { return Ok(()) };
-        if said {
-            // Nothing more goes on; what comes is looked at for the answer.
-            left.start += answer.take(bytes);
-            if answer.is_closed() {
-                return Ok(());
+
+    /// Forwards all bytes; `true` at the end of the stream, `false` once a close frame
+    /// is requested.
+    async fn forward(&mut self) -> std::io::Result<bool> {
+        loop {
+            let read = tokio::select! {
+                biased;
+                () = self.close.requested.cancelled() => return Ok(false),
+                read = self.from.read(&mut self.buffer) => read?,
+            };
+            let bytes = self.buffer.get(..read).unwrap_or_default();
+            if bytes.is_empty() {
+                self.to.shutdown().await?;
+                return Ok(true);
             }
-        } else {
-            let taken = frames.take(bytes);
-            to.write_all(bytes.get(..taken).unwrap_or_default()).await?;
-            to.flush().await?;
-            left.start += taken;
-            if frames.is_closed() {
-                return Ok(());
+            let mut rest = bytes;
+            while !rest.is_empty() {
+                rest = rest.get(self.frames.take(rest)..).unwrap_or_default();
+            }
+            self.to.write_all(bytes).await?;
+            self.to.flush().await?;
+            self.stall_detector.record_progress();
+            if read == self.buffer.len() && read < LARGE_BUFFER {
+                self.buffer = vec![0; LARGE_BUFFER];
             }
         }
     }
+
+    /// Forwards the rest of the current frame, sends a close frame, and reads on until
+    /// the other side's close frame.
+    async fn finish_with_close_frame(&mut self) -> std::io::Result<()> {
+        let mut sent = false;
+        let mut frames_after_close = FrameReader::default();
+        let mut unread = 0..0;
+        loop {
+            if !sent && self.frames.at_boundary() {
+                let (code, reason) = self.close.reason.get().copied().unwrap_or(GOING_AWAY);
+                self.to.write_all(&close_frame(code, reason, self.masks.then(random_mask))).await?;
+                self.to.flush().await?;
+                sent = true;
+            }
+            if unread.is_empty() {
+                unread = 0..self.from.read(&mut self.buffer).await?;
+            }
+            let bytes = self.buffer.get(unread.clone()).filter(|bytes| !bytes.is_empty());
+            let Some(bytes) = bytes else { return Ok(()) };
+            if sent {
+                // Nothing is forwarded after the close frame.
+                unread.start += frames_after_close.take(bytes);
+                if frames_after_close.is_closed() {
+                    return Ok(());
+                }
+            } else {
+                let taken = self.frames.take(bytes);
+                self.to.write_all(bytes.get(..taken).unwrap_or_default()).await?;
+                self.to.flush().await?;
+                unread.start += taken;
+                if self.frames.is_closed() {
+                    return Ok(());
+                }
+            }
+        }
+    }
 }
 
-/// What a client must mask its frames with (RFC 6455, section 5.3): nothing that
-/// the app could foresee.
-fn mask() -> [u8; 4] {
+/// A mask that the app cannot predict (RFC 6455, section 5.3).
+fn random_mask() -> [u8; 4] {
     let mut mask = [0; 4];
-    // Without randomness the frame is still one that every server takes.
+    // A close frame with a mask of zeros is still valid.
     let _ = aws_lc_rs::rand::fill(&mut mask);
     mask
 }

@@ -1,0 +1,69 @@
+//! The request as it is sent to the app.
+
+use std::sync::Arc;
+
+use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
+use http::{Request, Uri, Version};
+use http_body::Body;
+use hyper::body::Incoming;
+
+use super::error::UpstreamError;
+use super::hop_by_hop;
+use super::request_body::RequestBody;
+use super::stall_detector::StallDetector;
+use super::websocket_handshake::{Upgrade, insert_upgrade};
+use crate::client::ExtendedConnect;
+
+/// The request as it is sent to the app, in the form of HTTP/1.1.
+pub(super) struct OutgoingRequest {
+    pub(super) request: Request<RequestBody>,
+    pub(super) upgrade: Upgrade,
+    pub(super) is_grpc: bool,
+    /// The client speaks HTTP/2.
+    pub(super) is_http2: bool,
+    /// The detector of the request body, if there is one.
+    pub(super) upload: Option<Arc<StallDetector>>,
+}
+
+impl OutgoingRequest {
+    /// `authority` is the `Host` of a request that came without one, and `body_bytes`
+    /// the longest body.
+    pub(super) fn prepare(
+        request: Request<Incoming>,
+        extended_connect: Option<ExtendedConnect>,
+        authority: &str,
+        body_bytes: Option<u64>,
+    ) -> Result<Self, UpstreamError> {
+        if let Some(limit) = body_bytes.filter(|limit| request.body().size_hint().lower() > *limit) {
+            return Err(UpstreamError::BodyTooLarge(limit));
+        }
+        let (mut parts, body) = request.into_parts();
+        let is_http2 = parts.version == Version::HTTP_2;
+        let upgrade = Upgrade::of(&parts, extended_connect);
+        let is_grpc = is_grpc(&parts.headers);
+        hop_by_hop::clean_request(&mut parts.headers);
+        if upgrade.is_requested() {
+            insert_upgrade(&mut parts.headers);
+        }
+        parts.version = Version::HTTP_11;
+        // HTTP/1.1 requires `Host`; HTTP/1.0 does not, and HTTP/2 has `:authority`.
+        if !parts.headers.contains_key(HOST) {
+            let authority = parts.uri.authority().map_or(authority, |authority| authority.as_str());
+            if let Ok(host) = HeaderValue::from_str(authority) {
+                parts.headers.insert(HOST, host);
+            }
+        }
+        // Origin form (RFC 9112, section 3.2.1), with the path byte for byte.
+        if parts.uri.authority().is_some()
+            && let Some(target) = parts.uri.path_and_query()
+        {
+            parts.uri = Uri::from(target.clone());
+        }
+        let (body, upload) = RequestBody::new(body, body_bytes);
+        Ok(Self { request: Request::from_parts(parts, body), upgrade, is_grpc, is_http2, upload })
+    }
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+}
