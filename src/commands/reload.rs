@@ -93,7 +93,7 @@ impl Reload {
         let gate = current.gate().prepare_reload(config.gate).map_err(|error| wrong(&error))?;
         let upstream = current.upstream().reloaded(&config.upstream).map_err(|error| wrong(&error))?;
         let wanted = config.server.listen.clone();
-        let open = self.listeners.asked();
+        let open = self.listeners.configured();
         let missing: Vec<ListenAddress> =
             wanted.iter().filter(|address| !open.contains(address)).cloned().collect();
         let new = if self.own_listeners { bind(&config.server, &missing)? } else { Vec::new() };

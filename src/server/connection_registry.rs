@@ -1,163 +1,135 @@
-//! Every open connection: how many there are, of whom, and which must end.
+//! All open connections: limits their number, evicts one to make room, closes all.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
-use super::connection_state::{CoarseClock, ConnectionState, Timeouts};
+use super::coarse_clock::CoarseClock;
+use super::connection_state::{ConnectionState, Phase};
 
-/// How often all connections are looked at, at most and at least.
-const LOOKS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));
-/// Where there is no room left, a connection that has not sent its headers for so
-/// long makes place for another.
-const SLOW: Duration = Duration::from_secs(1);
+/// At the limit, a connection may be evicted once it has waited this long for the
+/// headers of a request,
+const EVICT_SLOW_HEADERS: Duration = Duration::from_secs(1);
+/// or once none of its HTTP/2 requests has made progress for this long.
+const EVICT_WITHOUT_PROGRESS: Duration = Duration::from_secs(60);
+/// How long to wait for an evicted connection before another one is evicted.
+const EVICTION_WAIT: Duration = Duration::from_millis(50);
 
-/// And one of HTTP/2 that got on with none of its requests for so long.
-const STUCK: Duration = Duration::from_secs(60);
-
-/// All connections of a server.
+/// All open connections of a server.
 #[derive(Debug, Default)]
 pub(super) struct ConnectionRegistry {
     clock: Arc<CoarseClock>,
     state: Mutex<State>,
-    /// Somebody left.
-    room: Notify,
+    /// Notified when a connection closes.
+    closed: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    next: u64,
+    next_id: u64,
     open: HashMap<u64, Arc<ConnectionState>>,
-    of_address: HashMap<IpAddr, usize>,
     stopping: bool,
 }
 
-/// A connection's place among those that may be open. Permits by its stream, so that
-/// a tunnel counts for as long as it lasts.
+/// Permission for one connection. The stream holds it, so that a tunnel counts for as
+/// long as it is open.
 #[derive(Debug)]
 pub(super) struct ConnectionPermit {
     registry: Arc<ConnectionRegistry>,
-    number: u64,
-}
-
-/// A connection's place among those of its address.
-#[derive(Debug)]
-pub(super) struct AddressPermit {
-    registry: Arc<ConnectionRegistry>,
-    address: IpAddr,
+    id: u64,
 }
 
 impl ConnectionRegistry {
-    /// A place for a new connection, once there are fewer than `most`. Where there
-    /// is none, the connection that does least for the longest time is ended.
-    pub(super) async fn enter(
+    /// Registers a connection, once fewer than `max` are open. At the limit a
+    /// connection is evicted to make room.
+    pub(super) async fn register(
         self: &Arc<Self>,
-        most: usize,
+        max: usize,
         load: &Arc<AtomicUsize>,
     ) -> (Arc<ConnectionState>, ConnectionPermit) {
         loop {
-            let left = self.room.notified();
-            if let Some(entered) = self.try_enter(most, load) {
-                return entered;
+            let closed = self.closed.notified();
+            if let Some(registered) = self.try_register(max, load) {
+                return registered;
             }
-            if !self.make_room() {
-                tracing::debug!(most, "all connections are in use; a further one waits");
+            if !self.evict_one() {
+                tracing::debug!(max, "all connections are in use; a new one has to wait");
             }
-            // Whoever was told to end may take a moment.
-            let _ = tokio::time::timeout(Duration::from_millis(50), left).await;
+            let _ = tokio::time::timeout(EVICTION_WAIT, closed).await;
         }
     }
 
-    fn try_enter(
+    fn try_register(
         self: &Arc<Self>,
-        most: usize,
+        max: usize,
         load: &Arc<AtomicUsize>,
     ) -> Option<(Arc<ConnectionState>, ConnectionPermit)> {
         let mut state = self.lock();
-        if state.open.len() >= most {
+        if state.open.len() >= max {
             return None;
         }
-        let number = state.next;
-        state.next += 1;
+        let id = state.next_id;
+        state.next_id += 1;
         let connection = Arc::new(ConnectionState::new(Arc::clone(&self.clock), Arc::clone(load)));
         if state.stopping {
-            connection.stop();
+            connection.close_signal().close_gracefully();
         }
-        state.open.insert(number, Arc::clone(&connection));
-        Some((connection, ConnectionPermit { registry: Arc::clone(self), number }))
+        state.open.insert(id, Arc::clone(&connection));
+        Some((connection, ConnectionPermit { registry: Arc::clone(self), id }))
     }
 
-    /// A place among the connections of `address`, if it has fewer than `most`.
-    /// A network of 64 bits is what one subscriber has of IPv6.
-    pub(super) fn enter_address(self: &Arc<Self>, address: IpAddr, most: usize) -> Option<AddressPermit> {
-        let address = match address.to_canonical() {
-            IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & !u128::from(u64::MAX)).into()),
-            v4 @ IpAddr::V4(_) => v4,
-        };
-        let mut state = self.lock();
-        let count = state.of_address.entry(address).or_default();
-        if *count >= most {
-            return None;
-        }
-        *count += 1;
-        Some(AddressPermit { registry: Arc::clone(self), address })
-    }
-
-    /// Ends the connection that has been idle for the longest time; if none is, the
-    /// one that has let its headers be waited for, or that is stuck. `false`: all are
-    /// at work.
-    pub(super) fn make_room(&self) -> bool {
+    /// Closes the longest-idle connection to make room; else the one that has waited
+    /// longest for headers; else the one that has gone longest without progress.
+    /// `false`: no connection can be evicted.
+    pub(super) fn evict_one(&self) -> bool {
         let state = self.lock();
-        let open = || state.open.values().filter(|connection| !connection.is_cut());
-        let idle = open().filter_map(|connection| Some((connection.idle()?, connection)));
-        let slow = || open().filter_map(|connection| Some((connection.headers()?, connection)));
-        let stuck = || open().filter_map(|connection| Some((connection.stuck()?, connection)));
-        let longest = idle
-            .max_by_key(|(quiet, _)| *quiet)
-            .or_else(|| slow().filter(|(quiet, _)| *quiet >= SLOW).max_by_key(|(quiet, _)| *quiet))
-            .or_else(|| stuck().filter(|(quiet, _)| *quiet >= STUCK).max_by_key(|(quiet, _)| *quiet));
-        if let Some((_, connection)) = longest {
-            connection.cut();
+        let open = || state.open.values().filter(|connection| !connection.close_signal().is_aborted());
+        let in_phase =
+            |phase| open().filter_map(move |connection| Some((connection.inactive_in(phase)?, connection)));
+        let idle = in_phase(Phase::Idle).max_by_key(|(inactive, _)| *inactive);
+        let slow = || {
+            in_phase(Phase::Headers)
+                .filter(|(inactive, _)| *inactive >= EVICT_SLOW_HEADERS)
+                .max_by_key(|(inactive, _)| *inactive)
+        };
+        let stuck = || {
+            open()
+                .filter_map(|connection| Some((connection.without_progress()?, connection)))
+                .filter(|(inactive, _)| *inactive >= EVICT_WITHOUT_PROGRESS)
+                .max_by_key(|(inactive, _)| *inactive)
+        };
+        let evicted = idle.or_else(slow).or_else(stuck);
+        if let Some((_, connection)) = evicted {
+            connection.close_signal().abort();
         }
-        longest.is_some()
+        evicted.is_some()
     }
 
-    /// Looks at all connections again and again, and ends those that are overdue.
-    pub(super) async fn watch(&self, times: impl Fn() -> Timeouts) {
-        let began = Instant::now();
-        loop {
-            let now = times();
-            let shortest = now.header.min(now.idle).min(now.stream);
-            tokio::time::sleep((shortest / 8).clamp(LOOKS.0, LOOKS.1)).await;
-            self.clock.set(u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX));
-            for connection in self.lock().open.values() {
-                if let Some(why) = connection.overdue(now) {
-                    tracing::debug!("a client's connection is closed: {why}");
-                    connection.cut();
-                }
-            }
-        }
+    pub(super) fn clock(&self) -> &CoarseClock {
+        &self.clock
     }
 
-    /// Asks every connection to end, those that come later too.
-    pub(super) fn stop(&self) {
+    pub(super) fn for_each(&self, f: impl Fn(&ConnectionState)) {
+        self.lock().open.values().for_each(|connection| f(connection));
+    }
+
+    /// Closes all connections gracefully, and those that are registered later.
+    pub(super) fn close_all_gracefully(&self) {
         let mut state = self.lock();
         state.stopping = true;
-        state.open.values().for_each(|connection| connection.stop());
+        state.open.values().for_each(|connection| connection.close_signal().close_gracefully());
     }
 
-    /// Ends every connection now.
-    pub(super) fn cut(&self) {
-        self.lock().open.values().for_each(|connection| connection.cut());
+    /// Closes all connections at once.
+    pub(super) fn abort_all(&self) {
+        self.for_each(|connection| connection.close_signal().abort());
     }
 
-    /// A panic while the lock was held leaves the maps whole: every change is one
-    /// call of the map's own.
+    /// A poisoned lock is used on: every change of the map is a single call, so a panic
+    /// leaves it consistent.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -165,20 +137,8 @@ impl ConnectionRegistry {
 
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        self.registry.lock().open.remove(&self.number);
-        self.registry.room.notify_waiters();
-    }
-}
-
-impl Drop for AddressPermit {
-    fn drop(&mut self) {
-        let mut state = self.registry.lock();
-        if let Some(count) = state.of_address.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                state.of_address.remove(&self.address);
-            }
-        }
+        self.registry.lock().open.remove(&self.id);
+        self.registry.closed.notify_waiters();
     }
 }
 
@@ -186,62 +146,52 @@ impl Drop for AddressPermit {
 mod tests {
     use super::*;
 
+    fn is_aborted(connection: &ConnectionState) -> bool {
+        connection.close_signal().is_aborted()
+    }
+
     #[tokio::test]
-    async fn without_room_the_longest_idle_connection_ends() {
+    async fn at_the_limit_the_longest_idle_connection_is_evicted() {
         let registry = Arc::new(ConnectionRegistry::default());
         let load = Arc::default();
-        let (busy, _busy) = registry.enter(3, &load).await;
-        busy.begin();
-        let (older, older_place) = registry.enter(3, &load).await;
-        older.begin();
-        older.finish(true);
+        let (busy, _busy) = registry.register(3, &load).await;
+        busy.begin_request();
+        let (older, older_permit) = registry.register(3, &load).await;
+        older.begin_request();
+        older.end_request(true);
         registry.clock.set(10);
-        let (newer, _newer) = registry.enter(3, &load).await;
-        newer.begin();
-        newer.finish(true);
+        let (newer, _newer) = registry.register(3, &load).await;
+        newer.begin_request();
+        newer.end_request(true);
         registry.clock.set(20);
         let waiting = tokio::spawn({
             let (registry, load) = (Arc::clone(&registry), Arc::clone(&load));
-            async move { registry.enter(3, &load).await }
+            async move { registry.register(3, &load).await }
         });
-        while !older.is_cut() {
+        while !is_aborted(&older) {
             tokio::task::yield_now().await;
         }
-        assert!(!newer.is_cut() && !busy.is_cut());
-        drop(older_place);
+        assert!(!is_aborted(&newer) && !is_aborted(&busy));
+        drop(older_permit);
         waiting.await.unwrap();
     }
 
     #[tokio::test]
-    async fn without_room_a_connection_that_is_busy_with_nothing_ends_last() {
+    async fn an_http2_connection_without_progress_is_evicted_last() {
         let registry = Arc::new(ConnectionRegistry::default());
         let load = Arc::default();
-        let (stream, _stream) = registry.enter(2, &load).await;
-        stream.begin();
-        let (pinging, _pinging) = registry.enter(2, &load).await;
-        pinging.is_http2();
-        pinging.begin();
+        let (stream, _stream) = registry.register(2, &load).await;
+        stream.begin_request();
+        let (pinging, _pinging) = registry.register(2, &load).await;
+        pinging.set_http2();
+        pinging.begin_request();
         registry.clock.set(59_000);
-        pinging.received(b"a ping");
-        assert!(!registry.make_room(), "a response may take its time");
+        pinging.received(b"a PING frame");
+        assert!(!registry.evict_one(), "a response may take up to a minute");
         registry.clock.set(60_000);
-        pinging.received(b"a ping");
-        assert!(registry.make_room() && pinging.is_cut());
-        assert!(!stream.is_cut(), "of HTTP/1 what moves is the response");
-        assert!(!registry.make_room());
-    }
-
-    #[test]
-    fn an_address_has_so_many_connections_and_no_more() {
-        let registry = Arc::new(ConnectionRegistry::default());
-        let enter = |address: &str| registry.enter_address(address.parse().unwrap(), 2);
-        let (first, second) = (enter("2001:db8::1"), enter("2001:db8::2"));
-        assert!(first.is_some() && second.is_some());
-        assert!(enter("2001:db8::3").is_none(), "the same subscriber");
-        assert!(enter("2001:db8:0:1::3").is_some() && enter("192.0.2.1").is_some());
-        drop(first);
-        assert!(enter("2001:db8::3").is_some());
-        drop(second);
-        assert!(registry.lock().of_address.is_empty());
+        pinging.received(b"a PING frame");
+        assert!(registry.evict_one() && is_aborted(&pinging));
+        assert!(!is_aborted(&stream), "HTTP/1 connections are not evicted while a request is in flight");
+        assert!(!registry.evict_one());
     }
 }

@@ -1,85 +1,52 @@
-//! What a connection is doing, for how long it may, and how it is told to end.
+//! The state of one connection: its phase, and when it last made progress.
 //!
-//! hyper's own timer for headers also runs while a connection waits for its next
-//! request, and HTTP/2 has none. Here every connection notes what it does in a few
-//! atomics, and one task looks at all of them ([`ConnectionRegistry`](super::connection_registry)): no
-//! timer, no lock and no clock on a request's way.
+//! hyper's header timer also runs while a connection is idle, and HTTP/2 has none. Here
+//! each connection records what it does in a few atomics, and one task checks all
+//! connections ([`timeouts`](super::timeouts)): requests need no timer, lock or clock.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::task::Waker;
 use std::time::Duration;
 
-use futures_util::task::AtomicWaker;
+use super::close_signal::CloseSignal;
+use super::coarse_clock::CoarseClock;
+use super::rapid_reset::RapidResetDetector;
+use super::request_line::RequestLineScanner;
 
-/// No request yet, or part of one: its headers must come in time.
-const HEADERS: u8 = 0;
-/// A request is being answered, for as long as it moves.
-const BUSY: u8 = 1;
-/// Waiting for the next request.
-const IDLE: u8 = 2;
-/// A tunnel now, which has its own times.
-const TUNNEL: u8 = 3;
-
-/// Nothing is asked of the connection.
-const GO_ON: u8 = 0;
-/// It answers what it has begun and ends.
-const STOP: u8 = 1;
-/// It ends now.
-const CUT: u8 = 2;
-
-/// A client that takes back more requests than this on one connection, and more
-/// than half of them, is not after their answers (HTTP/2 rapid reset,
-/// CVE-2023-44487).
-const RESETS: u32 = 200;
-
-/// A clock that the registry's task sets a few times a second.
-#[derive(Debug, Default)]
-pub(super) struct CoarseClock(AtomicU64);
-
-impl CoarseClock {
-    /// Milliseconds since the server began, as of the last look.
-    pub(super) fn now(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn set(&self, now: u64) {
-        self.0.store(now, Ordering::Relaxed);
-    }
+/// What a connection is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Phase {
+    /// Waiting for the head of a request, or for the rest of it.
+    Headers,
+    /// Requests are in flight.
+    Busy,
+    /// Waiting for the next request.
+    Idle,
+    /// A tunnel, which has timeouts of its own; or closed.
+    Tunnel,
 }
 
-/// How long a connection may be in each of its phases.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Timeouts {
-    pub(super) header: Duration,
-    pub(super) idle: Duration,
-    pub(super) stream: Duration,
-}
-
-/// What one connection is doing.
+/// The state of one connection.
 #[derive(Debug)]
 pub(super) struct ConnectionState {
     clock: Arc<CoarseClock>,
+    /// A [`Phase`].
     phase: AtomicU8,
-    /// When the phase began, and while it is busy: when bytes moved last.
-    since: AtomicU64,
-    signal: AtomicU8,
-    waker: AtomicWaker,
-    /// Requests that are being answered; more than one with HTTP/2.
-    open: AtomicU32,
-    requests: AtomicU32,
-    resets: AtomicU32,
-    /// When a request began or ended last, or a piece of a response was taken.
-    progressed: AtomicU64,
-    /// Whether the bytes are HTTP/1, whose phases they tell.
+    /// When the phase began; while busy, when bytes last moved.
+    last_activity: AtomicU64,
+    /// When a request last began or ended, or a frame of a response was sent.
+    last_progress: AtomicU64,
+    /// With HTTP/1 the bytes themselves start and end phases.
     http1: AtomicBool,
-    /// The request line that came last has a raw `#` in its target.
-    fragment: AtomicBool,
-    /// Nothing came on this connection yet.
-    untouched: AtomicBool,
-    /// Nothing was sent since [`listen_for_continue`](Self::listen_for_continue).
+    /// Requests in flight; more than one only with HTTP/2.
+    open_requests: AtomicU32,
+    rapid_reset: RapidResetDetector,
+    request_line: RequestLineScanner,
+    /// No bytes have been sent since [`expect_continue`](Self::expect_continue).
     silent: AtomicBool,
-    /// How many connections the worker has; this is one of them.
+    close: CloseSignal,
+    /// How many connections the worker has, this one included.
     load: Arc<AtomicUsize>,
 }
 
@@ -87,181 +54,143 @@ impl ConnectionState {
     pub(super) fn new(clock: Arc<CoarseClock>, load: Arc<AtomicUsize>) -> Self {
         load.fetch_add(1, Ordering::Relaxed);
         Self {
-            phase: AtomicU8::new(HEADERS),
-            since: AtomicU64::new(clock.now()),
+            phase: AtomicU8::new(Phase::Headers as u8),
+            last_activity: AtomicU64::new(clock.now()),
+            last_progress: AtomicU64::new(0),
             clock,
-            signal: AtomicU8::new(GO_ON),
-            waker: AtomicWaker::new(),
-            open: AtomicU32::new(0),
-            requests: AtomicU32::new(0),
-            resets: AtomicU32::new(0),
-            progressed: AtomicU64::new(0),
             http1: AtomicBool::new(true),
-            fragment: AtomicBool::new(false),
-            untouched: AtomicBool::new(true),
+            open_requests: AtomicU32::new(0),
+            rapid_reset: RapidResetDetector::default(),
+            request_line: RequestLineScanner::default(),
             silent: AtomicBool::new(false),
+            close: CloseSignal::default(),
             load,
         }
     }
 
-    /// The connection speaks HTTP/2: its bytes tell no phases, requests do.
-    pub(super) fn is_http2(&self) {
+    /// Asks the connection to close.
+    pub(super) fn close_signal(&self) -> &CloseSignal {
+        &self.close
+    }
+
+    // ---- recorded by the connection ----
+
+    /// The connection speaks HTTP/2: only requests start and end phases.
+    pub(super) fn set_http2(&self) {
         self.http1.store(false, Ordering::Relaxed);
     }
 
-    // ---- what the connection tells ----
-
-    /// A request's headers are complete.
-    pub(super) fn begin(&self) {
-        self.open.fetch_add(1, Ordering::Relaxed);
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        self.enter(BUSY);
+    /// The head of a request is complete.
+    pub(super) fn begin_request(&self) {
+        self.open_requests.fetch_add(1, Ordering::Relaxed);
+        self.rapid_reset.record_request();
+        self.enter(Phase::Busy);
     }
 
-    /// A request's response is over, or nobody waits for it any more.
-    pub(super) fn finish(&self, complete: bool) {
-        if !complete {
-            let resets = self.resets.fetch_add(1, Ordering::Relaxed) + 1;
-            let is_http1 = self.http1.load(Ordering::Relaxed);
-            if !is_http1
-                && resets > RESETS
-                && resets > self.requests.load(Ordering::Relaxed) / 2
-                && !self.is_cut()
-            {
-                tracing::info!(resets, "a client takes back most of its requests; its connection is closed");
-                self.cut();
-            }
+    /// A response is complete; or, if not `complete`, the client has canceled the
+    /// request.
+    pub(super) fn end_request(&self, complete: bool) {
+        if !complete
+            && let Some(resets) = self.rapid_reset.record_reset()
+            && !self.http1.load(Ordering::Relaxed)
+            && !self.close.is_aborted()
+        {
+            tracing::info!(resets, "closing a connection: the client cancels most of its requests");
+            self.close.abort();
         }
-        if self.open.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.enter(IDLE);
+        if self.open_requests.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.enter(Phase::Idle);
         }
     }
 
-    /// Whether the request that just came had a raw `#` in its target. The parser
-    /// cuts the target there, so this is the only trace of it.
-    pub(super) fn take_fragment(&self) -> bool {
-        self.fragment.load(Ordering::Relaxed) && self.fragment.swap(false, Ordering::Relaxed)
+    /// Whether the request that hyper has just parsed had a raw `#` in its target.
+    pub(super) fn take_raw_fragment(&self) -> bool {
+        self.request_line.take_raw_fragment()
     }
 
-    /// Bytes came in.
+    /// Bytes were received.
     pub(super) fn received(&self, bytes: &[u8]) {
-        if self.phase.load(Ordering::Relaxed) == BUSY {
-            self.since.store(self.clock.now(), Ordering::Relaxed);
+        let phase = self.phase(Ordering::Relaxed);
+        if phase == Phase::Busy {
+            self.last_activity.store(self.clock.now(), Ordering::Relaxed);
             return;
         }
         if !self.http1.load(Ordering::Relaxed) {
             return;
         }
-        let begins = if self.phase.load(Ordering::Relaxed) == IDLE {
-            self.enter(HEADERS);
-            true
-        } else {
-            self.untouched.load(Ordering::Relaxed)
-        };
-        self.untouched.store(false, Ordering::Relaxed);
-        // Further pieces may begin with any of the headers.
-        if begins && has_fragment(bytes) {
-            self.fragment.store(true, Ordering::Relaxed);
+        let is_next = phase == Phase::Idle;
+        if is_next {
+            self.enter(Phase::Headers);
         }
+        self.request_line.scan(bytes, is_next);
     }
 
-    /// A request came whose client waits to be told to send its body.
-    pub(super) fn listen_for_continue(&self) {
+    /// A request has arrived whose client waits for 100 before it sends the body.
+    pub(super) fn expect_continue(&self) {
         self.silent.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the client was told nothing since: its body is not wanted.
-    pub(super) fn told_nothing(&self) -> bool {
+    /// Whether nothing was sent since: the client has not been asked for the body.
+    pub(super) fn is_silent(&self) -> bool {
         self.silent.load(Ordering::Relaxed)
     }
 
-    /// Bytes went out. While a connection counts as idle these are the rest of a
-    /// response that a slow client still takes.
+    /// Bytes were sent. In the idle phase they are the rest of a response that a slow
+    /// client is still reading.
     pub(super) fn sent(&self) {
         self.silent.store(false, Ordering::Relaxed);
-        if self.phase.load(Ordering::Relaxed) != HEADERS {
-            self.since.store(self.clock.now(), Ordering::Relaxed);
+        if self.phase(Ordering::Relaxed) != Phase::Headers {
+            self.last_activity.store(self.clock.now(), Ordering::Relaxed);
         }
     }
 
-    /// No more requests: the connection is over, or has become a tunnel.
-    pub(super) fn leave(&self) {
-        self.enter(TUNNEL);
+    /// The connection is closed, or has become a tunnel.
+    pub(super) fn leave_http(&self) {
+        self.enter(Phase::Tunnel);
     }
 
-    /// A piece of a response goes out.
-    pub(super) fn progress(&self) {
-        self.progressed.store(self.clock.now(), Ordering::Relaxed);
+    /// A frame of a response was produced.
+    pub(super) fn record_progress(&self) {
+        self.last_progress.store(self.clock.now(), Ordering::Relaxed);
     }
 
-    fn enter(&self, phase: u8) {
-        self.progress();
-        self.since.store(self.clock.now(), Ordering::Relaxed);
-        // Whoever sees the phase sees its time as well.
-        self.phase.store(phase, Ordering::Release);
+    fn enter(&self, phase: Phase) {
+        self.record_progress();
+        self.last_activity.store(self.clock.now(), Ordering::Relaxed);
+        // Released after the time, so that a reader of the phase sees its time.
+        self.phase.store(phase as u8, Ordering::Release);
     }
 
-    // ---- what the connection is told ----
+    // ---- read by the registry ----
 
-    /// Asks for the end once what is being answered is.
-    pub(super) fn stop(&self) {
-        // One that is to be cut stays so.
-        let _ = self.signal.compare_exchange(GO_ON, STOP, Ordering::Release, Ordering::Relaxed);
-        self.waker.wake();
+    fn phase(&self, ordering: Ordering) -> Phase {
+        match self.phase.load(ordering) {
+            0 => Phase::Headers,
+            1 => Phase::Busy,
+            2 => Phase::Idle,
+            _ => Phase::Tunnel,
+        }
     }
 
-    /// Ends the connection now.
-    pub(super) fn cut(&self) {
-        self.signal.store(CUT, Ordering::Release);
-        self.waker.wake();
+    /// The phase, and how long nothing has happened in it.
+    pub(super) fn inactive(&self) -> (Phase, Duration) {
+        let phase = self.phase(Ordering::Acquire);
+        (phase, self.clock.since(self.last_activity.load(Ordering::Relaxed)))
     }
 
-    /// From now on `waker` is woken when something is asked of the connection.
-    pub(super) fn listen(&self, waker: &Waker) {
-        self.waker.register(waker);
+    /// How long the connection has been in `phase` without activity, if it is.
+    pub(super) fn inactive_in(&self, phase: Phase) -> Option<Duration> {
+        let (current, inactive) = self.inactive();
+        (current == phase).then_some(inactive)
     }
 
-    pub(super) fn is_stopping(&self) -> bool {
-        self.signal.load(Ordering::Acquire) != GO_ON
-    }
-
-    pub(super) fn is_cut(&self) -> bool {
-        self.signal.load(Ordering::Acquire) == CUT
-    }
-
-    // ---- what the registry asks ----
-
-    /// Why the connection has to end by now, if it has.
-    pub(super) fn overdue(&self, times: Timeouts) -> Option<&'static str> {
-        let (limit, why) = match self.phase.load(Ordering::Acquire) {
-            HEADERS => (times.header, "its request's headers did not come in time"),
-            IDLE => (times.idle, "it was idle for too long"),
-            TUNNEL => return None,
-            _ => (times.stream, "nothing moved on it for too long"),
-        };
-        (self.quiet() >= limit && !self.is_cut()).then_some(why)
-    }
-
-    /// How long the connection has been without a request, if it is.
-    pub(super) fn idle(&self) -> Option<Duration> {
-        (self.phase.load(Ordering::Acquire) == IDLE).then(|| self.quiet())
-    }
-
-    /// How long the connection has been waiting for a request's headers, if it is.
-    pub(super) fn headers(&self) -> Option<Duration> {
-        (self.phase.load(Ordering::Acquire) == HEADERS).then(|| self.quiet())
-    }
-
-    /// How long a busy connection of HTTP/2 has got on with none of its requests, if
-    /// it is one. Its bytes may move for ever and mean nothing.
-    pub(super) fn stuck(&self) -> Option<Duration> {
-        let is_busy = self.phase.load(Ordering::Relaxed) == BUSY && !self.http1.load(Ordering::Relaxed);
-        let since = self.progressed.load(Ordering::Relaxed);
-        is_busy.then(|| Duration::from_millis(self.clock.now().saturating_sub(since)))
-    }
-
-    fn quiet(&self) -> Duration {
-        Duration::from_millis(self.clock.now().saturating_sub(self.since.load(Ordering::Relaxed)))
+    /// How long none of the requests on an HTTP/2 connection has made progress. Bytes do
+    /// not count: PING frames may keep them moving forever.
+    pub(super) fn without_progress(&self) -> Option<Duration> {
+        let is_http2 = !self.http1.load(Ordering::Relaxed);
+        let is_busy = self.phase(Ordering::Relaxed) == Phase::Busy;
+        let since = self.last_progress.load(Ordering::Relaxed);
+        (is_busy && is_http2).then(|| self.clock.since(since))
     }
 }
 
@@ -271,100 +200,41 @@ impl Drop for ConnectionState {
     }
 }
 
-/// Whether `bytes` start with a request line whose target has a raw `#`
-/// (RFC 9112, section 3.2, allows none). A line that comes in pieces may pass;
-/// then what is judged and what is sent on is the part before the `#`.
-fn has_fragment(bytes: &[u8]) -> bool {
-    let line = bytes.get(..memchr::memchr(b'\n', bytes).unwrap_or(bytes.len())).unwrap_or_default();
-    let Some(hash) = memchr::memchr(b'#', line) else { return false };
-    let mut words = line.split(|byte| *byte == b' ');
-    let method = words.next().unwrap_or_default();
-    let target = words.next().unwrap_or_default();
-    method.iter().all(u8::is_ascii_alphabetic) && (method.len()..=method.len() + target.len()).contains(&hash)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn state() -> (ConnectionState, Arc<CoarseClock>) {
+    fn http2() -> (ConnectionState, Arc<CoarseClock>) {
         let clock = Arc::new(CoarseClock::default());
-        (ConnectionState::new(Arc::clone(&clock), Arc::default()), clock)
-    }
-
-    const TIMES: Timeouts = Timeouts {
-        header: Duration::from_millis(100),
-        idle: Duration::from_millis(1_000),
-        stream: Duration::from_millis(10_000),
-    };
-
-    #[test]
-    fn only_a_request_line_with_a_raw_fragment_counts() {
-        assert!(has_fragment(b"GET /a#b HTTP/1.1\r\nHost: x\r\n\r\n"));
-        assert!(has_fragment(b"GET /a#b"));
-        assert!(!has_fragment(b"GET /a%23b HTTP/1.1\r\nX: #\r\n\r\n"));
-        assert!(!has_fragment(b"User-Agent: C#\r\n\r\n"));
-        assert!(!has_fragment(b"# a comment in an upload"));
+        let connection = ConnectionState::new(Arc::clone(&clock), Arc::default());
+        connection.set_http2();
+        (connection, clock)
     }
 
     #[test]
-    fn each_phase_has_its_own_time() {
-        let (connection, clock) = state();
-        clock.set(99);
-        assert_eq!(connection.overdue(TIMES), None);
-        clock.set(100);
-        assert!(connection.overdue(TIMES).is_some(), "a silent client is cut too");
-        connection.begin();
-        clock.set(10_099);
-        assert_eq!(connection.overdue(TIMES), None);
-        connection.received(b"more");
-        clock.set(20_098);
-        assert_eq!(connection.overdue(TIMES), None, "it moved");
-        connection.finish(true);
-        clock.set(21_097);
-        assert_eq!(connection.overdue(TIMES), None);
-        clock.set(21_098);
-        assert!(connection.overdue(TIMES).is_some());
-        connection.received(b"GET ");
-        clock.set(21_150);
-        connection.received(b"/ HTTP");
-        clock.set(21_198);
-        assert!(connection.overdue(TIMES).is_some(), "byte by byte gives no more time");
-    }
-
-    #[test]
-    fn with_http2_only_requests_begin_and_end_phases() {
-        let (connection, clock) = state();
-        connection.is_http2();
-        connection.begin();
-        connection.begin();
-        connection.finish(true);
-        assert_eq!(connection.idle(), None, "one is open still");
-        connection.finish(true);
+    fn with_http2_only_requests_start_and_end_phases() {
+        let (connection, clock) = http2();
+        connection.begin_request();
+        connection.begin_request();
+        connection.end_request(true);
+        assert_eq!(connection.inactive_in(Phase::Idle), None, "one request is still in flight");
+        connection.end_request(true);
         clock.set(999);
-        connection.received(b"a ping");
-        assert_eq!(connection.idle(), Some(Duration::from_millis(999)), "pings keep nothing open");
+        connection.received(b"a PING frame");
+        let idle = connection.inactive_in(Phase::Idle);
+        assert_eq!(idle, Some(Duration::from_millis(999)), "PING frames do not keep a connection open");
     }
 
     #[test]
-    fn whoever_takes_back_most_requests_is_cut() {
-        let (connection, _) = state();
-        connection.is_http2();
-        for _ in 0..RESETS {
-            connection.begin();
-            connection.finish(false);
+    fn rapid_reset_aborts_the_connection() {
+        let (connection, _) = http2();
+        for _ in 0..200 {
+            connection.begin_request();
+            connection.end_request(false);
         }
-        assert!(!connection.is_cut());
-        connection.begin();
-        connection.finish(false);
-        assert!(connection.is_cut());
-
-        let (fair, _) = state();
-        fair.is_http2();
-        for number in 0..RESETS * 4 {
-            fair.begin();
-            fair.finish(number % 2 == 0);
-        }
-        assert!(!fair.is_cut(), "somebody who leaves half of the pages early");
+        assert!(!connection.close_signal().is_aborted());
+        connection.begin_request();
+        connection.end_request(false);
+        assert!(connection.close_signal().is_aborted());
     }
 }

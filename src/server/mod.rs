@@ -1,16 +1,38 @@
-//! Listeners, TLS, HTTP/1 and HTTP/2, limits, drain.
+//! Accepts connections, and serves HTTP/1 and HTTP/2 on them, with TLS and limits.
+//!
+//! A connection passes the files in this order: `listener` accepts it, `address_limit`
+//! and `connection_registry` limit it, `workers` picks its thread, `connection` reads the
+//! PROXY header and finds the version of HTTP, and `http1` or `http2` serves it.
 
+mod address_limit;
+mod close_signal;
+mod coarse_clock;
 mod connection;
+mod connection_context;
 mod connection_registry;
 mod connection_state;
-mod http2_request;
+mod graceful_shutdown;
+mod http1;
+mod http2;
+mod http2_translation;
+mod listen_address;
 mod listener;
+mod observed_stream;
 mod peek_stream;
 mod proxy_protocol;
+mod rapid_reset;
+mod rejection;
+mod request_guard;
+mod request_line;
+mod service_response;
 mod settings;
+mod socket;
+mod timeouts;
 mod tls;
+mod tracked_body;
 mod workers;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,37 +47,44 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use listener::{ListenAddress, Listener, Listeners, NotAListenAddress};
+pub use listen_address::{ListenAddress, NotAListenAddress};
+pub use listener::{Listener, Listeners};
 pub use settings::{CertificateFiles, ServerSettings};
 pub use tls::TlsError;
 
 use crate::client::Peer;
+use address_limit::{AddressLimit, TooManyConnections};
 use connection::Connection;
+use connection_context::{ConnectionContext, Permits};
 use connection_registry::ConnectionRegistry;
-use connection_state::Timeouts;
-use settings::TooManyConnections;
+use socket::Socket;
+use timeouts::Timeouts;
 use workers::Workers;
 
-/// What runs, and how it is told to end. Connections and tunnels are counted in
-/// `tasks` and end when `stop` is cancelled.
+/// How long to wait after a failed accept, and how often to log one at most.
+const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+const ACCEPT_LOG_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The tasks of a server, and the token that stops them.
 #[derive(Debug, Clone, Default)]
 #[expect(clippy::exhaustive_structs, reason = "a pair")]
 pub struct Running {
-    /// Every connection and tunnel.
+    /// Every connection and every tunnel.
     pub tasks: TaskTracker,
-    /// Asks all of them to end.
+    /// Cancelled to stop all of them.
     pub stop: CancellationToken,
 }
 
-/// A server whose files were read and found in order; cheap to clone.
+/// A server with its certificates loaded; cheap to clone.
 #[derive(Clone)]
 pub struct Server {
     current: Arc<ArcSwap<Current>>,
     registry: Arc<ConnectionRegistry>,
+    address_limit: Arc<AddressLimit>,
     running: Running,
 }
 
-/// What new connections are served by.
+/// The settings for new connections.
 struct Current {
     settings: Arc<ServerSettings>,
     tls: Option<TlsAcceptor>,
@@ -69,28 +98,28 @@ impl Current {
 }
 
 impl Server {
-    /// Reads certificates and keys, if there are any.
+    /// Loads the certificates and keys.
     ///
     /// # Errors
-    /// [`TlsError`] names the file and what is wrong with it.
+    /// [`TlsError`] names the file and the problem.
     pub fn new(settings: ServerSettings, running: Running) -> Result<Self, TlsError> {
         let current = Arc::new(ArcSwap::from_pointee(Current::new(settings)?));
-        Ok(Self { current, registry: Arc::default(), running })
+        Ok(Self { current, registry: Arc::default(), address_limit: Arc::default(), running })
     }
 
-    /// Serves new connections by other settings, and by certificates read anew;
-    /// those that are open go on as they are. How many `threads` there are stays.
+    /// Uses other settings for new connections, and loads the certificates again. Open
+    /// connections keep theirs. The number of `threads` does not change.
     ///
     /// # Errors
-    /// [`TlsError`]; then everything stays as it is.
+    /// [`TlsError`]; then nothing has changed.
     pub fn reload(&self, settings: ServerSettings) -> Result<(), TlsError> {
         self.current.store(Arc::new(Current::new(settings)?));
         Ok(())
     }
 
-    /// Answers the requests that come to `listeners` with `service`, until the stop
-    /// of [`Running`] is cancelled; then no new connections are taken, and what is
-    /// being answered has the drain time. `true`: everything was finished within it.
+    /// Serves connections with `service` until [`Running::stop`] is cancelled. Then no
+    /// connection is accepted any more, and requests in flight may take the drain
+    /// timeout. `true`: all of them were completed within it.
     pub async fn run<S, F, B>(self, listeners: Listeners, service: S) -> bool
     where
         S: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
@@ -103,30 +132,30 @@ impl Server {
         let workers = match Workers::start(threads, &tasks, service) {
             Ok(workers) => workers,
             Err(error) => {
-                tracing::error!(%error, "the threads that answer requests cannot be started");
+                tracing::error!(%error, "the worker threads cannot be started");
                 return false;
             }
         };
-        let watching = tokio::spawn({
+        let timeouts = tokio::spawn({
             let server = self.clone();
-            async move { server.registry.watch(|| server.times()).await }
+            async move { timeouts::enforce(&server.registry, || server.timeouts()).await }
         });
         tokio::select! {
             () = self.accept(&listeners, &workers) => {}
             () = stop.cancelled() => {}
         }
         listeners.close();
-        self.registry.stop();
+        self.registry.close_all_gracefully();
         tasks.close();
         let drain = self.current.load().settings.drain_timeout;
         let finished = tokio::time::timeout(drain, tasks.wait()).await.is_ok();
-        self.registry.cut();
-        workers.end().await;
-        watching.abort();
+        self.registry.abort_all();
+        workers.stop().await;
+        timeouts.abort();
         finished
     }
 
-    /// Accepts at every listener there is, and at those that come.
+    /// Accepts on all listeners, and follows their replacement.
     async fn accept<S, F, B>(&self, listeners: &Listeners, workers: &Workers<S>)
     where
         S: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
@@ -134,72 +163,76 @@ impl Server {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let mut watch = listeners.watch();
+        let mut changes = listeners.subscribe();
         loop {
-            let current = watch.borrow_and_update().clone();
+            let current = changes.borrow_and_update().clone();
             let mut accepting: FuturesUnordered<_> =
-                current.iter().map(|listener| self.accept_at(listener, workers)).collect();
+                current.iter().map(|listener| self.accept_on(listener, workers)).collect();
             tokio::select! {
-                // A client that is between two looks waits with the kernel.
-                changed = watch.changed() => if changed.is_err() { return },
+                // Clients that connect meanwhile wait in the kernel's backlog.
+                changed = changes.changed() => if changed.is_err() { return },
                 Some(()) = accepting.next() => {}
             }
         }
     }
 
-    async fn accept_at<S, F, B>(&self, listener: &Listener, workers: &Workers<S>)
+    async fn accept_on<S, F, B>(&self, listener: &Listener, workers: &Workers<S>)
     where
         S: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<B>> + Send + 'static,
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let mut said = None;
+        let mut last_logged = None;
         loop {
-            let (accepted, addr) = match listener.accept().await {
-                Ok(accepted) => accepted,
-                // A client that left again is its own affair. Without descriptors
-                // others must close first.
+            match listener.accept().await {
+                Ok((socket, addr)) => self.start_connection(socket, addr, workers).await,
+                // Without free descriptors another connection has to close first.
                 Err(error) => {
-                    self.registry.make_room();
+                    self.registry.evict_one();
                     let now = Instant::now();
-                    if said.is_none_or(|then| now.duration_since(then) > Duration::from_secs(1)) {
-                        said = Some(now);
+                    if last_logged.is_none_or(|then| now.duration_since(then) > ACCEPT_LOG_INTERVAL) {
+                        last_logged = Some(now);
                         tracing::warn!(%error, "a connection could not be accepted");
                     }
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                    continue;
+                    tokio::time::sleep(ACCEPT_RETRY).await;
                 }
-            };
-            let current = self.current.load_full();
-            let settings = Arc::clone(&current.settings);
-            let peer = Peer { addr, tls: current.tls.is_some() };
-            let proxy_header_expected = settings.proxy_protocol && settings.trusts(&peer);
-            let address_permit = match settings.permit_for(&peer, &self.registry) {
-                Ok(permit) => permit,
-                Err(TooManyConnections) => {
-                    tracing::debug!(peer = ?addr, "an address has too many connections; a further one is closed");
-                    continue;
-                }
-            };
-            let (chosen, load) = workers.least();
-            let (state, permit) = self.registry.enter(settings.connections, &load).await;
-            let (registry, tls) = (Arc::clone(&self.registry), current.tls.clone());
-            let connection = Connection {
-                peer,
-                state,
-                permit,
-                address_permit,
-                proxy_header_expected,
-                registry,
-                settings,
-                tls,
-            };
-            workers.give(&chosen, connection, accepted);
+            }
         }
     }
 
-    fn times(&self) -> Timeouts {
+    /// Acquires the permits of a connection, and passes it to a worker.
+    async fn start_connection<S, F, B>(&self, socket: Socket, addr: Option<SocketAddr>, workers: &Workers<S>)
+    where
+        S: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response<B>> + Send + 'static,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let current = self.current.load_full();
+        let settings = Arc::clone(&current.settings);
+        let peer = Peer { addr, tls: current.tls.is_some() };
+        let expects_proxy_header = settings.proxy_protocol && settings.trusts(&peer);
+        let address = match self.address_limit.acquire(&peer, &settings) {
+            Ok(permit) => permit,
+            Err(TooManyConnections) => {
+                tracing::debug!(client.addr = ?addr, "closing a connection: its address has too many");
+                return;
+            }
+        };
+        let (worker, load) = workers.least_loaded();
+        let (state, connection) = self.registry.register(settings.connections, &load).await;
+        let permits = Permits { _connection: connection, address };
+        let connection = Connection {
+            context: ConnectionContext { peer, state, permits, settings },
+            expects_proxy_header,
+            address_limit: Arc::clone(&self.address_limit),
+            tls: current.tls.clone(),
+        };
+        workers.serve(&worker, connection, socket);
+    }
+
+    fn timeouts(&self) -> Timeouts {
         let current = self.current.load();
         Timeouts {
             header: current.settings.header_timeout,

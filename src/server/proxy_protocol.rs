@@ -1,19 +1,20 @@
-//! The PROXY protocol, versions 1 and 2: a load balancer in front tells the
-//! client's address before the client's own first byte.
+//! Reads the PROXY header, versions 1 and 2, in which a load balancer sends the client's
+//! address before the client's first byte.
 
 use std::io;
 use std::net::SocketAddr;
 
 use proxy_header::{Error, ParseConfig, ProxyHeader};
 
-use super::peek_stream::{PeekStream, Socket};
+use super::peek_stream::PeekStream;
+use super::socket::Socket;
 
-/// No header is longer: 107 bytes of version 1; of version 2 an address and a few
-/// kilobytes that say more about the connection.
-const LONGEST: usize = 4096;
+/// The longest header: version 1 has at most 107 bytes, version 2 an address and at most
+/// a few kilobytes of extensions.
+const MAX_HEADER: usize = 4096;
 
-/// Takes the header off the stream; the client's address, or `None` where the
-/// balancer speaks for itself (a health check).
+/// Consumes the header. Returns the client's address, or `None` if the connection is the
+/// load balancer's own, as for a health check.
 pub(super) async fn read(stream: &mut PeekStream<Socket>) -> io::Result<Option<SocketAddr>> {
     loop {
         match ProxyHeader::parse(stream.peeked(), ParseConfig::default()) {
@@ -22,7 +23,7 @@ pub(super) async fn read(stream: &mut PeekStream<Socket>) -> io::Result<Option<S
                 stream.consume(length);
                 return Ok(source);
             }
-            Err(Error::BufferTooShort) if stream.peeked().len() < LONGEST => {
+            Err(Error::BufferTooShort) if stream.peeked().len() < MAX_HEADER => {
                 if stream.peek_more().await? == 0 {
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }

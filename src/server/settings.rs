@@ -1,55 +1,53 @@
-//! How clients are served.
+//! Settings of the server.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::connection_registry::{AddressPermit, ConnectionRegistry};
-use super::listener::ListenAddress;
+use super::listen_address::ListenAddress;
 use crate::client::{Peer, TrustedProxies};
 
-/// How clients are served.
+/// Listeners, TLS, timeouts and limits.
 #[derive(Debug, Clone)]
 #[expect(clippy::exhaustive_structs, reason = "made by the configuration or in code, with every field said")]
 pub struct ServerSettings {
-    /// Where to listen.
+    /// The addresses to listen on.
     pub listen: Vec<ListenAddress>,
-    /// Who may connect to a unix socket: the bits of its file.
+    /// The file mode of unix sockets: who may connect.
     pub listen_mode: u32,
-    /// Whether connections of trusted proxies begin with a PROXY header.
+    /// Whether trusted proxies start connections with a PROXY header.
     pub proxy_protocol: bool,
-    /// Whose PROXY headers count, and who may have any number of connections.
+    /// Peers whose PROXY header is read, and whose connections are not limited per
+    /// address.
     pub trusted_proxies: TrustedProxies,
-    /// Certificates with their keys, to end TLS here; none is plain HTTP. The
-    /// first is for clients that name no host, or one that no certificate is for.
+    /// Certificates and keys; none is plain HTTP. The first is used for clients that send
+    /// no server name, or one that no certificate is valid for.
     pub tls: Vec<CertificateFiles>,
-    /// How many threads answer requests, each with the connections it is given;
-    /// 0 leaves everything to the runtime that the server is run in.
+    /// How many worker threads serve connections; 0 serves them on the current runtime.
     pub threads: usize,
-    /// For a client's request headers, from their first byte or from the
+    /// For the headers of a request, from their first byte, or from the start of the
     /// connection.
     pub header_timeout: Duration,
-    /// A connection without a request is closed after so long.
+    /// How long a connection may be idle between requests.
     pub idle_timeout: Duration,
-    /// A connection whose request or response does not move for so long is closed.
+    /// How long a request or response may transfer no data.
     pub stream_timeout: Duration,
-    /// How long requests in flight may take once the end was asked for.
+    /// How long requests in flight may take after the stop.
     pub drain_timeout: Duration,
-    /// The longest request headers, in bytes; past it 431.
+    /// The longest request headers, in bytes; longer ones get 431.
     pub header_bytes: usize,
-    /// The most header lines of a request; past it 431.
+    /// The most header lines of a request; more get 431.
     pub headers: usize,
-    /// How many connections at a time, tunnels among them; a further one takes the
-    /// place of one that is idle, or waits.
+    /// The most open connections, WebSockets included. At the limit the longest-idle
+    /// connection is closed to make room, or a new one waits.
     pub connections: usize,
-    /// How many of them one address may have, of IPv6 a network of 64 bits.
+    /// The most connections of one client address, or of one /64 network of IPv6.
     pub connections_per_address: usize,
-    /// How many requests at a time on one connection (HTTP/2).
+    /// The most concurrent streams of an HTTP/2 connection.
     pub streams: u32,
 }
 
 impl Default for ServerSettings {
-    /// Those of the annotated `config.toml`, in the runtime at hand.
+    /// The defaults of the annotated `config.toml`, on the current runtime.
     fn default() -> Self {
         Self {
             listen: vec![ListenAddress::Tcp(([127, 0, 0, 1], 4180).into())],
@@ -71,7 +69,7 @@ impl Default for ServerSettings {
     }
 }
 
-/// Where a certificate and its key are, as PEM.
+/// The files of a certificate and its key, as PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "made by the configuration or in code, with every field said")]
 pub struct CertificateFiles {
@@ -81,24 +79,9 @@ pub struct CertificateFiles {
     pub key_file: PathBuf,
 }
 
-/// An address has all the connections that it may have.
-#[derive(Debug)]
-pub(super) struct TooManyConnections;
-
 impl ServerSettings {
-    /// Whether the other end is a proxy that is trusted.
+    /// Whether the peer is a trusted proxy.
     pub(super) fn trusts(&self, peer: &Peer) -> bool {
         self.trusted_proxies.trusts(peer)
-    }
-
-    /// A place among the connections of the other end's address. A trusted proxy
-    /// has connections of many people, and one on a unix socket has no address.
-    pub(super) fn permit_for(
-        &self,
-        peer: &Peer,
-        registry: &Arc<ConnectionRegistry>,
-    ) -> Result<Option<AddressPermit>, TooManyConnections> {
-        let Some(addr) = peer.addr.filter(|_| !self.trusts(peer)) else { return Ok(None) };
-        registry.enter_address(addr.ip(), self.connections_per_address).map(Some).ok_or(TooManyConnections)
     }
 }

@@ -1,4 +1,4 @@
-//! TLS from clients: certificates and keys, and which of them a client gets.
+//! TLS from clients: loads certificates, and selects one by server name.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,40 +14,40 @@ use webpki::EndEntityCert;
 
 use super::settings::CertificateFiles;
 
-/// Why TLS cannot be offered.
+/// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
-    /// A file cannot be read, or does not hold what it should.
+    /// A file cannot be read or parsed.
     #[error("{key} {path}: {reason}")]
     File {
-        /// `tls.cert_file` or `tls.key_file`
+        /// The configuration key: `tls.cert_file` or `tls.key_file`.
         key: &'static str,
         /// The file.
         path: String,
         /// What is wrong with it.
         reason: String,
     },
-    /// Certificate and key do not belong together, or cannot be used.
+    /// Certificate and key do not match, or cannot be used.
     #[error("tls.cert_file {path}: {reason}")]
     Pair {
         /// The certificate's file.
         path: String,
-        /// What is wrong with the two.
+        /// What is wrong with the pair.
         reason: rustls::Error,
     },
-    /// The library's defaults cannot be used.
+    /// rustls cannot be set up.
     #[error("tls: {0}")]
     Library(#[from] rustls::Error),
 }
 
-/// The certificates, in the order of the configuration.
+/// The certificates in the order of the configuration.
 #[derive(Debug)]
 struct Certificates {
     all: Vec<Arc<CertifiedKey>>,
 }
 
-/// Reads the files; what is wrong with them is known before the first client.
+/// Loads the files, so that their problems show before the first client connects.
 pub(super) fn acceptor(files: &[CertificateFiles]) -> Result<TlsAcceptor, TlsError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let all = files.iter().map(|files| files.load(&provider)).collect::<Result<_, _>>()?;
@@ -71,7 +71,11 @@ impl CertificateFiles {
             .and_then(Iterator::collect)
             .map_err(|error| file("tls.cert_file", &self.cert_file, error.to_string()))?;
         if chain.is_empty() {
-            return Err(file("tls.cert_file", &self.cert_file, "there is no certificate in it".to_owned()));
+            return Err(file(
+                "tls.cert_file",
+                &self.cert_file,
+                "the file contains no certificate".to_owned(),
+            ));
         }
         let key = PrivateKeyDer::from_pem_file(&self.key_file)
             .map_err(|error| file("tls.key_file", &self.key_file, error.to_string()))?;
@@ -83,16 +87,16 @@ impl CertificateFiles {
 }
 
 impl ResolvesServerCert for Certificates {
-    /// The first certificate for the name that the client asks for (RFC 6066,
-    /// section 3); the first of all, if there is none.
+    /// The first certificate that is valid for the client's server name (RFC 6066,
+    /// section 3); the very first, if none is.
     fn resolve(&self, client: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let asked = client.server_name().and_then(|name| ServerName::try_from(name).ok());
+        let server_name = client.server_name().and_then(|name| ServerName::try_from(name).ok());
         let fits = |certified: &&Arc<CertifiedKey>| {
             let own = certified.end_entity_cert().ok().and_then(|cert| EndEntityCert::try_from(cert).ok());
-            own.zip(asked.as_ref())
+            own.zip(server_name.as_ref())
                 .is_some_and(|(cert, name)| cert.verify_is_valid_for_subject_name(name).is_ok())
         };
-        // With one there is nothing to choose.
+        // A single certificate is used without checking its names.
         let fitting = if self.all.len() > 1 { self.all.iter().find(fits) } else { None };
         fitting.or_else(|| self.all.first()).map(Arc::clone)
     }

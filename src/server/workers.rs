@@ -1,9 +1,9 @@
-//! Who serves connections: threads with a runtime each, or the runtime at hand.
+//! Serves connections on worker threads, each with a runtime of its own, or on the
+//! current runtime.
 //!
-//! A connection stays with the thread it was given to, and so do the tasks and
-//! the upstream connections of its requests: nothing is handed from core to core
-//! on a request's way. New ones go to whoever has the fewest, so that a few busy
-//! connections use all cores.
+//! A connection stays on its thread, and so do the tasks and upstream connections of its
+//! requests, so no request moves between cores. A new connection goes to the worker with
+//! the fewest.
 
 use std::io;
 use std::sync::Arc;
@@ -19,26 +19,26 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connection::Connection;
-use super::listener::{Accepted, Detached};
+use super::socket::{DetachedSocket, Socket};
 
-/// Those that serve connections with `S`.
+/// The workers that serve connections with `S`.
 pub(super) struct Workers<S> {
     kind: Kind<S>,
     tasks: TaskTracker,
 }
 
 enum Kind<S> {
-    Here { service: S, load: Arc<AtomicUsize> },
-    Threads { threads: Vec<Worker>, end: CancellationToken },
+    Current { service: S, load: Arc<AtomicUsize> },
+    Threads { threads: Vec<Worker>, stop: CancellationToken },
 }
 
 struct Worker {
     load: Arc<AtomicUsize>,
-    queue: UnboundedSender<(Connection, Detached)>,
+    queue: UnboundedSender<(Connection, DetachedSocket)>,
     thread: JoinHandle<()>,
 }
 
-/// One of them, chosen for a connection.
+/// The worker chosen for a connection.
 pub(super) struct WorkerIndex(usize);
 
 impl<S, F, B> Workers<S>
@@ -48,33 +48,33 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    /// Starts so many threads; without any, connections are served where
-    /// [`give`](Self::give) is called.
+    /// Starts worker threads. With none, connections are served on the runtime that
+    /// calls [`serve`](Self::serve).
     pub(super) fn start(threads: usize, tasks: &TaskTracker, service: S) -> io::Result<Self> {
         let tasks = tasks.clone();
         if threads == 0 {
-            return Ok(Self { kind: Kind::Here { service, load: Arc::default() }, tasks });
+            return Ok(Self { kind: Kind::Current { service, load: Arc::default() }, tasks });
         }
-        let end = CancellationToken::new();
+        let stop = CancellationToken::new();
         let workers = (1..=threads).map(|number| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let (queue, arrivals) = unbounded_channel();
-            let (service, tasks, end) = (service.clone(), tasks.clone(), end.clone());
+            let (service, tasks, stop) = (service.clone(), tasks.clone(), stop.clone());
             let thread = std::thread::Builder::new().name(format!("huggate-{number}")).spawn(move || {
-                runtime.block_on(work(arrivals, service, tasks, end));
-                // Names that are being resolved would hold it up.
+                runtime.block_on(work(arrivals, service, tasks, stop));
+                // Does not wait for DNS lookups, which block threads.
                 runtime.shutdown_background();
             })?;
             Ok(Worker { load: Arc::default(), queue, thread })
         });
         let threads = workers.collect::<io::Result<_>>()?;
-        Ok(Self { kind: Kind::Threads { threads, end }, tasks })
+        Ok(Self { kind: Kind::Threads { threads, stop }, tasks })
     }
 
-    /// Whoever has the fewest connections now, and the count of them.
-    pub(super) fn least(&self) -> (WorkerIndex, Arc<AtomicUsize>) {
+    /// The worker with the fewest connections, and the counter of them.
+    pub(super) fn least_loaded(&self) -> (WorkerIndex, Arc<AtomicUsize>) {
         match &self.kind {
-            Kind::Here { load, .. } => (WorkerIndex(0), Arc::clone(load)),
+            Kind::Current { load, .. } => (WorkerIndex(0), Arc::clone(load)),
             Kind::Threads { threads, .. } => {
                 let count = |worker: &Worker| worker.load.load(Ordering::Relaxed);
                 let least = threads.iter().enumerate().min_by_key(|(_, worker)| count(worker));
@@ -85,27 +85,29 @@ where
         }
     }
 
-    /// Has a connection served.
-    pub(super) fn give(&self, chosen: &WorkerIndex, connection: Connection, accepted: Accepted) {
+    /// Serves a connection on a worker.
+    pub(super) fn serve(&self, worker: &WorkerIndex, connection: Connection, socket: Socket) {
         match &self.kind {
-            Kind::Here { service, .. } => {
-                self.tasks.spawn(connection.run(accepted.into_socket(), service.clone()));
+            Kind::Current { service, .. } => {
+                self.tasks.spawn(connection.serve(socket, service.clone()));
             }
-            Kind::Threads { threads, .. } => match (accepted.detach(), threads.get(chosen.0)) {
+            Kind::Threads { threads, .. } => match (socket.detach(), threads.get(worker.0)) {
                 (Ok(detached), Some(worker)) => {
-                    // A worker ends only after the last connection was given.
+                    // Workers are only stopped after the accept loop has ended.
                     let _ = worker.queue.send((connection, detached));
                 }
-                (Err(error), _) => tracing::debug!(%error, "a client left at once"),
+                (Err(error), _) => {
+                    tracing::debug!(%error, "a client disconnected before its connection was served")
+                }
                 (_, None) => {}
             },
         }
     }
 
-    /// Ends the threads, and whatever still runs on them.
-    pub(super) async fn end(self) {
-        let Kind::Threads { threads, end } = self.kind else { return };
-        end.cancel();
+    /// Stops the threads, and the tasks that still run on them.
+    pub(super) async fn stop(self) {
+        let Kind::Threads { threads, stop } = self.kind else { return };
+        stop.cancel();
         let _ = tokio::task::spawn_blocking(move || {
             for worker in threads {
                 drop(worker.queue);
@@ -116,11 +118,12 @@ where
     }
 }
 
+/// Serves the connections that the accept loop sends to this thread.
 async fn work<S, F, B>(
-    mut arrivals: UnboundedReceiver<(Connection, Detached)>,
+    mut arrivals: UnboundedReceiver<(Connection, DetachedSocket)>,
     service: S,
     tasks: TaskTracker,
-    end: CancellationToken,
+    stop: CancellationToken,
 ) where
     S: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
@@ -131,15 +134,15 @@ async fn work<S, F, B>(
         let (connection, detached) = tokio::select! {
             arrived = arrivals.recv() => match arrived {
                 Some(arrived) => arrived,
-                None => return end.cancelled().await,
+                None => return stop.cancelled().await,
             },
-            () = end.cancelled() => return,
+            () = stop.cancelled() => return,
         };
         match detached.attach() {
             Ok(socket) => {
-                tasks.spawn(connection.run(socket, service.clone()));
+                tasks.spawn(connection.serve(socket, service.clone()));
             }
-            Err(error) => tracing::warn!(%error, "a connection could not be taken over"),
+            Err(error) => tracing::warn!(%error, "a connection could not be moved to its worker"),
         }
     }
 }

@@ -182,7 +182,7 @@ async fn a_file_that_cannot_be_used_is_named_at_the_start() {
         ),
         (
             UpstreamTls { ca_file: Some(cert.1.clone()), ..UpstreamTls::default() },
-            "there is no certificate in it",
+            "the file contains no certificate",
         ),
         (client(&cert.0, &cert.0), "upstream_tls.key_file"),
         (client(&cert.1, &cert.1), "upstream_tls.cert_file"),

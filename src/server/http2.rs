@@ -1,0 +1,71 @@
+//! Serves HTTP/2 on a connection.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::connection_context::ConnectionContext;
+use super::graceful_shutdown::drive;
+use super::http2_translation::{into_http1, response_into_http2};
+use super::observed_stream::ObservedStream;
+use super::request_guard::RequestGuard;
+use super::service_response::ResponseSource;
+use super::tracked_body::TrackedBody;
+
+/// How many bytes of each response are buffered for a client that does not read.
+const SEND_BUFFER: usize = 64 * 1024;
+/// How many requests a client may cancel before the service has seen them.
+const MAX_PENDING_RESETS: usize = 20;
+
+/// Serves requests with `service` until the connection is closed.
+pub(super) async fn serve<S, F, B>(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    context: ConnectionContext,
+    service: S,
+) where
+    S: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let ConnectionContext { peer, state, permits, settings } = context;
+    state.set_http2();
+    let respond = service_fn(|mut request: Request<Incoming>| {
+        let guard = RequestGuard::begin(&state);
+        let is_head = *request.method() == Method::HEAD;
+        request.extensions_mut().insert(peer);
+        let translated =
+            into_http1(request, settings.headers, || Arc::new(RequestGuard::begin_tunnel(&state)));
+        let (source, is_websocket) = match translated {
+            Ok((request, is_websocket)) => {
+                (ResponseSource::Service(Box::pin(service(request))), is_websocket)
+            }
+            Err(rejection) => (ResponseSource::Rejected(rejection), false),
+        };
+        let responding = source.respond(guard, false);
+        async move {
+            let mut response = responding.await?;
+            response_into_http2(&mut response, is_websocket);
+            // hyper drops the body itself only with HTTP/1.
+            Ok::<_, Infallible>(if is_head { response.map(TrackedBody::into_empty) } else { response })
+        }
+    });
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .enable_connect_protocol()
+        .max_concurrent_streams(settings.streams)
+        .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+        .max_send_buf_size(SEND_BUFFER)
+        .max_header_list_size(u32::try_from(settings.header_bytes).unwrap_or(u32::MAX));
+    let stream = ObservedStream::new(stream, Arc::clone(&state), permits);
+    drive(builder.serve_connection(TokioIo::new(stream), respond), &state).await;
+}
