@@ -5,6 +5,6 @@
 // A process, its log, an app behind it.
 mod world;
 
-mod ending;
-mod lent;
+mod file_descriptors;
 mod reload;
+mod shutdown;

@@ -1,7 +1,7 @@
 //! HTTP/2 from clients: requests, WebSockets, gRPC callers, and those that mean
 //! harm.
 
-mod floods;
+mod attacks;
 mod requests;
 mod websocket;
 

@@ -1,15 +1,15 @@
 //! Towards the app: connections, their protocols and their bounds.
 
-mod balance;
-mod bound;
-mod expect;
+mod connection_limit;
+mod expect_continue;
 mod grpc;
 mod http2;
+mod idle_timeouts;
+mod load_balancing;
 mod reload;
-mod socket;
-mod stalls;
 mod streams;
 mod tls;
+mod unix_socket;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;

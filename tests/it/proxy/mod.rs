@@ -1,14 +1,14 @@
 //! The reverse proxy's own work: streams, bounds, upstreams, tunnels, the end.
 
-mod bounds;
-mod ending;
-mod footprint;
+mod future_size;
+mod graceful_shutdown;
+mod limits;
 mod listeners;
 mod malformed;
+mod retries;
 mod streams;
 mod tls;
-mod tunnels;
-mod upstreams;
+mod websockets;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
