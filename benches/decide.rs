@@ -1,12 +1,11 @@
-//! What the gate itself costs, without sockets: a request in, the same request
-//! with identity out. `cargo bench --bench decide`
+//! The cost of the gate alone, without sockets. `cargo bench --bench decide`
 //!
-//! - `public`: nobody, a public route; the floor.
-//! - `signed in`: the session was opened before, as in all but the first request.
-//! - `with a token`: an API client's, which was checked less than a minute ago.
-//! - `opened anew`: the cookie is decrypted and read, and headers are made ready.
-//!   Without the assertion, whose signing (about 30 µs) comes once in four
-//!   minutes for each session.
+//! - `public`: an anonymous request for a public route, the lower bound.
+//! - `signed in`: the session is cached, as for all but the first request.
+//! - `with a token`: an API client whose token was checked less than a minute ago.
+//! - `opened anew`: the cookie is decrypted and parsed, and the headers are rendered.
+//!   Without the assertion, which takes about 30 µs to sign, once in four minutes per
+//!   session.
 
 use std::convert::Infallible;
 use std::hint::black_box;
@@ -46,7 +45,7 @@ fn main() -> Result<(), Failure> {
         request.headers_mut().insert("authorization", token.parse().unwrap_or(HeaderValue::from_static("")));
         request
     };
-    // The one question. Its answer counts for a minute, and that is time enough.
+    // Checks the token. The result is cached for a minute, which is enough here.
     runtime.block_on(gate.handle(with_token(), app))?;
     let _runtime = runtime.enter();
     let batch = BatchSize::SmallInput;
@@ -95,7 +94,7 @@ fn builder(hub: &Hub) -> GateBuilder {
     }
 }
 
-/// Goes the whole way once; returns the session's cookie.
+/// Signs in, and returns the session cookie.
 async fn sign_in(gate: &Gate) -> Result<String, Failure> {
     let (mut parts, body) = request("/x", None).into_parts();
     parts.headers.insert("sec-fetch-mode", "navigate".parse()?);
@@ -145,7 +144,7 @@ async fn app(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Inf
     Ok(Response::default())
 }
 
-/// The gate waits for nothing here, so one poll is all there is.
+/// The gate never waits here, so a single poll completes it.
 fn handle(gate: &Gate, request: Request<Full<Bytes>>) -> u16 {
     match gate.handle(request, app).now_or_never() {
         Some(Ok(response)) => response.status().as_u16(),

@@ -1,13 +1,10 @@
-//! What knowing who asks costs: `huggate serve` with a session cookie, and with an
-//! API client's token, against the same binary with everything public, interleaved
-//! in one run; a table of 1,000 routes against one of a single route; and what it
-//! costs to answer another proxy that asks (forward auth).
-//! `cargo bench --bench proxy`
+//! The cost of authentication: `huggate serve` with a session cookie and with an API
+//! client's token, compared to the same binary with only public routes, interleaved in
+//! one run; 1,000 routes compared to one; and forward auth. `cargo bench --bench proxy`
 //!
-//! Printed are CPU per request (user and system, of the proxy's process alone), the
-//! time that 99 of 100 requests take at most under that load, and the median of the
-//! ratios of neighbouring rounds. Machines are noisy: only the ratios mean something
-//! elsewhere.
+//! Prints CPU time per request (user and system, of the proxy's process alone), the
+//! 99th percentile of the latency under that load, and the median of the ratios of
+//! neighbouring rounds. Only the ratios can be compared between machines.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -28,12 +25,12 @@ const SECRET: &str = "5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e
 const CONNECTIONS: usize = 64;
 const ROUNDS: usize = 11;
 const ROUND: Duration = Duration::from_millis(1500);
-/// The one that other proxies ask.
+/// The proxy that answers forward auth.
 const ASKED: &str = "asked";
-/// Clock ticks of `/proc/PID/stat` in a second, on every Linux there is.
+/// Clock ticks of `/proc/PID/stat` per second, the same on every Linux.
 const TICKS: f64 = 100.0;
 
-/// A proxy's process; ends with this value.
+/// A proxy's process; killed on drop.
 struct Proxy {
     child: Child,
     addr: SocketAddr,
@@ -47,7 +44,7 @@ impl Drop for Proxy {
 }
 
 fn main() -> Result<(), Failure> {
-    // `cargo test --benches` only wants to know that it runs.
+    // `cargo test --benches` only checks that the benchmark runs.
     let quick = std::env::args().any(|argument| argument == "--test");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(compare(if quick { 1 } else { ROUNDS }, if quick { ROUND / 10 } else { ROUND }))
@@ -101,7 +98,7 @@ async fn compare(rounds: usize, round: Duration) -> Result<(), Failure> {
 
     let mut costs: Vec<Vec<Cost>> = rows.iter().map(|_| Vec::new()).collect();
     for number in 0..=rounds {
-        // Whoever goes first in a round goes last in the next.
+        // Each round starts with another row.
         for index in (0..rows.len()).map(|index| (index + number) % rows.len()) {
             if let (Some(row), Some(costs)) = (rows.get(index), costs.get_mut(index)) {
                 let cost = measure(row, round).await?;
@@ -147,24 +144,24 @@ async fn compare(rounds: usize, round: Duration) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A table of so many routes; `/part/**` is the last of them.
+/// A table of `count` routes; `/part/**` is the last one.
 fn routes(count: usize) -> String {
     let others = (1..count).map(|number| format!("part-{number}"));
     let paths = others.chain(["part".to_owned()]);
     paths.map(|path| format!("[[route]]\npath = \"/{path}/**\"\nallow = [{{ org = \"acme\" }}]\n")).collect()
 }
 
-/// A way to ask one of the proxies.
+/// One kind of request to one of the proxies.
 #[derive(Clone)]
 struct Row<'a> {
     name: &'static str,
     proxy: &'a Proxy,
     ask: Ask,
-    /// The row that it is compared to.
+    /// The row it is compared to.
     against: Option<usize>,
 }
 
-/// A request, but for its host.
+/// A request without its host.
 #[derive(Clone)]
 struct Ask {
     target: &'static str,
@@ -188,15 +185,15 @@ impl<'a> Row<'a> {
 
 /// What a round cost.
 struct Cost {
-    /// Requests a second.
+    /// Requests per second.
     rate: f64,
-    /// Microseconds of the proxy's CPU for each.
+    /// Microseconds of the proxy's CPU time per request.
     cpu: f64,
-    /// Milliseconds that 99 of 100 took at most.
+    /// The 99th percentile of the latency, in milliseconds.
     slowest: f64,
 }
 
-/// Asks in one way for a while.
+/// Sends requests of one kind for a while.
 #[expect(clippy::cast_precision_loss, reason = "counts of a short run")]
 async fn measure(row: &Row<'_>, round: Duration) -> Result<Cost, Failure> {
     let proxy = row.proxy;
@@ -265,7 +262,7 @@ async fn upstream() -> Result<SocketAddr, Failure> {
     Ok(addr)
 }
 
-/// `huggate serve`, once it answers.
+/// Starts `huggate serve`, and waits until it accepts connections.
 async fn start(
     folder: &std::path::Path,
     hub: &Hub,
@@ -274,7 +271,7 @@ async fn start(
     allow: &str,
     routes: &str,
 ) -> Result<Proxy, Failure> {
-    // Bound and let go: the port is free for the proxy a moment later.
+    // Released again, so that the proxy can bind the port.
     let addr = TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
     let client = name;
     hub.register(Client::confidential(client, "secret", name, &[&format!("http://{addr}/oauth2/callback")]));
@@ -306,7 +303,7 @@ async fn start(
     Err("huggate serve did not start".into())
 }
 
-/// Goes the whole way through the proxy; returns the session's cookie.
+/// Signs in through the proxy, and returns the session cookie.
 async fn sign_in(addr: SocketAddr) -> Result<String, Failure> {
     let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
     let location = |response: &reqwest::Response| -> Result<String, Failure> {

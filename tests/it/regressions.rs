@@ -11,7 +11,7 @@ use huggate::{Client, PathPattern, Peer, Route, Rule};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::proxy::{ByHand, Stand, closed, head, patiently, telling, until};
+use crate::proxy::{ScriptedApp, TestProxy, echo_app, read_head, read_until, wait_closed, with_timeout};
 use crate::world::{Ask, FRONTS, World, raw};
 
 fn pattern(text: &str) -> PathPattern {
@@ -46,8 +46,8 @@ async fn one_long_path_kept_a_processor_busy_for_seconds() {
 
 #[tokio::test]
 async fn a_client_that_had_asked_before_could_be_slow_for_as_long_as_keep_alive_lasts() {
-    let (app, _) = telling().await;
-    let stand = Stand::with(
+    let (app, _) = echo_app().await;
+    let proxy = TestProxy::start_with(
         app,
         |_| {},
         |server| {
@@ -56,48 +56,48 @@ async fn a_client_that_had_asked_before_could_be_slow_for_as_long_as_keep_alive_
         },
     )
     .await;
-    let mut client = stand.open(b"GET /1 HTTP/1.1\r\nhost: x\r\n\r\n").await;
-    until(&mut client, "host: x\r\n").await;
+    let mut client = proxy.open(b"GET /1 HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    read_until(&mut client, "host: x\r\n").await;
     // Past the time for headers, within that for keep-alive.
     tokio::time::sleep(Duration::from_millis(600)).await;
     client.write_all(b"GET /2 HTTP/1.1\r\nhost: x\r\nx-sl").await.unwrap();
     let began = Instant::now();
-    assert!(closed(&mut client).await);
+    assert!(wait_closed(&mut client).await);
     assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
 }
 
 #[tokio::test]
 async fn a_header_with_a_hash_was_taken_for_a_request_line() {
-    let (app, _) = telling().await;
-    let stand = Stand::before(app).await;
+    let (app, _) = echo_app().await;
+    let proxy = TestProxy::start(app).await;
     for header in ["User-Agent: C# client", "Cookie: colour=#fff"] {
-        let mut client = stand.open(b"GET /1 HTTP/1.1\r\n").await;
+        let mut client = proxy.open(b"GET /1 HTTP/1.1\r\n").await;
         // The rest comes in a segment of its own.
         tokio::time::sleep(Duration::from_millis(50)).await;
         client.write_all(format!("{header}\r\nhost: x\r\n\r\n").as_bytes()).await.unwrap();
-        let answer = head(&mut client).await;
+        let answer = read_head(&mut client).await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{header}: {answer}");
     }
-    let mut client = stand.open(b"GET /1#2 HTTP/1.1\r\nhost: x\r\n\r\n").await;
-    assert!(head(&mut client).await.starts_with("HTTP/1.1 400"));
+    let mut client = proxy.open(b"GET /1#2 HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    assert!(read_head(&mut client).await.starts_with("HTTP/1.1 400"));
 }
 
 #[tokio::test]
 async fn a_tunnel_did_not_count_as_a_connection() {
-    let (app, address) = ByHand::start().await;
-    let stand = Stand::with(address, |_| {}, |server| server.connections = 1).await;
-    let mut tunnel = stand
+    let (app, address) = ScriptedApp::start().await;
+    let proxy = TestProxy::start_with(address, |_| {}, |server| server.connections = 1).await;
+    let mut tunnel = proxy
         .open(b"GET /ws HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
         .await;
     let (mut upstream, _) = app.request().await;
     let switched = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
     upstream.write_all(switched).await.unwrap();
-    assert!(head(&mut tunnel).await.starts_with("HTTP/1.1 101"));
-    let mut second = stand.open(b"GET /oauth2/healthz HTTP/1.1\r\nhost: x\r\n\r\n").await;
-    let early = tokio::time::timeout(Duration::from_millis(300), head(&mut second)).await;
+    assert!(read_head(&mut tunnel).await.starts_with("HTTP/1.1 101"));
+    let mut second = proxy.open(b"GET /oauth2/healthz HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    let early = tokio::time::timeout(Duration::from_millis(300), read_head(&mut second)).await;
     assert!(early.is_err(), "it was served beside the tunnel: {early:?}");
     drop((tunnel, upstream));
-    assert!(patiently(head(&mut second)).await.starts_with("HTTP/1.1 200"));
+    assert!(with_timeout(read_head(&mut second)).await.starts_with("HTTP/1.1 200"));
 }
 
 #[tokio::test]
@@ -264,7 +264,7 @@ async fn a_client_that_left_in_the_middle_kept_everybody_from_signing_in() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        patiently(asked).await;
+        with_timeout(asked).await;
         drop(leaving);
         world.behave(|hub| hub.mend(Endpoint::Jwks));
         world.signed_in("ben").await;

@@ -1,10 +1,9 @@
-//! One request on the wire is one request at the app.
+//! Request smuggling: one request on the wire is at most one request at the app.
 
 use crate::world::{FRONTS, World, raw};
 
 #[tokio::test]
-async fn a_request_that_two_servers_would_cut_differently_is_refused_or_is_one() {
-    // Threats 2: request smuggling.
+async fn an_ambiguously_framed_request_reaches_the_app_at_most_once() {
     for front in FRONTS {
         let world = World::start(front, |gate| {
             let public = huggate::Route::path(huggate::PathPattern::parse("/public/**").unwrap()).public();

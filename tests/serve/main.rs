@@ -1,8 +1,7 @@
-//! `huggate serve` as a process: signals, files that change, what the system lends
-//! it, and the end.
+//! `huggate serve` as a process: signals, reloads, inherited sockets, shutdown.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that fails says where")]
 
-// A process, its log, an app behind it.
+// The process, its log, and the app behind it.
 mod world;
 
 mod file_descriptors;

@@ -1,4 +1,4 @@
-//! Configuration, secrets and certificates are read anew while requests go on.
+//! Configuration, secrets and certificates are reloaded while requests are served.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -7,7 +7,7 @@ use reqwest::header::COOKIE;
 use rustix::process::Signal;
 use tokio::net::TcpListener;
 
-use crate::world::{Serve, app, config, http, hub, patiently, sign_in};
+use crate::world::{Serve, app, config, http, hub, sign_in, with_timeout};
 
 const TAKEN: &str = "read anew and is in force";
 const NOT_TAKEN: &str = "the configuration was not taken over";
@@ -23,7 +23,7 @@ async fn a_signal_or_a_changed_file_replaces_the_rules_and_drops_no_request() {
     let mut serve = Serve::start(&text(&public("/a"))).await;
     assert_eq!((serve.status("/a").await, serve.status("/b").await), (200, 401));
 
-    // Clients that never stop asking, on connections that are kept.
+    // Clients that send requests all the time, on reused connections.
     let (stop, failed, asked) =
         (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let clients: Vec<_> = (0..4)
@@ -41,13 +41,13 @@ async fn a_signal_or_a_changed_file_replaces_the_rules_and_drops_no_request() {
         })
         .collect();
 
-    // One after the other, so that each is seen to do it.
+    // First by signal, then by the file's change alone.
     serve.write(&text(&format!("{}{}", public("/a"), public("/b"))));
     serve.signal(Signal::HUP);
-    serve.logged(TAKEN).await;
+    serve.wait_for_log(TAKEN).await;
     assert_eq!(serve.status("/b").await, 200);
     serve.write(&text(&format!("{}{}", public("/a"), public("/c"))));
-    serve.logged(TAKEN).await;
+    serve.wait_for_log(TAKEN).await;
     assert_eq!((serve.status("/b").await, serve.status("/c").await), (401, 200));
 
     for (bad, said) in [
@@ -56,22 +56,22 @@ async fn a_signal_or_a_changed_file_replaces_the_rules_and_drops_no_request() {
         ("[tls]\ncert_file = \"missing\"\nkey_file = \"missing\"\n", "missing"),
     ] {
         serve.write(&text(&format!("{}{bad}", public("/d"))));
-        serve.logged(said).await;
-        serve.logged(NOT_TAKEN).await;
+        serve.wait_for_log(said).await;
+        serve.wait_for_log(NOT_TAKEN).await;
         assert_eq!((serve.status("/c").await, serve.status("/d").await), (200, 401), "{bad}");
     }
     stop.store(true, Ordering::SeqCst);
     for client in clients {
-        patiently(client).await.unwrap();
+        with_timeout(client).await.unwrap();
     }
     assert!(asked.load(Ordering::SeqCst) > 20);
     assert_eq!(failed.load(Ordering::SeqCst), 0, "of {asked:?} requests");
 }
 
 #[tokio::test]
-async fn who_signed_out_stays_so_and_others_stay_in() {
+async fn reloads_keep_sessions_and_signed_out_ones_stay_signed_out() {
     let (app, hub) = (app().await, hub().await);
-    // The port has to be known beforehand: the public URL is what people type.
+    // The public URL contains the port, so it has to be known beforehand.
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     let url = format!("http://127.0.0.1:{port}");
     let folder = tempfile::tempdir().unwrap();
@@ -92,44 +92,44 @@ async fn who_signed_out_stays_so_and_others_stay_in() {
     assert_eq!((status("/", &gone).await, status("/", &stays).await), (200, 200));
     status("/oauth2/sign_out", &gone).await;
     assert_eq!(status("/", &gone).await, 401);
-    // A stream that is open when the rules change is judged by the new ones.
+    // Streams that are open at a reload are reauthorized with the new rules.
     let mut stream = http().get(format!("{url}/stream")).header(COOKIE, &stays).send().await.unwrap();
-    assert!(patiently(stream.chunk()).await.unwrap().is_some());
+    assert!(with_timeout(stream.chunk()).await.unwrap().is_some());
 
-    // A new secret seals; the old one still opens.
+    // New sessions are sealed with the new secret; the old one still opens sessions.
     let other = "6f".repeat(32);
     std::fs::write(&secret, format!("{other}\n{}\n", crate::world::SECRET)).unwrap();
-    serve.logged(TAKEN).await;
+    serve.wait_for_log(TAKEN).await;
     assert_eq!((status("/", &gone).await, status("/", &stays).await), (401, 200));
     let open = tokio::time::timeout(std::time::Duration::from_millis(300), stream.chunk()).await;
-    assert!(open.is_err(), "it was allowed before and is now: {open:?}");
+    assert!(open.is_err(), "the stream is still allowed, and was closed: {open:?}");
 
     serve.write(&text("").replace("{ org = \"acme\" }", "{ org = \"another\" }"));
-    serve.logged(TAKEN).await;
+    serve.wait_for_log(TAKEN).await;
     assert_eq!(status("/", &stays).await, 403);
-    assert!(!matches!(patiently(stream.chunk()).await, Ok(Some(_))), "the stream goes on");
+    assert!(!matches!(with_timeout(stream.chunk()).await, Ok(Some(_))), "the stream was not closed");
 }
 
 #[tokio::test]
-async fn what_was_open_to_everybody_ends_when_it_is_no_longer() {
+async fn streams_of_a_public_route_are_closed_when_it_is_no_longer_public() {
     let app = app().await;
     let text = |rest: &str| config(&app, "http://127.0.0.1:1", "http://127.0.0.1:9", rest);
     let closed = "[[route]]\npath = \"/**\"\nallow = [{ user = \"ada\" }]\n";
     let mut serve = Serve::start(&text(&public("/**"))).await;
     let mut stream = http().get(format!("http://{}/stream", serve.address)).send().await.unwrap();
-    assert!(patiently(stream.chunk()).await.unwrap().is_some());
-    // Another change lets it be.
+    assert!(with_timeout(stream.chunk()).await.unwrap().is_some());
+    // An unrelated change does not affect it.
     serve.write(&text(&format!("timeouts.idle = \"70s\"\n{}", public("/**"))));
-    serve.logged(TAKEN).await;
+    serve.wait_for_log(TAKEN).await;
     let open = tokio::time::timeout(std::time::Duration::from_millis(300), stream.chunk()).await;
     assert!(open.is_err(), "{open:?}");
     serve.write(&text(closed));
-    serve.logged(TAKEN).await;
-    assert!(!matches!(patiently(stream.chunk()).await, Ok(Some(_))), "the stream goes on");
+    serve.wait_for_log(TAKEN).await;
+    assert!(!matches!(with_timeout(stream.chunk()).await, Ok(Some(_))), "the stream was not closed");
 }
 
 #[tokio::test]
-async fn addresses_come_and_go() {
+async fn listen_addresses_are_added_and_removed() {
     let app = app().await;
     let text = |listen: &str| {
         let text = config(&app, "http://127.0.0.1:1", "http://127.0.0.1:9", &public("/a"));
@@ -142,17 +142,17 @@ async fn addresses_come_and_go() {
     let mut serve = Serve::start(&text(&format!("[{port:?}]"))).await;
     assert_eq!(serve.status("/a").await, 200);
     serve.write(&text(&format!("[{port:?}, {unix:?}]")));
-    serve.logged(TAKEN).await;
+    serve.wait_for_log(TAKEN).await;
     assert!(tokio::net::UnixStream::connect(&socket).await.is_ok());
     assert_eq!(serve.status("/a").await, 200);
-    // One that cannot be had changes nothing.
+    // An address that cannot be bound changes nothing.
     serve.write(&text(&format!("[{port:?}, \"unix:{}/no/folder\"]", folder.path().display())));
-    serve.logged("its folder does not exist").await;
-    serve.logged(NOT_TAKEN).await;
+    serve.wait_for_log("its folder does not exist").await;
+    serve.wait_for_log(NOT_TAKEN).await;
     assert!(tokio::net::UnixStream::connect(&socket).await.is_ok());
     serve.write(&text(&format!("[{port:?}]")));
-    serve.logged(TAKEN).await;
-    patiently(async {
+    serve.wait_for_log(TAKEN).await;
+    with_timeout(async {
         while socket.exists() {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }

@@ -12,26 +12,26 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, ChildStderr, Command};
 
-/// How long anything may take before a test is given up.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// How long anything may take before a test fails.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) const SECRET: &str = "5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e";
 
-/// The process; it ends with this value.
+/// The process; killed on drop.
 pub(crate) struct Serve {
     child: Child,
     log: Lines<BufReader<ChildStderr>>,
-    /// Where it listens.
+    /// The address it listens on.
     pub(crate) address: String,
     pub(crate) config: PathBuf,
     _folder: Option<tempfile::TempDir>,
 }
 
-pub(crate) async fn patiently<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, future).await.expect("it took too long")
+pub(crate) async fn with_timeout<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(TIMEOUT, future).await.expect("it took too long")
 }
 
-/// A configuration with `rest` after what every one has. The system chooses the
-/// port.
+/// A configuration with the required settings, followed by `rest`. The system chooses
+/// the port.
 pub(crate) fn config(app: &str, issuer: &str, public_url: &str, rest: &str) -> String {
     format!(
         "public_url = \"{public_url}\"\nlisten = \"127.0.0.1:0\"\nupstream = \"{app}\"\n\
@@ -41,7 +41,7 @@ pub(crate) fn config(app: &str, issuer: &str, public_url: &str, rest: &str) -> S
 }
 
 impl Serve {
-    /// Starts it with a configuration of its own, and waits until it is ready.
+    /// Starts the process with this configuration, and waits until it is ready.
     pub(crate) async fn start(text: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("config.toml");
@@ -61,17 +61,17 @@ impl Serve {
             .unwrap();
         let log = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut serve = Self { child, log, address: String::new(), config: config.to_owned(), _folder: None };
-        let ready = serve.logged("huggate is ready").await;
+        let ready = serve.wait_for_log("huggate is ready").await;
         let listen = ready.split("listen=").nth(1).unwrap_or_else(|| panic!("{ready}"));
         serve.address = listen.split(' ').next().unwrap().to_owned();
         serve
     }
 
-    /// Waits for a line of the log with `words` in it.
-    pub(crate) async fn logged(&mut self, words: &str) -> String {
+    /// Waits for a log line that contains `words`.
+    pub(crate) async fn wait_for_log(&mut self, words: &str) -> String {
         let mut before = Vec::new();
         loop {
-            match tokio::time::timeout(PATIENCE, self.log.next_line()).await {
+            match tokio::time::timeout(TIMEOUT, self.log.next_line()).await {
                 Ok(Ok(Some(line))) if line.contains(words) => return line,
                 Ok(Ok(Some(line))) => before.push(line),
                 end => panic!("{words:?} was not logged ({end:?}) after\n{}", before.join("\n")),
@@ -84,20 +84,20 @@ impl Serve {
         kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
     }
 
-    /// Its exit status, once it has ended.
+    /// Waits for the exit status.
     pub(crate) async fn ended(&mut self) -> Option<i32> {
-        patiently(self.child.wait()).await.unwrap().code()
+        with_timeout(self.child.wait()).await.unwrap().code()
     }
 
-    /// Writes its configuration anew.
+    /// Replaces the configuration file.
     pub(crate) fn write(&self, text: &str) {
         std::fs::write(&self.config, text).unwrap();
     }
 
-    /// The status of a request.
+    /// Sends a GET request, and returns the status.
     pub(crate) async fn status(&self, path: &str) -> u16 {
         let url = format!("http://{}{path}", self.address);
-        patiently(http().get(url).send()).await.unwrap().status().as_u16()
+        with_timeout(http().get(url).send()).await.unwrap().status().as_u16()
     }
 }
 
@@ -111,7 +111,7 @@ pub(crate) fn http() -> reqwest::Client {
     reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap()
 }
 
-/// A stand-in that knows our app at any address of this machine.
+/// A stand-in at which the app is registered with any loopback address.
 pub(crate) async fn hub() -> Hub {
     let hub = Hub::start(TcpListener::bind("127.0.0.1:0").await.unwrap(), Settings::default()).await.unwrap();
     let client = Client::confidential("serve", "secret", "Serve", &[]);
@@ -139,8 +139,8 @@ fn cookies(answer: &reqwest::Response) -> String {
     pairs.collect::<Vec<_>>().join("; ")
 }
 
-/// An app: `/slow` is answered once `/go` was asked for, `/stream` never ends, and
-/// everything else is `fine`.
+/// An app: `/slow` is answered after a request for `/go`, `/stream` never ends, and
+/// everything else is answered with `fine`.
 pub(crate) async fn app() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

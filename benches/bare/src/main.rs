@@ -1,12 +1,12 @@
-//! The least that a reverse proxy on hyper can be, laid out as huggate is: what
-//! huggate costs more than this is the price of knowing who asks.
+//! A minimal reverse proxy on hyper with the architecture of huggate. The difference in
+//! cost is the price of authentication.
 //!
 //! `bare LISTEN UPSTREAM [--shared] [--raw]`
 //!
-//! - One runtime for each core, and connections handed to whichever has fewest;
-//!   with `--shared` one runtime that moves tasks between its threads.
-//! - Hop-by-hop headers end here, `X-Forwarded-*` are written and responses have a
-//!   time limit, as any proxy must; with `--raw` none of that is done.
+//! - One runtime per core; a new connection goes to the one with the fewest. With
+//!   `--shared` one multi-threaded runtime.
+//! - Removes hop-by-hop headers, writes `X-Forwarded-*` and limits the response time, as
+//!   any proxy must; not with `--raw`.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -184,7 +184,7 @@ impl Proxy {
     }
 }
 
-/// A response's body; at its end the connection is free for the next request.
+/// A response body; at its end the connection is reused.
 struct Returning {
     body: Option<Incoming>,
     sender: Option<(Sender, Arc<Idle>)>,
@@ -218,7 +218,7 @@ impl Body for Returning {
 
 impl Drop for Returning {
     fn drop(&mut self) {
-        // A response without a body is over before anybody asks for a frame.
+        // A response without a body is complete without being polled.
         if self.is_end_stream()
             && let Some((sender, idle)) = self.sender.take()
         {

@@ -1,5 +1,4 @@
-//! HTTP/2 from clients: requests, WebSockets, gRPC callers, and those that mean
-//! harm.
+//! HTTP/2 from clients: requests, WebSockets, gRPC, and attacks.
 
 mod attacks;
 mod requests;
@@ -14,9 +13,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use super::proxy::patiently;
+use super::proxy::with_timeout;
 
-/// A client that speaks HTTP/2 without asking (prior knowledge).
+/// An HTTP/2 client with prior knowledge.
 pub(crate) async fn connect(address: &str) -> SendRequest<Full<Bytes>> {
     over(TcpStream::connect(address).await.unwrap()).await
 }
@@ -27,7 +26,7 @@ pub(crate) async fn over(
 ) -> SendRequest<Full<Bytes>> {
     let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
     tokio::spawn(async move {
-        // How it ends, the requests tell.
+        // Errors show in the requests.
         let _ = connection.await;
     });
     sender
@@ -41,11 +40,11 @@ pub(crate) async fn ask(
     sender: &mut SendRequest<Full<Bytes>>,
     request: Request<Full<Bytes>>,
 ) -> Response<Incoming> {
-    patiently(sender.send_request(request)).await.unwrap()
+    with_timeout(sender.send_request(request)).await.unwrap()
 }
 
 /// The whole body, as text.
 pub(crate) async fn text(response: Response<Incoming>) -> String {
-    let body = patiently(response.into_body().collect()).await.unwrap();
+    let body = with_timeout(response.into_body().collect()).await.unwrap();
     String::from_utf8(body.to_bytes().to_vec()).unwrap()
 }

@@ -1,4 +1,4 @@
-//! Requests of HTTP/2 are HTTP/1.1 requests to whatever is behind.
+//! HTTP/2 requests are translated to HTTP/1.1.
 
 use std::sync::atomic::Ordering;
 
@@ -10,14 +10,14 @@ use huggate::{Gate, Rule};
 use tokio::io::AsyncWriteExt;
 
 use super::{ask, connect, get, text};
-use crate::proxy::{ByHand, Stand, patiently, telling};
+use crate::proxy::{ScriptedApp, TestProxy, echo_app, with_timeout};
 use crate::world::{Front, JWT, World};
 
 #[tokio::test]
-async fn a_request_arrives_as_one_of_http1() {
-    let (app, _) = telling().await;
-    let stand = Stand::before(app).await;
-    let mut client = connect(&stand.address).await;
+async fn a_request_reaches_the_app_as_http1() {
+    let (app, _) = echo_app().await;
+    let proxy = TestProxy::start(app).await;
+    let mut client = connect(&proxy.address).await;
     let mut request = get("/a%2Fb/./c?d=%20&e");
     for (name, value) in
         [("cookie", "a=1"), ("cookie", "b=2; c=3"), ("x-list", "1"), ("x-other", "x"), ("x-list", "2")]
@@ -34,9 +34,9 @@ async fn a_request_arrives_as_one_of_http1() {
 
 #[tokio::test]
 async fn many_requests_share_a_connection() {
-    let (app, _) = telling().await;
-    let stand = Stand::before(app).await;
-    let client = connect(&stand.address).await;
+    let (app, _) = echo_app().await;
+    let proxy = TestProxy::start(app).await;
+    let client = connect(&proxy.address).await;
     let answers = (0..200).map(|number| {
         let mut client = client.clone();
         async move { text(ask(&mut client, get(&format!("/{number}"))).await).await }
@@ -47,10 +47,10 @@ async fn many_requests_share_a_connection() {
 }
 
 #[tokio::test]
-async fn what_ends_at_each_connection_of_http1_does_not_come_back() {
-    let (app, address) = ByHand::start().await;
-    let stand = Stand::before(address).await;
-    let mut client = connect(&stand.address).await;
+async fn hop_by_hop_headers_are_removed_from_responses() {
+    let (app, address) = ScriptedApp::start().await;
+    let proxy = TestProxy::start(address).await;
+    let mut client = connect(&proxy.address).await;
     let asking = tokio::spawn(async move { (ask(&mut client, get("/")).await, client) });
     let (mut upstream, _) = app.request().await;
     upstream
@@ -70,10 +70,10 @@ async fn what_ends_at_each_connection_of_http1_does_not_come_back() {
 }
 
 #[tokio::test]
-async fn answers_without_a_body_have_none() {
-    let (app, address) = ByHand::start().await;
-    let stand = Stand::before(address).await;
-    let mut client = connect(&stand.address).await;
+async fn bodyless_responses_stay_bodyless() {
+    let (app, address) = ScriptedApp::start().await;
+    let proxy = TestProxy::start(address).await;
+    let mut client = connect(&proxy.address).await;
     for (method, answer, status) in [
         ("HEAD", "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n", 200),
         ("GET", "HTTP/1.1 204 No Content\r\n\r\n", 204),
@@ -89,31 +89,31 @@ async fn answers_without_a_body_have_none() {
         let response = asking.await.unwrap();
         assert_eq!(response.status(), status);
         assert_eq!(text(response).await, "", "{method} {answer}");
-        // The next one needs a connection of its own.
+        // The next request opens a new connection.
         drop(upstream);
     }
     client.ready().await.unwrap();
 }
 
 #[tokio::test]
-async fn an_upload_and_its_answer_pass() {
-    let (app, address) = ByHand::start().await;
-    let stand = Stand::before(address).await;
-    let mut client = connect(&stand.address).await;
+async fn an_upload_and_its_response_are_forwarded() {
+    let (app, address) = ScriptedApp::start().await;
+    let proxy = TestProxy::start(address).await;
+    let mut client = connect(&proxy.address).await;
     let request = Request::post("http://gate.example/up").body(Full::from("all of it")).unwrap();
     let asking = tokio::spawn(async move { ask(&mut client, request).await.status() });
     let (mut upstream, head) = app.request().await;
     assert!(head.contains("content-length: 9\r\n"), "{head}");
-    assert_eq!(crate::proxy::until(&mut upstream, "all of it").await, "all of it");
+    assert_eq!(crate::proxy::read_until(&mut upstream, "all of it").await, "all of it");
     upstream.write_all(b"HTTP/1.1 201 Created\r\ncontent-length: 0\r\n\r\n").await.unwrap();
     assert_eq!(asking.await.unwrap(), 201);
 }
 
 #[tokio::test]
-async fn headers_past_the_limits_are_refused() {
-    let (app, connections) = telling().await;
-    let stand = Stand::with(app, |_| {}, |server| server.header_bytes = 16 * 1024).await;
-    let mut client = connect(&stand.address).await;
+async fn headers_past_the_limits_are_rejected() {
+    let (app, connections) = echo_app().await;
+    let proxy = TestProxy::start_with(app, |_| {}, |server| server.header_bytes = 16 * 1024).await;
+    let mut client = connect(&proxy.address).await;
     let mut many = get("/");
     for number in 0..101 {
         let name: http::HeaderName = format!("x-{number}").parse().unwrap();
@@ -122,19 +122,19 @@ async fn headers_past_the_limits_are_refused() {
     assert_eq!(ask(&mut client, many).await.status(), 431);
     let mut long = get("/");
     long.headers_mut().insert("x-long", "x".repeat(20 * 1024).parse().unwrap());
-    match patiently(client.send_request(long)).await {
+    match with_timeout(client.send_request(long)).await {
         Ok(response) => assert_eq!(response.status(), 431),
         Err(error) => assert!(!error.is_timeout(), "{error:?}"),
     }
     assert_eq!(connections.load(Ordering::SeqCst), 0);
-    assert_eq!(ask(&mut connect(&stand.address).await, get("/")).await.status(), 200);
+    assert_eq!(ask(&mut connect(&proxy.address).await, get("/")).await.status(), 200);
 }
 
 #[tokio::test]
-async fn a_host_that_contradicts_the_authority_is_refused() {
-    let (app, connections) = telling().await;
-    let stand = Stand::before(app).await;
-    let mut client = connect(&stand.address).await;
+async fn a_host_that_differs_from_the_authority_is_rejected() {
+    let (app, connections) = echo_app().await;
+    let proxy = TestProxy::start(app).await;
+    let mut client = connect(&proxy.address).await;
     let mut request = get("/");
     request.headers_mut().insert("host", HeaderValue::from_static("other.example"));
     assert_eq!(ask(&mut client, request).await.status(), 400);
@@ -142,9 +142,9 @@ async fn a_host_that_contradicts_the_authority_is_refused() {
 }
 
 #[tokio::test]
-async fn a_preflight_with_a_body_is_none() {
-    let (app, _) = telling().await;
-    let stand = Stand::before(app).await;
+async fn a_request_with_a_body_is_not_a_preflight() {
+    let (app, _) = echo_app().await;
+    let proxy = TestProxy::start(app).await;
     let world = World::start(Front::Proxy, |gate| {
         let api = huggate::Route::path(huggate::PathPattern::parse("/api/**").unwrap());
         let mut api = api.allow(vec![Rule::org("acme")]);
@@ -152,7 +152,7 @@ async fn a_preflight_with_a_body_is_none() {
         gate.allow(Rule::org("acme")).route(api)
     })
     .await;
-    drop(stand);
+    drop(proxy);
     let host = world.address.clone();
     let preflight = |body: &'static str| {
         Request::options(format!("http://{host}/api/x"))
@@ -164,7 +164,7 @@ async fn a_preflight_with_a_body_is_none() {
     let mut client = connect(&world.address).await;
     assert_eq!(ask(&mut client, preflight("")).await.status(), 200);
     assert_eq!(ask(&mut client, preflight("body")).await.status(), 401);
-    // Nor without its length being told.
+    // Also without `content-length`.
     let stream = futures_util::stream::once(async {
         Ok::<_, std::io::Error>(http_body::Frame::data(Bytes::from_static(b"body")))
     });
@@ -179,11 +179,11 @@ async fn a_preflight_with_a_body_is_none() {
     .unwrap();
     tokio::spawn(connection);
     let request = Request::from_parts(parts, Box::pin(body));
-    assert_eq!(patiently(sender.send_request(request)).await.unwrap().status(), 401);
+    assert_eq!(with_timeout(sender.send_request(request)).await.unwrap().status(), 401);
 }
 
 #[tokio::test]
-async fn somebody_signed_in_is_introduced_over_http2_too() {
+async fn identity_headers_are_sent_for_http2_requests() {
     let world = World::of_acme(Front::Proxy).await;
     let browser = world.signed_in("ada").await;
     let mut client = connect(&world.address).await;
@@ -203,7 +203,7 @@ async fn somebody_signed_in_is_introduced_over_http2_too() {
 }
 
 #[tokio::test]
-async fn grpc_callers_are_refused_in_their_own_words() {
+async fn grpc_clients_get_grpc_statuses() {
     let world = World::start(Front::Proxy, |gate| {
         gate.allow(Rule::org("acme")).bearer(huggate::authn::BearerSettings::default())
     })
@@ -230,9 +230,9 @@ async fn grpc_callers_are_refused_in_their_own_words() {
     }
 }
 
-/// An embedder's own server, which hands an extended CONNECT on as it is.
+/// A server of an embedder may pass an extended CONNECT on unchanged.
 #[tokio::test]
-async fn around_a_service_an_extended_connect_is_judged_as_a_get_of_its_path() {
+async fn the_gate_judges_an_extended_connect_as_a_get() {
     use huggate::{PathPattern, Route};
 
     let mut get_only = Route::path(PathPattern::parse("/open/**").unwrap()).public();

@@ -1,4 +1,4 @@
-//! WebSockets over HTTP/2 (RFC 8441), to an app that speaks HTTP/1.1.
+//! WebSockets over HTTP/2 (RFC 8441), to an HTTP/1.1 app.
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
@@ -13,7 +13,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use crate::proxy::{Stand, patiently};
+use crate::proxy::{TestProxy, with_timeout};
 use crate::world::{Front, World};
 
 type Sender = SendRequest<Empty<Bytes>>;
@@ -22,10 +22,10 @@ async fn connect(address: &str) -> Sender {
     let stream = TcpStream::connect(address).await.unwrap();
     let (mut sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
-    // The server's settings tell that it takes extended CONNECT; they come with
-    // the first answer at the latest.
+    // The SETTINGS that allow extended CONNECT arrive with the first response at the
+    // latest.
     let first = Request::get("http://gate.example/oauth2/healthz").body(Empty::new()).unwrap();
-    patiently(sender.send_request(first)).await.unwrap();
+    with_timeout(sender.send_request(first)).await.unwrap();
     sender
 }
 
@@ -38,8 +38,8 @@ fn websocket(address: &str, path: &str) -> Request<Empty<Bytes>> {
     request
 }
 
-/// An app that sends back what it gets.
-async fn echoing() -> std::net::SocketAddr {
+/// An app that echoes messages.
+async fn echo_websocket_app() -> std::net::SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -58,32 +58,32 @@ async fn echoing() -> std::net::SocketAddr {
 }
 
 #[tokio::test]
-async fn messages_pass_both_ways_and_the_close_does() {
-    let stand = Stand::before(echoing().await).await;
-    let mut sender = connect(&stand.address).await;
-    let response = patiently(sender.send_request(websocket(&stand.address, "/ws"))).await.unwrap();
+async fn messages_and_the_close_frame_are_forwarded() {
+    let proxy = TestProxy::start(echo_websocket_app().await).await;
+    let mut sender = connect(&proxy.address).await;
+    let response = with_timeout(sender.send_request(websocket(&proxy.address, "/ws"))).await.unwrap();
     assert_eq!(response.status(), 200);
     for name in ["upgrade", "connection", "sec-websocket-accept", "transfer-encoding"] {
         assert!(!response.headers().contains_key(name), "{name}");
     }
-    let stream = patiently(hyper::upgrade::on(response)).await.unwrap();
+    let stream = with_timeout(hyper::upgrade::on(response)).await.unwrap();
     let mut socket = WebSocketStream::from_raw_socket(TokioIo::new(stream), Role::Client, None).await;
     for size in [0, 1, 125, 126, 65_535, 65_536, 1 << 20] {
         let message = Message::binary(vec![7; size]);
-        patiently(socket.send(message.clone())).await.unwrap();
-        assert_eq!(patiently(socket.next()).await.unwrap().unwrap(), message);
+        with_timeout(socket.send(message.clone())).await.unwrap();
+        assert_eq!(with_timeout(socket.next()).await.unwrap().unwrap(), message);
     }
-    patiently(socket.close(None)).await.unwrap();
-    while let Some(Ok(message)) = patiently(socket.next()).await {
+    with_timeout(socket.close(None)).await.unwrap();
+    while let Some(Ok(message)) = with_timeout(socket.next()).await {
         assert!(message.is_close(), "{message:?}");
     }
-    // The connection is of use still.
-    let other = patiently(sender.send_request(websocket(&stand.address, "/other"))).await.unwrap();
+    // The HTTP/2 connection is still usable.
+    let other = with_timeout(sender.send_request(websocket(&proxy.address, "/other"))).await.unwrap();
     assert_eq!(other.status(), 200);
 }
 
 #[tokio::test]
-async fn it_is_judged_as_any_websocket() {
+async fn the_rules_apply_as_to_any_websocket() {
     let world = World::start(Front::Proxy, |gate| gate.allow(Rule::org("acme"))).await;
     let mut sender = connect(&world.address).await;
     let mut ask = async |cookie: Option<String>, origin: Option<&str>, protocol: &'static str| {
@@ -95,7 +95,7 @@ async fn it_is_judged_as_any_websocket() {
         if let Some(origin) = origin {
             request.headers_mut().insert("origin", origin.parse().unwrap());
         }
-        patiently(sender.send_request(request)).await.unwrap().status().as_u16()
+        with_timeout(sender.send_request(request)).await.unwrap().status().as_u16()
     };
     let ada = world.signed_in("ada").await.cookie_line();
     let dan = world.signed_in("dan").await.cookie_line();
@@ -107,43 +107,44 @@ async fn it_is_judged_as_any_websocket() {
 }
 
 #[tokio::test]
-async fn it_ends_with_its_session() {
+async fn it_is_closed_when_the_session_ends() {
     let world = World::start(Front::Proxy, |gate| gate.allow(Rule::org("acme"))).await;
     let mut browser = world.signed_in("ada").await;
     let mut sender = connect(&world.address).await;
     let mut request = websocket(&world.address, "/ws");
     request.headers_mut().insert("cookie", browser.cookie_line().parse().unwrap());
-    let response = patiently(sender.send_request(request)).await.unwrap();
+    let response = with_timeout(sender.send_request(request)).await.unwrap();
     assert_eq!(response.status(), 200);
-    let stream = patiently(hyper::upgrade::on(response)).await.unwrap();
+    let stream = with_timeout(hyper::upgrade::on(response)).await.unwrap();
     browser.open("/oauth2/sign_out").await;
     let mut stream = TokioIo::new(stream);
     let mut rest = Vec::new();
-    let _ = patiently(tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut rest)).await;
+    let _ = with_timeout(tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut rest)).await;
     let again = {
         let mut request = websocket(&world.address, "/ws");
         request.headers_mut().insert("cookie", browser.cookie_line().parse().unwrap());
-        patiently(sender.send_request(request)).await.unwrap().status()
+        with_timeout(sender.send_request(request)).await.unwrap().status()
     };
     assert_eq!(again, 401);
 }
 
 #[tokio::test]
-async fn an_open_one_is_no_idle_connection() {
+async fn an_open_websocket_keeps_the_connection_from_being_idle() {
     let short = std::time::Duration::from_millis(200);
-    let stand = Stand::with(echoing().await, |_| {}, |server| server.idle_timeout = short).await;
-    let mut sender = connect(&stand.address).await;
-    let response = patiently(sender.send_request(websocket(&stand.address, "/ws"))).await.unwrap();
-    let stream = patiently(hyper::upgrade::on(response)).await.unwrap();
+    let proxy =
+        TestProxy::start_with(echo_websocket_app().await, |_| {}, |server| server.idle_timeout = short).await;
+    let mut sender = connect(&proxy.address).await;
+    let response = with_timeout(sender.send_request(websocket(&proxy.address, "/ws"))).await.unwrap();
+    let stream = with_timeout(hyper::upgrade::on(response)).await.unwrap();
     let mut socket = WebSocketStream::from_raw_socket(TokioIo::new(stream), Role::Client, None).await;
     tokio::time::sleep(short * 5).await;
-    patiently(socket.send(Message::text("still here"))).await.unwrap();
-    assert_eq!(patiently(socket.next()).await.unwrap().unwrap(), Message::text("still here"));
-    // Without it the connection is idle, and ends.
-    patiently(socket.close(None)).await.unwrap();
-    while let Some(Ok(_)) = patiently(socket.next()).await {}
+    with_timeout(socket.send(Message::text("still here"))).await.unwrap();
+    assert_eq!(with_timeout(socket.next()).await.unwrap().unwrap(), Message::text("still here"));
+    // Without it the connection is idle, and is closed.
+    with_timeout(socket.close(None)).await.unwrap();
+    while let Some(Ok(_)) = with_timeout(socket.next()).await {}
     drop(socket);
-    patiently(async {
+    with_timeout(async {
         while !sender.is_closed() {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }

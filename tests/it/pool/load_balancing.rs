@@ -1,4 +1,4 @@
-//! Several addresses of one app.
+//! Load balancing, ejection and health checks over several addresses of one app.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -11,16 +11,16 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
-use super::{Http2App, get, stand, whole};
-use crate::proxy::{ByHand, head, patiently, until};
+use super::{Http2App, get, proxy_for, reply};
+use crate::proxy::{ScriptedApp, read_head, read_until, with_timeout};
 use crate::world::raw;
 
-/// An app that says its name, each head and body in one piece, until it is killed.
+/// An app that answers with its name until it is killed.
 struct Named {
     address: SocketAddr,
     name: &'static str,
     asked: Arc<AtomicUsize>,
-    /// Whether it says that it is well.
+    /// Whether its health endpoint reports success.
     well: Arc<AtomicBool>,
     tasks: JoinSet<()>,
 }
@@ -46,7 +46,7 @@ impl Named {
         self.asked.load(Ordering::SeqCst)
     }
 
-    /// Listens; again, at the same address, after it was killed.
+    /// Listens, also again at the same address after it was killed.
     fn serve(&mut self) {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_reuseaddr(true).unwrap();
@@ -57,7 +57,7 @@ impl Named {
         self.tasks.spawn(accept(listener, name, asked, well));
     }
 
-    /// Every connection breaks, at once.
+    /// Breaks all connections at once.
     async fn kill(&mut self) {
         self.tasks.shutdown().await;
     }
@@ -69,7 +69,7 @@ async fn accept(listener: TcpListener, name: &'static str, asked: Arc<AtomicUsiz
         let (asked, well) = (Arc::clone(&asked), Arc::clone(&well));
         connections.spawn(async move {
             loop {
-                let head = head(&mut stream).await;
+                let head = read_head(&mut stream).await;
                 if head.is_empty() {
                     return;
                 }
@@ -88,7 +88,7 @@ async fn accept(listener: TcpListener, name: &'static str, asked: Arc<AtomicUsiz
     }
 }
 
-/// Asks so often, one after the other, and counts who answered.
+/// Sends requests one after the other, and counts the answers by app.
 async fn ask(address: &str, times: usize) -> HashMap<String, usize> {
     let mut answers = HashMap::new();
     for _ in 0..times {
@@ -100,61 +100,61 @@ async fn ask(address: &str, times: usize) -> HashMap<String, usize> {
 }
 
 #[tokio::test]
-async fn the_idle_take_turns_and_the_busy_are_spared() {
+async fn idle_endpoints_take_turns_and_busy_ones_get_less() {
     let (one, other) = (Named::start("one").await, Named::start("other").await);
-    let stand_before = stand(&[one.url(), other.url()], |_| {}).await;
-    assert_eq!(ask(&stand_before.address, 10).await, [("one".to_owned(), 5), ("other".to_owned(), 5)].into());
-    // One that has something to do already is not given more.
-    let (slow, address) = ByHand::start().await;
-    let stand = stand(&[format!("http://{address}"), other.url()], |_| {}).await;
-    let _first = stand.open(b"GET /a HTTP/1.1\r\nhost: x\r\n\r\n").await;
-    let mut second = stand.open(b"GET /b HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    let first_proxy = proxy_for(&[one.url(), other.url()], |_| {}).await;
+    assert_eq!(ask(&first_proxy.address, 10).await, [("one".to_owned(), 5), ("other".to_owned(), 5)].into());
+    // An endpoint with a request in flight gets no more.
+    let (slow, address) = ScriptedApp::start().await;
+    let proxy = proxy_for(&[format!("http://{address}"), other.url()], |_| {}).await;
+    let _first = proxy.open(b"GET /a HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    let mut second = proxy.open(b"GET /b HTTP/1.1\r\nhost: x\r\n\r\n").await;
     let (mut upstream, _) = slow.request().await;
-    until(&mut second, "other").await;
-    assert_eq!(ask(&stand.address, 10).await, [("other".to_owned(), 10)].into());
-    // A response under way counts too, until it is over.
+    read_until(&mut second, "other").await;
+    assert_eq!(ask(&proxy.address, 10).await, [("other".to_owned(), 10)].into());
+    // The request is in flight until its response is complete.
     upstream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nsl").await.unwrap();
     tokio::time::sleep(Duration::from_millis(50)).await;
-    assert_eq!(ask(&stand.address, 10).await, [("other".to_owned(), 10)].into());
+    assert_eq!(ask(&proxy.address, 10).await, [("other".to_owned(), 10)].into());
 }
 
 #[tokio::test]
-async fn one_that_refuses_connections_is_seen_by_nobody_and_comes_back() {
+async fn a_refused_connection_fails_over_and_the_endpoint_comes_back() {
     let (mut one, other) = (Named::start("one").await, Named::start("other").await);
-    let stand = stand(&[one.url(), other.url()], |_| {}).await;
+    let proxy = proxy_for(&[one.url(), other.url()], |_| {}).await;
     one.kill().await;
-    // A POST too: nothing was sent.
+    // Also a POST, because nothing was sent.
     for _ in 0..4 {
         let post = b"POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 2\r\n\r\nhi";
-        assert!(raw(&stand.address, post).await.ends_with("other"));
+        assert!(raw(&proxy.address, post).await.ends_with("other"));
     }
     one.serve();
-    // It is out for a second, and then tried by one request.
-    let back = patiently(async {
+    // It is ejected for a second, and then probed by one request.
+    let back = with_timeout(async {
         while one.asked() == 0 {
-            ask(&stand.address, 1).await;
+            ask(&proxy.address, 1).await;
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     });
     back.await;
-    assert_eq!(ask(&stand.address, 10).await["one"], 5);
+    assert_eq!(ask(&proxy.address, 10).await["one"], 5);
 }
 
 #[tokio::test]
-async fn killing_and_restarting_one_of_two_under_load_is_seen_by_nobody() {
+async fn restarting_one_of_two_endpoints_under_load_fails_no_request() {
     let (mut one, other) = (Named::start("one").await, Named::start("other").await);
-    let stand = stand(&[one.url(), other.url()], |_| {}).await;
+    let proxy = proxy_for(&[one.url(), other.url()], |_| {}).await;
     let (done, failed) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let stop = Arc::new(AtomicBool::new(false));
     let mut load = JoinSet::new();
     for _ in 0..8 {
-        let (address, stop) = (stand.address.clone(), Arc::clone(&stop));
+        let (address, stop) = (proxy.address.clone(), Arc::clone(&stop));
         let (done, failed) = (Arc::clone(&done), Arc::clone(&failed));
         load.spawn(async move {
             let mut client = TcpStream::connect(&address).await.unwrap();
             while !stop.load(Ordering::SeqCst) {
                 client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-                let head = head(&mut client).await;
+                let head = read_head(&mut client).await;
                 let length: usize = head
                     .split("content-length: ")
                     .nth(1)
@@ -170,7 +170,7 @@ async fn killing_and_restarting_one_of_two_under_load_is_seen_by_nobody() {
     }
     let more = async |requests: usize| {
         let goal = done.load(Ordering::SeqCst) + requests;
-        patiently(async {
+        with_timeout(async {
             while done.load(Ordering::SeqCst) < goal {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
@@ -183,7 +183,7 @@ async fn killing_and_restarting_one_of_two_under_load_is_seen_by_nobody() {
         more(300).await;
         one.serve();
         let before = one.asked();
-        patiently(async {
+        with_timeout(async {
             while one.asked() == before {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
@@ -196,13 +196,13 @@ async fn killing_and_restarting_one_of_two_under_load_is_seen_by_nobody() {
 }
 
 #[tokio::test]
-async fn what_was_sent_and_can_happen_twice_is_not_sent_elsewhere() {
-    let (app, address) = ByHand::start().await;
-    let (second, other) = ByHand::start().await;
+async fn a_request_that_is_not_idempotent_does_not_fail_over() {
+    let (app, address) = ScriptedApp::start().await;
+    let (second, other) = ScriptedApp::start().await;
     for (method, status) in [("POST", "502"), ("PATCH", "502"), ("DELETE", "200")] {
-        let stand = stand(&[format!("http://{address}"), format!("http://{other}")], |_| {}).await;
+        let proxy = proxy_for(&[format!("http://{address}"), format!("http://{other}")], |_| {}).await;
         let request = format!("{method} / HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n");
-        let mut client = stand.open(request.as_bytes()).await;
+        let mut client = proxy.open(request.as_bytes()).await;
         let (upstream, request) = app.request().await;
         assert!(request.starts_with(method), "{request}");
         drop(upstream);
@@ -210,39 +210,39 @@ async fn what_was_sent_and_can_happen_twice_is_not_sent_elsewhere() {
             let (mut upstream, _) = second.request().await;
             upstream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
         }
-        assert!(head(&mut client).await.starts_with(&format!("HTTP/1.1 {status}")), "{method}");
+        assert!(read_head(&mut client).await.starts_with(&format!("HTTP/1.1 {status}")), "{method}");
         let again = tokio::time::timeout(Duration::from_millis(200), second.request()).await;
         assert!(again.is_err(), "{method} was sent again");
     }
 }
 
 #[tokio::test]
-async fn when_all_are_out_all_are_tried() {
+async fn when_all_endpoints_are_ejected_all_are_tried() {
     let (mut one, mut other) = (Named::start("one").await, Named::start("other").await);
-    let stand = stand(&[one.url(), other.url()], |_| {}).await;
+    let proxy = proxy_for(&[one.url(), other.url()], |_| {}).await;
     one.kill().await;
     other.kill().await;
-    assert!(raw(&stand.address, &get("/")).await.starts_with("HTTP/1.1 502"));
-    // Long before either's time is over.
+    assert!(raw(&proxy.address, &get("/")).await.starts_with("HTTP/1.1 502"));
+    // Long before either ejection ends.
     other.serve();
     let began = Instant::now();
-    assert_eq!(ask(&stand.address, 1).await["other"], 1);
+    assert_eq!(ask(&proxy.address, 1).await["other"], 1);
     assert!(began.elapsed() < Duration::from_millis(900));
 }
 
 #[tokio::test]
-async fn one_that_says_it_is_not_well_gets_nothing_until_it_is() {
+async fn an_unhealthy_endpoint_gets_no_requests_until_it_is_healthy() {
     let (one, other) = (Named::start("one").await, Named::start("other").await);
     one.well.store(false, Ordering::SeqCst);
-    let stand = stand(&[one.url(), other.url()], |upstream| {
+    let proxy = proxy_for(&[one.url(), other.url()], |upstream| {
         upstream.default.health = Some(HealthPath::parse("/health").unwrap());
     })
     .await;
-    // One failure is none yet; the second comes after five seconds.
-    assert_eq!(ask(&stand.address, 10).await["one"], 5);
+    // One failed check is not enough; the second comes after five seconds.
+    assert_eq!(ask(&proxy.address, 10).await["one"], 5);
     let settled = async |expected: usize| {
-        patiently(async {
-            while ask(&stand.address, 10).await.get("one").copied().unwrap_or(0) != expected {
+        with_timeout(async {
+            while ask(&proxy.address, 10).await.get("one").copied().unwrap_or(0) != expected {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         })
@@ -254,10 +254,10 @@ async fn one_that_says_it_is_not_well_gets_nothing_until_it_is() {
 }
 
 #[tokio::test]
-async fn http2_and_a_socket_balance_alike() {
-    let app = Http2App::start(|_| async { whole("h2") }, |_| {}).await;
+async fn http2_and_unix_socket_endpoints_are_balanced_too() {
+    let app = Http2App::start(|_| async { reply("h2") }, |_| {}).await;
     let other = Named::start("h1").await;
-    let stand = stand(&[app.url(), other.url(), "unix:/nowhere/at/all".to_owned()], |_| {}).await;
-    let answers = ask(&stand.address, 20).await;
+    let proxy = proxy_for(&[app.url(), other.url(), "unix:/nowhere/at/all".to_owned()], |_| {}).await;
+    let answers = ask(&proxy.address, 20).await;
     assert!(answers["h2"] >= 8 && answers["h1"] >= 8, "{answers:?}");
 }

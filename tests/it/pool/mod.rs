@@ -1,4 +1,4 @@
-//! Towards the app: connections, their protocols and their bounds.
+//! Connections to the app: pooling, protocols, limits.
 
 mod connection_limit;
 mod expect_continue;
@@ -29,9 +29,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
-use crate::proxy::Stand;
+use crate::proxy::TestProxy;
 
-/// The body of an app's answer.
+/// The body of an app's response.
 pub(crate) type AppBody = UnsyncBoxBody<Bytes, Infallible>;
 
 /// The addresses of one app.
@@ -39,9 +39,9 @@ pub(crate) fn target(urls: &[String]) -> Target {
     Target { urls: urls.iter().map(|url| UpstreamUrl::parse(url).unwrap()).collect(), health: None }
 }
 
-/// A proxy that lets everybody in, before these addresses.
-pub(crate) async fn stand(urls: &[String], change: impl FnOnce(&mut UpstreamSettings)) -> Stand {
-    Stand::with(
+/// A proxy without access rules in front of these addresses.
+pub(crate) async fn proxy_for(urls: &[String], change: impl FnOnce(&mut UpstreamSettings)) -> TestProxy {
+    TestProxy::start_with(
         SocketAddr::from(([127, 0, 0, 1], 1)),
         |upstream| {
             upstream.default = target(urls);
@@ -52,12 +52,12 @@ pub(crate) async fn stand(urls: &[String], change: impl FnOnce(&mut UpstreamSett
     .await
 }
 
-pub(crate) fn whole(text: impl Into<Bytes>) -> Response<AppBody> {
+pub(crate) fn reply(text: impl Into<Bytes>) -> Response<AppBody> {
     Response::new(Full::new(text.into()).boxed_unsync())
 }
 
-/// What a request was, as far as an app sees it.
-fn told(request: &Request<Incoming>) -> String {
+/// A request as the app sees it, as text.
+fn describe(request: &Request<Incoming>) -> String {
     let headers: String = request
         .headers()
         .iter()
@@ -69,7 +69,7 @@ fn told(request: &Request<Incoming>) -> String {
 /// An app that speaks HTTP/2 without TLS.
 pub(crate) struct Http2App {
     address: SocketAddr,
-    /// How many connections it took so far.
+    /// How many connections it has accepted.
     connections: Arc<AtomicUsize>,
     task: AbortHandle,
 }
@@ -112,7 +112,7 @@ impl Drop for Http2App {
     }
 }
 
-/// One connection of such an app, to its end.
+/// Serves one connection of such an app until it is closed.
 async fn serve_http2<F>(
     builder: Builder<TokioExecutor>,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -124,11 +124,11 @@ async fn serve_http2<F>(
         let answer = service(request);
         async move { Ok::<_, Infallible>(answer.await) }
     });
-    // A client that goes away in the middle is no news.
+    // Clients may disconnect at any time.
     let _ = builder.serve_connection(TokioIo::new(stream), service).await;
 }
 
-/// A GET of `path`, after which the connection closes.
+/// A GET request for `path` with `Connection: close`.
 fn get(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nhost: app.example\r\nconnection: close\r\n\r\n").into_bytes()
 }

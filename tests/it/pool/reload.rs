@@ -1,4 +1,4 @@
-//! Other settings while requests are under way.
+//! Settings are replaced while requests are in flight.
 
 use std::sync::atomic::Ordering;
 
@@ -10,7 +10,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
 use super::get;
-use crate::proxy::{ByHand, closed, head, public_gate, telling, until};
+use crate::proxy::{ScriptedApp, echo_app, public_gate, read_head, read_until, wait_closed};
 use crate::world::{self, raw};
 
 async fn serve(upstream: Upstream) -> String {
@@ -28,9 +28,9 @@ async fn serve(upstream: Upstream) -> String {
 }
 
 #[tokio::test]
-async fn what_stays_keeps_its_connections_and_what_goes_ends_with_its_requests() {
-    let (staying, connections) = telling().await;
-    let (going, going_address) = ByHand::start().await;
+async fn kept_endpoints_keep_their_connections_and_requests_to_removed_ones_finish() {
+    let (staying, connections) = echo_app().await;
+    let (going, going_address) = ScriptedApp::start().await;
     let url = |address| UpstreamUrl::parse(&format!("http://{address}")).unwrap();
     let mut settings = world::upstream(url(staying));
     settings.default.urls.push(url(going_address));
@@ -51,24 +51,24 @@ async fn what_stays_keeps_its_connections_and_what_goes_ends_with_its_requests()
     for _ in 0..5 {
         assert!(raw(&new, &get("/")).await.starts_with("HTTP/1.1 200"));
     }
-    assert_eq!(connections.load(Ordering::SeqCst), 1, "its connection was not used on");
-    // What was under way is finished.
+    assert_eq!(connections.load(Ordering::SeqCst), 1, "its connection was not reused");
+    // The request in flight is completed.
     upstream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nlo").await.unwrap();
-    head(&mut client).await;
+    read_head(&mut client).await;
     upstream.write_all(b"ng").await.unwrap();
-    until(&mut client, "long").await;
+    read_until(&mut client, "long").await;
 }
 
 #[tokio::test]
-async fn what_is_dropped_closes_what_it_kept() {
-    let (app, address) = ByHand::start().await;
+async fn a_dropped_upstream_closes_its_idle_connections() {
+    let (app, address) = ScriptedApp::start().await;
     let settings = world::upstream(UpstreamUrl::parse(&format!("http://{address}")).unwrap());
     let running = Running::default();
     let before = Upstream::new(&settings, running.tasks.clone(), running.stop.clone()).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let front = listener.local_addr().unwrap().to_string();
     let gate = public_gate(&format!("http://{front}")).await;
-    // A slot that the proxy is taken out of, as a reload does.
+    // The proxy is replaced in a slot, as a reload does.
     let slot = std::sync::Arc::new(std::sync::Mutex::new(Proxy::new(gate.clone(), before.clone())));
     let current = std::sync::Arc::clone(&slot);
     let service = move |request| {
@@ -82,11 +82,11 @@ async fn what_is_dropped_closes_what_it_kept() {
     client.write_all(&get("/")).await.unwrap();
     let (mut upstream, _) = app.request().await;
     upstream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
-    until(&mut client, "\r\n\r\nok").await;
-    let (elsewhere, _) = telling().await;
+    read_until(&mut client, "\r\n\r\nok").await;
+    let (elsewhere, _) = echo_app().await;
     let other = world::upstream(UpstreamUrl::parse(&format!("http://{elsewhere}")).unwrap());
     *slot.lock().unwrap() = Proxy::new(gate, before.reloaded(&other).unwrap());
     drop(before);
-    assert!(closed(&mut upstream).await);
+    assert!(wait_closed(&mut upstream).await);
     assert!(raw(&front, &get("/")).await.starts_with("HTTP/1.1 200"));
 }

@@ -1,4 +1,4 @@
-//! Everything streams over HTTP/2 too, both ways, and in constant memory.
+//! Bodies are streamed over HTTP/2, in both directions and in constant memory.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
 
-use super::{AppBody, Http2App, stand, whole};
-use crate::proxy::{ByHand, head, patiently, until};
+use super::{AppBody, Http2App, proxy_for, reply};
+use crate::proxy::{ScriptedApp, read_head, read_until, with_timeout};
 
 const MIB: usize = 1024 * 1024;
 const GIB: usize = 1024 * MIB;
@@ -25,12 +25,12 @@ fn streaming(frames: impl Stream<Item = Bytes> + Send + 'static) -> Response<App
     Response::new(StreamBody::new(frames).boxed_unsync())
 }
 
-/// What is sent through a channel, frame by frame.
+/// The frames that are sent through a channel.
 fn received(frames: mpsc::Receiver<Bytes>) -> impl Stream<Item = Bytes> + Send + 'static {
     stream::unfold(frames, |mut frames| async { frames.recv().await.map(|frame| (frame, frames)) })
 }
 
-/// So many pieces of a mebibyte; each one taken is counted.
+/// A body of `number` mebibytes; counts the bytes that are taken from it.
 fn pieces(number: usize, taken: Arc<AtomicUsize>) -> impl Stream<Item = Bytes> + Send + 'static {
     let piece = Bytes::from(vec![b'x'; MIB]);
     stream::unfold(number, move |left| {
@@ -54,18 +54,18 @@ async fn an_event_arrives_before_the_next_one_is_sent() {
         |_| {},
     )
     .await;
-    let stand = stand(&[app.url()], |_| {}).await;
-    let mut client = stand.open(b"GET /events HTTP/1.1\r\nhost: x\r\n\r\n").await;
-    head(&mut client).await;
+    let proxy = proxy_for(&[app.url()], |_| {}).await;
+    let mut client = proxy.open(b"GET /events HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    read_head(&mut client).await;
     for number in 0..5 {
         let event = format!("data: {number}\n\n");
         events.send(Bytes::from(event.clone())).await.unwrap();
-        assert!(until(&mut client, "\n\n\r\n").await.contains(&event));
+        assert!(read_until(&mut client, "\n\n\r\n").await.contains(&event));
     }
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_ends_the_apps_stream_and_the_connection_stays() {
+async fn a_client_that_disconnects_resets_the_stream_and_the_connection_stays() {
     let gone = Arc::new(Notify::new());
     let noticed = Arc::clone(&gone);
     let app = Http2App::start(
@@ -73,7 +73,7 @@ async fn a_client_that_leaves_ends_the_apps_stream_and_the_connection_stays() {
             let noticed = Arc::clone(&noticed);
             async move {
                 if request.uri().path() == "/short" {
-                    return whole("short");
+                    return reply("short");
                 }
                 let (events, frames) = mpsc::channel(1);
                 tokio::spawn(async move {
@@ -88,18 +88,18 @@ async fn a_client_that_leaves_ends_the_apps_stream_and_the_connection_stays() {
         |_| {},
     )
     .await;
-    let stand = stand(&[app.url()], |_| {}).await;
-    let mut client = stand.open(b"GET /long HTTP/1.1\r\nhost: x\r\n\r\n").await;
-    until(&mut client, "tick").await;
+    let proxy = proxy_for(&[app.url()], |_| {}).await;
+    let mut client = proxy.open(b"GET /long HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    read_until(&mut client, "tick").await;
     drop(client);
-    patiently(gone.notified()).await;
-    let mut client = stand.open(b"GET /short HTTP/1.1\r\nhost: x\r\n\r\n").await;
-    until(&mut client, "short").await;
+    with_timeout(gone.notified()).await;
+    let mut client = proxy.open(b"GET /short HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    read_until(&mut client, "short").await;
     assert_eq!(app.connections(), 1);
 }
 
 #[tokio::test]
-async fn a_slow_reader_holds_the_app_back_and_gets_everything() {
+async fn backpressure_from_a_slow_client_reaches_the_app() {
     let sent = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&sent);
     let app = Http2App::start(
@@ -110,16 +110,16 @@ async fn a_slow_reader_holds_the_app_back_and_gets_everything() {
         |_| {},
     )
     .await;
-    let stand = stand(&[app.url()], |_| {}).await;
-    let mut client = stand.open(b"GET /down HTTP/1.0\r\nhost: x\r\n\r\n").await;
-    head(&mut client).await;
+    let proxy = proxy_for(&[app.url()], |_| {}).await;
+    let mut client = proxy.open(b"GET /down HTTP/1.0\r\nhost: x\r\n\r\n").await;
+    read_head(&mut client).await;
     let held = settled(&sent).await;
     assert!(held < 24 * MIB, "{} MiB were taken from the app though the client reads nothing", held / MIB);
     assert_eq!(drain(&mut client).await, 64 * MIB);
 }
 
 #[tokio::test]
-async fn a_slow_app_holds_an_upload_back() {
+async fn backpressure_from_a_slow_app_reaches_the_client() {
     let (go, read) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
     let (gone, counter) = (Arc::clone(&go), Arc::clone(&read));
     let app = Http2App::start(
@@ -131,16 +131,16 @@ async fn a_slow_app_holds_an_upload_back() {
                 while let Some(Ok(frame)) = body.frame().await {
                     counter.fetch_add(frame.data_ref().map_or(0, Bytes::len), Ordering::SeqCst);
                 }
-                whole("taken")
+                reply("taken")
             }
         },
         |_| {},
     )
     .await;
-    let stand = stand(&[app.url()], |_| {}).await;
+    let proxy = proxy_for(&[app.url()], |_| {}).await;
     let size = 64 * MIB;
     let head = format!("POST /up HTTP/1.1\r\nhost: x\r\ncontent-length: {size}\r\n\r\n");
-    let (mut client, sent) = (stand.open(head.as_bytes()).await, Arc::new(AtomicUsize::new(0)));
+    let (mut client, sent) = (proxy.open(head.as_bytes()).await, Arc::new(AtomicUsize::new(0)));
     let counter = Arc::clone(&sent);
     let upload = tokio::spawn(async move {
         let piece = vec![b'x'; MIB];
@@ -154,12 +154,12 @@ async fn a_slow_app_holds_an_upload_back() {
     assert!(held < 24 * MIB, "{} MiB were taken from the client though the app reads nothing", held / MIB);
     go.notify_one();
     let mut client = upload.await.unwrap();
-    until(&mut client, "taken").await;
+    read_until(&mut client, "taken").await;
     assert_eq!(read.load(Ordering::SeqCst), size);
 }
 
 #[tokio::test]
-async fn two_gibibytes_pass_in_constant_memory() {
+async fn two_gibibytes_are_forwarded_in_constant_memory() {
     let taken = Arc::new(AtomicUsize::new(0));
     let app = Http2App::start(
         move |request| {
@@ -170,7 +170,7 @@ async fn two_gibibytes_pass_in_constant_memory() {
                 while let Some(Ok(frame)) = body.frame().await {
                     size += frame.data_ref().map_or(0, Bytes::len);
                 }
-                if size == 0 { streaming(pieces(2048, taken)) } else { whole(format!("took {size}")) }
+                if size == 0 { streaming(pieces(2048, taken)) } else { reply(format!("took {size}")) }
             }
         },
         |builder| {
@@ -178,9 +178,9 @@ async fn two_gibibytes_pass_in_constant_memory() {
         },
     )
     .await;
-    let (plain, address) = ByHand::start().await;
+    let (plain, address) = ScriptedApp::start().await;
     for (url, by_hand) in [(app.url(), None), (format!("http://{address}"), Some(plain))] {
-        let stand = stand(&[url], |_| {}).await;
+        let proxy = proxy_for(&[url], |_| {}).await;
         let before = resident();
         let mut peak = before;
         let served = by_hand.map(|app| {
@@ -190,7 +190,7 @@ async fn two_gibibytes_pass_in_constant_memory() {
                 let answer = format!("took {size}");
                 let told = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{answer}", answer.len());
                 upstream.write_all(told.as_bytes()).await.unwrap();
-                head(&mut upstream).await;
+                read_head(&mut upstream).await;
                 upstream
                     .write_all(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", 2 * GIB).as_bytes())
                     .await
@@ -202,7 +202,7 @@ async fn two_gibibytes_pass_in_constant_memory() {
             })
         });
         let head_up = format!("POST /up HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", 2 * GIB);
-        let mut client = stand.open(head_up.as_bytes()).await;
+        let mut client = proxy.open(head_up.as_bytes()).await;
         let piece = vec![b'x'; MIB];
         for number in 0..2048 {
             client.write_all(&piece).await.unwrap();
@@ -210,9 +210,9 @@ async fn two_gibibytes_pass_in_constant_memory() {
                 peak = peak.max(resident());
             }
         }
-        until(&mut client, &format!("took {}", 2 * GIB)).await;
-        let mut client = stand.open(b"GET /down HTTP/1.0\r\nhost: x\r\n\r\n").await;
-        head(&mut client).await;
+        read_until(&mut client, &format!("took {}", 2 * GIB)).await;
+        let mut client = proxy.open(b"GET /down HTTP/1.0\r\nhost: x\r\n\r\n").await;
+        read_head(&mut client).await;
         let mut size = 0;
         while size < 2 * GIB {
             size += read(&mut client, (64 * MIB).min(2 * GIB - size)).await;
@@ -221,17 +221,17 @@ async fn two_gibibytes_pass_in_constant_memory() {
         if let Some(served) = served {
             served.await.unwrap();
         }
-        // Other tests run beside this one; a body that was kept would show.
+        // Other tests run at the same time; a buffered body would still show.
         assert!(peak < before + 512 * MIB, "{} MiB more were in use", (peak - before) / MIB);
     }
 }
 
-/// Reads so many bytes, or what comes of them.
+/// Reads up to `size` bytes, or to the end.
 async fn read(stream: &mut TcpStream, size: usize) -> usize {
     let (mut got, mut buffer) = (0, vec![0; MIB]);
     while got < size {
         let most = buffer.len().min(size - got);
-        match patiently(stream.read(&mut buffer[..most])).await.unwrap() {
+        match with_timeout(stream.read(&mut buffer[..most])).await.unwrap() {
             0 => break,
             read => got += read,
         }
@@ -243,14 +243,14 @@ async fn drain(stream: &mut TcpStream) -> usize {
     read(stream, usize::MAX).await
 }
 
-/// How much memory this process uses, in bytes.
+/// The resident memory of this process, in bytes.
 fn resident() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
 }
 
-/// The count, once it no longer grows.
+/// Waits until the count no longer grows.
 async fn settled(count: &AtomicUsize) -> usize {
     let mut before = usize::MAX;
     loop {

@@ -1,4 +1,4 @@
-//! TLS towards the app: HTTP/2 where it offers it, our own certificate, sessions.
+//! TLS to the app: ALPN, client certificates, session resumption.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,8 +18,8 @@ use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
-use super::{get, serve_http2, stand, told, whole};
-use crate::proxy::patiently;
+use super::{describe, get, proxy_for, reply, serve_http2};
+use crate::proxy::with_timeout;
 use crate::world::raw;
 
 /// A certificate for `name` and its key, in files of `folder`.
@@ -37,9 +37,9 @@ struct SecureApp {
     handshakes: Arc<Mutex<Vec<HandshakeKind>>>,
 }
 
-/// An app that offers these protocols. Over HTTP/2 it tells what it was asked; over
-/// HTTP/1.1 it echoes WebSocket messages, or answers once where it does not offer
-/// HTTP/2.
+/// An app that offers these protocols. Over HTTP/2 it answers with the request as text;
+/// over HTTP/1.1 it echoes WebSocket messages if it also offers HTTP/2, and else
+/// answers once.
 async fn secure_app(cert: &(PathBuf, PathBuf), protocols: &[&str], clients: Option<&Path>) -> SecureApp {
     let chain = CertificateDer::pem_file_iter(&cert.0).unwrap().map(Result::unwrap).collect();
     let key = PrivateKeyDer::from_pem_file(&cert.1).unwrap();
@@ -73,7 +73,7 @@ async fn secure_app(cert: &(PathBuf, PathBuf), protocols: &[&str], clients: Opti
             let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
             tokio::spawn(async move {
                 if http2 {
-                    let tell = |request| async move { whole(told(&request)) };
+                    let tell = |request| async move { reply(describe(&request)) };
                     serve_http2(Builder::new(TokioExecutor::new()), stream, tell).await;
                 } else if offers_http2 {
                     let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
@@ -98,28 +98,28 @@ fn trusting(cert: &(PathBuf, PathBuf)) -> UpstreamTls {
 }
 
 #[tokio::test]
-async fn http2_is_spoken_where_it_is_offered_and_a_websocket_has_its_own_connection() {
+async fn http2_is_used_if_offered_and_a_websocket_gets_its_own_connection() {
     let folder = tempfile::tempdir().unwrap();
     let cert = certificate(folder.path(), "localhost");
     let app = secure_app(&cert, &["h2", "http/1.1"], None).await;
     let url = format!("https://localhost:{}", app.port);
-    let stand = stand(&[url], |upstream| upstream.tls = trusting(&cert)).await;
+    let proxy = proxy_for(&[url], |upstream| upstream.tls = trusting(&cert)).await;
     for _ in 0..5 {
-        let answer = raw(&stand.address, &get("/a?b")).await;
+        let answer = raw(&proxy.address, &get("/a?b")).await;
         assert!(answer.contains("HTTP/2.0 GET https://app.example/a?b\n"), "{answer}");
     }
     assert_eq!(app.connections.load(Ordering::SeqCst), 1);
-    let request = format!("ws://{}/ws", stand.address).into_client_request().unwrap();
-    let (mut socket, _) = patiently(tokio_tungstenite::connect_async(request)).await.unwrap();
+    let request = format!("ws://{}/ws", proxy.address).into_client_request().unwrap();
+    let (mut socket, _) = with_timeout(tokio_tungstenite::connect_async(request)).await.unwrap();
     socket.send(Message::text("hello")).await.unwrap();
-    assert_eq!(patiently(socket.next()).await.unwrap().unwrap().to_text().unwrap(), "hello");
+    assert_eq!(with_timeout(socket.next()).await.unwrap().unwrap().to_text().unwrap(), "hello");
     assert_eq!(app.connections.load(Ordering::SeqCst), 2);
-    assert!(raw(&stand.address, &get("/")).await.contains("HTTP/2.0 GET"));
+    assert!(raw(&proxy.address, &get("/")).await.contains("HTTP/2.0 GET"));
     assert_eq!(app.connections.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]
-async fn an_app_that_asks_who_we_are_is_shown_our_certificate() {
+async fn an_app_that_requests_a_client_certificate_gets_it() {
     let folder = tempfile::tempdir().unwrap();
     let cert = certificate(folder.path(), "localhost");
     let ours = certificate(folder.path(), "huggate");
@@ -130,14 +130,14 @@ async fn an_app_that_asks_who_we_are_is_shown_our_certificate() {
     ] {
         let url = format!("https://localhost:{}", app.port);
         let tls = UpstreamTls { client, ..trusting(&cert) };
-        let stand = stand(&[url], |upstream| upstream.tls = tls).await;
-        let answer = raw(&stand.address, &get("/")).await;
+        let proxy = proxy_for(&[url], |upstream| upstream.tls = tls).await;
+        let answer = raw(&proxy.address, &get("/")).await;
         assert!(answer.starts_with(expected), "{answer}");
     }
 }
 
 #[tokio::test]
-async fn the_name_in_the_certificate_may_be_another_than_the_hosts() {
+async fn server_name_replaces_the_host_in_certificate_verification() {
     let folder = tempfile::tempdir().unwrap();
     let cert = certificate(folder.path(), "app.internal");
     let app = secure_app(&cert, &["http/1.1"], None).await;
@@ -145,22 +145,22 @@ async fn the_name_in_the_certificate_may_be_another_than_the_hosts() {
     {
         let url = format!("https://127.0.0.1:{}", app.port);
         let tls = UpstreamTls { server_name, ..trusting(&cert) };
-        let stand = stand(&[url], |upstream| upstream.tls = tls).await;
-        let answer = raw(&stand.address, &get("/")).await;
+        let proxy = proxy_for(&[url], |upstream| upstream.tls = tls).await;
+        let answer = raw(&proxy.address, &get("/")).await;
         assert!(answer.starts_with(expected), "{answer}");
     }
 }
 
 #[tokio::test]
-async fn a_further_connection_resumes_the_session() {
+async fn later_connections_resume_the_tls_session() {
     let folder = tempfile::tempdir().unwrap();
     let cert = certificate(folder.path(), "localhost");
-    // It closes each connection after one answer.
+    // The app closes each connection after one response.
     let app = secure_app(&cert, &["http/1.1"], None).await;
     let url = format!("https://localhost:{}", app.port);
-    let stand = stand(&[url], |upstream| upstream.tls = trusting(&cert)).await;
+    let proxy = proxy_for(&[url], |upstream| upstream.tls = trusting(&cert)).await;
     for _ in 0..3 {
-        let answer = raw(&stand.address, &get("/")).await;
+        let answer = raw(&proxy.address, &get("/")).await;
         assert!(answer.ends_with("secret"), "{answer}");
     }
     let handshakes = app.handshakes.lock().unwrap().clone();
@@ -168,7 +168,7 @@ async fn a_further_connection_resumes_the_session() {
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_used_is_named_at_the_start() {
+async fn an_unusable_file_is_named_at_startup() {
     let folder = tempfile::tempdir().unwrap();
     let cert = certificate(folder.path(), "localhost");
     let client = |cert: &Path, key: &Path| UpstreamTls {

@@ -1,20 +1,20 @@
-//! Apps on unix sockets.
+//! Apps that listen on unix sockets.
 
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 
-use super::{get, stand};
+use super::{get, proxy_for};
 use crate::world::raw;
 
 #[tokio::test]
-async fn an_app_on_a_socket_is_told_the_clients_host() {
+async fn an_app_on_a_unix_socket_gets_the_clients_host() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("app.sock");
     let url = format!("unix:{}", path.display());
-    let stand = stand(&[url], |upstream| upstream.connect_timeout = Duration::from_secs(1)).await;
-    let answer = raw(&stand.address, &get("/early")).await;
+    let proxy = proxy_for(&[url], |upstream| upstream.connect_timeout = Duration::from_secs(1)).await;
+    let answer = raw(&proxy.address, &get("/early")).await;
     assert!(answer.starts_with("HTTP/1.1 502") && !answer.contains("app.sock"), "{answer}");
     let listener = UnixListener::bind(&path).unwrap();
     let app = tokio::spawn(async move {
@@ -31,7 +31,7 @@ async fn an_app_on_a_socket_is_told_the_clients_host() {
         }
     });
     for path in ["/first?a=%2F", "/second"] {
-        let answer = raw(&stand.address, &get(path)).await;
+        let answer = raw(&proxy.address, &get(path)).await;
         assert!(answer.contains(&format!("GET {path} HTTP/1.1\r\n")), "{answer}");
     }
     app.await.unwrap();

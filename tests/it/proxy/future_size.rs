@@ -1,4 +1,4 @@
-//! How much room a request takes while it is on its way.
+//! The size of a request's future.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,14 +7,14 @@ use huggate::server::{Running, Server};
 use huggate::upstream::{Upstream, UpstreamUrl};
 use tokio::net::TcpListener;
 
-use super::{public_gate, telling};
+use super::{echo_app, public_gate};
 use crate::world::{self, raw};
 
 #[tokio::test]
-async fn what_is_seldom_done_takes_no_room_in_every_request() {
-    // A future is as large as the most that it may have to hold, and is moved about.
-    // Dialling and TLS in it once made it 100 kB, and a request twice as expensive.
-    let (app, _) = telling().await;
+async fn rare_paths_are_boxed_out_of_the_request_future() {
+    // A future is as large as its largest state, and it is moved. With connecting and
+    // TLS inline it once took 100 kB, and requests cost twice as much.
+    let (app, _) = echo_app().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let running = Running::default();

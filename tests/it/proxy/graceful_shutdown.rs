@@ -1,4 +1,4 @@
-//! The end: what is under way is finished. And panics, which end one request.
+//! Graceful shutdown; and panics, which end only their request.
 
 use std::time::Duration;
 
@@ -9,25 +9,25 @@ use hyper::body::Incoming;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{ByHand, Stand, head, patiently, until};
+use super::{ScriptedApp, TestProxy, read_head, read_until, with_timeout};
 use crate::world::{self, raw};
 
 #[tokio::test]
-async fn what_is_under_way_is_finished_and_nothing_new_is_taken() {
-    let (app, address) = ByHand::start().await;
-    let stand = Stand::before(address).await;
-    let mut busy = stand.open(b"GET /long HTTP/1.1\r\nhost: x\r\n\r\n").await;
+async fn requests_in_flight_are_completed_and_no_connection_is_accepted() {
+    let (app, address) = ScriptedApp::start().await;
+    let proxy = TestProxy::start(address).await;
+    let mut busy = proxy.open(b"GET /long HTTP/1.1\r\nhost: x\r\n\r\n").await;
     let (mut upstream, _) = app.request().await;
-    let mut idle = stand.open(b"").await;
-    stand.gate.drain();
+    let mut idle = proxy.open(b"").await;
+    proxy.gate.drain();
     let ready =
-        raw(&stand.address, b"GET /oauth2/readyz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+        raw(&proxy.address, b"GET /oauth2/readyz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
     assert!(ready.starts_with("HTTP/1.1 503"), "{ready}");
-    stand.running.stop.cancel();
-    assert!(super::closed(&mut idle).await, "an idle connection holds the end up");
-    let refused = patiently(async {
+    proxy.running.stop.cancel();
+    assert!(super::wait_closed(&mut idle).await, "an idle connection delays the shutdown");
+    let refused = with_timeout(async {
         loop {
-            if TcpStream::connect(&stand.address).await.is_err() {
+            if TcpStream::connect(&proxy.address).await.is_err() {
                 return true;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -35,22 +35,23 @@ async fn what_is_under_way_is_finished_and_nothing_new_is_taken() {
     });
     assert!(refused.await);
     upstream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n").await.unwrap();
-    let answer = head(&mut busy).await;
+    let answer = read_head(&mut busy).await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     upstream.write_all(b"done").await.unwrap();
-    until(&mut busy, "done").await;
-    assert!(patiently(stand.ended).await.unwrap(), "it did not finish in time");
+    read_until(&mut busy, "done").await;
+    assert!(with_timeout(proxy.ended).await.unwrap(), "it did not finish in time");
 }
 
 #[tokio::test]
-async fn what_takes_too_long_is_cut() {
-    let (app, address) = ByHand::start().await;
-    let stand =
-        Stand::with(address, |_| {}, |server| server.drain_timeout = Duration::from_millis(100)).await;
-    let _busy = stand.open(b"GET /long HTTP/1.1\r\nhost: x\r\n\r\n").await;
+async fn requests_past_the_drain_timeout_are_aborted() {
+    let (app, address) = ScriptedApp::start().await;
+    let proxy =
+        TestProxy::start_with(address, |_| {}, |server| server.drain_timeout = Duration::from_millis(100))
+            .await;
+    let _busy = proxy.open(b"GET /long HTTP/1.1\r\nhost: x\r\n\r\n").await;
     let _upstream = app.request().await;
-    stand.running.stop.cancel();
-    assert!(!patiently(stand.ended).await.unwrap());
+    proxy.running.stop.cancel();
+    assert!(!with_timeout(proxy.ended).await.unwrap());
 }
 
 #[tokio::test]
@@ -66,11 +67,11 @@ async fn a_panic_ends_its_request_and_nothing_else() {
     let mut client = TcpStream::connect(&address).await.unwrap();
     for (path, status) in [("/", "200"), ("/panic", "500"), ("/", "200"), ("/panic", "500"), ("/", "200")] {
         client.write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await.unwrap();
-        let answer = head(&mut client).await;
+        let answer = read_head(&mut client).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{path}: {answer}");
         let length: usize =
             answer.split("content-length: ").nth(1).unwrap().split('\r').next().unwrap().parse().unwrap();
         let mut body = vec![0; length];
-        patiently(tokio::io::AsyncReadExt::read_exact(&mut client, &mut body)).await.unwrap();
+        with_timeout(tokio::io::AsyncReadExt::read_exact(&mut client, &mut body)).await.unwrap();
     }
 }

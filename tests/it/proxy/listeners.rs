@@ -1,5 +1,5 @@
-//! Where clients come in: unix sockets, the PROXY protocol, certificates by name,
-//! and how many connections somebody may have.
+//! Listeners: unix sockets, the PROXY protocol, certificates by server name, and the
+//! limits on connections.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -16,7 +16,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
 
-use super::{Stand, closed, head, patiently, public_gate, telling};
+use super::{TestProxy, echo_app, public_gate, read_head, wait_closed, with_timeout};
 use crate::world::{self, raw};
 
 const GET: &[u8] = b"GET /x HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
@@ -27,14 +27,14 @@ fn loopback() -> TrustedProxies {
 
 async fn all(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> String {
     let mut bytes = Vec::new();
-    // A reset ends it too.
-    let _ = patiently(stream.read_to_end(&mut bytes)).await;
+    // A reset ends the stream as well.
+    let _ = with_timeout(stream.read_to_end(&mut bytes)).await;
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[tokio::test]
-async fn a_unix_socket_has_its_mode_and_its_peer_may_be_trusted() {
-    let (app, _) = telling().await;
+async fn a_unix_socket_gets_its_mode_and_its_peer_can_be_trusted() {
+    let (app, _) = echo_app().await;
     let folder = tempfile::tempdir().unwrap();
     for (trusted, expected) in [(false, false), (true, true)] {
         let path = folder.path().join(format!("socket-{trusted}"));
@@ -75,14 +75,14 @@ async fn a_unix_socket_has_its_mode_and_its_peer_may_be_trusted() {
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         assert_eq!(answer.contains("x-forwarded-for: 203.0.113.7"), expected, "{answer}");
         running.stop.cancel();
-        assert!(patiently(ended).await.unwrap());
-        assert!(!path.exists(), "the socket's file is left behind");
+        assert!(with_timeout(ended).await.unwrap());
+        assert!(!path.exists(), "the socket file was not removed");
     }
 }
 
 #[tokio::test]
-async fn several_addresses_are_served_at_once_and_ipv6_is_one_of_them() {
-    let (app, _) = telling().await;
+async fn several_addresses_are_served_ipv6_among_them() {
+    let (app, _) = echo_app().await;
     let running = Running::default();
     let to_app = world::upstream(UpstreamUrl::parse(&format!("http://{app}")).unwrap());
     let upstream = Upstream::new(&to_app, running.tasks.clone(), running.stop.clone()).unwrap();
@@ -100,7 +100,7 @@ async fn several_addresses_are_served_at_once_and_ipv6_is_one_of_them() {
         (addresses[0].clone(), "127.0.0.1"),
         (addresses[1].clone(), "::1"),
         (format!("[::1]:{both}"), "::1"),
-        // An IPv4 client of an IPv6 socket is told as what it is.
+        // An IPv4 client of a dual-stack socket is reported as IPv4.
         (format!("127.0.0.1:{both}"), "127.0.0.1"),
     ] {
         let answer = raw(&address, GET).await;
@@ -109,26 +109,26 @@ async fn several_addresses_are_served_at_once_and_ipv6_is_one_of_them() {
 }
 
 #[tokio::test]
-async fn an_address_has_so_many_connections_and_others_are_served() {
-    let (app, _) = telling().await;
-    let stand = Stand::with(app, |_| {}, |server| server.connections_per_address = 3).await;
+async fn connections_are_limited_per_address_and_others_are_served() {
+    let (app, _) = echo_app().await;
+    let proxy = TestProxy::start_with(app, |_| {}, |server| server.connections_per_address = 3).await;
     let mut held = Vec::new();
     for _ in 0..3 {
-        held.push(stand.open(b"").await);
+        held.push(proxy.open(b"").await);
     }
-    let mut fourth = TcpStream::connect(&stand.address).await.unwrap();
-    // It may be gone before the request is written.
+    let mut fourth = TcpStream::connect(&proxy.address).await.unwrap();
+    // The connection may be closed before the request is written.
     let _ = fourth.write_all(GET).await;
     assert_eq!(all(&mut fourth).await, "");
     let other = TcpSocket::new_v4().unwrap();
     other.bind("127.0.0.2:0".parse().unwrap()).unwrap();
-    let mut other = other.connect(stand.address.parse().unwrap()).await.unwrap();
+    let mut other = other.connect(proxy.address.parse().unwrap()).await.unwrap();
     other.write_all(GET).await.unwrap();
     assert!(all(&mut other).await.starts_with("HTTP/1.1 200"));
     held.pop();
-    // The place is free once the server has noticed.
-    patiently(async {
-        while !raw(&stand.address, GET).await.starts_with("HTTP/1.1 200") {
+    // The permit is released once the server has noticed the close.
+    with_timeout(async {
+        while !raw(&proxy.address, GET).await.starts_with("HTTP/1.1 200") {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     })
@@ -136,15 +136,15 @@ async fn an_address_has_so_many_connections_and_others_are_served() {
 }
 
 #[tokio::test]
-async fn a_trusted_balancer_tells_the_clients_address_and_nobody_else_does() {
-    let (app, _) = telling().await;
-    let announced = |server: &mut ServerSettings| {
+async fn only_a_trusted_peers_proxy_header_is_read() {
+    let (app, _) = echo_app().await;
+    let with_proxy_protocol = |server: &mut ServerSettings| {
         server.proxy_protocol = true;
         server.trusted_proxies = loopback();
         server.header_timeout = Duration::from_millis(500);
         server.connections_per_address = 1;
     };
-    let stand = Stand::with(app, |_| {}, announced).await;
+    let proxy = TestProxy::start_with(app, |_| {}, with_proxy_protocol).await;
     let mut version2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c".to_vec();
     version2.extend([203, 0, 113, 9, 127, 0, 0, 1, 0x12, 0x34, 0, 80]);
     for (what, header, seen) in [
@@ -156,10 +156,10 @@ async fn a_trusted_balancer_tells_the_clients_address_and_nobody_else_does() {
         ("none", vec![], None),
         ("garbage", b"PROXY TCP4 203.0.113.7\r\n".to_vec(), None),
         ("no end", [b"PROXY TCP4 ".to_vec(), vec![b'1'; 9_000]].concat(), None),
-        ("a length past all bounds", b"\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff".to_vec(), None),
+        ("a huge length", b"\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff".to_vec(), None),
     ] {
-        let mut client = stand.open(b"").await;
-        // Byte by byte, as a network may have it.
+        let mut client = proxy.open(b"").await;
+        // Byte by byte, as a network may deliver it.
         for byte in header.iter().take(200) {
             if client.write_all(&[*byte]).await.is_err() {
                 break;
@@ -176,19 +176,19 @@ async fn a_trusted_balancer_tells_the_clients_address_and_nobody_else_does() {
             None => assert!(!answer.contains("HTTP/1.1 200"), "{what}: {answer}"),
         }
     }
-    // Half a header is waited for no longer than a request's.
-    let mut silent = stand.open(b"PROXY TCP4 203").await;
-    assert!(closed(&mut silent).await);
-    // The client's address is the one that is counted.
-    let held = stand.open(b"PROXY TCP4 203.0.113.7 127.0.0.1 4711 80\r\nGET").await;
-    let mut same = stand.open(b"PROXY TCP4 203.0.113.7 127.0.0.1 4712 80\r\n").await;
+    // timeouts.header applies to an incomplete PROXY header.
+    let mut silent = proxy.open(b"PROXY TCP4 203").await;
+    assert!(wait_closed(&mut silent).await);
+    // The limit applies to the address in the header.
+    let held = proxy.open(b"PROXY TCP4 203.0.113.7 127.0.0.1 4711 80\r\nGET").await;
+    let mut same = proxy.open(b"PROXY TCP4 203.0.113.7 127.0.0.1 4712 80\r\n").await;
     let _ = same.write_all(GET).await;
     assert_eq!(all(&mut same).await, "");
     drop(held);
-    // A stranger's PROXY header is no request.
+    // From an untrusted peer the header is a malformed request.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
-    let mut stranger = socket.connect(stand.address.parse().unwrap()).await.unwrap();
+    let mut stranger = socket.connect(proxy.address.parse().unwrap()).await.unwrap();
     stranger.write_all(b"PROXY TCP4 203.0.113.7 127.0.0.1 4711 80\r\n").await.unwrap();
     let _ = stranger.write_all(GET).await;
     assert!(all(&mut stranger).await.starts_with("HTTP/1.1 400"));
@@ -203,8 +203,7 @@ fn certificate(folder: &Path, name: &str) -> CertificateFiles {
     CertificateFiles { cert_file, key_file }
 }
 
-/// What a client that takes these versions and asks for `name` gets: its
-/// certificate, the version, and the protocol (RFC 7301).
+/// The certificate, TLS version and ALPN protocol (RFC 7301) that a client gets.
 async fn handshake(
     address: &str,
     name: &'static str,
@@ -222,7 +221,7 @@ async fn handshake(
     let stream = TcpStream::connect(address).await.unwrap();
     let name = ServerName::try_from(name).unwrap();
     let stream =
-        patiently(tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream)).await.ok()?;
+        with_timeout(tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream)).await.ok()?;
     let session = stream.get_ref().1;
     Some((
         session.peer_certificates().unwrap()[0].clone(),
@@ -231,7 +230,7 @@ async fn handshake(
     ))
 }
 
-/// Takes any certificate: which one it is, is looked at afterwards.
+/// Accepts any certificate; the tests compare it afterwards.
 #[derive(Debug)]
 struct Anything(Arc<rustls::crypto::CryptoProvider>);
 
@@ -271,15 +270,15 @@ impl rustls::client::danger::ServerCertVerifier for Anything {
 }
 
 #[tokio::test]
-async fn a_client_gets_the_certificate_for_the_name_it_asks_for() {
-    let (app, _) = telling().await;
+async fn the_certificate_is_selected_by_server_name() {
+    let (app, _) = echo_app().await;
     let folder = tempfile::tempdir().unwrap();
     let files: Vec<_> = ["first.example", "*.wild.example", "third.example"]
         .into_iter()
         .map(|name| certificate(folder.path(), name))
         .collect();
     let der = |files: &CertificateFiles| CertificateDer::from_pem_file(&files.cert_file).unwrap();
-    let stand = Stand::with(app, |_| {}, |server| server.tls = files.clone()).await;
+    let proxy = TestProxy::start_with(app, |_| {}, |server| server.tls = files.clone()).await;
     let both = [&rustls::version::TLS12, &rustls::version::TLS13];
     for (name, index) in [
         ("first.example", 0),
@@ -290,7 +289,7 @@ async fn a_client_gets_the_certificate_for_the_name_it_asks_for() {
         ("unknown.example", 0),
         ("127.0.0.1", 0),
     ] {
-        let (got, ..) = handshake(&stand.address, name, &both, &[]).await.unwrap();
+        let (got, ..) = handshake(&proxy.address, name, &both, &[]).await.unwrap();
         assert_eq!(got, der(&files[index]), "{name}");
     }
     for (version, expected) in [
@@ -301,17 +300,17 @@ async fn a_client_gets_the_certificate_for_the_name_it_asks_for() {
             [(vec!["h2", "http/1.1"], Some("h2")), (vec!["http/1.1"], Some("http/1.1")), (vec![], None)]
         {
             let (_, version, got) =
-                handshake(&stand.address, "first.example", &[version], &offered).await.unwrap();
+                handshake(&proxy.address, "first.example", &[version], &offered).await.unwrap();
             assert_eq!((version, got.as_deref()), (expected, protocol));
         }
     }
-    let none = handshake(&stand.address, "first.example", &both, &["spdy/3"]).await;
+    let none = handshake(&proxy.address, "first.example", &both, &["spdy/3"]).await;
     assert!(none.is_none(), "no protocol in common");
 }
 
 #[tokio::test]
-async fn certificates_and_limits_are_replaced_while_connections_go_on() {
-    let (app, _) = telling().await;
+async fn certificates_and_listeners_are_replaced_while_connections_stay_open() {
+    let (app, _) = echo_app().await;
     let folder = tempfile::tempdir().unwrap();
     let (first, second) = (certificate(folder.path(), "a.example"), certificate(folder.path(), "b.example"));
     let gate = public_gate("http://a.example").await;
@@ -336,18 +335,17 @@ async fn certificates_and_limits_are_replaced_while_connections_go_on() {
     assert_eq!(got(&old).await, der(&first));
     let missing = CertificateFiles { cert_file: folder.path().join("missing"), ..first.clone() };
     server.reload(ServerSettings { tls: vec![missing], ..settings.clone() }).unwrap_err();
-    assert_eq!(got(&old).await, der(&first), "what cannot be read changes nothing");
+    assert_eq!(got(&old).await, der(&first), "a failed reload must change nothing");
     server.reload(ServerSettings { tls: vec![second.clone()], ..settings }).unwrap();
     assert_eq!(got(&old).await, der(&second));
-    // Another address besides, then alone.
+    // Adds an address, then removes all.
     let new = bind();
     let new_address = new.address().clone();
     listeners.replace(|_| true, vec![new]);
     assert_eq!(got(&new_address).await, der(&second));
     assert_eq!(got(&old).await, der(&second));
-    // Both were asked for with port 0, so neither can be told to stay alone.
     listeners.replace(|_| false, vec![]);
-    patiently(async {
+    with_timeout(async {
         while TcpStream::connect(old.to_string()).await.is_ok() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -357,8 +355,8 @@ async fn certificates_and_limits_are_replaced_while_connections_go_on() {
 }
 
 #[tokio::test]
-async fn a_few_connections_are_spread_over_all_threads() {
-    let (app, _) = telling().await;
+async fn connections_are_spread_over_all_threads() {
+    let (app, _) = echo_app().await;
     let gate = public_gate("http://x").await;
     let running = Running::default();
     let to_app = world::upstream(UpstreamUrl::parse(&format!("http://{app}")).unwrap());
@@ -382,7 +380,7 @@ async fn a_few_connections_are_spread_over_all_threads() {
     for _ in 0..3 {
         let mut client = TcpStream::connect(&address).await.unwrap();
         client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-        assert!(head(&mut client).await.starts_with("HTTP/1.1 200"));
+        assert!(read_head(&mut client).await.starts_with("HTTP/1.1 200"));
         clients.push(client);
     }
     assert_eq!(
@@ -390,5 +388,5 @@ async fn a_few_connections_are_spread_over_all_threads() {
         ["huggate-1", "huggate-2", "huggate-3"]
     );
     running.stop.cancel();
-    assert!(patiently(ended).await.unwrap());
+    assert!(with_timeout(ended).await.unwrap());
 }

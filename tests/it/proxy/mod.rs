@@ -1,4 +1,4 @@
-//! The reverse proxy's own work: streams, bounds, upstreams, tunnels, the end.
+//! The reverse proxy: streaming, limits, upstreams, WebSockets, shutdown.
 
 mod future_size;
 mod graceful_shutdown;
@@ -23,24 +23,24 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::world::{self, SECRET};
 
-/// How long anything may take before a test is given up.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long anything may take before a test fails.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A proxy that lets everybody in, before an app that a test plays by hand.
-pub(crate) struct Stand {
+/// A proxy without access rules in front of an app that the test controls.
+pub(crate) struct TestProxy {
     pub(crate) address: String,
     pub(crate) running: Running,
     pub(crate) ended: tokio::task::JoinHandle<bool>,
     pub(crate) gate: Gate,
 }
 
-impl Stand {
-    /// Before whatever listens at `app`.
-    pub(crate) async fn before(app: SocketAddr) -> Self {
-        Self::with(app, |_| {}, |_| {}).await
+impl TestProxy {
+    /// Starts a proxy in front of `app`.
+    pub(crate) async fn start(app: SocketAddr) -> Self {
+        Self::start_with(app, |_| {}, |_| {}).await
     }
 
-    pub(crate) async fn with(
+    pub(crate) async fn start_with(
         app: SocketAddr,
         upstream: impl FnOnce(&mut UpstreamSettings),
         server: impl FnOnce(&mut ServerSettings),
@@ -56,7 +56,7 @@ impl Stand {
         Self { address, running, ended, gate }
     }
 
-    /// Sends these bytes and leaves the connection open.
+    /// Opens a connection and sends these bytes.
     pub(crate) async fn open(&self, bytes: &[u8]) -> TcpStream {
         let mut stream = TcpStream::connect(&self.address).await.unwrap();
         stream.write_all(bytes).await.unwrap();
@@ -64,7 +64,7 @@ impl Stand {
     }
 }
 
-/// A gate with nothing but public routes; its provider is nowhere.
+/// A gate whose routes are all public; its provider does not exist.
 pub(crate) async fn public_gate(public_url: &str) -> Gate {
     Gate::builder()
         .public_url(public_url)
@@ -78,29 +78,29 @@ pub(crate) async fn public_gate(public_url: &str) -> Gate {
         .unwrap()
 }
 
-/// An app that a test plays: it sees each connection as a stream of bytes.
-pub(crate) struct ByHand {
+/// An app that the test scripts byte by byte.
+pub(crate) struct ScriptedApp {
     listener: TcpListener,
 }
 
-impl ByHand {
+impl ScriptedApp {
     pub(crate) async fn start() -> (Self, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         (Self { listener }, address)
     }
 
-    /// The next connection, and the head of its first request.
+    /// Accepts a connection and reads the head of its first request.
     pub(crate) async fn request(&self) -> (TcpStream, String) {
-        let (mut stream, _) = patiently(self.listener.accept()).await.unwrap();
-        let head = head(&mut stream).await;
+        let (mut stream, _) = with_timeout(self.listener.accept()).await.unwrap();
+        let head = read_head(&mut stream).await;
         (stream, head)
     }
 }
 
-/// An app that answers each request with `200` and its own head as the body, and
+/// An app that answers each request with 200 and the request's head as the body, and
 /// counts connections.
-pub(crate) async fn telling() -> (SocketAddr, Arc<AtomicUsize>) {
+pub(crate) async fn echo_app() -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let connections = Arc::new(AtomicUsize::new(0));
@@ -110,7 +110,7 @@ pub(crate) async fn telling() -> (SocketAddr, Arc<AtomicUsize>) {
             counted.fetch_add(1, Ordering::SeqCst);
             tokio::spawn(async move {
                 loop {
-                    let head = head(&mut stream).await;
+                    let head = read_head(&mut stream).await;
                     if head.is_empty() {
                         return;
                     }
@@ -126,11 +126,11 @@ pub(crate) async fn telling() -> (SocketAddr, Arc<AtomicUsize>) {
     (address, connections)
 }
 
-/// Reads up to the end of a head; empty if the other side closed before it.
-pub(crate) async fn head(stream: &mut TcpStream) -> String {
+/// Reads a head; empty if the connection was closed before its end.
+pub(crate) async fn read_head(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     while !bytes.ends_with(b"\r\n\r\n") {
-        match patiently(stream.read_u8()).await {
+        match with_timeout(stream.read_u8()).await {
             Ok(byte) => bytes.push(byte),
             Err(_) => return String::new(),
         }
@@ -138,25 +138,25 @@ pub(crate) async fn head(stream: &mut TcpStream) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// Reads until `end` was seen.
-pub(crate) async fn until(stream: &mut TcpStream, end: &str) -> String {
+/// Reads up to and including `end`.
+pub(crate) async fn read_until(stream: &mut TcpStream, end: &str) -> String {
     let mut bytes = Vec::new();
     while !bytes.ends_with(end.as_bytes()) {
-        match patiently(stream.read_u8()).await {
+        match with_timeout(stream.read_u8()).await {
             Ok(byte) => bytes.push(byte),
-            Err(_) => panic!("{end:?} did not come after {:?}", String::from_utf8_lossy(&bytes)),
+            Err(_) => panic!("{end:?} was not received after {:?}", String::from_utf8_lossy(&bytes)),
         }
     }
     String::from_utf8(bytes).unwrap()
 }
 
-/// Waits, but not for ever.
-pub(crate) async fn patiently<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, future).await.expect("it took too long")
+/// Fails the test if `future` takes too long.
+pub(crate) async fn with_timeout<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(TIMEOUT, future).await.expect("it took too long")
 }
 
-/// Waits until the other side has closed.
-pub(crate) async fn closed(stream: &mut TcpStream) -> bool {
+/// Waits until the other side has closed the connection.
+pub(crate) async fn wait_closed(stream: &mut TcpStream) -> bool {
     let mut rest = Vec::new();
-    tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await.is_ok()
+    tokio::time::timeout(TIMEOUT, stream.read_to_end(&mut rest)).await.is_ok()
 }

@@ -1,4 +1,4 @@
-//! The pool, and what happens when the app does not answer.
+//! Connection reuse, retries, and apps that do not answer.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -8,31 +8,31 @@ use huggate::{PathPattern, Route};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
-use super::{ByHand, Stand, head, telling, until};
+use super::{ScriptedApp, TestProxy, echo_app, read_head, read_until};
 use crate::world::{self, Ask, Front, SECRET, World, raw};
 
 #[tokio::test]
-async fn connections_are_used_again() {
-    let (app, connections) = telling().await;
-    let stand = Stand::before(app).await;
+async fn connections_are_reused() {
+    let (app, connections) = echo_app().await;
+    let proxy = TestProxy::start(app).await;
     for number in 0..10 {
         let request = format!("GET /{number} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
-        let answer = raw(&stand.address, request.as_bytes()).await;
+        let answer = raw(&proxy.address, request.as_bytes()).await;
         assert!(answer.contains(&format!("GET /{number} ")), "{answer}");
     }
     assert_eq!(connections.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
-async fn a_kept_connection_that_breaks_is_replaced_only_where_nothing_can_happen_twice() {
+async fn only_an_idempotent_request_is_retried_after_a_reused_connection_breaks() {
     for (method, status) in [("GET", "200"), ("POST", "502")] {
-        let (app, address) = ByHand::start().await;
-        let stand = Stand::before(address).await;
-        let mut client = stand.open(b"GET /first HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        let (app, address) = ScriptedApp::start().await;
+        let proxy = TestProxy::start(address).await;
+        let mut client = proxy.open(b"GET /first HTTP/1.1\r\nhost: x\r\n\r\n").await;
         let (mut kept, _) = app.request().await;
         kept.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
-        until(&mut client, "\r\n\r\nok").await;
-        // Long enough unused to be suspect.
+        read_until(&mut client, "\r\n\r\nok").await;
+        // Idle for long enough to count as possibly stale.
         tokio::time::sleep(Duration::from_millis(700)).await;
         let length = if method == "POST" { "content-length: 2\r\n" } else { "" };
         let body = if method == "POST" { "hi" } else { "" };
@@ -40,15 +40,15 @@ async fn a_kept_connection_that_breaks_is_replaced_only_where_nothing_can_happen
             .write_all(format!("{method} /second HTTP/1.1\r\nhost: x\r\n{length}\r\n{body}").as_bytes())
             .await
             .unwrap();
-        // The app takes the request and closes without an answer.
-        assert!(head(&mut kept).await.starts_with(&format!("{method} /second")));
+        // The app reads the request and closes the connection without a response.
+        assert!(read_head(&mut kept).await.starts_with(&format!("{method} /second")));
         drop(kept);
         if method == "GET" {
             let (mut fresh, request) = app.request().await;
             assert!(request.starts_with("GET /second"), "{request}");
             fresh.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
         }
-        let answer = head(&mut client).await;
+        let answer = read_head(&mut client).await;
         assert!(answer.contains(status), "{method}: {answer}");
         if method == "POST" {
             let again = tokio::time::timeout(Duration::from_millis(300), app.request()).await;
@@ -58,38 +58,42 @@ async fn a_kept_connection_that_breaks_is_replaced_only_where_nothing_can_happen
 }
 
 #[tokio::test]
-async fn a_connection_that_the_app_closed_is_found_out_before_use() {
-    let (app, address) = ByHand::start().await;
-    let stand = Stand::before(address).await;
-    let mut client = stand.open(b"GET /first HTTP/1.1\r\nhost: x\r\n\r\n").await;
+async fn a_connection_that_the_app_has_closed_is_not_reused() {
+    let (app, address) = ScriptedApp::start().await;
+    let proxy = TestProxy::start(address).await;
+    let mut client = proxy.open(b"GET /first HTTP/1.1\r\nhost: x\r\n\r\n").await;
     let (mut kept, _) = app.request().await;
     kept.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
-    until(&mut client, "\r\n\r\nok").await;
+    read_until(&mut client, "\r\n\r\nok").await;
     drop(kept);
     tokio::time::sleep(Duration::from_millis(50)).await;
-    // A POST, which would not be tried again if it had been sent.
+    // A POST, which is not retried once it was sent.
     client.write_all(b"POST /second HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\nhi").await.unwrap();
     let (mut fresh, request) = app.request().await;
     assert!(request.starts_with("POST /second"), "{request}");
     fresh.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
-    assert!(head(&mut client).await.starts_with("HTTP/1.1 200"));
+    assert!(read_head(&mut client).await.starts_with("HTTP/1.1 200"));
 }
 
 #[tokio::test]
-async fn a_dead_app_is_502_and_a_slow_one_504_for_people_and_programs() {
+async fn a_dead_app_is_502_and_a_slow_one_504_as_page_and_as_json() {
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let dead = Stand::before(nobody).await;
-    let (_app, address) = ByHand::start().await;
-    let slow =
-        Stand::with(address, |upstream| upstream.response_timeout = Duration::from_millis(200), |_| {}).await;
-    for (stand, status, code, words) in [
+    let dead = TestProxy::start(nobody).await;
+    let (_app, address) = ScriptedApp::start().await;
+    let slow = TestProxy::start_with(
+        address,
+        |upstream| upstream.response_timeout = Duration::from_millis(200),
+        |_| {},
+    )
+    .await;
+    for (proxy, status, code, words) in [
         (&dead, "502", "upstream_down", "The app does not answer"),
         (&slow, "504", "upstream_timeout", "The app takes too long"),
     ] {
-        let answer = raw(&stand.address, b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+        let answer = raw(&proxy.address, b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")) && answer.contains(code), "{answer}");
         let page = raw(
-            &stand.address,
+            &proxy.address,
             b"GET / HTTP/1.1\r\nhost: x\r\naccept: text/html\r\nconnection: close\r\n\r\n",
         )
         .await;
@@ -104,24 +108,28 @@ async fn a_dead_app_is_502_and_a_slow_one_504_for_people_and_programs() {
 }
 
 #[tokio::test]
-async fn an_upload_that_moves_may_take_longer_than_the_time_for_a_response() {
-    let (app, address) = ByHand::start().await;
-    let stand =
-        Stand::with(address, |upstream| upstream.response_timeout = Duration::from_millis(400), |_| {}).await;
-    let mut client = stand.open(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n").await;
+async fn an_upload_that_makes_progress_may_exceed_the_response_timeout() {
+    let (app, address) = ScriptedApp::start().await;
+    let proxy = TestProxy::start_with(
+        address,
+        |upstream| upstream.response_timeout = Duration::from_millis(400),
+        |_| {},
+    )
+    .await;
+    let mut client = proxy.open(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n").await;
     let (mut upstream, _) = app.request().await;
     for _ in 0..10 {
         client.write_all(b"x").await.unwrap();
         tokio::time::sleep(Duration::from_millis(120)).await;
     }
     upstream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
-    assert!(head(&mut client).await.starts_with("HTTP/1.1 200"));
+    assert!(read_head(&mut client).await.starts_with("HTTP/1.1 200"));
 }
 
 #[tokio::test]
 async fn each_route_has_its_own_app() {
-    let (one, _) = telling().await;
-    let (other, _) = telling().await;
+    let (one, _) = echo_app().await;
+    let (other, _) = echo_app().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let route = |path: &str| Route::path(PathPattern::parse(path).unwrap()).public();
@@ -141,7 +149,7 @@ async fn each_route_has_its_own_app() {
     settings.routes = vec![Some(url(other).into()), None];
     let _running = world::proxy(&gate, &settings, world::server(), listener);
     for (path, app) in [("/other/x", other), ("/other", other), ("/others", one), ("/", one)] {
-        // HTTP/1.0 without a host is sent on with that of the app it goes to.
+        // An HTTP/1.0 request without `Host` gets the app's.
         let answer = raw(&address, format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await;
         assert!(answer.contains(&format!("host: {app}\r\n")), "{path}: {answer}");
     }

@@ -1,4 +1,4 @@
-//! Everything streams, both ways, and whoever is slow holds the other back.
+//! Bodies are streamed in both directions, with backpressure.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::{ByHand, Stand, closed, head, patiently, until};
+use super::{ScriptedApp, TestProxy, read_head, read_until, wait_closed, with_timeout};
 
 const MIB: usize = 1024 * 1024;
 
 #[tokio::test]
 async fn an_event_arrives_before_the_next_one_is_sent() {
-    let (app, address) = ByHand::start().await;
-    let stand = Stand::before(address).await;
-    let mut client = stand.open(b"GET /events HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    let (app, address) = ScriptedApp::start().await;
+    let proxy = TestProxy::start(address).await;
+    let mut client = proxy.open(b"GET /events HTTP/1.1\r\nhost: x\r\n\r\n").await;
     let (mut upstream, _) = app.request().await;
     upstream
         .write_all(
@@ -22,23 +22,23 @@ async fn an_event_arrives_before_the_next_one_is_sent() {
         )
         .await
         .unwrap();
-    let head = head(&mut client).await;
+    let head = read_head(&mut client).await;
     assert!(head.starts_with("HTTP/1.1 200 OK") && head.contains("text/event-stream"), "{head}");
     for number in 0..5 {
-        // The next is sent only after this one was read at the other end.
+        // The next event is sent only after the client has read this one.
         let event = format!("data: {number}\n\n");
         upstream.write_all(format!("{:x}\r\n{event}\r\n", event.len()).as_bytes()).await.unwrap();
-        let got = until(&mut client, "\n\n\r\n").await;
+        let got = read_until(&mut client, "\n\n\r\n").await;
         assert!(got.contains(&event), "{got}");
     }
 }
 
 #[tokio::test]
-async fn an_upload_arrives_piece_by_piece_and_a_slow_app_holds_it_back() {
-    let (app, address) = ByHand::start().await;
-    let stand = Stand::before(address).await;
+async fn backpressure_from_a_slow_app_reaches_the_client() {
+    let (app, address) = ScriptedApp::start().await;
+    let proxy = TestProxy::start(address).await;
     let size = 64 * MIB;
-    let mut client = stand
+    let mut client = proxy
         .open(format!("POST /up HTTP/1.1\r\nhost: x\r\ncontent-length: {size}\r\n\r\n").as_bytes())
         .await;
     let sent = Arc::new(AtomicUsize::new(0));
@@ -53,25 +53,25 @@ async fn an_upload_arrives_piece_by_piece_and_a_slow_app_holds_it_back() {
     });
     let (mut upstream, request) = app.request().await;
     assert!(request.contains(&format!("content-length: {size}\r\n")), "{request}");
-    // The app reads nothing: what was taken is what sockets and one buffer hold.
+    // The app reads nothing, so only socket buffers and one buffer of ours fill up.
     let held = settled(&sent).await;
     assert!(held < 24 * MIB, "{} MiB were taken from the client though the app reads nothing", held / MIB);
     let mut got = 0;
     let mut buffer = vec![0; MIB];
     while got < size {
-        got += patiently(upstream.read(&mut buffer)).await.unwrap();
+        got += with_timeout(upstream.read(&mut buffer)).await.unwrap();
     }
     upstream.write_all(b"HTTP/1.1 201 Created\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
     let mut client = upload.await.unwrap();
-    assert!(until(&mut client, "\r\n\r\nok").await.starts_with("HTTP/1.1 201"));
+    assert!(read_until(&mut client, "\r\n\r\nok").await.starts_with("HTTP/1.1 201"));
 }
 
 #[tokio::test]
-async fn a_slow_reader_holds_the_app_back_and_gets_everything() {
-    let (app, address) = ByHand::start().await;
-    let stand = Stand::before(address).await;
+async fn backpressure_from_a_slow_client_reaches_the_app() {
+    let (app, address) = ScriptedApp::start().await;
+    let proxy = TestProxy::start(address).await;
     let size = 64 * MIB;
-    let mut client = stand.open(b"GET /down HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    let mut client = proxy.open(b"GET /down HTTP/1.1\r\nhost: x\r\n\r\n").await;
     let (mut upstream, _) = app.request().await;
     let sent = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&sent);
@@ -85,44 +85,44 @@ async fn a_slow_reader_holds_the_app_back_and_gets_everything() {
         }
         upstream
     });
-    head(&mut client).await;
+    read_head(&mut client).await;
     let held = settled(&sent).await;
     assert!(held < 24 * MIB, "{} MiB were taken from the app though the client reads nothing", held / MIB);
     let mut got = 0;
     let mut buffer = vec![0; MIB];
     while got < size {
-        let read = patiently(client.read(&mut buffer)).await.unwrap();
+        let read = with_timeout(client.read(&mut buffer)).await.unwrap();
         assert_ne!(read, 0, "the download ended after {got} bytes");
         got += read;
     }
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_ends_the_apps_request() {
-    let (app, address) = ByHand::start().await;
-    let stand = Stand::before(address).await;
-    // Before the response …
-    let client = stand.open(b"GET /long HTTP/1.1\r\nhost: x\r\n\r\n").await;
+async fn a_client_that_disconnects_closes_the_connection_to_the_app() {
+    let (app, address) = ScriptedApp::start().await;
+    let proxy = TestProxy::start(address).await;
+    // Before the response,
+    let client = proxy.open(b"GET /long HTTP/1.1\r\nhost: x\r\n\r\n").await;
     let (mut upstream, _) = app.request().await;
     drop(client);
-    assert!(closed(&mut upstream).await);
-    // … and in the middle of it.
-    let mut client = stand.open(b"GET /long HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    assert!(wait_closed(&mut upstream).await);
+    // and during it.
+    let mut client = proxy.open(b"GET /long HTTP/1.1\r\nhost: x\r\n\r\n").await;
     let (mut upstream, _) = app.request().await;
     upstream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\npart").await.unwrap();
-    until(&mut client, "part").await;
+    read_until(&mut client, "part").await;
     drop(client);
-    assert!(closed(&mut upstream).await);
+    assert!(wait_closed(&mut upstream).await);
 }
 
 #[tokio::test]
-async fn an_app_that_leaves_in_the_middle_is_not_taken_for_the_end() {
-    let (app, address) = ByHand::start().await;
-    let stand = Stand::before(address).await;
+async fn a_response_that_the_app_breaks_off_does_not_look_complete() {
+    let (app, address) = ScriptedApp::start().await;
+    let proxy = TestProxy::start(address).await;
     for (head_lines, part) in
         [("content-length: 100", "part"), ("transfer-encoding: chunked", "4\r\npart\r\n")]
     {
-        let mut client = stand.open(b"GET /long HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        let mut client = proxy.open(b"GET /long HTTP/1.1\r\nhost: x\r\n\r\n").await;
         let (mut upstream, _) = app.request().await;
         upstream
             .write_all(format!("HTTP/1.1 200 OK\r\n{head_lines}\r\n\r\n{part}").as_bytes())
@@ -130,30 +130,30 @@ async fn an_app_that_leaves_in_the_middle_is_not_taken_for_the_end() {
             .unwrap();
         drop(upstream);
         let mut got = String::new();
-        let _ = patiently(client.read_to_string(&mut got)).await;
+        let _ = with_timeout(client.read_to_string(&mut got)).await;
         assert!(got.contains("part") && !got.ends_with("0\r\n\r\n"), "{got}");
     }
 }
 
 #[tokio::test]
-async fn what_has_no_body_has_none_and_trailers_pass() {
-    let (app, address) = ByHand::start().await;
-    let stand = Stand::before(address).await;
+async fn bodyless_responses_stay_bodyless_and_trailers_are_forwarded() {
+    let (app, address) = ScriptedApp::start().await;
+    let proxy = TestProxy::start(address).await;
     for (method, answer, expected) in [
         ("HEAD", "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n", "content-length: 5"),
         ("GET", "HTTP/1.1 204 No Content\r\n\r\n", "HTTP/1.1 204"),
         ("GET", "HTTP/1.1 304 Not Modified\r\netag: \"x\"\r\n\r\n", "etag: \"x\""),
     ] {
         let request = format!("{method} / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
-        let mut client = stand.open(request.as_bytes()).await;
+        let mut client = proxy.open(request.as_bytes()).await;
         let (mut upstream, _) = app.request().await;
         upstream.write_all(answer.as_bytes()).await.unwrap();
         let mut got = String::new();
-        patiently(client.read_to_string(&mut got)).await.unwrap();
+        with_timeout(client.read_to_string(&mut got)).await.unwrap();
         assert!(got.contains(expected) && got.ends_with("\r\n\r\n"), "{got}");
         drop(upstream);
     }
-    let mut client = stand.open(b"GET / HTTP/1.1\r\nhost: x\r\nte: trailers\r\n\r\n").await;
+    let mut client = proxy.open(b"GET / HTTP/1.1\r\nhost: x\r\nte: trailers\r\n\r\n").await;
     let (mut upstream, request) = app.request().await;
     assert!(request.contains("te: trailers\r\n"), "{request}");
     upstream
@@ -162,11 +162,11 @@ async fn what_has_no_body_has_none_and_trailers_pass() {
         )
         .await
         .unwrap();
-    let got = until(&mut client, "0\r\nx-sum: 42\r\n\r\n").await;
+    let got = read_until(&mut client, "0\r\nx-sum: 42\r\n\r\n").await;
     assert!(got.contains("2\r\nok\r\n"), "{got}");
 }
 
-/// The count, once it no longer grows.
+/// Waits until the count no longer grows.
 async fn settled(count: &AtomicUsize) -> usize {
     let mut before = usize::MAX;
     loop {

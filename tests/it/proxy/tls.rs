@@ -1,4 +1,4 @@
-//! TLS, from clients and towards the app.
+//! TLS from clients and to the app.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
-use super::{Stand, telling};
+use super::{TestProxy, echo_app};
 use crate::world::{self, raw};
 
 /// A certificate for `localhost` and its key, in files of `folder`.
@@ -28,24 +28,24 @@ fn certificate(folder: &Path) -> (PathBuf, PathBuf) {
 async fn clients_are_served_over_tls() {
     let folder = tempfile::tempdir().unwrap();
     let (cert_file, key_file) = certificate(folder.path());
-    let (app, _) = telling().await;
+    let (app, _) = echo_app().await;
     let tls = CertificateFiles { cert_file: cert_file.clone(), key_file };
-    let stand = Stand::with(app, |_| {}, |server| server.tls = vec![tls]).await;
+    let proxy = TestProxy::start_with(app, |_| {}, |server| server.tls = vec![tls]).await;
     let root = reqwest::Certificate::from_pem(&std::fs::read(&cert_file).unwrap()).unwrap();
     let client = reqwest::Client::builder().tls_certs_only([root]).build().unwrap();
-    let port = stand.address.rsplit(':').next().unwrap();
+    let port = proxy.address.rsplit(':').next().unwrap();
     for _ in 0..2 {
         let answer = client.get(format!("https://localhost:{port}/x")).send().await.unwrap();
         assert_eq!(answer.status(), 200);
         assert!(answer.text().await.unwrap().contains("GET /x HTTP/1.1"));
     }
-    // Plain HTTP to the same port is no request, and harms nobody.
-    assert!(!raw(&stand.address, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.contains("HTTP/1.1 200"));
+    // Plain HTTP to the same port is rejected, and other clients are not affected.
+    assert!(!raw(&proxy.address, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.contains("HTTP/1.1 200"));
     assert_eq!(client.get(format!("https://localhost:{port}/x")).send().await.unwrap().status(), 200);
 }
 
 #[tokio::test]
-async fn a_certificate_that_cannot_be_used_is_named_at_the_start() {
+async fn an_unusable_certificate_is_named_at_startup() {
     let folder = tempfile::tempdir().unwrap();
     let (cert_file, key_file) = certificate(folder.path());
     let other = tempfile::tempdir().unwrap();
@@ -65,7 +65,7 @@ async fn a_certificate_that_cannot_be_used_is_named_at_the_start() {
     }
 }
 
-/// An app that speaks TLS and answers every connection once.
+/// An app with TLS that answers once per connection.
 async fn secure_app(cert_file: &Path, key_file: &Path) -> u16 {
     let chain = CertificateDer::pem_file_iter(cert_file).unwrap().map(Result::unwrap).collect();
     let key = PrivateKeyDer::from_pem_file(key_file).unwrap();
@@ -91,7 +91,7 @@ async fn secure_app(cert_file: &Path, key_file: &Path) -> u16 {
 }
 
 #[tokio::test]
-async fn an_https_app_is_trusted_by_its_authority_and_no_other() {
+async fn an_https_app_is_verified_against_ca_file() {
     let folder = tempfile::tempdir().unwrap();
     let (cert_file, key_file) = certificate(folder.path());
     let stranger = tempfile::tempdir().unwrap();
@@ -100,7 +100,7 @@ async fn an_https_app_is_trusted_by_its_authority_and_no_other() {
     for (ca_file, expected) in
         [(Some(cert_file), "HTTP/1.1 200"), (Some(strange_cert), "HTTP/1.1 502"), (None, "HTTP/1.1 502")]
     {
-        let stand = Stand::with(
+        let proxy = TestProxy::start_with(
             "127.0.0.1:1".parse().unwrap(),
             |upstream| {
                 upstream.default = UpstreamUrl::parse(&format!("https://localhost:{port}")).unwrap().into();
@@ -109,7 +109,7 @@ async fn an_https_app_is_trusted_by_its_authority_and_no_other() {
             |_| {},
         )
         .await;
-        let answer = raw(&stand.address, b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+        let answer = raw(&proxy.address, b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
         assert!(answer.starts_with(expected), "{answer}");
     }
 }
