@@ -10,7 +10,7 @@ use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use http::{Request, Response};
 use hyper::body::Incoming;
 
-use crate::client::{Client, Peer, speaks_openai};
+use crate::client::{Client, ExtendedConnect, RequestContext, speaks_openai};
 use crate::gate::{Gate, GateBody, Grant};
 use crate::respond::{FailedRequest, UpstreamFailure, upstream_failed};
 use crate::upstream::{ResponseBody, Upstream, UpstreamError};
@@ -41,15 +41,28 @@ impl Proxy {
         &self.upstream
     }
 
-    /// Answers a request: the app's response, or the gate's own. `peer` is the other end
-    /// of the connection.
-    pub async fn handle(&self, request: Request<Incoming>) -> Response<GateBody<ResponseBody>> {
-        let peer = request.extensions().get::<Peer>().copied();
-        let forward = |request, grant, client| self.forward(request, grant, client);
-        match self.gate.handle_with_grant(peer, request, forward).await {
+    /// Answers a request: the app's response, or the gate's own. The person who was
+    /// answered is in the response's extensions while the audit log wants to know.
+    pub async fn handle(
+        &self,
+        request: Request<Incoming>,
+        context: RequestContext,
+    ) -> Response<GateBody<ResponseBody>> {
+        let RequestContext { peer, extended_connect } = context;
+        let audited = tracing::enabled!(target: "huggate::audit", tracing::Level::DEBUG);
+        let mut user = None;
+        let forward = |request, grant: Grant, client| {
+            user = grant.user().filter(|_| audited).cloned();
+            self.forward(request, grant, client, extended_connect)
+        };
+        let mut response = match self.gate.handle_with_grant(Some(peer), request, forward).await {
             Ok(response) => response,
             Err(never) => match never {},
+        };
+        if let Some(user) = user {
+            response.extensions_mut().insert(user);
         }
+        response
     }
 
     /// Sends a request that may enter to the app.
@@ -58,9 +71,10 @@ impl Proxy {
         request: Request<Incoming>,
         grant: Grant,
         client: Client,
+        extended_connect: Option<ExtendedConnect>,
     ) -> Result<Response<ResponseBody>, Infallible> {
         let kept = KeptHead::of(&request);
-        Ok(match self.upstream.send(&grant, request).await {
+        Ok(match self.upstream.send(&grant, request, extended_connect).await {
             Ok(response) => response,
             Err(error) => kept.failed(&error, &client, &grant).map(ResponseBody::whole),
         })

@@ -5,6 +5,8 @@ mod host;
 mod incoming;
 mod override_headers;
 mod public_url;
+#[cfg(feature = "proxy")]
+mod request_context;
 mod request_kind;
 mod resolve;
 mod trusted_proxies;
@@ -14,20 +16,18 @@ pub(crate) use host::{is_authority, name_and_port, normalized, requested_host};
 pub(crate) use incoming::IncomingRequest;
 pub(crate) use override_headers::OverrideHeaders;
 pub use public_url::{PublicUrl, PublicUrlError};
+#[cfg(feature = "proxy")]
+pub use request_context::{ExtendedConnect, RequestContext};
 pub(crate) use request_kind::{RequestKind, is_cross_site, is_prefetch, speaks_openai, wants_websocket};
 pub use resolve::Client;
 pub use trusted_proxies::TrustedProxies;
 pub(crate) use x_forwarded::{ForwardedHeaders, is_dropped_claim};
 
-#[cfg(feature = "proxy")]
-use std::any::Any;
 use std::net::SocketAddr;
-#[cfg(feature = "proxy")]
-use std::sync::Arc;
 
-/// The other end of the connection, as a request extension. The proxy's listener
-/// puts it there; around a service of your own, put it there yourself if you
-/// want `trusted_proxies` to count.
+/// The other end of the connection. The proxy's listener passes it in the
+/// [`RequestContext`](crate::client::RequestContext). Around a service of your own, insert
+/// it into the request's extensions if `trusted_proxies` is to take effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer {
     /// `None` for a unix socket.
@@ -35,14 +35,3 @@ pub struct Peer {
     /// Whether TLS ends at this connection.
     pub tls: bool,
 }
-
-/// Marks a request that came as an extended CONNECT for a WebSocket (RFC 8441).
-/// The listener hands it on in the words of HTTP/1.1, as a `GET` with `Upgrade`,
-/// so that everything behind judges and sends one kind of request. Whoever makes a
-/// tunnel of it holds this for as long as the tunnel lasts: to the listener the
-/// request is under way until then.
-#[cfg(feature = "proxy")]
-#[derive(Debug, Clone)]
-pub(crate) struct ExtendedConnect(
-    #[expect(dead_code, reason = "held, not read")] pub(crate) Arc<dyn Any + Send + Sync>,
-);

@@ -112,11 +112,11 @@ pub(super) async fn until_stopped(
         draining.load().gate().drain();
         running.stop.cancel();
     });
-    let service = move |request| {
+    let service = move |request, context| {
         let proxy = proxy.load_full();
         async move {
             let asked = Asked::of(&request);
-            let response = proxy.handle(request).await;
+            let response = proxy.handle(request, context).await;
             if let Some(asked) = asked {
                 asked.decided(&response);
             }

@@ -14,6 +14,7 @@ use super::graceful_shutdown::unless_closing;
 use super::peek_stream::PeekStream;
 use super::socket::Socket;
 use super::{http1, http2, proxy_protocol};
+use crate::client::RequestContext;
 
 /// The connection preface of HTTP/2 (RFC 9113, section 3.4).
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -33,7 +34,7 @@ impl Connection {
     /// or for the other version of HTTP.
     pub(super) async fn serve<S, F, B>(mut self, socket: Socket, service: S)
     where
-        S: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+        S: Fn(Request<Incoming>, RequestContext) -> F + Clone + Send + 'static,
         F: Future<Output = Response<B>> + Send + 'static,
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,

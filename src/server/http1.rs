@@ -18,6 +18,7 @@ use super::observed_stream::ObservedStream;
 use super::rejection::Rejection;
 use super::request_guard::RequestGuard;
 use super::service_response::ResponseSource;
+use crate::client::RequestContext;
 
 /// hyper's own limit; with any other it allocates the header buffer per request.
 const DEFAULT_MAX_HEADERS: usize = 100;
@@ -28,15 +29,14 @@ pub(super) async fn serve<S, F, B>(
     context: ConnectionContext,
     service: S,
 ) where
-    S: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+    S: Fn(Request<Incoming>, RequestContext) -> F + Clone + Send + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let ConnectionContext { peer, state, permits, settings } = context;
-    let respond = service_fn(|mut request: Request<Incoming>| {
+    let respond = service_fn(|request: Request<Incoming>| {
         let guard = RequestGuard::begin(&state);
-        request.extensions_mut().insert(peer);
         let expects_continue = request.headers().contains_key(EXPECT);
         if expects_continue {
             state.expect_continue();
@@ -47,7 +47,7 @@ pub(super) async fn serve<S, F, B>(
             // CONNECT with a path exists only in HTTP/2 (RFC 8441).
             ResponseSource::Rejected(Rejection::UnsupportedConnect)
         } else {
-            ResponseSource::Service(Box::pin(service(request)))
+            ResponseSource::Service(Box::pin(service(request, RequestContext::new(peer))))
         };
         source.respond(guard, expects_continue)
     });

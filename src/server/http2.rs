@@ -19,6 +19,7 @@ use super::observed_stream::ObservedStream;
 use super::request_guard::RequestGuard;
 use super::service_response::ResponseSource;
 use super::tracked_body::TrackedBody;
+use crate::client::{ExtendedConnect, RequestContext};
 
 /// How many bytes of each response are buffered for a client that does not read.
 const SEND_BUFFER: usize = 64 * 1024;
@@ -31,24 +32,25 @@ pub(super) async fn serve<S, F, B>(
     context: ConnectionContext,
     service: S,
 ) where
-    S: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+    S: Fn(Request<Incoming>, RequestContext) -> F + Clone + Send + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let ConnectionContext { peer, state, permits, settings } = context;
     state.set_http2();
-    let respond = service_fn(|mut request: Request<Incoming>| {
+    let respond = service_fn(|request: Request<Incoming>| {
         let guard = RequestGuard::begin(&state);
         let is_head = *request.method() == Method::HEAD;
-        request.extensions_mut().insert(peer);
-        let translated =
-            into_http1(request, settings.headers, || Arc::new(RequestGuard::begin_tunnel(&state)));
-        let (source, is_websocket) = match translated {
-            Ok((request, is_websocket)) => {
-                (ResponseSource::Service(Box::pin(service(request))), is_websocket)
+        let extended_connect = || ExtendedConnect::new(RequestGuard::begin_tunnel(&state));
+        let mut is_websocket = false;
+        let source = match into_http1(request, settings.headers, extended_connect) {
+            Ok((request, extended_connect)) => {
+                is_websocket = extended_connect.is_some();
+                let context = RequestContext { peer, extended_connect };
+                ResponseSource::Service(Box::pin(service(request, context)))
             }
-            Err(rejection) => (ResponseSource::Rejected(rejection), false),
+            Err(rejection) => ResponseSource::Rejected(rejection),
         };
         let responding = source.respond(guard, false);
         async move {

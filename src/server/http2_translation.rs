@@ -1,9 +1,6 @@
 //! Translates HTTP/2 requests to HTTP/1.1, so that the gate and the upstream handle one
 //! form of request (RFC 9113, section 8), and responses back to HTTP/2.
 
-use std::any::Any;
-use std::sync::Arc;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{
@@ -17,14 +14,13 @@ use hyper::ext::Protocol;
 use super::rejection::Rejection;
 use crate::client::ExtendedConnect;
 
-/// Translates a request to HTTP/1.1. The second value tells whether it asks for a
-/// WebSocket (RFC 8441, section 5); `tunnel_guard` is then held until the tunnel is
-/// closed.
+/// Translates a request to HTTP/1.1. The second value is present if the request asks for
+/// a WebSocket (RFC 8441, section 5).
 pub(super) fn into_http1<B: Body>(
     mut request: Request<B>,
     max_headers: usize,
-    tunnel_guard: impl FnOnce() -> Arc<dyn Any + Send + Sync>,
-) -> Result<(Request<B>, bool), Rejection> {
+    extended_connect: impl FnOnce() -> ExtendedConnect,
+) -> Result<(Request<B>, Option<ExtendedConnect>), Rejection> {
     if request.headers().len() > max_headers {
         return Err(Rejection::TooManyHeaders);
     }
@@ -39,10 +35,11 @@ pub(super) fn into_http1<B: Body>(
     }
     let is_websocket =
         *request.method() == Method::CONNECT && request.extensions().get::<Protocol>().is_some();
-    if is_websocket {
-        request_websocket(&mut request, tunnel_guard())?;
+    if !is_websocket {
+        return Ok((request, None));
     }
-    Ok((request, is_websocket))
+    request_websocket(&mut request)?;
+    Ok((request, Some(extended_connect())))
 }
 
 /// Joins the `Cookie` lines: HTTP/2 clients may send several, HTTP/1.1 allows one
@@ -83,10 +80,7 @@ fn insert_host<B>(request: &mut Request<B>) {
 }
 
 /// Turns an extended CONNECT into a WebSocket handshake with a key of our own.
-fn request_websocket<B>(
-    request: &mut Request<B>,
-    guard: Arc<dyn Any + Send + Sync>,
-) -> Result<(), Rejection> {
+fn request_websocket<B>(request: &mut Request<B>) -> Result<(), Rejection> {
     let protocol = request.extensions_mut().remove::<Protocol>();
     if !protocol.is_some_and(|protocol| protocol.as_str().eq_ignore_ascii_case("websocket")) {
         return Err(Rejection::UnsupportedConnect);
@@ -95,7 +89,6 @@ fn request_websocket<B>(
     aws_lc_rs::rand::fill(&mut nonce).map_err(|_| Rejection::NoRandomness)?;
     let key = HeaderValue::from_str(&STANDARD.encode(nonce)).map_err(|_| Rejection::NoRandomness)?;
     *request.method_mut() = Method::GET;
-    request.extensions_mut().insert(ExtendedConnect(guard));
     let headers = request.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
@@ -126,8 +119,8 @@ mod tests {
 
     use super::*;
 
-    fn guard() -> Arc<dyn Any + Send + Sync> {
-        Arc::new(())
+    fn guard() -> ExtendedConnect {
+        ExtendedConnect::new(())
     }
 
     fn request(method: &str, uri: &str, headers: &[(&str, &str)]) -> Request<Empty<bytes::Bytes>> {
@@ -141,8 +134,8 @@ mod tests {
     #[test]
     fn authority_and_cookies_become_one_header_each() {
         let request = request("GET", "https://a.example/p?q", &[("cookie", "a=1"), ("cookie", "b=2; c=3")]);
-        let (request, is_websocket) = into_http1(request, 100, guard).unwrap();
-        assert!(!is_websocket);
+        let (request, extended_connect) = into_http1(request, 100, guard).unwrap();
+        assert!(extended_connect.is_none());
         assert_eq!(request.uri(), "/p?q");
         assert_eq!(request.headers()["host"], "a.example");
         assert_eq!(request.headers().get_all("cookie").iter().collect::<Vec<_>>(), ["a=1; b=2; c=3"]);
@@ -170,8 +163,8 @@ mod tests {
             request.extensions_mut().insert(Protocol::from_static("websocket"));
             into_http1(request, 100, guard).unwrap()
         };
-        let (first, is_websocket) = connect();
-        assert!(is_websocket && first.method() == Method::GET && first.uri() == "/ws");
+        let (first, extended_connect) = connect();
+        assert!(extended_connect.is_some() && first.method() == Method::GET && first.uri() == "/ws");
         assert_eq!(first.headers()["upgrade"], "websocket");
         assert_eq!(first.headers()["sec-websocket-protocol"], "chat");
         assert_ne!(first.headers()["sec-websocket-key"], connect().0.headers()["sec-websocket-key"]);

@@ -52,7 +52,7 @@ pub use listener::{Listener, Listeners};
 pub use settings::{CertificateFiles, ServerSettings};
 pub use tls::TlsError;
 
-use crate::client::Peer;
+use crate::client::{Peer, RequestContext};
 use address_limit::{AddressLimit, TooManyConnections};
 use connection::Connection;
 use connection_context::{ConnectionContext, Permits};
@@ -117,12 +117,13 @@ impl Server {
         Ok(())
     }
 
-    /// Serves connections with `service` until [`Running::stop`] is cancelled. Then no
+    /// Serves connections with `service`, which gets each request and what the listener
+    /// knows about it, until [`Running::stop`] is cancelled. Then no
     /// connection is accepted any more, and requests in flight may take the drain
     /// timeout. `true`: all of them were completed within it.
     pub async fn run<S, F, B>(self, listeners: Listeners, service: S) -> bool
     where
-        S: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        S: Fn(Request<Incoming>, RequestContext) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<B>> + Send + 'static,
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -158,7 +159,7 @@ impl Server {
     /// Accepts on all listeners, and follows their replacement.
     async fn accept<S, F, B>(&self, listeners: &Listeners, workers: &Workers<S>)
     where
-        S: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        S: Fn(Request<Incoming>, RequestContext) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<B>> + Send + 'static,
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -178,7 +179,7 @@ impl Server {
 
     async fn accept_on<S, F, B>(&self, listener: &Listener, workers: &Workers<S>)
     where
-        S: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        S: Fn(Request<Incoming>, RequestContext) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<B>> + Send + 'static,
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -204,7 +205,7 @@ impl Server {
     /// Acquires the permits of a connection, and passes it to a worker.
     async fn start_connection<S, F, B>(&self, socket: Socket, addr: Option<SocketAddr>, workers: &Workers<S>)
     where
-        S: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        S: Fn(Request<Incoming>, RequestContext) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<B>> + Send + 'static,
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,

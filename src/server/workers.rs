@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use super::connection::Connection;
 use super::socket::{DetachedSocket, Socket};
+use crate::client::RequestContext;
 
 /// The workers that serve connections with `S`.
 pub(super) struct Workers<S> {
@@ -43,7 +44,7 @@ pub(super) struct WorkerIndex(usize);
 
 impl<S, F, B> Workers<S>
 where
-    S: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    S: Fn(Request<Incoming>, RequestContext) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -125,7 +126,7 @@ async fn work<S, F, B>(
     tasks: TaskTracker,
     stop: CancellationToken,
 ) where
-    S: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    S: Fn(Request<Incoming>, RequestContext) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,

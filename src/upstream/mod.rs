@@ -154,16 +154,17 @@ impl Upstream {
     }
 
     /// Sends an allowed request and returns the response, whose body is streamed. The
-    /// path is sent byte for byte.
+    /// path is sent byte for byte. `extended_connect` comes with a WebSocket over HTTP/2,
+    /// from the listener's [`RequestContext`](crate::client::RequestContext).
     ///
     /// # Errors
     /// See [`UpstreamError`].
     pub async fn send(
         &self,
         grant: &Grant,
-        mut request: Request<Incoming>,
+        request: Request<Incoming>,
+        extended_connect: Option<ExtendedConnect>,
     ) -> Result<Response<ResponseBody>, UpstreamError> {
-        let extended_connect = request.extensions_mut().remove::<ExtendedConnect>();
         let inner = &*self.inner;
         let index = grant.route().and_then(|route| inner.routes.get(route).copied()).unwrap_or(inner.default);
         let Some(cluster) = inner.clusters.get(index) else {

@@ -97,9 +97,9 @@ async fn on_threads(
             runtime.block_on(async {
                 let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
                 said.send(listener.local_addr().unwrap().to_string()).unwrap();
-                let service = move |request| {
+                let service = move |request, context| {
                     let proxy = proxy.clone();
-                    async move { proxy.handle(request).await }
+                    async move { proxy.handle(request, context).await }
                 };
                 Server::new(world::server(), Running::default())
                     .unwrap()

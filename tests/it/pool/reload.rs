@@ -17,9 +17,9 @@ async fn serve(upstream: Upstream) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let proxy = Proxy::new(public_gate(&format!("http://{address}")).await, upstream);
-    let service = move |request| {
+    let service = move |request, context| {
         let proxy = proxy.clone();
-        async move { proxy.handle(request).await.map(BodyExt::boxed_unsync) }
+        async move { proxy.handle(request, context).await.map(BodyExt::boxed_unsync) }
     };
     tokio::spawn(
         Server::new(world::server(), Running::default()).unwrap().run(world::listeners(listener), service),
@@ -71,9 +71,9 @@ async fn a_dropped_upstream_closes_its_idle_connections() {
     // The proxy is replaced in a slot, as a reload does.
     let slot = std::sync::Arc::new(std::sync::Mutex::new(Proxy::new(gate.clone(), before.clone())));
     let current = std::sync::Arc::clone(&slot);
-    let service = move |request| {
+    let service = move |request, context| {
         let proxy = current.lock().unwrap().clone();
-        async move { proxy.handle(request).await }
+        async move { proxy.handle(request, context).await }
     };
     tokio::spawn(
         Server::new(world::server(), Running::default()).unwrap().run(world::listeners(listener), service),

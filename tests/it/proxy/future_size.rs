@@ -23,10 +23,10 @@ async fn rare_paths_are_boxed_out_of_the_request_future() {
     let proxy = huggate::proxy::Proxy::new(public_gate("http://x").await, upstream);
     let size = Arc::new(AtomicUsize::new(0));
     let measured = Arc::clone(&size);
-    let service = move |request| {
+    let service = move |request, context| {
         let (proxy, measured) = (proxy.clone(), Arc::clone(&measured));
         async move {
-            let answer = proxy.handle(request);
+            let answer = proxy.handle(request, context);
             measured.store(size_of_val(&answer), Ordering::SeqCst);
             answer.await
         }

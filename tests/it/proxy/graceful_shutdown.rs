@@ -59,7 +59,7 @@ async fn a_panic_ends_its_request_and_nothing_else() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let server = Server::new(world::server(), Running::default()).unwrap();
-    let service = |request: http::Request<Incoming>| async move {
+    let service = |request: http::Request<Incoming>, _context| async move {
         assert_ne!(request.uri().path(), "/panic", "on purpose");
         http::Response::new(Full::<Bytes>::from("fine"))
     };

@@ -58,9 +58,9 @@ async fn a_unix_socket_gets_its_mode_and_its_peer_can_be_trusted() {
         let settings = ServerSettings { trusted_proxies: proxies, ..world::server() };
         let server = Server::new(settings, running.clone()).unwrap();
         let listener = Listener::bind(&ListenAddress::Unix(path.clone()), 0o620).unwrap();
-        let service = move |request| {
+        let service = move |request, context| {
             let proxy = proxy.clone();
-            async move { proxy.handle(request).await }
+            async move { proxy.handle(request, context).await }
         };
         let ended = tokio::spawn(server.run(Listeners::new(vec![listener]), service));
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o620);
@@ -90,9 +90,9 @@ async fn several_addresses_are_served_ipv6_among_them() {
     let bind = |address| Listener::bind(&ListenAddress::parse(address).unwrap(), 0).unwrap();
     let listeners = Listeners::new(vec![bind("127.0.0.1:0"), bind("[::1]:0"), bind("[::]:0")]);
     let addresses: Vec<String> = listeners.addresses().iter().map(ToString::to_string).collect();
-    let service = move |request| {
+    let service = move |request, context| {
         let proxy = proxy.clone();
-        async move { proxy.handle(request).await }
+        async move { proxy.handle(request, context).await }
     };
     tokio::spawn(Server::new(world::server(), running).unwrap().run(listeners, service));
     let both = addresses[2].rsplit(':').next().unwrap();
@@ -322,9 +322,9 @@ async fn certificates_and_listeners_are_replaced_while_connections_stay_open() {
     let server = Server::new(settings.clone(), running.clone()).unwrap();
     let bind = || Listener::bind(&ListenAddress::parse("127.0.0.1:0").unwrap(), 0).unwrap();
     let listeners = Listeners::new(vec![bind()]);
-    let service = move |request| {
+    let service = move |request, context| {
         let proxy = proxy.clone();
-        async move { proxy.handle(request).await }
+        async move { proxy.handle(request, context).await }
     };
     tokio::spawn(server.clone().run(listeners.clone(), service));
     let old = listeners.addresses()[0].clone();
@@ -369,10 +369,10 @@ async fn connections_are_spread_over_all_threads() {
     let seen = Arc::new(std::sync::Mutex::new(std::collections::BTreeSet::new()));
     let service = {
         let seen = Arc::clone(&seen);
-        move |request| {
+        move |request, context| {
             seen.lock().unwrap().insert(std::thread::current().name().unwrap_or_default().to_owned());
             let proxy = proxy.clone();
-            async move { proxy.handle(request).await }
+            async move { proxy.handle(request, context).await }
         }
     };
     let ended = tokio::spawn(server.run(listeners, service));

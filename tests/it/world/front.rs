@@ -94,9 +94,9 @@ pub(crate) fn proxy(
     let upstream = Upstream::new(upstream, running.tasks.clone(), running.stop.clone()).unwrap();
     let proxy = Proxy::new(gate.clone(), upstream);
     let server = Server::new(server, running.clone()).unwrap();
-    let service = move |request| {
+    let service = move |request, context| {
         let proxy = proxy.clone();
-        async move { proxy.handle(request).await }
+        async move { proxy.handle(request, context).await }
     };
     (running, tokio::spawn(server.run(listeners(listener), service)))
 }
