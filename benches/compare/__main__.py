@@ -22,7 +22,7 @@ from contenders import World
 from processes import Failed, Process, end_all
 
 ROOT = Path(__file__).resolve().parents[2]
-# As they stand in the tables.
+# In the order of the tables.
 NAMES = {
     "signed": "**huggate, signed in**",
     "public": "huggate, everything public",
@@ -46,7 +46,7 @@ NAMES = {
 MEMBERS = 'allow = [{ org = "acme" }]'
 PUBLIC = '[[route]]\npath = "/**"\npublic = true\n'
 UNSIGNED = "[identity]\nassertion = false\n"
-# More than huggate keeps opened, so that the first use of each is the first indeed.
+# More than huggate caches, so that each session's first use is a cache miss.
 SESSIONS = 12_000
 
 
@@ -78,7 +78,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("asked to end"))
     began, found = time.monotonic(), {}
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        # Servers that give up being root must get there too.
+        # Servers that drop root privileges must be able to read it.
         os.chmod(folder, 0o755)
         try:
             world = World(folder, options.huggate, options.bare, options.python_bin)
@@ -91,7 +91,7 @@ def main():
             sys.exit(f"bench: {failure}")
         finally:
             end_all()
-    # First of all, since it took long.
+    # Saved first, so that a later failure does not lose a long run.
     if options.json:
         options.json.write_text(json.dumps(plain(found), indent=1))
     lines = tables(found)
@@ -112,7 +112,7 @@ def chosen(options, key):
 
 
 def start(world, options):
-    """Everybody who is to be measured, checked."""
+    """Starts and checks all contenders."""
     flags = options.bare_flags.split()
     makers = {
         "signed": lambda key: world.huggate_serve(key, MEMBERS, signed_in=True),
@@ -143,13 +143,13 @@ def start(world, options):
         opened, asked = measure.keeps_connections(world, contender)
         say(f"{contender.name} answers; {opened} connections to the app for {asked} requests")
         started[key] = contender
-    # The same request as that of somebody who is signed in, to who does not look.
+    # The request of a signed-in user, sent to proxies that do not authenticate.
     for key in ("public", "bare"):
         if key in started and "signed" in started and chosen(options, f"{key}-cookie"):
             other = replace(started[key], key=f"{key}-cookie", headers=started["signed"].headers)
             other.name = re.sub(r"[*`]", "", NAMES[other.key])
             started[other.key] = other
-    # A listener of huggate's is with TLS or without.
+    # A listener of huggate has either TLS or plain HTTP.
     for key, access, more, signed_in in (("signed", MEMBERS, "", True), ("public", 'allow = "anyone"', PUBLIC, False)):
         if key in started and needs_tls(options):
             secure = world.huggate_serve(f"{key}-tls", access, tls=True, more=more, signed_in=signed_in)
@@ -191,8 +191,8 @@ def compare(world, options, found):
 
 
 def beside_sign_ins(world, workload, options, started, special):
-    """huggate while people sign in at this very process, and while they do so at
-    another one: the machine has the same to do then."""
+    """Measures huggate while users sign in at it, and while they sign in at another
+    process, so that the load on the machine is the same."""
     if not {"signed", "unsigned"} <= started.keys():
         return []
     row = []
@@ -227,7 +227,7 @@ def speaks_h2(world, workload, contender):
 
 
 def many_sessions(world, count):
-    """A configuration without the assertion, in use no more, and so many cookies of it."""
+    """Returns a configuration without the assertion, and `count` session cookies for it."""
     donor = world.huggate_serve("anew", MEMBERS, more=UNSIGNED)
     donor.name = re.sub(r"[*`]", "", NAMES["anew"])
     say(f"signing in {count} times")
@@ -237,7 +237,7 @@ def many_sessions(world, count):
 
 
 def one_after_the_other(world, name, cookies):
-    """A script for wrk that asks with each of the cookies once, and ends then."""
+    """Writes a wrk script that sends one request with each cookie, and then stops."""
     listed = world.write(f"{name}.txt", "\n".join(cookies) + "\n")
     return world.write(f"{name}.lua", f"""
 local cookies, next = {{}}, 0
@@ -252,14 +252,14 @@ end
 
 
 def start_again(world, contender, wrap=()):
-    """The same command once more; nothing is in its memory."""
+    """Starts the same command again, with an empty cache."""
     command = [*wrap, *contender.process.popen.args]
     contender.process = Process("huggate anew", command, world.folder)
     contender.process.until_listening(int(contender.plain.rpartition(":")[2]))
 
 
 def first_uses(world, count):
-    """Asks with each of many sessions once, a fresh process that has seen none."""
+    """Sends one request with each session to a process whose cache is empty."""
     donor, cookies = many_sessions(world, count)
     script = one_after_the_other(world, "sessions", cookies)
 
@@ -269,7 +269,7 @@ def first_uses(world, count):
         try:
             ask = lambda: measure.load.wrk(f"{donor.plain}/1k", connections, 1, script=script)
             done = measure.weigh(world, donor, ask)
-            # wrk is done before its time is over.
+            # wrk finishes before its duration has passed.
             done.rate = None
             return done
         finally:
@@ -280,7 +280,7 @@ def first_uses(world, count):
 
 
 def count_instructions(world, options):
-    """One after the other, each alone under callgrind."""
+    """Runs each contender alone under callgrind."""
     wrap = lambda key: counting.wrap(world.folder, key)
     flags = options.bare_flags.split()
     requests = 500 if options.quick else 3000
@@ -332,7 +332,7 @@ def tables(found):
 
 
 def machine(world):
-    """Where and with what this was measured."""
+    """Describes the machine and the versions."""
     cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     commit = output("git", "-C", ROOT, "rev-parse", "--short", "HEAD")
     versions = [

@@ -1,4 +1,4 @@
-"""Who is compared, each with a complete configuration of its own."""
+"""The contenders, each with a complete configuration."""
 
 import json
 import os
@@ -21,7 +21,7 @@ SCOPE = "openid profile email read-memberships"
 
 @dataclass
 class Contender:
-    """Something that answers, and what to ask it with."""
+    """A running server, and the request to send to it."""
 
     key: str
     name: str
@@ -29,15 +29,15 @@ class Contender:
     plain: str
     tls: str | None = None
     headers: list = field(default_factory=list)
-    # Asks the trivial backend about each request.
+    # Sends an auth request to the trivial backend for each request.
     asks: bool = False
-    # What it answers to who is nobody; none: it lets everybody in.
+    # The status for anonymous requests; none: it does not authenticate.
     refuses: bool = False
     h2: bool = True
 
 
 class World:
-    """The app, the provider, the backend that always agrees, and the programs."""
+    """The app, the provider, the backend that allows everything, and the programs."""
 
     def __init__(self, folder, huggate, bare, python_bin):
         self.folder = Path(folder)
@@ -61,10 +61,10 @@ class World:
              "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
              "-keyout", self.key, "-out", self.cert], check=True, capture_output=True)
 
-    # ---- what stands behind them ----
+    # ---- behind the contenders ----
 
     def nginx(self, name, http, workers, more=""):
-        """Debian's nginx for somebody who is not root; `http` is what differs."""
+        """Starts Debian's nginx without root; `http` is the variable part."""
         place = self.folder / name
         place.mkdir()
         temporary = "".join(f"{kind}_temp_path {place}/{kind};\n" for kind in
@@ -121,12 +121,12 @@ server {{ listen {HOST}:{port} backlog=4096; location / {{ return 202; }} }}""",
         self.hub_process.until_listening(port)
 
     def accepted(self):
-        """How many connections the app has taken."""
+        """How many connections the app has accepted."""
         with urllib.request.urlopen(f"{self.app}/connections", timeout=10) as answer:
             return int(re.search(rb"^\s*(\d+) \d+ \d+\s*$", answer.read(), re.M)[1])
 
     def register(self, callback):
-        """An OAuth app at the stand-in."""
+        """Registers an OAuth app at the stand-in."""
         body = json.dumps({"client_name": "Bench", "redirect_uris": [callback], "scope": SCOPE}).encode()
         request = urllib.request.Request(
             f"{self.hub}/oauth/register", body, {"content-type": "application/json"}, method="POST")
@@ -175,8 +175,8 @@ revalidate = "12h"
 
     def nginx_proxy(self, key, asks):
         plain, tls = free_ports(2)
-        # A location that sets one header loses those that are set above it, and
-        # with `Connection` the upstream's keep-alive: so each sets all.
+        # A location that sets a header inherits none, and without `Connection` it
+        # would lose the upstream's keep-alive, so each location sets all headers.
         keep = 'proxy_http_version 1.1; proxy_set_header Connection "";'
         hygiene = ("proxy_set_header Host $host; proxy_set_header X-Forwarded-For $remote_addr;"
                    "proxy_set_header X-Forwarded-Proto $scheme;")
@@ -202,7 +202,7 @@ server {{
         plain, tls = free_ports(2)
         place = self.folder / key
         place.mkdir()
-        # Both ports share the session, so that one sign-in is enough.
+        # Both ports share the session secret, so that one sign-in is enough.
         callback = f"http://{HOST}:{plain}/signed-in"
         client, secret = self.register(callback)
         modules = ["mpm_event", "authn_core", "authz_core", "authz_user", "proxy", "proxy_http", "ssl",
@@ -318,7 +318,7 @@ providers: {{ file: {{ filename: "{dynamic}" }} }}
 """)
         process = Process(key, [self.python_bin / "traefik", f"--configFile={config}"], self.folder)
         url = f"http://{HOST}:{plain}"
-        # It listens before it has read its routes.
+        # It listens before it has loaded its routes.
         process.until("ready", lambda: _get(f"{url}/1k", [])[0] == 200)
         return Contender(key, key, process, url, f"https://{HOST}:{tls}", asks=True)
 
@@ -363,12 +363,12 @@ backend app
 
 
 def is_session(name):
-    """The cookies of a huggate session, but not those of a sign-in under way."""
+    """The cookies of a huggate session, without those of pending sign-ins."""
     return re.fullmatch(r"(__Host-)?huggate(-\d+)?", name) is not None
 
 
 def check(world, contender, url):
-    """It answers as it should, and keeps its connections to the app."""
+    """Checks the responses, and that connections to the app are reused."""
     for name, size in BODIES.items():
         status, body = _get(f"{url}/{name}", contender.headers)
         if status != 200 or len(body) != size or body.strip(b"x"):

@@ -1,4 +1,4 @@
-"""User-mode instructions for each request, counted by callgrind: free of noise."""
+"""User-mode instructions per request, counted by callgrind, which has no noise."""
 
 import re
 import subprocess
@@ -10,13 +10,13 @@ WARM_UP = 400
 
 
 def wrap(folder, key):
-    """What a program is started with to be counted."""
+    """The command prefix that counts a program's instructions."""
     return ["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/callgrind-{key}",
             "--trace-children=no", "--error-limit=no"]
 
 
 def count(contender, requests, folder, headers=None):
-    """Instructions of one request, over so many; warmed up before."""
+    """Instructions per request, averaged over `requests` after a warm-up."""
     ask(contender, WARM_UP, headers)
     dump(contender)
     ask(contender, requests, headers)
@@ -25,7 +25,7 @@ def count(contender, requests, folder, headers=None):
 
 
 def total(contender, folder):
-    """Instructions between the two dumps: the first holds everything up to it."""
+    """Instructions between two dumps; the first one covers the start."""
     path = folder / f"callgrind-{contender.key}.2"
     found = re.search(r"^(?:totals|summary): (\d+)", path.read_text(), re.M)
     if not found:

@@ -1,4 +1,4 @@
-"""Load: wrk for HTTP/1.1, h2load for HTTP/2, and what they say."""
+"""Load generators: wrk for HTTP/1.1, h2load for HTTP/2, and their output."""
 
 import re
 import subprocess
@@ -11,7 +11,7 @@ UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 @dataclass
 class Load:
-    """What was asked, and how it went."""
+    """The result of a load run."""
 
     requests: int
     seconds: float
@@ -32,7 +32,7 @@ def wrk(url, connections, seconds, headers=(), script=None):
     text = run([*command, url], seconds)
     asked = re.search(r"(\d+) requests in ([\d.]+)(us|ms|s|m)", text)
     broken = sum(map(int, re.findall(r"(?:connect|read|write|timeout) (\d+)", text)))
-    # A connection may break as the load ends, or now and then; more is no answer.
+    # Single connections may break, as at the end of the load; more is a failure.
     if asked and ("Non-2xx" in text or broken > max(3, int(asked[1]) // 1000)):
         raise Failed(f"{url} did not answer all of it:\n{text}")
     if not asked or int(asked[1]) == 0:

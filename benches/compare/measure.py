@@ -1,4 +1,4 @@
-"""Rounds: everybody once in each, in an order that changes."""
+"""Rounds: each contender once per round, in a rotating order."""
 
 import random
 import socket
@@ -13,7 +13,7 @@ from processes import Failed
 
 @dataclass(frozen=True)
 class Workload:
-    """What is asked, and by how many at a time."""
+    """The request, and the number of connections."""
 
     key: str
     title: str
@@ -21,7 +21,7 @@ class Workload:
     connections: int
     tls: bool = False
     streams: int = 0
-    # How many rounds for each that was asked for.
+    # Rounds per requested round.
     rounds: int = 1
     quick: bool = False
 
@@ -42,7 +42,7 @@ WORKLOADS = [
 class Sample:
     """One contender in one round."""
 
-    # None: not known.
+    # None: unknown.
     rate: float | None
     user: float
     system: float
@@ -53,7 +53,7 @@ class Sample:
 
     @property
     def cpu(self):
-        """Seconds for each request, those of the backend that is asked included."""
+        """CPU seconds per request, those of the auth backend included."""
         return self.user + self.system + self.backend
 
     def json(self):
@@ -61,7 +61,7 @@ class Sample:
 
 
 def sample(world, workload, contender, seconds):
-    """Asks for a while."""
+    """Generates load for a while."""
     base = contender.tls if workload.tls else contender.plain
     url = f"{base}/{workload.body}"
 
@@ -74,7 +74,7 @@ def sample(world, workload, contender, seconds):
 
 
 def weigh(world, contender, ask, body="1k"):
-    """Does `ask` and sees what it cost."""
+    """Runs `ask`, and measures its cost."""
     backend = world.backend_process.cpu() if contender.asks else None
     before = contender.process.cpu()
     done = ask()
@@ -85,7 +85,7 @@ def weigh(world, contender, ask, body="1k"):
 
 
 def rounds(world, workload, row, count, seconds, special=None, say=lambda text: None):
-    """Samples by contender. The first round warms up and does not count."""
+    """Samples by contender. The first round is a warm-up and is dropped."""
     order = random.Random(workload.key)
     samples = {contender.key: [] for contender in row}
     for number in range(count + 1):
@@ -100,8 +100,8 @@ def rounds(world, workload, row, count, seconds, special=None, say=lambda text: 
 
 
 def keeps_connections(world, contender):
-    """Whether its connections to the app are used again: without that a request
-    costs a proxy three times as much, and the comparison is worth nothing."""
+    """Checks that connections to the app are reused: otherwise a request costs a proxy
+    three times as much, and the comparison is void."""
     before = world.accepted()
     done = load.wrk(f"{contender.plain}/1k", 8, 1, contender.headers)
     opened = world.accepted() - before - 1
@@ -111,7 +111,7 @@ def keeps_connections(world, contender):
 
 
 def idle_connections(contender, count):
-    """KiB of memory with so many clients that have asked once and wait."""
+    """Memory in KiB with `count` idle keep-alive connections."""
     to = urlsplit(contender.plain)
     head = "".join(f"{header}\r\n" for header in [f"Host: {to.netloc}", *contender.headers])
     request = f"GET /1k HTTP/1.1\r\n{head}\r\n".encode()

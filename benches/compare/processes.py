@@ -1,4 +1,4 @@
-"""Processes: started together, measured, and all ended, whatever happens."""
+"""Processes: started, measured, and always terminated."""
 
 import os
 import signal
@@ -14,12 +14,12 @@ _started = []
 
 
 class Failed(Exception):
-    """What is wrong, in a sentence."""
+    """A failure, with a sentence that explains it."""
 
 
 @dataclass
 class Cpu:
-    """Seconds of user and system time, in ticks; and of each thread, to the nanosecond."""
+    """User and system time in ticks, and the run time of each thread in nanoseconds."""
 
     user: float
     system: float
@@ -31,7 +31,7 @@ class Cpu:
         ticks = user + system
         if before.threads.keys() <= self.threads.keys():
             exact = sum(self.threads.values()) - sum(before.threads.values())
-            # Ticks say how it is divided, the scheduler how much it is.
+            # The scheduler knows the total exactly; the ticks give its division.
             if ticks > 0:
                 return user * exact / ticks, system * exact / ticks
             return exact, 0.0
@@ -39,7 +39,7 @@ class Cpu:
 
 
 class Process:
-    """A program with all its children; `end()` ends them."""
+    """A program with all its children; `end()` terminates them."""
 
     def __init__(self, name, command, folder, env=None):
         self.name = name
@@ -52,7 +52,7 @@ class Process:
         _started.append(self)
 
     def pids(self):
-        """The process and everything below it."""
+        """The process and its descendants."""
         children = {}
         for entry in os.listdir("/proc"):
             if entry.isdigit() and (fields := _stat(int(entry))):
@@ -65,7 +65,7 @@ class Process:
         return found
 
     def cpu(self):
-        """What it has used so far."""
+        """The CPU time used so far."""
         user = system = 0
         threads = {}
         for pid in self.pids():
@@ -82,7 +82,7 @@ class Process:
         return Cpu(user, system, threads)
 
     def pss(self):
-        """Memory in KiB, what is shared counted in part."""
+        """Memory in KiB (PSS: shared pages count proportionally)."""
         total = 0
         for pid in self.pids():
             for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
@@ -105,7 +105,7 @@ class Process:
         except subprocess.TimeoutExpired:
             pass
         try:
-            # Whoever is left of the group, such as workers whose master is gone.
+            # The rest of the group, such as workers whose master has exited.
             os.killpg(self.popen.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
@@ -131,7 +131,7 @@ class Process:
 
 
 def _stat(pid):
-    """The fields of stat after the name (proc(5)): [1] is the parent, [11], [12] user and system."""
+    """The fields of stat after the name (proc(5)): [1] parent, [11] user time, [12] system time."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
     except (FileNotFoundError, ProcessLookupError):
@@ -144,7 +144,7 @@ def end_all():
 
 
 def free_ports(count):
-    """Ports that nobody listens on at this moment."""
+    """Ports that are free at the moment."""
     sockets = [socket.socket() for _ in range(count)]
     for each in sockets:
         each.bind((HOST, 0))

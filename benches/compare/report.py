@@ -1,4 +1,4 @@
-"""Figures to tables."""
+"""Renders the figures as tables."""
 
 import re
 from statistics import median
@@ -14,7 +14,7 @@ def quartiles(values):
 
 
 def paired(results, workload, one, other, value):
-    """Ratios of `value` in the same round; none if one of them was not measured."""
+    """Ratios of `value` within a round; none if one side was not measured."""
     a, b = results.get(workload, {}).get(one), results.get(workload, {}).get(other)
     pairs = [(value(x), value(y)) for x, y in zip(a or [], b or [])]
     return [x / y for x, y in pairs if x is not None]
@@ -28,7 +28,7 @@ def ratio(values):
 
 
 def table(results, workloads, names):
-    """All that was measured, as Markdown."""
+    """All measurements as Markdown."""
     lines = [
         "| | requests/s | CPU µs/request: user + system | its CPU ÷ huggate's, signed in | its rate ÷ huggate's | p50 / p99 ms |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
@@ -75,7 +75,7 @@ def instructions_table(instructions, names):
 
 
 def budget(results, memory, instructions):
-    """Each goal: what it is, the limit, what was measured, whether it holds."""
+    """Each goal: its name, the limit, the measured value, and whether it is met."""
     cpu, rate = (lambda sample: sample.cpu), (lambda sample: sample.rate)
     rows = []
 
@@ -121,7 +121,7 @@ def budget(results, memory, instructions):
 
 
 def write(path, text):
-    """Puts `text` between the two marks of a document."""
+    """Replaces the text between the two marks of a document."""
     document = path.read_text()
     pattern = re.compile(re.escape(BEGIN) + ".*?" + re.escape(END), re.S)
     if not pattern.search(document):

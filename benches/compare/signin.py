@@ -1,4 +1,4 @@
-"""Signing in, as a browser does it, at huggate and at others."""
+"""Signs in like a browser, at huggate and at other proxies."""
 
 import http.client
 import re
@@ -15,7 +15,7 @@ _anybody.verify_mode = ssl.CERT_NONE
 
 
 class Browser:
-    """Keeps connections and cookies."""
+    """An HTTP client that keeps connections and cookies."""
 
     def __init__(self, who="ada"):
         self.connections = {}
@@ -47,7 +47,7 @@ class Browser:
         return answer.status, answer.headers, text
 
     def sign_in(self, url, hub):
-        """Opens `url` and goes wherever it leads; the cookies that are left."""
+        """Opens `url`, follows redirects, and returns the cookies."""
         self.cookies[urlsplit(hub).netloc] = {"hub_user": self.who}
         place, asked = url, 0
         while asked < 12:
@@ -74,7 +74,7 @@ class Browser:
 
 
 def cookie(url, hub, wanted):
-    """A `Cookie` line with those whose name `wanted` says."""
+    """A `Cookie` line with the cookies whose name `wanted` accepts."""
     jar = Browser().sign_in(url, hub)
     pairs = [f"{name}={value}" for name, value in jar.items() if wanted(name)]
     if not pairs:
@@ -83,7 +83,7 @@ def cookie(url, hub, wanted):
 
 
 class Beside:
-    """People who sign in, one after the other, for as long as the block lasts."""
+    """Signs users in one after the other until the block ends."""
 
     def __init__(self, url, hub, people=2):
         self.url, self.hub, self.done, self.count = url, hub, threading.Event(), 0
@@ -106,7 +106,7 @@ class Beside:
 
 
 def many(url, hub, wanted, count):
-    """So many sessions, each of its own sign-in."""
+    """Signs in `count` times, and returns the sessions."""
     cookie(url, hub, wanted)
     with ThreadPoolExecutor(4) as pool:
         return list(pool.map(lambda _: cookie(url, hub, wanted), range(count)))
