@@ -26,7 +26,8 @@ pub(super) fn into_http1<B: Body>(
     }
     join_cookies(request.headers_mut());
     insert_host(&mut request);
-    // A CORS preflight has no body. HTTP/2 does not need a length to announce one.
+    // The gate treats only a request without a body as a CORS preflight, so a body must
+    // show in the headers; HTTP/2 needs no `content-length` for one.
     if *request.method() == Method::OPTIONS
         && !request.body().is_end_stream()
         && !request.headers().contains_key(CONTENT_LENGTH)
