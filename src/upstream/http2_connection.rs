@@ -146,11 +146,12 @@ where
 }
 
 impl Http2Stream {
-    pub(super) async fn send(
+    /// Not an `async fn`, whose future would hold the request twice.
+    pub(super) fn send(
         &mut self,
         request: http::Request<RequestBody>,
-    ) -> Result<Response<Incoming>, TrySendError<http::Request<RequestBody>>> {
-        self.connection.sender.try_send_request(request).await
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<http::Request<RequestBody>>>> {
+        self.connection.sender.try_send_request(request)
     }
 
     /// Whether the peer guarantees that it did not process the request: it sent GOAWAY

@@ -171,9 +171,8 @@ impl Upstream {
             return Err(UpstreamError::Timeout("no upstream".to_owned()));
         };
         cluster.start_health_checks();
-        let OutgoingRequest { mut request, upgrade, is_grpc, is_http2, upload } =
+        let OutgoingRequest { request, upgrade, from_client, is_grpc, is_http2, upload } =
             OutgoingRequest::prepare(request, extended_connect, cluster.authority(), inner.body_bytes)?;
-        let from_client = upgrade.is_requested().then(|| hyper::upgrade::on(&mut request));
         let options =
             DispatchOptions { limits: inner.limits, upgrade: upgrade.is_requested(), can_fail_over: false };
         // Pinned here, because moving the future into a timeout would copy it.

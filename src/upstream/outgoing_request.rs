@@ -6,6 +6,7 @@ use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
 use http::{Request, Uri, Version};
 use http_body::Body;
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 
 use super::error::UpstreamError;
 use super::hop_by_hop;
@@ -18,6 +19,8 @@ use crate::client::ExtendedConnect;
 pub(super) struct OutgoingRequest {
     pub(super) request: Request<RequestBody>,
     pub(super) upgrade: Upgrade,
+    /// The client's stream after the upgrade, if the request asks for one.
+    pub(super) from_client: Option<OnUpgrade>,
     pub(super) is_grpc: bool,
     /// The client speaks HTTP/2.
     pub(super) is_http2: bool,
@@ -60,7 +63,9 @@ impl OutgoingRequest {
             parts.uri = Uri::from(target.clone());
         }
         let (body, upload) = RequestBody::new(body, body_bytes);
-        Ok(Self { request: Request::from_parts(parts, body), upgrade, is_grpc, is_http2, upload })
+        let mut request = Request::from_parts(parts, body);
+        let from_client = upgrade.is_requested().then(|| hyper::upgrade::on(&mut request));
+        Ok(Self { request, upgrade, from_client, is_grpc, is_http2, upload })
     }
 }
 
