@@ -43,25 +43,24 @@ impl Connection {
         if self.expects_proxy_header && !self.read_proxy_header(&mut stream).await {
             return;
         }
-        let Self { context, tls, .. } = self;
-        let Some(tls) = tls else {
-            match unless_closing(&context.state, has_http2_preface(&mut stream)).await {
+        let Some(tls) = self.tls.take() else {
+            match unless_closing(&self.context.state, has_http2_preface(&mut stream)).await {
                 None => {}
                 Some(Err(error)) => {
                     tracing::debug!(%error, "a client disconnected before its first request");
                 }
-                Some(Ok(true)) => Box::pin(http2::serve(stream, context, service)).await,
-                Some(Ok(false)) => Box::pin(http1::serve(stream, context, service)).await,
+                Some(Ok(true)) => Box::pin(http2::serve(stream, self.context, service)).await,
+                Some(Ok(false)) => Box::pin(http1::serve(stream, self.context, service)).await,
             }
             return;
         };
-        match Box::pin(unless_closing(&context.state, tls.accept(stream))).await {
+        match Box::pin(unless_closing(&self.context.state, tls.accept(stream))).await {
             None => {}
             Some(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
             Some(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
-                Box::pin(http2::serve(stream, context, service)).await;
+                Box::pin(http2::serve(stream, self.context, service)).await;
             }
-            Some(Ok(stream)) => Box::pin(http1::serve(stream, context, service)).await,
+            Some(Ok(stream)) => Box::pin(http1::serve(stream, self.context, service)).await,
         }
     }
 
