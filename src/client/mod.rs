@@ -26,8 +26,8 @@ pub(crate) use x_forwarded::{ForwardedHeaders, is_dropped_claim};
 use std::net::SocketAddr;
 
 /// The other end of the connection. The proxy's listener passes it in the
-/// [`RequestContext`](crate::client::RequestContext). Around a service of your own, insert
-/// it into the request's extensions if `trusted_proxies` is to take effect.
+/// `RequestContext`. Around a service of your own, insert it into the request's
+/// extensions if `trusted_proxies` is to take effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer {
     /// `None` for a unix socket.
