@@ -103,14 +103,18 @@ impl KeptHead {
     fn failed(&self, error: &UpstreamError, client: &Client, grant: &Grant) -> Response<Bytes> {
         match error {
             UpstreamError::BodyTooLarge(_) => {}
-            UpstreamError::ClientTimeout | UpstreamError::ClientDisconnected(_) | UpstreamError::WebSocketUnsupported(_) => {
+            UpstreamError::ClientTimeout
+            | UpstreamError::ClientDisconnected(_)
+            | UpstreamError::WebSocketUnsupported(_) => {
                 tracing::debug!(%error, "no answer from the upstream");
             }
             _ => tracing::error!(%error, "no answer from the upstream"),
         }
         let failure = match error {
             UpstreamError::BodyTooLarge(limit) => UpstreamFailure::TooLarge(*limit),
-            UpstreamError::ClientTimeout | UpstreamError::ClientDisconnected(_) => UpstreamFailure::IncompleteBody,
+            UpstreamError::ClientTimeout | UpstreamError::ClientDisconnected(_) => {
+                UpstreamFailure::IncompleteBody
+            }
             UpstreamError::Timeout(_) => UpstreamFailure::Timeout,
             UpstreamError::Busy(_) => UpstreamFailure::Busy,
             UpstreamError::WebSocketUnsupported(_) => UpstreamFailure::Down { close: true },

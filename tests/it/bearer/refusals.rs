@@ -223,7 +223,10 @@ async fn no_token_is_in_any_log_line_or_answer() {
     world.advance(400);
     world.send(with(&tokens[0], "/")).await.expect(503);
     let text = format!("{} {:?}", log.text(), world.gate);
-    assert!(text.contains("token_checked") && text.contains("could not be introspected"), "nothing was recorded");
+    assert!(
+        text.contains("token_checked") && text.contains("could not be introspected"),
+        "nothing was recorded"
+    );
     for token in &tokens {
         assert!(!text.contains(token.as_str()), "{token} is in the log:\n{text}");
     }
