@@ -93,9 +93,9 @@ impl fmt::Debug for Secret {
 /// `Debug` shows nothing of it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Hidden(String);
+pub struct SecretString(String);
 
-impl Hidden {
+impl SecretString {
     /// Takes `text` out of sight.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
@@ -109,15 +109,15 @@ impl Hidden {
     }
 }
 
-impl Drop for Hidden {
+impl Drop for SecretString {
     fn drop(&mut self) {
         zeroize::Zeroize::zeroize(&mut self.0);
     }
 }
 
-impl fmt::Debug for Hidden {
+impl fmt::Debug for SecretString {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Hidden(..)")
+        f.write_str("SecretString(..)")
     }
 }
 
@@ -400,7 +400,7 @@ mod tests {
     #[test]
     fn nothing_secret_is_printed() {
         assert_eq!(format!("{:?}", secret(7)), "Secret(..)");
-        assert_eq!(format!("{:?}", Hidden::new("hf_oauth_x")), "Hidden(..)");
+        assert_eq!(format!("{:?}", SecretString::new("hf_oauth_x")), "SecretString(..)");
         assert_eq!(format!("{:?}", Keyring::new(&[secret(7)])), "Keyring(1 secrets)");
     }
 }

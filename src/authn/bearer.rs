@@ -13,7 +13,7 @@ use http::HeaderMap;
 use super::{authorization, introspection::TokenIntrospector, token_policy::TokenPolicy};
 use crate::clock::{Clock, UnixTime};
 use crate::identity::{HeaderSettings, Person, RenderedIdentity};
-use crate::keys::{Hidden, Keyring};
+use crate::keys::{SecretString, Keyring};
 use crate::provider::{MAX_TOKEN, Provider, TokenKind};
 use crate::respond::Refusal;
 
@@ -40,7 +40,7 @@ pub(crate) struct VerifiedToken {
 pub(crate) struct TokenCaller {
     known: Arc<VerifiedToken>,
     /// The request's own. It is kept nowhere else, and gone with the request.
-    token: Hidden,
+    token: SecretString,
 }
 
 /// Why a token lets nobody in.
@@ -96,7 +96,7 @@ impl TokenAuthenticator {
             return Ok(None);
         };
         match self.check(token).await {
-            Ok(known) => Ok(Some(Arc::new(TokenCaller { known, token: Hidden::new(token) }))),
+            Ok(known) => Ok(Some(Arc::new(TokenCaller { known, token: SecretString::new(token) }))),
             Err(TokenError::Invalid(why)) => Err(Refusal::InvalidToken { why, session_would_do }),
             Err(TokenError::Unchecked { retry_after, why }) => {
                 Err(Refusal::TokenUnchecked { why, retry_after })

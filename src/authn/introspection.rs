@@ -11,7 +11,7 @@ use super::bearer::{IntrospectionConfig, TokenError, VerifiedToken};
 use super::token_policy::{ClaimedType, TokenPolicy};
 use crate::clock::{Clock, UnixTime};
 use crate::identity::{RenderedIdentity, User};
-use crate::keys::{Fingerprint, Fingerprints, Hidden, Keyring};
+use crate::keys::{Fingerprint, Fingerprints, SecretString, Keyring};
 use crate::provider::{Owner, Provider, Whoami, WhoamiError};
 
 /// How long the provider's yes counts, in seconds, from when it was asked. So long
@@ -70,7 +70,7 @@ struct Refused {
 /// One question. Whoever waits for it may go away; it is asked all the same.
 struct Introspection {
     about: Fingerprint,
-    token: Hidden,
+    token: SecretString,
     claimed: ClaimedType,
     /// When it was asked.
     at: UnixTime,
@@ -164,7 +164,7 @@ impl TokenIntrospector {
         let (answer, question) = watch::channel(None);
         under_way.insert(about, question.clone());
         drop(under_way);
-        let token = Hidden::new(token);
+        let token = SecretString::new(token);
         let asked = Introspection { about, token, claimed, at, answer, _place: place };
         tokio::spawn(Arc::clone(self).ask(asked));
         Ok(question)

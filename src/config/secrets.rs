@@ -7,7 +7,7 @@ use std::path::Path;
 use super::reader::{Field, Table};
 use super::space::Space;
 use crate::client::PublicUrl;
-use crate::keys::{Hidden, Secret};
+use crate::keys::{Secret, SecretString};
 
 /// The session secret in the annotated `config.toml`. Everybody knows it, so it
 /// is accepted for a public URL on this machine only.
@@ -22,11 +22,11 @@ const HOW_IN_A_SPACE: &str =
 /// A secret where it was found.
 struct Given<'a> {
     field: Field<'a>,
-    text: Hidden,
+    text: SecretString,
 }
 
 /// `provider.client_secret`; without one it is a public client.
-pub(super) fn client(provider: &Table<'_>, folder: &Path) -> Option<Hidden> {
+pub(super) fn client(provider: &Table<'_>, folder: &Path) -> Option<SecretString> {
     if let Some(field) = provider.field("client_secret").filter(|field| field.as_list().is_some()) {
         field.problem("must be text in quotation marks: an app has one secret");
         return None;
@@ -86,7 +86,7 @@ fn given<'a>(table: &Table<'a>, name: &str, folder: &Path) -> Option<Vec<Given<'
             }
             list.unwrap_or_else(|| vec![field])
                 .into_iter()
-                .filter_map(|field| Some(Given { text: Hidden::new(field.hidden()?), field }))
+                .filter_map(|field| Some(Given { text: SecretString::new(field.hidden()?), field }))
                 .collect()
         }
         (None, Some(field)) => {
@@ -99,7 +99,7 @@ fn given<'a>(table: &Table<'a>, name: &str, folder: &Path) -> Option<Vec<Given<'
                 }
             };
             let lines = text.expose().lines().map(str::trim).filter(|line| !line.is_empty());
-            lines.map(|line| Given { text: Hidden::new(line), field: field.clone() }).collect()
+            lines.map(|line| Given { text: SecretString::new(line), field: field.clone() }).collect()
         }
         (None, None) => return None,
     };
@@ -107,7 +107,7 @@ fn given<'a>(table: &Table<'a>, name: &str, folder: &Path) -> Option<Vec<Given<'
 }
 
 /// The text of a file of secrets, or why there is none.
-fn read_file(path: &Path, field: &Field<'_>) -> Result<Hidden, String> {
+fn read_file(path: &Path, field: &Field<'_>) -> Result<SecretString, String> {
     let why = |error: std::io::Error| match error.kind() {
         ErrorKind::NotFound => "does not exist".to_owned(),
         kind => format!("cannot be read: {kind}"),
@@ -116,7 +116,7 @@ fn read_file(path: &Path, field: &Field<'_>) -> Result<Hidden, String> {
     warn_if_open_to_all(&file, field);
     let mut text = String::new();
     let length = file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(why);
-    let text = Hidden::new(text);
+    let text = SecretString::new(text);
     if length? as u64 > MAX_FILE {
         return Err("is too long to be a secret".to_owned());
     }

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::environment::{Environment, put_default};
 use super::tree::{Node, Place};
-use crate::keys::{Hidden, Secret, sha256};
+use crate::keys::{Secret, SecretString, sha256};
 
 /// Shorter than any client secret that Hugging Face makes; one so short would
 /// not do as the source of another.
@@ -13,7 +13,7 @@ const SHORTEST: usize = 16;
 
 /// What the environment of a Space says beyond what has a key of its own.
 pub(super) struct Space {
-    client_secret: Option<Hidden>,
+    client_secret: Option<SecretString>,
     /// The scopes of the Space's own OAuth app, if that is the app in use.
     pub(super) scopes: Option<String>,
 }
@@ -57,7 +57,7 @@ impl Space {
             }
         }
         Some(Self {
-            client_secret: environment.get("OAUTH_CLIENT_SECRET").map(Hidden::new),
+            client_secret: environment.get("OAUTH_CLIENT_SECRET").map(SecretString::new),
             scopes: environment.get("OAUTH_SCOPES").filter(|_| own_app).map(str::to_owned),
         })
     }
@@ -70,7 +70,7 @@ impl Space {
         let client = self.client_secret.as_ref().filter(|secret| secret.expose().len() >= SHORTEST)?;
         let mut input = b"huggate space session v1".to_vec();
         input.extend_from_slice(client.expose().as_bytes());
-        let derived = Hidden::new(STANDARD.encode(sha256(&input)));
+        let derived = SecretString::new(STANDARD.encode(sha256(&input)));
         zeroize::Zeroize::zeroize(&mut input);
         Secret::parse(derived.expose()).ok()
     }

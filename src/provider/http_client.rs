@@ -8,7 +8,7 @@ use reqwest::redirect::Policy;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use crate::keys::Hidden;
+use crate::keys::SecretString;
 
 /// The longest answer that is read. A userinfo of 300 organisations takes about
 /// 150 kB.
@@ -149,7 +149,7 @@ impl HttpClient {
 }
 
 /// `Authorization` for a token (RFC 6750, section 2.1), if it can stand in a header.
-pub(super) fn bearer(token: &Hidden) -> Option<HeaderValue> {
+pub(super) fn bearer(token: &SecretString) -> Option<HeaderValue> {
     let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose())).ok()?;
     value.set_sensitive(true);
     Some(value)

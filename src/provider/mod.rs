@@ -21,7 +21,7 @@ use url::Url;
 
 use crate::clock::Clock;
 use crate::identity::{Person, Tokens};
-use crate::keys::Hidden;
+use crate::keys::SecretString;
 
 pub(crate) use discovery::{DiscoveryError, Metadata};
 pub use discovery::{Issuer, IssuerError};
@@ -40,7 +40,7 @@ pub struct ProviderSettings {
     /// The OAuth app's client id.
     pub client_id: String,
     /// The app's secret; `None` is a public client, with PKCE alone.
-    pub client_secret: Option<Hidden>,
+    pub client_secret: Option<SecretString>,
     /// Scopes, separated by spaces.
     pub scope: String,
     /// Ids of organisations the consent page must ask for.
@@ -196,13 +196,17 @@ impl Provider {
     }
 
     /// Asks userinfo once more; the answer must be about `subject`.
-    pub(crate) async fn person(&self, access_token: &Hidden, subject: &str) -> Result<Person, SignInError> {
+    pub(crate) async fn person(
+        &self,
+        access_token: &SecretString,
+        subject: &str,
+    ) -> Result<Person, SignInError> {
         let metadata = self.metadata().await?;
         Ok(userinfo::ask(&self.http, &metadata, access_token, subject).await?)
     }
 
     /// Exchanges a refresh token, which may be worth nothing from then on.
-    pub(crate) async fn refresh(&self, refresh_token: &Hidden) -> Result<Tokens, SignInError> {
+    pub(crate) async fn refresh(&self, refresh_token: &SecretString) -> Result<Tokens, SignInError> {
         let metadata = self.metadata().await?;
         let now = self.clock.now();
         Ok(token::refresh(&self.http, &metadata, &self.settings, refresh_token, now).await?)
@@ -210,7 +214,7 @@ impl Provider {
 
     /// Asks whom a token of an API client belongs to. Whoever calls sees to it that
     /// this is not asked too often: the provider limits it, by address.
-    pub(crate) async fn whoami(&self, token: &Hidden) -> Whoami {
+    pub(crate) async fn whoami(&self, token: &SecretString) -> Whoami {
         whoami::ask(&self.http, &self.settings.issuer.whoami(), token).await
     }
 }

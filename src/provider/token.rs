@@ -12,7 +12,7 @@ use super::http_client::{FetchError, HttpClient};
 use super::{CodeGrant, ProviderSettings};
 use crate::clock::UnixTime;
 use crate::identity::Tokens;
-use crate::keys::Hidden;
+use crate::keys::SecretString;
 
 /// The longest ID token that is taken, in bytes. It is looked at once.
 const MAX_ID_TOKEN: usize = 16 * 1024;
@@ -23,10 +23,10 @@ pub(crate) const MAX_TOKEN: usize = 4 * 1024;
 /// RFC 6749, section 5.1.
 #[derive(Deserialize)]
 struct TokenResponse {
-    access_token: Hidden,
+    access_token: SecretString,
     token_type: String,
-    id_token: Option<Hidden>,
-    refresh_token: Option<Hidden>,
+    id_token: Option<SecretString>,
+    refresh_token: Option<SecretString>,
     /// Seconds. Any number is taken, and what is none says nothing.
     expires_in: Option<serde_json::Value>,
 }
@@ -62,7 +62,7 @@ pub(super) async fn exchange(
     settings: &ProviderSettings,
     grant: &CodeGrant<'_>,
     now: UnixTime,
-) -> Result<(Tokens, Hidden), TokenError> {
+) -> Result<(Tokens, SecretString), TokenError> {
     let form = vec![
         ("grant_type", "authorization_code"),
         ("code", grant.code),
@@ -81,7 +81,7 @@ pub(super) async fn refresh(
     http: &HttpClient,
     metadata: &Metadata,
     settings: &ProviderSettings,
-    refresh_token: &Hidden,
+    refresh_token: &SecretString,
     now: UnixTime,
 ) -> Result<Tokens, TokenError> {
     let form = vec![("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())];
@@ -140,14 +140,14 @@ impl TokenResponse {
 }
 
 /// A token of printable characters, and of a length that can be kept.
-fn check(token: &Hidden, longest: usize) -> Result<(), TokenError> {
+fn check(token: &SecretString, longest: usize) -> Result<(), TokenError> {
     let text = token.expose();
     let sound = !text.is_empty() && text.len() <= longest && text.bytes().all(|byte| byte.is_ascii_graphic());
     if sound { Ok(()) } else { Err(TokenError::Unusable) }
 }
 
 /// RFC 6749, section 2.3.1: id and secret are form-encoded before they are joined.
-fn basic(client_id: &str, secret: &Hidden) -> HeaderValue {
+fn basic(client_id: &str, secret: &SecretString) -> HeaderValue {
     let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     let credentials = STANDARD.encode(format!("{}:{}", encode(client_id), encode(secret.expose())));
     let mut value =
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn basic_credentials_are_form_encoded_first() {
-        let value = basic("id:with colon", &Hidden::new("s%cret+"));
+        let value = basic("id:with colon", &SecretString::new("s%cret+"));
         let text = value.to_str().unwrap().strip_prefix("Basic ").unwrap().to_owned();
         let decoded = String::from_utf8(STANDARD.decode(text).unwrap()).unwrap();
         assert_eq!(decoded, "id%3Awith+colon:s%25cret%2B");

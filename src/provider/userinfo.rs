@@ -8,7 +8,7 @@ use super::discovery::Metadata;
 use super::fields::{self, MAX_ORGS, Membership, display_name, email, identifier};
 use super::http_client::{FetchError, HttpClient, bearer};
 use crate::identity::{Org, Person};
-use crate::keys::{Hidden, equal};
+use crate::keys::{SecretString, equal};
 
 /// Unknown members are passed over: the provider adds some now and then.
 #[derive(Deserialize)]
@@ -57,7 +57,7 @@ pub(crate) enum UserinfoError {
 pub(super) async fn ask(
     http: &HttpClient,
     metadata: &Metadata,
-    access_token: &Hidden,
+    access_token: &SecretString,
     subject: &str,
 ) -> Result<Person, UserinfoError> {
     let bearer = bearer(access_token).ok_or(UserinfoError::Unusable("token"))?;

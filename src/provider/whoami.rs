@@ -13,7 +13,7 @@ use super::fields::{self, MAX_ORGS, Membership, display_name, email, identifier}
 use super::http_client::{FetchError, HttpClient, bearer};
 use super::rate_limit;
 use crate::identity::{AuthMethod, Org, Person};
-use crate::keys::Hidden;
+use crate::keys::SecretString;
 
 /// Unknown members are passed over: the provider adds some now and then.
 #[derive(Deserialize)]
@@ -137,7 +137,7 @@ impl WhoamiError {
 }
 
 /// Asks whom `token` belongs to.
-pub(super) async fn ask(http: &HttpClient, url: &Url, token: &Hidden) -> Whoami {
+pub(super) async fn ask(http: &HttpClient, url: &Url, token: &SecretString) -> Whoami {
     let Some(bearer) = bearer(token) else {
         return Whoami { owner: Err(WhoamiError::Unusable("token")), pause: None };
     };

@@ -1,6 +1,6 @@
 use super::*;
 use crate::identity::{Org, Role, Standing};
-use crate::keys::Hidden;
+use crate::keys::SecretString;
 use http::header::{COOKIE, SET_COOKIE};
 
 const NOW: UnixTime = 1_790_000_000;
@@ -35,7 +35,7 @@ fn ada() -> Person {
 }
 
 pub(super) fn tokens(access: &str) -> Tokens {
-    Tokens { access: Hidden::new(access), refresh: None, expires: Some(NOW + 28_800) }
+    Tokens { access: SecretString::new(access), refresh: None, expires: Some(NOW + 28_800) }
 }
 
 /// A session of Ada's.
