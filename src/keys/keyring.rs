@@ -1,0 +1,183 @@
+//! The keys in force: sealing, opening, rotation.
+
+use std::fmt;
+
+use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, Nonce, UnboundKey};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use zeroize::Zeroizing;
+
+use super::secret::Secret;
+
+/// `version ‖ key id ‖ nonce` of a sealed text, in bytes.
+const HEAD: usize = 1 + 4 + NONCE;
+/// The format of [`Keyring::seal`]; a text of another version does not open.
+const VERSION: u8 = 1;
+/// Bytes of the nonce (RFC 8452, section 4).
+const NONCE: usize = 12;
+
+/// What a sealed text is for; each purpose has a key of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// The session cookie.
+    Session,
+    /// The cookie of a sign-in under way.
+    Pending,
+}
+
+/// The keys of all secrets in force: the first seals, all open.
+pub(crate) struct Keyring {
+    epochs: Vec<Epoch>,
+}
+
+/// What one secret gives.
+struct Epoch {
+    /// Public name of the secret: finds the key without trying each.
+    id: [u8; 4],
+    session: LessSafeKey,
+    pending: LessSafeKey,
+    secret: Secret,
+}
+
+/// A text that opened.
+pub(crate) struct Unsealed {
+    pub(crate) plain: Vec<u8>,
+    /// Sealed by the first secret; otherwise it is time to seal it anew.
+    pub(crate) current: bool,
+}
+
+impl Keyring {
+    /// Derives the keys of `first`, which seals, and of `others`, which only open.
+    pub(crate) fn new(secrets: &[Secret]) -> Self {
+        Self { epochs: secrets.iter().map(Epoch::new).collect() }
+    }
+
+    /// Seals `plain` into base64url text. `name` (the cookie's) is bound in: the
+    /// text does not open under another. `nonce` must come from [`random`].
+    pub(crate) fn seal(&self, purpose: Purpose, name: &str, nonce: [u8; NONCE], plain: &[u8]) -> String {
+        let Some(epoch) = self.epochs.first() else { return String::new() };
+        let mut sealed = Vec::with_capacity(HEAD + plain.len() + 16);
+        sealed.push(VERSION);
+        sealed.extend_from_slice(&epoch.id);
+        sealed.extend_from_slice(&nonce);
+        let mut body = plain.to_vec();
+        epoch
+            .key(purpose)
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(name.as_bytes()),
+                &mut body,
+            )
+            .expect("a cookie is far below the cipher's limit of 2^36 bytes");
+        sealed.extend_from_slice(&body);
+        URL_SAFE_NO_PAD.encode(sealed)
+    }
+
+    /// Opens what [`Keyring::seal`] made; `None` for anything else.
+    pub(crate) fn open(&self, purpose: Purpose, name: &str, text: impl AsRef<[u8]>) -> Option<Unsealed> {
+        let mut sealed = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let (head, body) = sealed.split_at_mut_checked(HEAD)?;
+        let (&mut version, rest) = head.split_first_mut()?;
+        let (id, nonce) = rest.split_at(4);
+        if version != VERSION {
+            return None;
+        }
+        let index = self.epochs.iter().position(|epoch| epoch.id == *id)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+        let key = self.epochs.get(index)?.key(purpose);
+        let length = key.open_in_place(nonce, Aad::from(name.as_bytes()), body).ok()?.len();
+        sealed.drain(..HEAD);
+        sealed.truncate(length);
+        Some(Unsealed { plain: sealed, current: index == 0 })
+    }
+
+    /// One seed per secret for the assertion's key, the first secret's first.
+    /// `attempt` counts on when a seed is no valid key (one in 2^32).
+    pub(crate) fn assertion_seed(&self, index: usize, attempt: u8) -> Option<Zeroizing<[u8; 32]>> {
+        let epoch = self.epochs.get(index)?;
+        Some(Zeroizing::new(epoch.secret.derive(&format!("assertion es256 v1 {attempt}"))))
+    }
+
+    /// A key for fingerprints that leave the process (`sid`): without it nobody
+    /// can go from the hash to a session's id.
+    pub(crate) fn fingerprint_key(&self) -> [u8; 32] {
+        self.epochs.first().map_or([0; 32], |epoch| epoch.secret.derive("fingerprint v1"))
+    }
+
+    /// The key of [`Fingerprints`](super::Fingerprints), derived from the first secret.
+    pub(super) fn bearer_token_key(&self) -> [u8; 32] {
+        self.epochs.first().map_or([0; 32], |epoch| epoch.secret.derive("bearer token v1"))
+    }
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Keyring({} secrets)", self.epochs.len())
+    }
+}
+
+impl Epoch {
+    fn new(secret: &Secret) -> Self {
+        let key = |purpose| {
+            let bytes: Zeroizing<[u8; 32]> = Zeroizing::new(secret.derive(purpose));
+            LessSafeKey::new(
+                UnboundKey::new(&AES_256_GCM_SIV, bytes.as_slice())
+                    .expect("the key has the cipher's 32 bytes"),
+            )
+        };
+        Self {
+            id: secret.derive("key id v1"),
+            session: key("session seal v1"),
+            pending: key("pending seal v1"),
+            secret: secret.clone(),
+        }
+    }
+
+    fn key(&self, purpose: Purpose) -> &LessSafeKey {
+        match purpose {
+            Purpose::Session => &self.session,
+            Purpose::Pending => &self.pending,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::random;
+    use super::*;
+
+    fn secret(byte: u8) -> Secret {
+        Secret::parse(&format!("{byte:02x}").repeat(32)).unwrap()
+    }
+
+    #[test]
+    fn a_sealed_text_opens_only_under_its_purpose_and_name() {
+        let ring = Keyring::new(&[secret(1)]);
+        let text = ring.seal(Purpose::Session, "huggate", random(), b"hello");
+        assert_eq!(ring.open(Purpose::Session, "huggate", &text).unwrap().plain, b"hello");
+        assert!(ring.open(Purpose::Pending, "huggate", &text).is_none());
+        assert!(ring.open(Purpose::Session, "__Host-huggate", &text).is_none());
+        let mut forged = text.into_bytes();
+        for index in 0..forged.len() {
+            forged[index] ^= 1;
+            let text = String::from_utf8_lossy(&forged).into_owned();
+            assert!(ring.open(Purpose::Session, "huggate", &text).is_none(), "byte {index}");
+            forged[index] ^= 1;
+        }
+    }
+
+    #[test]
+    fn rotation_opens_the_old_and_says_that_it_is_old() {
+        let old = Keyring::new(&[secret(1)]);
+        let text = old.seal(Purpose::Session, "huggate", random(), b"hello");
+        let both = Keyring::new(&[secret(2), secret(1)]);
+        assert!(!both.open(Purpose::Session, "huggate", &text).unwrap().current);
+        let new = Keyring::new(&[secret(2)]);
+        assert!(new.open(Purpose::Session, "huggate", &text).is_none());
+    }
+
+    #[test]
+    fn debug_output_hides_the_secrets() {
+        assert_eq!(format!("{:?}", Keyring::new(&[secret(7)])), "Keyring(1 secrets)");
+    }
+}
