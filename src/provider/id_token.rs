@@ -6,7 +6,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
 
 use super::http_client::FetchError;
-use super::jwks::Keys;
+use super::jwks::{JwksError, Keys};
 use crate::clock::UnixTime;
 use crate::keys::{equal, sha256};
 
@@ -43,7 +43,7 @@ pub(super) struct Expected<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum IdTokenError {
     #[error(transparent)]
-    Keys(#[from] FetchError),
+    Keys(FetchError),
     #[error("the ID token is not a signed JWT")]
     Malformed,
     #[error("the ID token is signed with {0:?}, which is not accepted")]
@@ -72,6 +72,16 @@ pub(crate) enum IdTokenError {
     Nonce,
     #[error("the ID token belongs to another access token")]
     AccessToken,
+}
+
+impl From<JwksError> for IdTokenError {
+    fn from(error: JwksError) -> Self {
+        match error {
+            JwksError::Fetch(error) => Self::Keys(error),
+            JwksError::UnknownKey => Self::UnknownKey,
+            JwksError::NoKeys => Self::NoKeys,
+        }
+    }
 }
 
 /// A token taken apart, nothing of it proven yet.

@@ -11,7 +11,6 @@ use tokio::time::Instant;
 
 use super::discovery::Metadata;
 use super::http_client::{FetchError, HttpClient};
-use super::id_token::IdTokenError;
 
 /// How long keys are used before they are asked for again.
 const FRESH: Duration = Duration::from_secs(3600);
@@ -40,6 +39,16 @@ impl Keys {
     }
 }
 
+/// Why there are no keys for a token.
+#[derive(Debug)]
+pub(super) enum JwksError {
+    Fetch(FetchError),
+    /// The provider publishes no key of that id.
+    UnknownKey,
+    /// They could not be loaded, and were asked for a moment ago.
+    NoKeys,
+}
+
 #[derive(Default)]
 pub(super) struct Cache {
     keys: ArcSwapOption<Keys>,
@@ -54,7 +63,7 @@ impl Cache {
         http: &HttpClient,
         metadata: &Metadata,
         kid: Option<&str>,
-    ) -> Result<Arc<Keys>, IdTokenError> {
+    ) -> Result<Arc<Keys>, JwksError> {
         if let Some(keys) = self.usable(kid) {
             return Ok(keys);
         }
@@ -66,8 +75,8 @@ impl Cache {
             // Old keys that know the token are better than none.
             return match self.keys.load_full() {
                 Some(keys) if keys.knows(kid) => Ok(keys),
-                Some(_) => Err(IdTokenError::UnknownKey),
-                None => Err(IdTokenError::NoKeys),
+                Some(_) => Err(JwksError::UnknownKey),
+                None => Err(JwksError::NoKeys),
             };
         }
         let fetched = fetch(http, metadata).await;
@@ -78,11 +87,11 @@ impl Cache {
             Ok(keys) => {
                 let keys = Arc::new(keys);
                 self.keys.store(Some(Arc::clone(&keys)));
-                if keys.knows(kid) { Ok(keys) } else { Err(IdTokenError::UnknownKey) }
+                if keys.knows(kid) { Ok(keys) } else { Err(JwksError::UnknownKey) }
             }
             Err(error) => match self.keys.load_full() {
                 Some(keys) if keys.knows(kid) => Ok(keys),
-                Some(_) | None => Err(error.into()),
+                Some(_) | None => Err(JwksError::Fetch(error)),
             },
         }
     }

@@ -3,12 +3,15 @@
 //! Nothing is asked before it is needed, and nothing that failed is final: the
 //! gate starts while the provider is down and signs people in once it is back.
 
+mod authorization;
 mod discovery;
 mod fields;
 mod http_client;
 mod id_token;
+mod issuer;
 mod jwks;
 mod rate_limit;
+mod settings;
 mod token;
 mod userinfo;
 mod whoami;
@@ -23,29 +26,16 @@ use crate::clock::Clock;
 use crate::identity::{Person, Tokens};
 use crate::keys::SecretString;
 
-pub(crate) use discovery::{DiscoveryError, Metadata};
-pub use discovery::{Issuer, IssuerError};
+pub(crate) use authorization::AuthorizeRequest;
+pub(crate) use discovery::{DiscoveryError, Metadata, Reachable};
 use http_client::{FetchError, HttpClient};
 use id_token::Expected;
 pub(crate) use id_token::IdTokenError;
-pub(crate) use token::{MAX_TOKEN, TokenError, cut};
+pub use issuer::{Issuer, IssuerError};
+pub use settings::ProviderSettings;
+pub(crate) use token::{CodeGrant, MAX_TOKEN, TokenError, cut};
 pub(crate) use userinfo::UserinfoError;
 pub(crate) use whoami::{Owner, TokenKind, Whoami, WhoamiError};
-
-/// The provider, and who we are to it.
-#[derive(Debug, Clone)]
-pub struct ProviderSettings {
-    /// `https://huggingface.co`, unless told otherwise.
-    pub issuer: Issuer,
-    /// The OAuth app's client id.
-    pub client_id: String,
-    /// The app's secret; `None` is a public client, with PKCE alone.
-    pub client_secret: Option<SecretString>,
-    /// Scopes, separated by spaces.
-    pub scope: String,
-    /// Ids of organisations the consent page must ask for.
-    pub orgs: Vec<String>,
-}
 
 /// Talks to the provider.
 pub(crate) struct Provider {
@@ -54,24 +44,6 @@ pub(crate) struct Provider {
     metadata: discovery::Cache,
     jwks: jwks::Cache,
     clock: Clock,
-}
-
-/// What the authorize URL must carry for one attempt.
-pub(crate) struct AuthorizeRequest<'a> {
-    pub(crate) redirect_uri: &'a str,
-    pub(crate) state: &'a str,
-    pub(crate) nonce: &'a str,
-    pub(crate) code_challenge: &'a str,
-    /// One more organisation to ask for.
-    pub(crate) org: Option<&'a str>,
-}
-
-/// What a callback brought, and what it must match.
-pub(crate) struct CodeGrant<'a> {
-    pub(crate) code: &'a str,
-    pub(crate) redirect_uri: &'a str,
-    pub(crate) code_verifier: &'a str,
-    pub(crate) nonce: &'a str,
 }
 
 /// Why nobody was signed in, though the callback was in order.
@@ -101,14 +73,6 @@ impl SignInError {
             Self::Userinfo(_) | Self::Token(_) | Self::Discovery(_) | Self::IdToken(_) => false,
         }
     }
-}
-
-/// What the provider says of itself at the moment, for readiness.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reachable {
-    Yes,
-    No,
-    NotAskedYet,
 }
 
 impl Provider {
@@ -150,29 +114,7 @@ impl Provider {
 
     /// The authorize URL (RFC 6749, section 4.1.1; RFC 7636, section 4.3).
     pub(crate) fn authorize_url(&self, metadata: &Metadata, request: &AuthorizeRequest<'_>) -> Url {
-        let mut url = metadata.authorization_endpoint.clone();
-        let mut orgs: Vec<&str> = self.settings.orgs.iter().map(String::as_str).collect();
-        if let Some(org) = request.org
-            && !orgs.contains(&org)
-        {
-            orgs.push(org);
-        }
-        {
-            let mut query = url.query_pairs_mut();
-            query
-                .append_pair("client_id", &self.settings.client_id)
-                .append_pair("redirect_uri", request.redirect_uri)
-                .append_pair("response_type", "code")
-                .append_pair("scope", &self.settings.scope)
-                .append_pair("state", request.state)
-                .append_pair("nonce", request.nonce)
-                .append_pair("code_challenge", request.code_challenge)
-                .append_pair("code_challenge_method", "S256");
-            if !orgs.is_empty() {
-                query.append_pair("orgIds", &orgs.join(","));
-            }
-        }
-        url
+        authorization::url(&self.settings, metadata, request)
     }
 
     /// Exchanges the code, checks the ID token, asks userinfo: the person, and
@@ -189,7 +131,8 @@ impl Provider {
             now,
         };
         let id_token = id_token::parse(id_token.expose())?;
-        let keys = self.jwks.for_token(&self.http, &metadata, id_token.kid()).await?;
+        let keys = self.jwks.for_token(&self.http, &metadata, id_token.kid()).await;
+        let keys = keys.map_err(IdTokenError::from)?;
         let subject = id_token.verify(&keys, &expected)?;
         let person = userinfo::ask(&self.http, &metadata, &tokens.access, &subject).await?;
         Ok((person, tokens))

@@ -9,7 +9,7 @@ use url::form_urlencoded;
 
 use super::discovery::Metadata;
 use super::http_client::{FetchError, HttpClient};
-use super::{CodeGrant, ProviderSettings};
+use super::settings::ProviderSettings;
 use crate::clock::UnixTime;
 use crate::identity::Tokens;
 use crate::keys::SecretString;
@@ -19,6 +19,14 @@ const MAX_ID_TOKEN: usize = 16 * 1024;
 /// The longest of the tokens that a session keeps: with both of them at most, and
 /// a person with many organisations, it still fits into its cookies.
 pub(crate) const MAX_TOKEN: usize = 4 * 1024;
+
+/// What a callback brought, and what it must match.
+pub(crate) struct CodeGrant<'a> {
+    pub(crate) code: &'a str,
+    pub(crate) redirect_uri: &'a str,
+    pub(crate) code_verifier: &'a str,
+    pub(crate) nonce: &'a str,
+}
 
 /// RFC 6749, section 5.1.
 #[derive(Deserialize)]

@@ -1,0 +1,127 @@
+//! The provider's issuer identifier, and the provider's pages that are found from it.
+
+use url::{Host, Url};
+
+/// The provider's issuer identifier: an https URL, or an http one on loopback.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issuer {
+    pub(super) text: String,
+    pub(super) url: Url,
+}
+
+/// Why a text is no issuer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum IssuerError {
+    /// Not a URL with a host.
+    #[error("is not a URL")]
+    NotAUrl,
+    /// `http` to a host that is not this machine.
+    #[error("must be https: over http anybody on the way could answer in the provider's place")]
+    Plain,
+    /// A query, a fragment or a user name.
+    #[error("must be a plain URL, without user name, query or fragment")]
+    Decorated,
+}
+
+impl Issuer {
+    /// Reads an issuer; a trailing slash is dropped.
+    ///
+    /// ```
+    /// use huggate::provider::Issuer;
+    ///
+    /// assert!(Issuer::parse("https://huggingface.co").is_ok());
+    /// assert!(Issuer::parse("http://huggingface.co").is_err());
+    /// assert!(Issuer::parse("http://127.0.0.1:4182").is_ok());
+    /// ```
+    ///
+    /// # Errors
+    /// See [`IssuerError`].
+    pub fn parse(text: &str) -> Result<Self, IssuerError> {
+        let text = text.trim_end_matches('/');
+        let url = Url::parse(text).map_err(|_| IssuerError::NotAUrl)?;
+        if url.host().is_none() || !matches!(url.scheme(), "http" | "https") {
+            return Err(IssuerError::NotAUrl);
+        }
+        if url.query().is_some()
+            || url.fragment().is_some()
+            || !url.username().is_empty()
+            || url.password().is_some()
+        {
+            return Err(IssuerError::Decorated);
+        }
+        if url.scheme() == "http" && !is_loopback(&url) {
+            return Err(IssuerError::Plain);
+        }
+        Ok(Self { text: text.to_owned(), url })
+    }
+
+    /// Without a trailing slash.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The provider's page where people see and disconnect the apps they let in.
+    pub(crate) fn connected_applications(&self) -> String {
+        format!("{}/settings/connected-applications", self.text)
+    }
+
+    /// The provider's page where people make and change their access tokens.
+    pub(crate) fn access_tokens(&self) -> String {
+        format!("{}/settings/tokens", self.text)
+    }
+
+    /// The provider's page of an organisation.
+    pub(crate) fn organisation(&self, slug: &str) -> String {
+        let mut url = self.url.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().push(slug);
+        }
+        url.to_string()
+    }
+
+    /// Where the owner of a token is asked for. No metadata names it.
+    pub(super) fn whoami(&self) -> Url {
+        let mut url = self.url.clone();
+        url.set_path(&format!("{}/api/whoami-v2", self.url.path().trim_end_matches('/')));
+        url
+    }
+}
+
+/// Whether a URL's host is this machine. A name is only `localhost`: any other
+/// could come to mean another machine.
+pub(super) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_issuer_is_https_or_this_machine() {
+        for text in
+            ["https://huggingface.co", "https://huggingface.co/", "http://localhost:1", "http://[::1]:1"]
+        {
+            assert!(Issuer::parse(text).is_ok(), "{text}");
+        }
+        for (text, error) in [
+            ("http://huggingface.co", IssuerError::Plain),
+            ("http://localhost.evil.example", IssuerError::Plain),
+            ("http://127.0.0.1.evil.example", IssuerError::Plain),
+            ("huggingface.co", IssuerError::NotAUrl),
+            ("ftp://huggingface.co", IssuerError::NotAUrl),
+            ("https://huggingface.co?x", IssuerError::Decorated),
+            ("https://me@huggingface.co", IssuerError::Decorated),
+            ("https://:password@huggingface.co", IssuerError::Decorated),
+        ] {
+            assert_eq!(Issuer::parse(text), Err(error), "{text}");
+        }
+    }
+}
