@@ -1,7 +1,9 @@
 //! Something does not work, and it is not the person's access: the provider,
 //! the app, the request, or we ourselves.
 
-use super::{Face, Html, Page, shell};
+use super::face::Face;
+use super::html::Html;
+use super::shell::{Page, shell};
 
 /// The provider cannot be asked (503); `cause` is a whole sentence.
 pub(crate) fn provider_unavailable(cause: &str, retry_url: &str) -> Page {

@@ -1,6 +1,8 @@
 //! Signed in, and still not let in.
 
-use super::{Face, Html, Page, shell};
+use super::face::Face;
+use super::html::Html;
+use super::shell::{Page, shell};
 
 /// Who was refused, what would have been needed, and what can be done.
 #[derive(Debug)]

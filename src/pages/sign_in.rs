@@ -1,7 +1,8 @@
 //! Before somebody is signed in: the door, and what can go wrong at it.
 
-use super::face::BUTTON;
-use super::{Face, Html, IN_A_FRAME, Page, shell};
+use super::face::{BUTTON, Face};
+use super::html::Html;
+use super::shell::{IN_A_FRAME, Page, shell};
 
 /// The door: one button that leads to `start_url`. `scope` is the one the app
 /// asks for, and is put into words.

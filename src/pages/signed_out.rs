@@ -1,7 +1,8 @@
 //! The way out.
 
-use super::face::BUTTON;
-use super::{Face, Html, Page, shell};
+use super::face::{BUTTON, Face};
+use super::html::Html;
+use super::shell::{Page, shell};
 
 /// A place to go on to after signing out.
 #[derive(Debug)]

@@ -1,6 +1,8 @@
 //! The app behind the proxy does not answer, or is not asked to.
 
-use super::{Face, Html, Page, shell};
+use super::face::Face;
+use super::html::Html;
+use super::shell::{Page, shell};
 
 /// The app cannot be reached (502). Its own address is nobody's business.
 pub(crate) fn upstream_down(host: &str, signed_in: bool, retry_url: &str) -> Page {
