@@ -7,7 +7,7 @@ use http::Method;
 
 use super::problem::{Origin, Problems, Report};
 use super::reader::{Field, Table};
-use super::{routes, schema, tree};
+use super::{routes, schema, suggestion, toml_parser, unknown_keys};
 use crate::explain::{Outcome, SampleRequest, TestSubject, TestSubjectError};
 use crate::policy::Route;
 
@@ -78,9 +78,9 @@ impl Cases {
     /// # Errors
     /// [`Problems`]: all there are.
     pub fn parse(text: &str, file: &str, routes: &[Route]) -> Result<Self, Problems> {
-        let mut tree = tree::parse(text, file)?;
+        let mut tree = toml_parser::parse(text, file)?;
         let report = Report::new(file);
-        schema::check(&mut tree, schema::CASES, &report);
+        unknown_keys::check(&mut tree, schema::CASES, &report);
         let root = Table::root(&tree, &report);
         let people = root.table("people").fields();
         let people: BTreeMap<&str, Option<TestSubject>> = people
@@ -140,7 +140,7 @@ fn who(
         if name == NOBODY || people.contains_key(name) {
             return Ok(name.to_owned());
         }
-        let near = schema::nearest(name, people.keys().copied());
+        let near = suggestion::nearest(name, people.keys().copied());
         let near = near.map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
         Err(format!("is nobody of [people]; describe them there, or write who = {{ user = {name:?} }}{near}"))
     })?;
@@ -195,7 +195,7 @@ fn outcome(text: &str) -> Result<Outcome, String> {
     let known = OUTCOMES.iter().find(|outcome| outcome.as_str() == text);
     known.copied().ok_or_else(|| {
         let names = || OUTCOMES.iter().map(|outcome| outcome.as_str());
-        let near = schema::nearest(text, names());
+        let near = suggestion::nearest(text, names());
         let near = near.map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
         format!("is nothing that can be expected, which is {}{near}", names().collect::<Vec<_>>().join(", "))
     })
@@ -223,7 +223,7 @@ fn expected_route(field: &Field<'_>, routes: &[Route]) -> Option<Option<usize>> 
             [index] => Ok(Some(*index)),
             [] => {
                 let patterns: Vec<String> = routes.iter().map(Route::pattern).collect();
-                let near = schema::nearest(text, patterns.iter().map(String::as_str));
+                let near = suggestion::nearest(text, patterns.iter().map(String::as_str));
                 let near = near.map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
                 Err(format!("is no route's pattern; write a number, a pattern or \"access\"{near}"))
             }

@@ -6,8 +6,8 @@ use std::fmt;
 
 use super::problem::Report;
 use super::schema::{self, Takes};
-use super::tree::{self, Node, Place, Value};
-use super::unavailable;
+use super::tree::{Node, Place, Value};
+use super::{suggestion, toml_parser, unavailable};
 
 /// The variables that this configuration reads start so.
 const PREFIX: &str = "HUGGATE_";
@@ -94,7 +94,7 @@ fn read(path: &[&str], value: &OsStr, place: &Place) -> Result<Node, String> {
         | Takes::Tables(_)
         | Takes::NamedTables(_)
         | Takes::TextOrTable(_) => {
-            Ok(tree::parse_value(text, place).unwrap_or_else(|| Node::text(text, place.clone())))
+            Ok(toml_parser::parse_value(text, place).unwrap_or_else(|| Node::text(text, place.clone())))
         }
     }
 }
@@ -128,7 +128,7 @@ fn suggest(path: &[&str]) -> String {
         .iter()
         .filter(|(path, key)| !path.contains("[]") && !matches!(key.takes, Takes::Table(_)))
         .map(|(path, _)| path.as_str());
-    let near = schema::nearest(&path.join("."), settable);
+    let near = suggestion::nearest(&path.join("."), settable);
     let near = near.map(|near| variable(&near.split('.').collect::<Vec<_>>()));
     near.map_or_else(String::new, |near| format!("; did you mean {near}?"))
 }

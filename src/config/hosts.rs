@@ -6,7 +6,7 @@
 
 use url::Url;
 
-use super::For;
+use super::consumer::For;
 use super::reader::Table;
 use super::routes::Read;
 use crate::policy::{Access, Route, RouteAccess};

@@ -22,6 +22,7 @@
 
 mod bearer;
 mod cases;
+mod consumer;
 mod environment;
 mod hosts;
 mod identity;
@@ -35,13 +36,16 @@ mod secrets;
 #[cfg(feature = "proxy")]
 mod server;
 mod session;
+mod source;
 mod space;
+mod suggestion;
+mod toml_parser;
 mod tree;
 mod unavailable;
+mod unknown_keys;
 #[cfg(feature = "proxy")]
 mod upstream;
 
-use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -59,6 +63,7 @@ use crate::oauth2::ReturnHosts;
 use crate::policy::{Access, Route};
 #[cfg(feature = "proxy")]
 use crate::{server::ServerSettings, upstream::UpstreamSettings};
+use consumer::For;
 use problem::Report;
 use reader::{Field, Table};
 use space::Space;
@@ -107,7 +112,7 @@ impl Config {
     /// # Errors
     /// [`Problems`]: all there are.
     pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Self, Problems> {
-        let found = find(path, Path::new(DEFAULT_FILE), environment)?;
+        let found = source::find(path, Path::new(DEFAULT_FILE), environment)?;
         let parts = read(&found.text, &found.name, environment, For::Program)?;
         parts.into_config(found.file, &found.name)
     }
@@ -132,7 +137,7 @@ impl Gate {
     /// start.
     pub async fn from_config(path: impl AsRef<Path>) -> Result<Self, FromConfigError> {
         let environment = Environment::of_process();
-        let found = find(Some(path.as_ref()), Path::new(DEFAULT_FILE), &environment)?;
+        let found = source::find(Some(path.as_ref()), Path::new(DEFAULT_FILE), &environment)?;
         let parts = read(&found.text, &found.name, &environment, For::Layer)?;
         for warning in &parts.warnings {
             tracing::warn!("{warning}");
@@ -141,47 +146,6 @@ impl Gate {
         gate.discover_at_start().await?;
         Ok(gate)
     }
-}
-
-/// A configuration's text, and where it is from.
-struct Found {
-    text: String,
-    /// What problems call it.
-    name: String,
-    file: Option<PathBuf>,
-}
-
-/// Reads the file at `path`, which must be there; or the one at `usual`, which
-/// need not be if the environment says enough.
-fn find(path: Option<&Path>, usual: &Path, environment: &Environment) -> Result<Found, Problems> {
-    let file = path.unwrap_or(usual);
-    let name = file.display().to_string();
-    let kind = match std::fs::read_to_string(file) {
-        Ok(text) => return Ok(Found { text, name, file: Some(file.to_owned()) }),
-        Err(error) => error.kind(),
-    };
-    let enough = path.is_none() && (Space::is(environment) || environment.configures());
-    let message = match kind {
-        ErrorKind::NotFound if enough => {
-            return Ok(Found { text: String::new(), name: "environment".to_owned(), file: None });
-        }
-        ErrorKind::NotFound if path.is_none() => {
-            "is not in the working directory, and no HUGGATE_ variable stands in for it; name a file with \
-             --config, or begin with the annotated config.toml of huggate's repository"
-                .to_owned()
-        }
-        ErrorKind::NotFound => "does not exist".to_owned(),
-        ErrorKind::InvalidData => "cannot be read: it is not UTF-8".to_owned(),
-        kind => format!("cannot be read: {kind}"),
-    };
-    Err(Problems::one(&name, message))
-}
-
-/// Who asks: the program needs an upstream, the layer does not.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum For {
-    Program,
-    Layer,
 }
 
 /// What was read.
@@ -222,11 +186,11 @@ impl Parts {
 /// From text to settings: parse, let the environment have its say, look for keys
 /// that nobody knows, and read the rest.
 fn read(text: &str, file: &str, environment: &Environment, whom: For) -> Result<Parts, Problems> {
-    let mut tree = tree::parse(text, file)?;
+    let mut tree = toml_parser::parse(text, file)?;
     let report = Report::new(file);
     environment.apply(&mut tree, &report);
     let space = Space::apply(environment, &mut tree);
-    schema::check(&mut tree, schema::ROOT, &report);
+    unknown_keys::check(&mut tree, schema::ROOT, &report);
     let root = Table::root(&tree, &report);
     let folder = Path::new(file).parent().unwrap_or(Path::new(""));
     if whom == For::Program {

@@ -9,7 +9,8 @@ mod reference;
 mod secrets;
 mod space;
 
-use super::{Config, Environment, For, Parts, Problems};
+use super::consumer::For;
+use super::{Config, Environment, Parts, Problems};
 
 /// A session secret that is nobody's.
 const SECRET: &str = "8f3a1c5e7d9b0246813579acefbd0246f1e2d3c4b5a697887766554433221100";
@@ -74,7 +75,7 @@ fn without_a_file_the_environment_must_say_something() {
     let folder = tempfile::tempdir().unwrap();
     let usual = folder.path().join("config.toml");
     let find = |environment: &[(&str, &str)]| {
-        let found = super::find(None, &usual, &environment.iter().copied().collect());
+        let found = super::source::find(None, &usual, &environment.iter().copied().collect());
         found.map(|found| (found.name, found.file)).map_err(|problems| problems.to_string())
     };
     let nothing = find(&[("HUGGATE_LOG", "debug"), ("SPACE_HOST", "ada-app.hf.space")]).unwrap_err();

@@ -71,8 +71,8 @@ fn every_key_is_in_the_reference() {
         assert!(mentioned.contains(name), "{path} is not in config.toml");
     }
     // Every table's keys stand under their table, as far as they have a line.
-    let tree =
-        crate::config::tree::parse(&text, "config.toml").unwrap_or_else(|problems| panic!("{problems}"));
+    let tree = crate::config::toml_parser::parse(&text, "config.toml")
+        .unwrap_or_else(|problems| panic!("{problems}"));
     for (path, key) in schema::all("", schema::ROOT) {
         let a_file = path.ends_with("secret_file");
         if path.contains("[]") || a_file || matches!(key.takes, Takes::Table(_)) {

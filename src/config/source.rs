@@ -1,0 +1,42 @@
+//! Where a configuration's text is from.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use super::environment::Environment;
+use super::problem::Problems;
+use super::space::Space;
+
+/// A configuration's text, and where it is from.
+pub(super) struct Found {
+    pub(super) text: String,
+    /// What problems call it.
+    pub(super) name: String,
+    pub(super) file: Option<PathBuf>,
+}
+
+/// Reads the file at `path`, which must be there; or the one at `usual`, which
+/// need not be if the environment says enough.
+pub(super) fn find(path: Option<&Path>, usual: &Path, environment: &Environment) -> Result<Found, Problems> {
+    let file = path.unwrap_or(usual);
+    let name = file.display().to_string();
+    let kind = match std::fs::read_to_string(file) {
+        Ok(text) => return Ok(Found { text, name, file: Some(file.to_owned()) }),
+        Err(error) => error.kind(),
+    };
+    let enough = path.is_none() && (Space::is(environment) || environment.configures());
+    let message = match kind {
+        ErrorKind::NotFound if enough => {
+            return Ok(Found { text: String::new(), name: "environment".to_owned(), file: None });
+        }
+        ErrorKind::NotFound if path.is_none() => {
+            "is not in the working directory, and no HUGGATE_ variable stands in for it; name a file with \
+             --config, or begin with the annotated config.toml of huggate's repository"
+                .to_owned()
+        }
+        ErrorKind::NotFound => "does not exist".to_owned(),
+        ErrorKind::InvalidData => "cannot be read: it is not UTF-8".to_owned(),
+        kind => format!("cannot be read: {kind}"),
+    };
+    Err(Problems::one(&name, message))
+}
