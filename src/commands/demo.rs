@@ -16,8 +16,13 @@ use huggate::server::{Listener, Listeners, Running, Server, ServerSettings};
 use huggate::upstream::{Upstream, UpstreamSettings, UpstreamTls, UpstreamUrl};
 use huggate::{Gate, PathPattern, Role, Route, Rule};
 
+use super::demo_app;
+use super::failure::Failure;
+use super::listen::listen;
+use super::output::say;
+use super::runtime::runtime;
 use super::serve::until_stopped;
-use super::{Failure, asked_to_stop, demo_app, listen, runtime, say};
+use super::shutdown::asked_to_stop;
 
 /// Arguments of `huggate demo`.
 #[derive(Debug, Args)]
@@ -38,8 +43,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String, Failure> {
     runtime()?.block_on(serve(arguments.listen))
 }
 
+/// Starts all three, and serves until it is asked to stop.
 async fn serve(addr: SocketAddr) -> Result<String, Failure> {
-    let failed = |error: &dyn std::fmt::Display| Failure::Run(error.to_string());
     let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let listener = listen(addr).await?;
     let public_url = format!("http://{}", listener.local_addr().map_err(|error| failed(&error))?);
@@ -55,17 +60,33 @@ async fn serve(addr: SocketAddr) -> Result<String, Failure> {
     let app_url = format!("http://{}", app.local_addr().map_err(|error| failed(&error))?);
     let running = Running::default();
     let stopped = running.stop.clone().cancelled_owned();
-    let gate_of_app = demo_app::Gate { public_url: public_url.clone() };
+    let gate_url = public_url.clone();
     running.tasks.spawn(async move {
-        if let Err(error) = demo_app::serve(app, gate_of_app, stopped).await {
+        if let Err(error) = demo_app::serve(app, &gate_url, stopped).await {
             tracing::error!(%error, "the sample app ended");
         }
     });
 
+    let gate = gate(&public_url, &hub, id, secret).await?;
+    let upstream = upstream_settings(UpstreamUrl::parse(&app_url).map_err(|error| failed(&error))?);
+    let upstream = Upstream::new(&upstream, running.tasks.clone(), running.stop.clone())
+        .map_err(|error| failed(&error))?;
+    let server = ServerSettings { drain_timeout: Duration::from_secs(2), ..ServerSettings::default() };
+    let server = Server::new(server, running.clone()).map_err(|error| failed(&error))?;
+    let listener = listener.into_std().and_then(Listener::from_tcp).map_err(|error| failed(&error))?;
+    let proxy = Arc::new(ArcSwap::from_pointee(Proxy::new(gate, upstream)));
+    say(&welcome(&public_url, hub.issuer(), &hub.token_of("ada").unwrap_or_default()));
+    until_stopped(proxy, server, Listeners::new(vec![listener]), running, asked_to_stop()).await;
+    hub.stop().await;
+    Ok("\nThe demo is over.\n".to_owned())
+}
+
+/// The demo's policy: members of acme, a public folder, and one for admins.
+async fn gate(public_url: &str, hub: &Hub, id: String, secret: String) -> Result<Gate, Failure> {
     let acme = || Rule::org("acme");
     let pattern = |text| PathPattern::parse(text).map_err(|error| failed(&error));
-    let gate = Gate::builder()
-        .public_url(&public_url)
+    Gate::builder()
+        .public_url(public_url)
         .issuer(hub.issuer())
         .client(id, secret)
         .secret(Secret::generate())
@@ -77,9 +98,13 @@ async fn serve(addr: SocketAddr) -> Result<String, Failure> {
         .clock(Clock::system())
         .build()
         .await
-        .map_err(|error| failed(&error))?;
-    let upstream = UpstreamSettings {
-        default: UpstreamUrl::parse(&app_url).map_err(|error| failed(&error))?.into(),
+        .map_err(|error| failed(&error))
+}
+
+/// How requests get to the sample app at `url`.
+fn upstream_settings(url: UpstreamUrl) -> UpstreamSettings {
+    UpstreamSettings {
+        default: url.into(),
         routes: Vec::new(),
         connect_timeout: Duration::from_secs(5),
         response_timeout: Duration::from_secs(60),
@@ -87,17 +112,12 @@ async fn serve(addr: SocketAddr) -> Result<String, Failure> {
         tls: UpstreamTls::default(),
         body_bytes: None,
         connections: 1_000,
-    };
-    let upstream = Upstream::new(&upstream, running.tasks.clone(), running.stop.clone())
-        .map_err(|error| failed(&error))?;
-    let server = ServerSettings { drain_timeout: Duration::from_secs(2), ..ServerSettings::default() };
-    let server = Server::new(server, running.clone()).map_err(|error| failed(&error))?;
-    let listener = listener.into_std().and_then(Listener::from_tcp).map_err(|error| failed(&error))?;
-    let proxy = Arc::new(ArcSwap::from_pointee(Proxy::new(gate, upstream)));
-    say(&welcome(&public_url, hub.issuer(), &hub.token_of("ada").unwrap_or_default()));
-    until_stopped(proxy, server, Listeners::new(vec![listener]), running, asked_to_stop()).await;
-    hub.stop().await;
-    Ok("\nThe demo is over.\n".to_owned())
+    }
+}
+
+/// A failure with the words of `error`.
+fn failed(error: &dyn std::fmt::Display) -> Failure {
+    Failure::Run(error.to_string())
 }
 
 /// What a newcomer needs to know.

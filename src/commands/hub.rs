@@ -6,7 +6,11 @@ use std::path::PathBuf;
 use clap::Args;
 use huggate::hub::{Client, Hub, Settings, table};
 
-use super::{Failure, asked_to_stop, listen, runtime, say};
+use super::failure::Failure;
+use super::listen::listen;
+use super::output::say;
+use super::runtime::runtime;
+use super::shutdown::asked_to_stop;
 
 /// Arguments of `huggate hub`.
 #[derive(Debug, Args)]

@@ -10,9 +10,11 @@ use huggate::proxy::Proxy;
 use huggate::server::{ListenAddress, Listeners, Running, Server};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::descriptors::{self, Descriptors};
-use super::serve::bind;
-use super::{Failure, never};
+use super::failure::Failure;
+use super::file_descriptors::Descriptors;
+use super::listen::bind;
+use super::shutdown::never;
+use super::systemd;
 
 /// How often the files are looked at. Looking rather than waiting for the kernel's
 /// word sees what is mounted, linked and renamed as well, as Kubernetes does it.
@@ -63,7 +65,7 @@ impl Reload {
             }
             // Of before they are read: what changes meanwhile is seen next time.
             let seen = look(&files);
-            descriptors::say_reloading();
+            systemd::say_reloading();
             match self.reload() {
                 Ok(read) => {
                     known = if read == files { seen } else { look(&read) };
@@ -78,7 +80,7 @@ impl Reload {
                     tracing::error!("the configuration was not taken over; the one of before stays in force");
                 }
             }
-            descriptors::say_ready();
+            systemd::say_ready();
             before = known.clone();
         }
     }

@@ -8,13 +8,17 @@ use huggate::clock::Clock;
 use huggate::config::{Config, Environment};
 use huggate::gate::Gate;
 use huggate::proxy::Proxy;
-use huggate::server::{ListenAddress, Listener, Listeners, Running, Server, ServerSettings};
+use huggate::server::{Listener, Listeners, Running, Server};
 use huggate::telemetry::Asked;
 use huggate::upstream::Upstream;
 
-use super::descriptors::{self, Descriptors};
+use super::failure::Failure;
+use super::file_descriptors::Descriptors;
+use super::listen::bind;
 use super::reload::Reload;
-use super::{Failure, asked_to_stop, quiet_runtime, why_not};
+use super::runtime::quiet_runtime;
+use super::shutdown::asked_to_stop;
+use super::systemd;
 
 /// Runs until it is asked to stop.
 pub(crate) fn run(path: Option<&Path>, environment: Environment) -> Result<String, Failure> {
@@ -28,7 +32,7 @@ pub(crate) fn run(path: Option<&Path>, environment: Environment) -> Result<Strin
     // The threads that answer requests are the server's; this one accepts,
     // watches and reloads.
     quiet_runtime()?.block_on(async {
-        let passed = descriptors::passed().map_err(|error| {
+        let passed = systemd::passed().map_err(|error| {
             Failure::Run(format!("the sockets that systemd passed (LISTEN_FDS) cannot be used: {error}"))
         })?;
         let running = Running::default();
@@ -46,7 +50,7 @@ pub(crate) fn run(path: Option<&Path>, environment: Environment) -> Result<Strin
             running: running.clone(),
         };
         let watching = tokio::spawn(reload.watch(files));
-        descriptors::say_ready();
+        systemd::say_ready();
         let Prepared { proxy, server, listeners, .. } = prepared;
         let finished = until_stopped(proxy, server, listeners, running, asked_to_stop()).await;
         watching.abort();
@@ -87,14 +91,6 @@ fn prepare(config: Config, running: &Running, passed: Vec<Listener>) -> Result<P
     Ok(Prepared { proxy, server, listeners: Listeners::new(listeners), own_listeners })
 }
 
-/// Listens at `addresses`, or says why not and what to do.
-pub(super) fn bind(settings: &ServerSettings, addresses: &[ListenAddress]) -> Result<Vec<Listener>, Failure> {
-    let bind = |address: &ListenAddress| {
-        Listener::bind(address, settings.listen_mode).map_err(|error| why_not(address, &error))
-    };
-    addresses.iter().map(bind).collect()
-}
-
 /// Serves until `stop`, then drains; `true` if all that was under way finished.
 pub(super) async fn until_stopped(
     proxy: Arc<ArcSwap<Proxy>>,
@@ -107,7 +103,7 @@ pub(super) async fn until_stopped(
     tokio::spawn(async move {
         stop.await;
         tracing::info!("asked to stop: no new connections, what is under way is finished");
-        descriptors::say_stopping();
+        systemd::say_stopping();
         // Whoever asks about readiness must not be told to send more.
         draining.load().gate().drain();
         running.stop.cancel();

@@ -11,8 +11,6 @@ use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::Gate;
-
 /// How long fetched keys are good for; what the gate says of them, too.
 const KEYS_LAST: Duration = Duration::from_secs(300);
 /// How soon an unknown key may cause another look.
@@ -46,11 +44,11 @@ pub(super) struct Assertions {
 }
 
 impl Assertions {
-    /// Believes `gate` and nobody else.
-    pub(super) fn new(gate: &Gate) -> io::Result<Self> {
+    /// Believes the gate at `public_url` and nobody else.
+    pub(super) fn new(public_url: &str) -> io::Result<Self> {
         // Already installed is as good.
         let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
-        let public_url = gate.public_url.trim_end_matches('/');
+        let public_url = public_url.trim_end_matches('/');
         let mut expected = Validation::new(Algorithm::ES256);
         expected.set_issuer(&[public_url]);
         expected.set_audience(&[public_url]);

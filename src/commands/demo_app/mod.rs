@@ -27,24 +27,18 @@ use tokio::sync::watch;
 
 use assertion::Assertions;
 
-/// The gate in front of this app.
-#[derive(Debug)]
-pub(crate) struct Gate {
-    /// What people type; its keys are at `{public_url}/oauth2/jwks.json`.
-    pub(crate) public_url: String,
-}
-
-/// Serves the app on `listener` until `stop`.
+/// Serves the app on `listener` until `stop`, behind the gate that people reach at
+/// `public_url`; its keys are at `{public_url}/oauth2/jwks.json`.
 ///
 /// # Errors
 /// The listener's, and a TLS set-up that does not load.
 pub(crate) async fn serve(
     listener: TcpListener,
-    gate: Gate,
+    public_url: &str,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let (leave, leaving) = watch::channel(());
-    let app = App { assertions: Arc::new(Assertions::new(&gate)?), clock: Clock::system(), leaving };
+    let app = App { assertions: Arc::new(Assertions::new(public_url)?), clock: Clock::system(), leaving };
     let routes =
         Router::new().route("/events", get(events)).route("/echo", any(echo)).fallback(show).with_state(app);
     axum::serve(listener, routes)

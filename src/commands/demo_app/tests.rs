@@ -39,8 +39,9 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let app = listener.local_addr().unwrap().to_string();
         let (stop, stopped) = oneshot::channel();
-        let gate = Gate { public_url: public_url.clone() };
-        let running = tokio::spawn(serve(listener, gate, async { stopped.await.unwrap() }));
+        let gate_url = public_url.clone();
+        let running =
+            tokio::spawn(async move { serve(listener, &gate_url, async { stopped.await.unwrap() }).await });
         Self { app, public_url, key, stop, running }
     }
 

@@ -7,7 +7,10 @@ use huggate::config::{Case, Cases};
 use huggate::explain::{Explanation, Who};
 use serde_json::json;
 
-use super::{Failure, Subject, document, say, sheet};
+use super::super::failure::Failure;
+use super::super::output::say;
+use super::subject::Subject;
+use super::{document, sheet};
 
 /// How wide the columns are: 80 with what is between them and the last.
 const URL: usize = 30;

@@ -7,8 +7,8 @@ use huggate::session::Inspected;
 use huggate::{Org, User};
 use serde_json::{Value, json};
 
-use super::Subject;
 use super::sheet::time;
+use super::subject::Subject;
 
 /// The whole of it, as text.
 pub(super) fn whole(

@@ -3,6 +3,7 @@
 mod cases;
 mod document;
 mod sheet;
+mod subject;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -10,11 +11,13 @@ use std::path::{Path, PathBuf};
 use http::Method;
 use huggate::Gate;
 use huggate::clock::Clock;
-use huggate::config::{Config, Environment, Origin};
+use huggate::config::{Config, Environment};
 use huggate::explain::{Explanation, SampleRequest, TestSubject, TestSubjectError, Who};
 use huggate::session::Inspected;
 
-use super::{Failure, runtime, say};
+use super::failure::Failure;
+use super::runtime::runtime;
+use subject::Subject;
 
 /// What nobody can mean by a cookie.
 const MAX_COOKIE: u64 = 256 * 1024;
@@ -69,13 +72,6 @@ pub(crate) struct Arguments {
     /// As JSON, for scripts
     #[arg(long)]
     json: bool,
-}
-
-/// The gate of a configuration, and where its routes are from.
-struct Subject {
-    gate: Gate,
-    public_url: String,
-    routes_from: Vec<Origin>,
 }
 
 /// Explains, and returns what is to be printed.

@@ -7,7 +7,7 @@ use huggate::explain::{Destination, Entry, Explanation, Outcome};
 use huggate::policy::Match;
 use huggate::session::{Inspected, SessionReport};
 
-use super::Subject;
+use super::subject::Subject;
 
 /// How long a line may be.
 const WIDTH: usize = 80;

@@ -1,12 +1,7 @@
-//! What the system lends us: file descriptors, sockets that systemd has opened,
-//! and systemd's ear.
+//! The limit of file descriptors, and how many connections fit into it.
 
-use std::io;
-
-use huggate::server::{Listener, ServerSettings};
-use listenfd::ListenFd;
+use huggate::server::ServerSettings;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use sd_notify::NotifyState;
 
 /// Descriptors that are needed besides connections: listeners, logs, the
 /// provider, files that are read.
@@ -53,49 +48,5 @@ impl Descriptors {
             }
             settings.connections = fitting;
         }
-    }
-}
-
-/// The sockets that systemd has opened for us (sd_listen_fds(3)).
-pub(super) fn passed() -> io::Result<Vec<Listener>> {
-    let mut passed = ListenFd::from_env();
-    let mut listeners = Vec::new();
-    for index in 0..passed.len() {
-        // Each is of one kind or the other; which, only trying tells.
-        let listener = match passed.take_tcp_listener(index) {
-            Ok(Some(listener)) => Listener::from_tcp(listener)?,
-            Ok(None) => continue,
-            Err(_) => match passed.take_unix_listener(index)? {
-                Some(listener) => Listener::from_unix(listener)?,
-                None => continue,
-            },
-        };
-        listeners.push(listener);
-    }
-    Ok(listeners)
-}
-
-/// Tells systemd that we serve (Type=notify); nothing happens elsewhere.
-pub(super) fn say_ready() {
-    say(&[NotifyState::Ready]);
-}
-
-/// Tells systemd that the end was asked for.
-pub(super) fn say_stopping() {
-    say(&[NotifyState::Stopping]);
-}
-
-/// Tells systemd that the configuration is read anew (Type=notify-reload).
-pub(super) fn say_reloading() {
-    let mut states = vec![NotifyState::Reloading];
-    if let Ok(now) = NotifyState::monotonic_usec_now() {
-        states.push(now);
-    }
-    say(&states);
-}
-
-fn say(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        tracing::debug!(%error, "systemd was not told");
     }
 }
