@@ -1,8 +1,9 @@
 //! What an application asks for (RFC 6749, section 4.1.1), checked.
 
+use std::collections::HashMap;
+
 use super::clients::Client;
 use super::fields::{self, Fields};
-use super::state::State;
 
 /// A checked request for somebody's consent.
 #[derive(Debug, Clone)]
@@ -60,7 +61,7 @@ pub(super) enum Refused {
 
 impl Ask {
     /// Checks an authorization request.
-    pub(super) fn check(query: &str, state: &State) -> Result<Self, Refused> {
+    pub(super) fn check(query: &str, clients: &HashMap<String, Client>) -> Result<Self, Refused> {
         let page = |reason: String| Err(Refused::Page(reason));
         if query.len() > 8192 {
             return page("The request is longer than 8 KiB.".to_owned());
@@ -69,7 +70,7 @@ impl Ask {
         if let Some(name) = fields.repeated() {
             return page(format!("The parameter \"{name}\" came twice."));
         }
-        let Some(client) = fields.find("client_id").and_then(|id| state.clients.get(id)) else {
+        let Some(client) = fields.find("client_id").and_then(|id| clients.get(id)) else {
             return page("invalid client_id: no application of this id is registered here.".to_owned());
         };
         let redirect_uri = fields.find("redirect_uri").unwrap_or_default();

@@ -4,34 +4,29 @@ use std::collections::BTreeSet;
 
 use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
-use axum::http::header::{CACHE_CONTROL, LOCATION, SET_COOKIE};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
 
 use super::ask::{Answer, Ask, Callback, Refused};
 use super::behaviour::Iss;
-use super::browser;
-use super::device;
 use super::fields::{Fields, encode};
-use super::pages;
+use super::grant::{Code, Grant};
 use super::people::Person;
-use super::random;
-use super::state::{Code, Grant, Inner, Shared, State as Memory};
+use super::redirect::{see_other, with_cookie};
+use super::state::{Inner, Shared, State as Memory};
+use super::{browser_session, device_flow, form_ticket, pages, random};
 
 /// A code must be redeemed within ten minutes (RFC 6749, section 4.1.2).
 const CODE_LIFETIME: u64 = 600;
-/// A form must be sent within an hour.
-const TICKET_LIFETIME: u64 = 3600;
-
 /// `GET /oauth/authorize`.
 pub(super) async fn show(
     State(hub): State<Shared>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    let checked = Ask::check(&query.unwrap_or_default(), &hub.state());
+    let checked = Ask::check(&query.unwrap_or_default(), &hub.state().clients);
     match checked {
-        Ok(ask) => present(&hub, ask, browser::person(&hub, &headers).as_ref()),
+        Ok(ask) => present(&hub, ask, browser_session::person(&hub, &headers).as_ref()),
         Err(Refused::Page(why)) => pages::notice(StatusCode::BAD_REQUEST, "This request is not right", &why),
         Err(Refused::Callback { callback, error, description }) => {
             refuse(&hub, &callback, error, &description)
@@ -42,23 +37,23 @@ pub(super) async fn show(
 /// `POST /oauth/authorize`: the forms of the pages below.
 pub(super) async fn submit(State(hub): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
     let fields = Fields::from_form(&body);
-    let ask = match browser::ticket(&hub, &headers, &fields) {
+    let ask = match form_ticket::check(&hub, &headers, &fields) {
         Ok(Some(ask)) => ask,
-        Ok(None) => return browser::stale(),
+        Ok(None) => return form_ticket::stale(),
         Err(refused) => return *refused,
     };
     if fields.find("decision") == Some("switch") {
-        return see_other(&ask.resume, Some(browser::signed_out()));
+        return see_other(&ask.resume, Some(browser_session::signed_out()));
     }
     let named = fields.find("username").and_then(|name| hub.state().person_named(name).cloned());
-    let Some(person) = named.or_else(|| browser::person(&hub, &headers)) else {
+    let Some(person) = named.or_else(|| browser_session::person(&hub, &headers)) else {
         return pages::notice(
             StatusCode::BAD_REQUEST,
             "Who are you?",
             "Nobody of this name has an account here.",
         );
     };
-    let cookie = Some(browser::signed_in(&person));
+    let cookie = Some(browser_session::signed_in(&person));
     match fields.find("decision") {
         None => see_other(&ask.resume, cookie),
         Some("authorize") => {
@@ -74,7 +69,7 @@ pub(super) async fn submit(State(hub): State<Shared>, headers: HeaderMap, body: 
 /// agreed before is sent back without a page (card, section 3).
 pub(super) fn present(hub: &Inner, ask: Ask, person: Option<&Person>) -> Response {
     let Some(person) = person else {
-        let ticket = ticket(hub, Some(ask.clone()));
+        let ticket = form_ticket::issue(hub, Some(ask.clone()));
         let state = hub.state();
         let client = state.clients.get(&ask.client).map_or("", |client| client.name.as_str());
         return pages::picker(&state.people, &ticket, "/oauth/authorize", Some(client));
@@ -82,18 +77,11 @@ pub(super) fn present(hub: &Inner, ask: Ask, person: Option<&Person>) -> Respons
     if matches!(ask.answer, Answer::Callback(_)) && settled(&hub.state(), &ask, person) {
         return allow(hub, ask, person);
     }
-    let ticket = ticket(hub, Some(ask.clone()));
+    let ticket = form_ticket::issue(hub, Some(ask.clone()));
     let state = hub.state();
     let before = state.consent(&person.id, &ask.client).cloned().unwrap_or_default();
     let client = state.clients.get(&ask.client).map_or("", |client| client.name.as_str());
     pages::consent(&pages::Consent { client, ask: &ask, person, ticket: &ticket, before: &before.orgs })
-}
-
-/// A ticket for a form that is about to be shown.
-pub(super) fn ticket(hub: &Inner, ask: Option<Ask>) -> String {
-    let ticket = random::alphanumeric(32);
-    hub.state().tickets.put(ticket.clone(), hub.now() + TICKET_LIFETIME, ask);
-    ticket
 }
 
 /// Whether the person agreed to all of this before. An organisation they are
@@ -139,7 +127,7 @@ fn allow(hub: &Inner, ask: Ask, person: &Person) -> Response {
             hub.state().codes.put(name.clone(), now + CODE_LIFETIME, code);
             back(hub, &callback, vec![("code".to_owned(), name)])
         }
-        Answer::Device(code) => device::allowed(hub, &code, grant),
+        Answer::Device(code) => device_flow::allowed(hub, &code, grant),
     }
 }
 
@@ -147,7 +135,7 @@ fn allow(hub: &Inner, ask: Ask, person: &Person) -> Response {
 fn deny(hub: &Inner, ask: &Ask) -> Response {
     match &ask.answer {
         Answer::Callback(callback) => refuse(hub, callback, "access_denied", "The user denied the request"),
-        Answer::Device(code) => device::denied(hub, code),
+        Answer::Device(code) => device_flow::denied(hub, code),
     }
 }
 
@@ -175,23 +163,4 @@ fn back(hub: &Inner, callback: &Callback, mut query: Vec<(String, String)>) -> R
     let query: Vec<String> = query.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
     let joint = if callback.redirect_uri.contains('?') { '&' } else { '?' };
     see_other(&format!("{}{joint}{}", callback.redirect_uri, query.join("&")), None)
-}
-
-/// A 303, perhaps with a cookie.
-pub(super) fn see_other(to: &str, cookie: Option<HeaderValue>) -> Response {
-    let Ok(location) = HeaderValue::from_str(to) else {
-        let why = "The address to go back to, or the state, holds what cannot stand in a header.";
-        return pages::notice(StatusCode::BAD_REQUEST, "This request is not right", why);
-    };
-    let response =
-        (StatusCode::SEE_OTHER, [(LOCATION, location)], [(CACHE_CONTROL, "no-store")]).into_response();
-    with_cookie(response, cookie)
-}
-
-/// Adds the cookie that says who is signed in.
-fn with_cookie(mut response: Response, cookie: Option<HeaderValue>) -> Response {
-    if let Some(cookie) = cookie {
-        response.headers_mut().append(SET_COOKIE, cookie);
-    }
-    response
 }

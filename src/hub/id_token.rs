@@ -1,9 +1,10 @@
 //! The ID token (OpenID Connect Core, section 2).
 
 use super::behaviour::Behaviour;
+use super::grant::Grant;
 use super::jwt::RsaKey;
 use super::object::{Object, set};
-use super::state::{Grant, Inner};
+use super::state::Inner;
 use super::userinfo;
 
 /// An ID token lives this long, whatever the access token does (card, section 4).

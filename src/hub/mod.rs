@@ -27,24 +27,36 @@
 //! with `ticket`, `username`, any number of `org`, and `decision` (`authorize`,
 //! `deny`).
 
+mod account_pages;
+mod api_error;
 mod ask;
 mod authorize;
+mod bearer;
 mod behaviour;
 mod broken;
-mod browser;
+mod browser_session;
+mod client_authentication;
 mod clients;
-mod device;
+mod device_authorization;
+mod device_flow;
+mod device_page;
 mod discovery;
+mod fault_injection;
 mod fields;
+mod form_ticket;
+mod grant;
 mod id_token;
 mod jwt;
 mod object;
 mod pages;
+mod peer;
 mod people;
 mod random;
 mod rate;
+mod redirect;
 mod refusal;
 mod register;
+mod router;
 mod server;
 mod shelf;
 mod state;
@@ -88,7 +100,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        let (people, apps) = people::built_in();
+        let (people, apps) = users_file::built_in();
         Self { people, apps, clients: Vec::new(), behaviour: Behaviour::default(), clock: Clock::system() }
     }
 }

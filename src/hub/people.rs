@@ -1,11 +1,7 @@
 //! Who can sign in, and where they are members.
 
 use super::random::hex;
-use super::users_file;
 use aws_lc_rs::digest::{SHA256, digest};
-
-/// The built-in people, which double as the documented example.
-const BUILT_IN: &str = include_str!("users.toml");
 
 /// Somebody with an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,11 +101,6 @@ pub struct App {
     pub token: String,
 }
 
-/// The built-in people and applications.
-pub(super) fn built_in() -> (Vec<Person>, Vec<App>) {
-    users_file::read(BUILT_IN).expect("the built-in file is read in a test")
-}
-
 /// The people as a table: username, token, what they are good for.
 ///
 /// ```
@@ -138,24 +129,4 @@ pub(super) fn id(kind: &str, name: &str) -> String {
 pub(super) fn token(prefix: &str, name: &str, length: usize) -> String {
     let letters = name.chars().filter(char::is_ascii_alphanumeric);
     prefix.chars().chain(letters.chain("StandIn".chars().cycle()).take(length)).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_built_in_people_are_who_they_are_said_to_be() {
-        let (people, apps) = built_in();
-        let names: Vec<&str> = people.iter().map(|person| person.username.as_str()).collect();
-        assert_eq!(names, ["ada", "ben", "cleo", "dan", "eve", "finn", "gita", "hugo", "ivy", "joerg"]);
-        let find = |name: &str| people.iter().find(|person| person.username == name).unwrap();
-        assert_eq!(find("ada").token, format!("hf_ada{}Sta", "StandIn".repeat(4)));
-        assert_eq!(find("eve").orgs.len(), 300);
-        assert_eq!(find("dan").orgs, []);
-        assert_eq!(find("joerg").name, "Jörg Müller-李");
-        assert_eq!(find("ada").orgs[0].id, find("ben").orgs[0].id);
-        assert!(people.iter().all(|person| person.id.len() == 24 && person.token.len() == 37));
-        assert_eq!(apps[0].token.len(), 7 + 32);
-    }
 }

@@ -9,7 +9,8 @@ use axum::http::Request;
 use super::ask::Ask;
 use super::behaviour::{Behaviour, Endpoint};
 use super::clients::Client;
-use super::device::Device;
+use super::device_authorization::Device;
+use super::grant::{Code, Consent, Grant};
 use super::jwt::Keys;
 use super::people::{App, Person};
 use super::rate::Windows;
@@ -150,48 +151,4 @@ impl State {
         self.registered.push_back(client.id.clone());
         self.clients.insert(client.id.clone(), client);
     }
-}
-
-/// What a person consented to for a client.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Consent {
-    /// The scopes.
-    pub(super) scopes: BTreeSet<String>,
-    /// The ids of the organisations that were ticked.
-    pub(super) orgs: BTreeSet<String>,
-}
-
-/// What a code or a token stands for.
-#[derive(Debug, Clone)]
-pub(super) struct Grant {
-    /// The person's id.
-    pub(super) person: String,
-    /// The client's id.
-    pub(super) client: String,
-    /// The scopes.
-    pub(super) scopes: Vec<String>,
-    /// When the person was last seen in the browser.
-    pub(super) auth_time: UnixTime,
-    /// When the token ends.
-    pub(super) expires: UnixTime,
-}
-
-impl Grant {
-    /// Whether `scope` was granted.
-    pub(super) fn has(&self, scope: &str) -> bool {
-        self.scopes.iter().any(|granted| granted == scope)
-    }
-}
-
-/// An authorization code.
-#[derive(Debug, Clone)]
-pub(super) struct Code {
-    /// What it stands for.
-    pub(super) grant: Grant,
-    /// Where it was sent to.
-    pub(super) redirect_uri: String,
-    /// The nonce of the request, for the ID token.
-    pub(super) nonce: Option<String>,
-    /// The PKCE challenge of the request.
-    pub(super) challenge: Option<String>,
 }

@@ -7,11 +7,13 @@ use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use super::api_error;
+use super::bearer::bearer;
 use super::behaviour::Behaviour;
+use super::grant::{Consent, Grant};
 use super::object::{Object, set};
 use super::people::{Membership, Person};
-use super::state::{Consent, Grant, Shared};
-use super::whoami;
+use super::state::Shared;
 
 /// `GET` and `POST /oauth/userinfo`. OAuth access tokens only: a user access
 /// token gets 401.
@@ -19,10 +21,10 @@ pub(super) async fn userinfo(State(hub): State<Shared>, headers: HeaderMap) -> R
     let now = hub.now();
     let state = hub.state();
     let Some(token) = bearer(&headers) else {
-        return whoami::unauthorized(headers.contains_key(AUTHORIZATION));
+        return api_error::unauthorized(headers.contains_key(AUTHORIZATION));
     };
-    let Some(grant) = state.access_tokens.find(token, now) else { return whoami::unauthorized(true) };
-    let Some(person) = state.person(&grant.person) else { return whoami::unauthorized(true) };
+    let Some(grant) = state.access_tokens.find(token, now) else { return api_error::unauthorized(true) };
+    let Some(person) = state.person(&grant.person) else { return api_error::unauthorized(true) };
     let behaviour = &state.behaviour;
     if let Some(body) = &behaviour.userinfo_body {
         return ([(CONTENT_TYPE, "application/json")], body.clone()).into_response();
@@ -44,12 +46,6 @@ pub(super) async fn userinfo(State(hub): State<Shared>, headers: HeaderMap) -> R
         edit.apply(&mut object);
     }
     ([(CACHE_CONTROL, "no-store")], Json(Value::Object(object))).into_response()
-}
-
-/// The token of an `Authorization: Bearer` header.
-pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 /// What ID token and userinfo both say about a person, as far as the scopes go.

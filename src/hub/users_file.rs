@@ -6,6 +6,9 @@ use toml::Spanned;
 
 use super::people::{App, Membership, Person, ResourceGroup, id, token};
 
+/// The built-in people, which double as the documented example.
+const BUILT_IN: &str = include_str!("users.toml");
+
 /// What is wrong with a people file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {key}: {reason}")]
@@ -33,6 +36,11 @@ pub(super) fn read(text: &str) -> Result<(Vec<Person>, Vec<App>), UsersError> {
         return Err(UsersError { line: 1, key: "user".to_owned(), reason: "nobody is listed".to_owned() });
     }
     Ok((people, file.app.into_iter().map(RawApp::app).collect())).and_then(|found| distinct(text, found))
+}
+
+/// The built-in people and applications.
+pub(super) fn built_in() -> (Vec<Person>, Vec<App>) {
+    read(BUILT_IN).expect("the built-in file is read in a test")
 }
 
 /// The file as it is written.
@@ -295,5 +303,20 @@ mod tests {
             let error = read(text).unwrap_err();
             assert_eq!((error.line, error.key.as_str()), (line, key), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn the_built_in_people_are_who_they_are_said_to_be() {
+        let (people, apps) = built_in();
+        let names: Vec<&str> = people.iter().map(|person| person.username.as_str()).collect();
+        assert_eq!(names, ["ada", "ben", "cleo", "dan", "eve", "finn", "gita", "hugo", "ivy", "joerg"]);
+        let find = |name: &str| people.iter().find(|person| person.username == name).unwrap();
+        assert_eq!(find("ada").token, format!("hf_ada{}Sta", "StandIn".repeat(4)));
+        assert_eq!(find("eve").orgs.len(), 300);
+        assert_eq!(find("dan").orgs, []);
+        assert_eq!(find("joerg").name, "Jörg Müller-李");
+        assert_eq!(find("ada").orgs[0].id, find("ben").orgs[0].id);
+        assert!(people.iter().all(|person| person.id.len() == 24 && person.token.len() == 37));
+        assert_eq!(apps[0].token.len(), 7 + 32);
     }
 }

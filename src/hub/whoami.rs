@@ -7,11 +7,13 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use super::api_error::{error, unauthorized};
+use super::bearer::bearer;
+use super::grant::Grant;
 use super::object::{Object, object, set};
+use super::peer::Peer;
 use super::people::{Membership, Person};
-use super::server::Peer;
-use super::state::{Grant, Shared, State as Memory};
-use super::userinfo::bearer;
+use super::state::{Shared, State as Memory};
 
 /// `GET /api/whoami-v2`: rate-limited by address.
 pub(super) async fn whoami(
@@ -41,17 +43,6 @@ pub(super) async fn whoami(
     drop(state);
     standing.write(response.headers_mut());
     response
-}
-
-/// The 401 of the API: for bad credentials, or for none.
-pub(super) fn unauthorized(given: bool) -> Response {
-    let why = if given { "Invalid credentials in Authorization header" } else { "Unauthorized" };
-    error(StatusCode::UNAUTHORIZED, why)
-}
-
-/// An error as the API writes it: in the body and in a header.
-pub(super) fn error(status: StatusCode, why: &'static str) -> Response {
-    (status, [("x-error-message", why)], Json(json!({"error": why}))).into_response()
 }
 
 /// Whom a token belongs to.

@@ -9,45 +9,20 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::ask::{Answer, Ask};
+use super::client_authentication::{authenticate, read};
 use super::clients::Client;
+use super::device_authorization::{Device, Verdict};
 use super::fields::{self, Fields};
+use super::grant::Grant;
 use super::pages;
 use super::random;
 use super::refusal::Refusal;
-use super::state::{Grant, Inner, Shared};
-use super::token;
-use crate::clock::UnixTime;
+use super::state::{Inner, Shared};
 
 /// A device code lives five minutes (card, section 3).
 const LIFETIME: u64 = 300;
 /// Seconds between two polls (RFC 8628, section 3.5: 5 where nothing is said).
 const INTERVAL: u64 = 5;
-
-/// A device that waits for somebody's consent.
-#[derive(Debug)]
-pub(super) struct Device {
-    /// The client's id.
-    client: String,
-    /// The scopes it asked for.
-    scopes: Vec<String>,
-    /// What it shows.
-    user_code: String,
-    /// What the person said.
-    verdict: Verdict,
-    /// When it asked last.
-    polled: Option<UnixTime>,
-}
-
-/// What a person said to a device.
-#[derive(Debug)]
-enum Verdict {
-    /// Nothing yet.
-    Waiting,
-    /// Yes.
-    Allowed(Grant),
-    /// No.
-    Denied,
-}
 
 /// `POST /oauth/device`: exactly four fields, no `interval` and no
 /// `verification_uri_complete`.
@@ -60,8 +35,8 @@ pub(super) async fn begin(State(hub): State<Shared>, headers: HeaderMap, body: B
 
 /// Checks, and remembers the device.
 fn answer(hub: &Inner, headers: &HeaderMap, body: &[u8]) -> Result<Value, Refusal> {
-    let fields = token::read(headers, body)?;
-    let client = token::authenticate(hub, headers, &fields)?;
+    let fields = read(headers, body)?;
+    let client = authenticate(hub, headers, &fields)?;
     let client = client.ok_or_else(|| Refusal::request("client_id is missing"))?;
     let scopes = fields.find("scope").map_or_else(|| client.scopes.clone(), fields::scopes);
     if let Some(scope) = client.forbidden(&scopes) {

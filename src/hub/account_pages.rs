@@ -1,0 +1,69 @@
+//! Signing in and out at the hub, its start page, and the connected applications.
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+
+use super::fields::Fields;
+use super::redirect::see_other;
+use super::state::Shared;
+use super::{browser_session, form_ticket, pages};
+
+/// `GET /login`.
+pub(super) async fn login(State(hub): State<Shared>) -> Response {
+    let ticket = form_ticket::issue(&hub, None);
+    pages::picker(&hub.state().people, &ticket, "/login", None)
+}
+
+/// `POST /login`.
+pub(super) async fn sign_in(State(hub): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
+    let fields = Fields::from_form(&body);
+    if let Err(refused) = form_ticket::check(&hub, &headers, &fields) {
+        return *refused;
+    }
+    let person = fields.find("username").and_then(|name| hub.state().person_named(name).cloned());
+    person.map_or_else(form_ticket::stale, |person| {
+        see_other(pages::CONNECTED, Some(browser_session::signed_in(&person)))
+    })
+}
+
+/// `GET /logout`.
+pub(super) async fn logout() -> Response {
+    see_other("/", Some(browser_session::signed_out()))
+}
+
+/// `GET /`.
+pub(super) async fn home(State(hub): State<Shared>, headers: HeaderMap) -> Response {
+    let person = browser_session::person(&hub, &headers);
+    pages::home(&hub.issuer, &hub.state().people, person.as_ref())
+}
+
+/// `GET /settings/connected-applications`.
+pub(super) async fn connected(State(hub): State<Shared>, headers: HeaderMap) -> Response {
+    let Some(person) = browser_session::person(&hub, &headers) else { return see_other("/login", None) };
+    let ticket = form_ticket::issue(&hub, None);
+    let state = hub.state();
+    let mine = state.consents.iter().filter(|((owner, _), _)| *owner == person.id);
+    let mut apps: Vec<(&str, &str, usize)> = mine
+        .filter_map(|((_, id), consent)| {
+            let client = state.clients.get(id)?;
+            Some((client.name.as_str(), id.as_str(), consent.orgs.len()))
+        })
+        .collect();
+    apps.sort_unstable();
+    pages::connected(&person, &apps, &ticket)
+}
+
+/// `POST /settings/connected-applications`: the button "Disconnect".
+pub(super) async fn disconnect(State(hub): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
+    let fields = Fields::from_form(&body);
+    if let Err(refused) = form_ticket::check(&hub, &headers, &fields) {
+        return *refused;
+    }
+    let Some(person) = browser_session::person(&hub, &headers) else { return see_other("/login", None) };
+    if let Some(client) = fields.find("client_id") {
+        hub.state().disconnect(&person.id, client);
+    }
+    see_other(pages::CONNECTED, None)
+}

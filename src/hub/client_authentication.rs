@@ -1,0 +1,76 @@
+//! Which client sends a request (RFC 6749, section 2.3).
+
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use url::form_urlencoded;
+
+use super::clients::Client;
+use super::fields::Fields;
+use super::refusal::Refusal;
+use super::state::Inner;
+
+/// The fields of a form or a JSON object.
+pub(super) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Fields, Refusal> {
+    let fields = Fields::from_body(headers, body)
+        .ok_or_else(|| Refusal::request("the body must be a form or a JSON object, and say which"))?;
+    match fields.repeated() {
+        Some(name) => Err(Refusal::request(format!("{name} came twice"))),
+        None => Ok(fields),
+    }
+}
+
+/// The client that sends a request. `None`: it does not say, as a public one
+/// may (card, section 3); then it must be the one of the code or token.
+pub(super) fn authenticate(
+    hub: &Inner,
+    headers: &HeaderMap,
+    fields: &Fields,
+) -> Result<Option<Client>, Refusal> {
+    let state = hub.state();
+    let refused = |why: &str| Refusal::client(state.behaviour.invalid_client_status, why);
+    let find = |id: &str| state.clients.get(id).cloned().ok_or_else(|| refused("no such client"));
+    if let Some(header) = headers.get(AUTHORIZATION) {
+        let pairs = header.to_str().ok().and_then(basic).ok_or_else(|| refused("not a Basic header"))?;
+        if fields.find("client_secret").is_some() {
+            // RFC 6749, section 2.3: one method per request.
+            return Err(Refusal::request("the client authenticates twice"));
+        }
+        for (id, secret) in pairs {
+            if let Some(client) = state.clients.get(&id)
+                && client.secret.as_ref() == Some(&secret)
+                && fields.find("client_id").is_none_or(|named| named == id)
+            {
+                return Ok(Some(client.clone()));
+            }
+        }
+        return Err(refused("no such client, or not its secret"));
+    }
+    let Some(id) = fields.find("client_id") else { return Ok(None) };
+    let client = find(id)?;
+    match (&client.secret, fields.find("client_secret")) {
+        (Some(known), Some(given)) if known == given => Ok(Some(client)),
+        (None, None) => Ok(Some(client)),
+        (Some(_), None) => Err(refused(
+            "client_secret is missing; if you want to do without client secret authentication, delete the secret",
+        )),
+        (_, Some(_)) => Err(refused("not the client's secret")),
+    }
+}
+
+/// Id and secret of a Basic header: form-decoded (RFC 6749, section 2.3.1), and
+/// as they stand, since not every client encodes them.
+fn basic(header: &str) -> Option<[(String, String); 2]> {
+    let (scheme, encoded) = header.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let text = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
+    let (id, secret) = text.split_once(':')?;
+    let decoded = |text: &str| -> String {
+        let text = text.replace('&', "%26").replace('=', "%3D");
+        form_urlencoded::parse(text.as_bytes()).map(|(name, _)| name.into_owned()).collect()
+    };
+    Some([(decoded(id), decoded(secret)), (id.to_owned(), secret.to_owned())])
+}
