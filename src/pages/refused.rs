@@ -56,7 +56,33 @@ pub(crate) fn refused(refused: &Refused<'_>) -> Page {
         "<p>You are signed in to <bdi>{}</bdi> as <bdi class=\"who\">{}</bdi>, and that account may not open this page.</p>\n",
         &[refused.host, refused.username],
     );
-    match refused.demands {
+    demands(&mut main, refused.demands);
+    match &refused.how {
+        Some(how) => how_to_be_seen(&mut main, how),
+        None if refused.demands.iter().any(|demand| !demand.missing.is_empty()) => {
+            main.add(
+                "<p class=\"quiet\">Has that changed? <a href=\"{}\">Sign in again</a>, and it counts at once.</p>\n",
+                &[refused.again_url],
+            );
+        }
+        None => {}
+    }
+    main.add("<section aria-labelledby=\"other\">\n<h2 id=\"other\">Another account?</h2>\n", &[]);
+    main.add(
+        "<p class=\"quiet\">Hugging Face uses the account that is signed in there. \
+         Sign out on huggingface.co first, then choose the other one.</p>\n",
+        &[],
+    );
+    main.add(
+        "<p class=\"do\"><a class=\"button second\" href=\"{}\">Sign in as somebody else</a></p>\n</section>\n",
+        &[refused.somebody_else_url],
+    );
+    shell(&format!("No access to {}", refused.host), Face::Sorry, &main)
+}
+
+/// Who may enter, and what is missing for that.
+fn demands(main: &mut Html, demands: &[Demanded<'_>]) {
+    match demands {
         [] => {}
         [one] => {
             main.add("<p>{}</p>\n", &[&one.sentence]);
@@ -77,8 +103,12 @@ pub(crate) fn refused(refused: &Refused<'_>) -> Page {
             main.add("</ul>\n", &[]);
         }
     }
-    match &refused.how {
-        Some(HowToBeSeen::Share { organisation, start_url, settings_url }) => {
+}
+
+/// What the person can do about their organisation.
+fn how_to_be_seen(main: &mut Html, how: &HowToBeSeen<'_>) {
+    match how {
+        HowToBeSeen::Share { organisation, start_url, settings_url } => {
             main.add(
                 "<section aria-labelledby=\"how\">\n<h2 id=\"how\">Show <bdi>{}</bdi> to this app</h2>\n",
                 &[organisation],
@@ -87,9 +117,9 @@ pub(crate) fn refused(refused: &Refused<'_>) -> Page {
                 "<p>Hugging Face asks which organisations to show only once, the first time you sign in.</p>\n",
                 &[],
             );
-            ask_again(&mut main, organisation, *start_url, settings_url);
+            ask_again(main, organisation, *start_url, settings_url);
         }
-        Some(HowToBeSeen::Perhaps { organisation, start_url, settings_url }) => {
+        HowToBeSeen::Perhaps { organisation, start_url, settings_url } => {
             main.add(
                 "<section aria-labelledby=\"how\">\n<h2 id=\"how\">Are you in <bdi>{}</bdi>?</h2>\n",
                 &[organisation],
@@ -99,9 +129,9 @@ pub(crate) fn refused(refused: &Refused<'_>) -> Page {
                  the first time you sign in.</p>\n",
                 &[],
             );
-            ask_again(&mut main, organisation, *start_url, settings_url);
+            ask_again(main, organisation, *start_url, settings_url);
         }
-        Some(HowToBeSeen::Comply { organisation, start_url, organisation_url }) => {
+        HowToBeSeen::Comply { organisation, start_url, organisation_url } => {
             main.add(
                 "<section aria-labelledby=\"how\">\n<h2 id=\"how\">What <bdi>{}</bdi> asks for</h2>\n",
                 &[organisation],
@@ -122,26 +152,7 @@ pub(crate) fn refused(refused: &Refused<'_>) -> Page {
                 &[organisation_url, organisation],
             );
         }
-        None => {
-            if refused.demands.iter().any(|demand| !demand.missing.is_empty()) {
-                main.add(
-                    "<p class=\"quiet\">Has that changed? <a href=\"{}\">Sign in again</a>, and it counts at once.</p>\n",
-                    &[refused.again_url],
-                );
-            }
-        }
     }
-    main.add("<section aria-labelledby=\"other\">\n<h2 id=\"other\">Another account?</h2>\n", &[]);
-    main.add(
-        "<p class=\"quiet\">Hugging Face uses the account that is signed in there. \
-         Sign out on huggingface.co first, then choose the other one.</p>\n",
-        &[],
-    );
-    main.add(
-        "<p class=\"do\"><a class=\"button second\" href=\"{}\">Sign in as somebody else</a></p>\n</section>\n",
-        &[refused.somebody_else_url],
-    );
-    shell(&format!("No access to {}", refused.host), Face::Sorry, &main)
 }
 
 /// The two ways to be asked for an organisation again; ends the section.
