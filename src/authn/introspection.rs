@@ -12,7 +12,7 @@ use super::token_policy::{ClaimedType, TokenPolicy};
 use crate::clock::{Clock, UnixTime};
 use crate::identity::{RenderedIdentity, User};
 use crate::keys::{Fingerprint, Fingerprints, SecretString, Keyring};
-use crate::provider::{Owner, Provider, Whoami, WhoamiError};
+use crate::provider::{TokenOwner, Provider, Whoami, WhoamiError};
 
 /// How long the provider's yes counts, in seconds, from when it was asked. So long
 /// does a token live on that was revoked.
@@ -173,7 +173,7 @@ impl TokenIntrospector {
     async fn ask(self: Arc<Self>, question: Introspection) {
         let about = question.about;
         let _end = InFlightGuard { questions: &self, about };
-        let Whoami { owner, pause } = self.provider.whoami(&question.token).await;
+        let Whoami { owner, retry_after: pause } = self.provider.whoami(&question.token).await;
         let now = self.clock.now();
         if let Some(pause) = pause {
             tracing::warn!(
@@ -210,7 +210,7 @@ impl TokenIntrospector {
     }
 
     /// What is remembered of a token that counts.
-    fn known(&self, question: &Introspection, Owner { mut person, kind }: Owner) -> VerifiedToken {
+    fn known(&self, question: &Introspection, TokenOwner { mut person, kind }: TokenOwner) -> VerifiedToken {
         let method = kind.auth_method();
         (self.manner.retain)(&mut person);
         let user = User::new(person, method);

@@ -127,7 +127,7 @@ pub(super) async fn until_stopped(
 async fn discover(gate: Gate) {
     match gate.discover().await {
         Ok(()) => tracing::info!("the provider answers"),
-        Err(reason) if reason.is_passing() => {
+        Err(reason) if reason.is_transient() => {
             tracing::warn!(%reason, "the provider does not answer yet; sign-ins are answered with 503 until it does");
         }
         Err(reason) => tracing::error!(%reason, "the provider cannot be used; nobody can sign in"),

@@ -190,7 +190,7 @@ impl Gate {
     /// [`Unusable`] says why it cannot be used, and whether that may pass.
     pub async fn discover(&self) -> Result<(), Unusable> {
         let asked = self.inner.oauth2.provider.metadata().await;
-        asked.map(drop).map_err(|error| Unusable { reason: error.to_string(), passing: error.is_passing() })
+        asked.map(drop).map_err(|error| Unusable { reason: error.to_string(), passing: error.is_transient() })
     }
 
     /// Makes `readyz` say no from now on: the drain has begun.

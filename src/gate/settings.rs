@@ -69,7 +69,7 @@ impl Unusable {
     /// Whether it may be over in a moment: the provider is away or overloaded,
     /// rather than wrong.
     #[must_use]
-    pub fn is_passing(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         self.passing
     }
 }
@@ -124,7 +124,7 @@ impl Gate {
     pub(crate) async fn discover_at_start(&self) -> Result<(), BuildError> {
         match self.discover().await {
             Ok(()) => Ok(()),
-            Err(unusable) if unusable.is_passing() => {
+            Err(unusable) if unusable.is_transient() => {
                 tracing::warn!(reason = %unusable, "the provider does not answer yet");
                 Ok(())
             }

@@ -12,7 +12,7 @@ use super::pending::{PendingSignIn, Taken};
 use super::return_to::ReturnTo;
 use super::{ATTEMPTS_LIFETIME, Ask, OAuth2};
 use crate::pages::{self, SignInFailed};
-use crate::provider::{CodeGrant, SignInError, TokenError, cut};
+use crate::provider::{CodeGrant, SignInError, TokenError, truncated};
 use crate::respond::answer;
 use crate::session::SessionLookup;
 
@@ -118,7 +118,7 @@ impl OAuth2 {
                 return Err(Failure::Cancelled);
             }
             let description = parameters.error_description.as_deref().unwrap_or_default();
-            return Err(Failure::Provider { error: cut(error, 64), description: cut(description, 300) });
+            return Err(Failure::Provider { error: truncated(error, 64), description: truncated(description, 300) });
         }
         let code = parameters.code.as_deref().filter(|code| !code.is_empty()).ok_or(Failure::NoCode)?;
         let grant = CodeGrant {
@@ -221,7 +221,7 @@ impl OAuth2 {
                 format!("It says: {error}{}{description}.", if description.is_empty() { "" } else { ", " }),
                 "Try again. If it happens again, the people who run this app need to look at its settings at Hugging Face.",
             ),
-            Failure::SignIn(error) if is_passing(error) => (
+            Failure::SignIn(error) if is_transient(error) => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "temporarily_unavailable",
                 "Hugging Face does not answer",
@@ -258,14 +258,14 @@ impl OAuth2 {
     }
 }
 
-fn is_passing(error: &SignInError) -> bool {
+fn is_transient(error: &SignInError) -> bool {
     use crate::provider::{IdTokenError, UserinfoError};
     match error {
-        SignInError::Discovery(error) => error.is_passing(),
+        SignInError::Discovery(error) => error.is_transient(),
         SignInError::Token(TokenError::Fetch(error))
         | SignInError::Userinfo(UserinfoError::Fetch(error))
-        | SignInError::IdToken(IdTokenError::Keys(error)) => error.is_passing(),
-        SignInError::IdToken(IdTokenError::NoKeys) => true,
+        | SignInError::IdToken(IdTokenError::Keys(error)) => error.is_transient(),
+        SignInError::IdToken(IdTokenError::KeysUnavailable) => true,
         SignInError::Token(_) | SignInError::Userinfo(_) | SignInError::IdToken(_) => false,
     }
 }

@@ -24,7 +24,7 @@ use crate::clock::Clock;
 use crate::identity::{Person, User};
 use crate::keys::Keyring;
 use crate::pages;
-use crate::provider::{AuthorizeRequest, DiscoveryError, Provider, Reachable};
+use crate::provider::{AuthorizationRequest, DiscoveryError, Provider, Reachability};
 use crate::respond::answer;
 use crate::session::{Sessions, find_cookie};
 
@@ -155,7 +155,7 @@ impl OAuth2 {
             self.pendings.begin(return_to, &redirect_uri, &ask.parts.headers, self.clock.now());
         let url = self.provider.authorize_url(
             &metadata,
-            &AuthorizeRequest {
+            &AuthorizationRequest {
                 redirect_uri: &pending.redirect_uri,
                 state: &pending.state,
                 nonce: &pending.nonce,
@@ -275,10 +275,10 @@ impl OAuth2 {
     /// count: those who are signed in are served without it.
     fn readyz(&self) -> Response<Bytes> {
         let ready = !self.draining.load(Ordering::Relaxed);
-        let provider = match self.provider.reachable() {
-            Reachable::Yes => "reachable",
-            Reachable::No => "unreachable",
-            Reachable::NotAskedYet => "not asked yet",
+        let provider = match self.provider.reachability() {
+            Reachability::Reachable => "reachable",
+            Reachability::Unreachable => "unreachable",
+            Reachability::Unknown => "not asked yet",
         };
         let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         answer::json(status, &json!({"ready": ready, "provider": provider}))

@@ -6,7 +6,7 @@ use super::discovery::Metadata;
 use super::settings::ProviderSettings;
 
 /// What the authorize URL must carry for one attempt.
-pub(crate) struct AuthorizeRequest<'a> {
+pub(crate) struct AuthorizationRequest<'a> {
     pub(crate) redirect_uri: &'a str,
     pub(crate) state: &'a str,
     pub(crate) nonce: &'a str,
@@ -16,7 +16,11 @@ pub(crate) struct AuthorizeRequest<'a> {
 }
 
 /// The authorize URL.
-pub(super) fn url(settings: &ProviderSettings, metadata: &Metadata, request: &AuthorizeRequest<'_>) -> Url {
+pub(super) fn url(
+    settings: &ProviderSettings,
+    metadata: &Metadata,
+    request: &AuthorizationRequest<'_>,
+) -> Url {
     let mut url = metadata.authorization_endpoint.clone();
     let mut orgs: Vec<&str> = settings.orgs.iter().map(String::as_str).collect();
     if let Some(org) = request.org

@@ -14,10 +14,10 @@ use super::http_client::{FetchError, HttpClient};
 use super::issuer::{Issuer, is_loopback};
 
 /// How long metadata is used before it is asked for again.
-const FRESH: Duration = Duration::from_secs(3600);
+const MAX_AGE: Duration = Duration::from_secs(3600);
 /// How long a failure answers for the next question, so that a crowd at the
 /// door does not become a crowd at the provider's.
-const BACK_OFF: Duration = Duration::from_secs(2);
+const FAILURE_BACKOFF: Duration = Duration::from_secs(2);
 
 /// Metadata whose issuer was checked; there is no other way to get one.
 #[derive(Debug)]
@@ -55,15 +55,15 @@ pub(crate) enum DiscoveryError {
     #[error("the provider calls itself {found:?}, but the configuration says {expected:?}")]
     Issuer { expected: String, found: String },
     #[error("the provider announces an endpoint that is not https: {0}")]
-    Plain(String),
+    NotHttps(String),
 }
 
 impl DiscoveryError {
     /// Whether it may be over in a moment.
-    pub(crate) fn is_passing(&self) -> bool {
+    pub(crate) fn is_transient(&self) -> bool {
         match self {
-            Self::Fetch(error) => error.is_passing(),
-            Self::Issuer { .. } | Self::Plain(_) => false,
+            Self::Fetch(error) => error.is_transient(),
+            Self::Issuer { .. } | Self::NotHttps(_) => false,
         }
     }
 }
@@ -89,7 +89,7 @@ async fn discover(http: &HttpClient, issuer: &Issuer) -> Result<Metadata, Discov
         let plain_is_fine =
             issuer.url.scheme() == "http" && endpoint.scheme() == "http" && is_loopback(endpoint);
         if endpoint.scheme() != "https" && !plain_is_fine {
-            return Err(DiscoveryError::Plain(endpoint.as_str().chars().take(200).collect()));
+            return Err(DiscoveryError::NotHttps(endpoint.as_str().chars().take(200).collect()));
         }
     }
     let methods = document.token_endpoint_auth_methods_supported;
@@ -109,34 +109,35 @@ async fn discover(http: &HttpClient, issuer: &Issuer) -> Result<Metadata, Discov
 
 /// What the provider says of itself at the moment, for readiness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reachable {
-    Yes,
-    No,
-    NotAskedYet,
+pub(crate) enum Reachability {
+    Reachable,
+    Unreachable,
+    /// Nothing has been asked yet.
+    Unknown,
 }
 
 /// The last answer, good or bad.
 #[derive(Default)]
 pub(super) struct Cache {
-    last: ArcSwapOption<Last>,
-    asking: Mutex<()>,
+    last: ArcSwapOption<Outcome>,
+    in_flight: Mutex<()>,
 }
 
-struct Last {
+struct Outcome {
     metadata: Option<Arc<Metadata>>,
     failure: Option<DiscoveryError>,
     at: Instant,
 }
 
-impl Last {
+impl Outcome {
     /// The answer, if it still speaks for `now`.
     fn answer(&self, now: Instant) -> Option<Result<Arc<Metadata>, DiscoveryError>> {
         let age = now.saturating_duration_since(self.at);
         match (&self.failure, &self.metadata) {
-            (None, Some(metadata)) if age < FRESH => Some(Ok(Arc::clone(metadata))),
+            (None, Some(metadata)) if age < MAX_AGE => Some(Ok(Arc::clone(metadata))),
             // Metadata that could not be asked for again still holds.
-            (Some(_), Some(metadata)) if age < BACK_OFF => Some(Ok(Arc::clone(metadata))),
-            (Some(failure), None) if age < BACK_OFF => Some(Err(failure.clone())),
+            (Some(_), Some(metadata)) if age < FAILURE_BACKOFF => Some(Ok(Arc::clone(metadata))),
+            (Some(failure), None) if age < FAILURE_BACKOFF => Some(Err(failure.clone())),
             _ => None,
         }
     }
@@ -153,7 +154,7 @@ impl Cache {
         if let Some(answer) = self.last.load().as_ref().and_then(|last| last.answer(now)) {
             return answer;
         }
-        let _one_at_a_time = self.asking.lock().await;
+        let _one_at_a_time = self.in_flight.lock().await;
         let before = self.last.load_full();
         if let Some(answer) = before.as_ref().and_then(|last| last.answer(now)) {
             return answer;
@@ -162,24 +163,25 @@ impl Cache {
         let (result, last) = match discover(http, issuer).await {
             Ok(metadata) => {
                 let metadata = Arc::new(metadata);
-                let last = Last { metadata: Some(Arc::clone(&metadata)), failure: None, at: Instant::now() };
+                let last =
+                    Outcome { metadata: Some(Arc::clone(&metadata)), failure: None, at: Instant::now() };
                 (Ok(metadata), last)
             }
             Err(failure) => {
                 tracing::warn!(%failure, "the provider's metadata could not be loaded");
                 let result = kept.as_ref().map(Arc::clone).ok_or_else(|| failure.clone());
-                (result, Last { metadata: kept, failure: Some(failure), at: Instant::now() })
+                (result, Outcome { metadata: kept, failure: Some(failure), at: Instant::now() })
             }
         };
         self.last.store(Some(Arc::new(last)));
         result
     }
 
-    pub(super) fn reachable(&self) -> Reachable {
+    pub(super) fn reachability(&self) -> Reachability {
         match &*self.last.load() {
-            None => Reachable::NotAskedYet,
-            Some(last) if last.failure.is_some() => Reachable::No,
-            Some(_) => Reachable::Yes,
+            None => Reachability::Unknown,
+            Some(last) if last.failure.is_some() => Reachability::Unreachable,
+            Some(_) => Reachability::Reachable,
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::keys::SecretString;
 
 /// The longest answer that is read. A userinfo of 300 organisations takes about
 /// 150 kB.
-const MAX_ANSWER: usize = 2 * 1024 * 1024;
+const MAX_RESPONSE: usize = 2 * 1024 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// From the first byte sent to the last received.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,7 +34,7 @@ pub(crate) enum FetchError {
     Timeout { endpoint: String },
     #[error("{endpoint} answered {status}")]
     Status { endpoint: String, status: StatusCode },
-    #[error("{endpoint} answered with more than {MAX_ANSWER} bytes")]
+    #[error("{endpoint} answered with more than {MAX_RESPONSE} bytes")]
     TooLong { endpoint: String },
     #[error("{endpoint} answered with something that is not the expected JSON ({reason})")]
     Malformed { endpoint: String, reason: String },
@@ -43,7 +43,7 @@ pub(crate) enum FetchError {
 impl FetchError {
     /// Whether the provider is away or overloaded, rather than wrong: worth
     /// trying again later.
-    pub(crate) fn is_passing(&self) -> bool {
+    pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Timeout { .. } => true,
             Self::Status { status, .. } => {
@@ -55,14 +55,14 @@ impl FetchError {
 }
 
 /// A status, headers and the whole body.
-pub(super) struct Answer {
+pub(super) struct FetchResponse {
     pub(super) endpoint: String,
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     body: Vec<u8>,
 }
 
-impl Answer {
+impl FetchResponse {
     /// The body as JSON, whatever the status.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, FetchError> {
         serde_json::from_slice(&self.body).map_err(|error| FetchError::Malformed {
@@ -98,7 +98,7 @@ impl HttpClient {
         }
     }
 
-    pub(super) async fn get(&self, url: &Url, headers: HeaderMap) -> Result<Answer, FetchError> {
+    pub(super) async fn get(&self, url: &Url, headers: HeaderMap) -> Result<FetchResponse, FetchError> {
         self.send(Method::GET, url, headers, None::<&()>).await
     }
 
@@ -108,7 +108,7 @@ impl HttpClient {
         url: &Url,
         headers: HeaderMap,
         form: &F,
-    ) -> Result<Answer, FetchError> {
+    ) -> Result<FetchResponse, FetchError> {
         self.send(Method::POST, url, headers, Some(form)).await
     }
 
@@ -118,7 +118,7 @@ impl HttpClient {
         url: &Url,
         headers: HeaderMap,
         form: Option<&F>,
-    ) -> Result<Answer, FetchError> {
+    ) -> Result<FetchResponse, FetchError> {
         let endpoint = name(url);
         let Some(client) = &self.client else {
             return Err(FetchError::Unreachable { endpoint, reason: "TLS could not be set up".to_owned() });
@@ -132,19 +132,19 @@ impl HttpClient {
             if error.is_timeout() {
                 return FetchError::Timeout { endpoint };
             }
-            FetchError::Unreachable { endpoint, reason: in_words(&error) }
+            FetchError::Unreachable { endpoint, reason: describe(&error) }
         };
         let mut response = request.send().await.map_err(failed)?;
         let status = response.status();
         let headers = std::mem::take(response.headers_mut());
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            if body.len() + chunk.len() > MAX_ANSWER {
+            if body.len() + chunk.len() > MAX_RESPONSE {
                 return Err(FetchError::TooLong { endpoint });
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { endpoint, status, headers, body })
+        Ok(FetchResponse { endpoint, status, headers, body })
     }
 }
 
@@ -162,7 +162,7 @@ fn name(url: &Url) -> String {
 
 /// What happened, as people say it: pages show it. The innermost error knows; the
 /// outer ones repeat the URL.
-fn in_words(error: &(dyn std::error::Error + 'static)) -> String {
+fn describe(error: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;
@@ -211,7 +211,7 @@ mod tests {
             ),
             (Error::from_raw_os_error(24), "Too many open files"),
         ] {
-            assert_eq!(in_words(&error), words, "{error}");
+            assert_eq!(describe(&error), words, "{error}");
         }
     }
 }

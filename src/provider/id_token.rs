@@ -11,10 +11,10 @@ use crate::clock::UnixTime;
 use crate::keys::{equal, sha256};
 
 /// How far the provider's clock may be from ours, in seconds.
-const SKEW: u64 = 60;
+const CLOCK_SKEW: u64 = 60;
 /// The longest life an ID token may claim, in seconds. The provider's live an
 /// hour; one that never ends is none.
-const MAX_LIFE: u64 = 24 * 3600;
+const MAX_LIFETIME: u64 = 24 * 3600;
 
 /// The algorithms that count (RFC 8725, section 3.1): asymmetric ones alone.
 /// `none` and HMAC are not on the list, whatever a token or a key says.
@@ -53,7 +53,7 @@ pub(crate) enum IdTokenError {
     #[error("the ID token is signed with a key that the provider does not publish")]
     UnknownKey,
     #[error("the provider's keys could not be loaded a moment ago")]
-    NoKeys,
+    KeysUnavailable,
     #[error("the ID token's signature does not fit")]
     Signature,
     #[error("the ID token lacks a claim it must have, or has one of a wrong type")]
@@ -79,7 +79,7 @@ impl From<JwksError> for IdTokenError {
         match error {
             JwksError::Fetch(error) => Self::Keys(error),
             JwksError::UnknownKey => Self::UnknownKey,
-            JwksError::NoKeys => Self::NoKeys,
+            JwksError::KeysUnavailable => Self::KeysUnavailable,
         }
     }
 }
@@ -245,17 +245,17 @@ impl Unverified<'_> {
 
 fn times(claims: &Claims, now: UnixTime) -> Result<(), IdTokenError> {
     let exp = claims.exp.whole().ok_or(IdTokenError::Expired)?;
-    if exp.saturating_add(SKEW) <= now || exp > now.saturating_add(MAX_LIFE) {
+    if exp.saturating_add(CLOCK_SKEW) <= now || exp > now.saturating_add(MAX_LIFETIME) {
         return Err(IdTokenError::Expired);
     }
     let begins = [Some(claims.iat), claims.nbf];
     for begin in begins.into_iter().flatten() {
-        if begin.whole().is_none_or(|begin| begin > now.saturating_add(SKEW)) {
+        if begin.whole().is_none_or(|begin| begin > now.saturating_add(CLOCK_SKEW)) {
             return Err(IdTokenError::Future);
         }
     }
     // Issued long ago and still not expired: not the answer to this sign-in.
-    if claims.iat.whole().is_none_or(|iat| iat.saturating_add(MAX_LIFE) < now) {
+    if claims.iat.whole().is_none_or(|iat| iat.saturating_add(MAX_LIFETIME) < now) {
         return Err(IdTokenError::Expired);
     }
     Ok(())

@@ -18,10 +18,10 @@ pub enum IssuerError {
     NotAUrl,
     /// `http` to a host that is not this machine.
     #[error("must be https: over http anybody on the way could answer in the provider's place")]
-    Plain,
+    NotHttps,
     /// A query, a fragment or a user name.
     #[error("must be a plain URL, without user name, query or fragment")]
-    Decorated,
+    ExtraParts,
 }
 
 impl Issuer {
@@ -48,10 +48,10 @@ impl Issuer {
             || !url.username().is_empty()
             || url.password().is_some()
         {
-            return Err(IssuerError::Decorated);
+            return Err(IssuerError::ExtraParts);
         }
         if url.scheme() == "http" && !is_loopback(&url) {
-            return Err(IssuerError::Plain);
+            return Err(IssuerError::NotHttps);
         }
         Ok(Self { text: text.to_owned(), url })
     }
@@ -112,14 +112,14 @@ mod tests {
             assert!(Issuer::parse(text).is_ok(), "{text}");
         }
         for (text, error) in [
-            ("http://huggingface.co", IssuerError::Plain),
-            ("http://localhost.evil.example", IssuerError::Plain),
-            ("http://127.0.0.1.evil.example", IssuerError::Plain),
+            ("http://huggingface.co", IssuerError::NotHttps),
+            ("http://localhost.evil.example", IssuerError::NotHttps),
+            ("http://127.0.0.1.evil.example", IssuerError::NotHttps),
             ("huggingface.co", IssuerError::NotAUrl),
             ("ftp://huggingface.co", IssuerError::NotAUrl),
-            ("https://huggingface.co?x", IssuerError::Decorated),
-            ("https://me@huggingface.co", IssuerError::Decorated),
-            ("https://:password@huggingface.co", IssuerError::Decorated),
+            ("https://huggingface.co?x", IssuerError::ExtraParts),
+            ("https://me@huggingface.co", IssuerError::ExtraParts),
+            ("https://:password@huggingface.co", IssuerError::ExtraParts),
         ] {
             assert_eq!(Issuer::parse(text), Err(error), "{text}");
         }

@@ -13,10 +13,10 @@ use super::discovery::Metadata;
 use super::http_client::{FetchError, HttpClient};
 
 /// How long keys are used before they are asked for again.
-const FRESH: Duration = Duration::from_secs(3600);
+const MAX_AGE: Duration = Duration::from_secs(3600);
 /// The least time between two questions, whatever tokens claim: a stream of
 /// unknown key ids must not become a stream of questions.
-const REFETCH: Duration = Duration::from_secs(10);
+const REFETCH_INTERVAL: Duration = Duration::from_secs(10);
 /// How many keys are looked at.
 const MAX_KEYS: usize = 32;
 
@@ -46,7 +46,7 @@ pub(super) enum JwksError {
     /// The provider publishes no key of that id.
     UnknownKey,
     /// They could not be loaded, and were asked for a moment ago.
-    NoKeys,
+    KeysUnavailable,
 }
 
 #[derive(Default)]
@@ -71,12 +71,12 @@ impl Cache {
         if let Some(keys) = self.usable(kid) {
             return Ok(keys);
         }
-        if asked.is_some_and(|at| at.elapsed() < REFETCH) {
+        if asked.is_some_and(|at| at.elapsed() < REFETCH_INTERVAL) {
             // Old keys that know the token are better than none.
             return match self.keys.load_full() {
                 Some(keys) if keys.knows(kid) => Ok(keys),
                 Some(_) => Err(JwksError::UnknownKey),
-                None => Err(JwksError::NoKeys),
+                None => Err(JwksError::KeysUnavailable),
             };
         }
         let fetched = fetch(http, metadata).await;
@@ -97,19 +97,19 @@ impl Cache {
     }
 
     fn usable(&self, kid: Option<&str>) -> Option<Arc<Keys>> {
-        self.keys.load_full().filter(|keys| keys.at.elapsed() < FRESH && keys.knows(kid))
+        self.keys.load_full().filter(|keys| keys.at.elapsed() < MAX_AGE && keys.knows(kid))
     }
 }
 
 async fn fetch(http: &HttpClient, metadata: &Metadata) -> Result<Keys, FetchError> {
     let set: JwkSet = http.get(&metadata.jwks_uri, HeaderMap::new()).await?.ok()?.json()?;
-    let keys = set.keys.into_iter().take(MAX_KEYS).filter(is_for_signatures).collect();
+    let keys = set.keys.into_iter().take(MAX_KEYS).filter(can_verify).collect();
     Ok(Keys { keys, at: Instant::now() })
 }
 
 /// `kty: oct` would turn a public document into an HMAC secret, and a key for
 /// encryption must not verify anything (RFC 7517, section 4.2).
-fn is_for_signatures(key: &Jwk) -> bool {
+fn can_verify(key: &Jwk) -> bool {
     let asymmetric = matches!(
         key.algorithm,
         AlgorithmParameters::RSA(_)
@@ -136,7 +136,7 @@ mod tests {
             ]}"#,
         )
         .unwrap();
-        let taken: Vec<_> = set.keys.iter().filter(|key| is_for_signatures(key)).collect();
+        let taken: Vec<_> = set.keys.iter().filter(|key| can_verify(key)).collect();
         assert_eq!(taken.len(), 2);
         assert_eq!(taken[0].common.key_id.as_deref(), Some("good"));
     }

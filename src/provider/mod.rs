@@ -4,8 +4,8 @@
 //! gate starts while the provider is down and signs people in once it is back.
 
 mod authorization;
+mod claims;
 mod discovery;
-mod fields;
 mod http_client;
 mod id_token;
 mod issuer;
@@ -26,16 +26,16 @@ use crate::clock::Clock;
 use crate::identity::{Person, Tokens};
 use crate::keys::SecretString;
 
-pub(crate) use authorization::AuthorizeRequest;
-pub(crate) use discovery::{DiscoveryError, Metadata, Reachable};
+pub(crate) use authorization::AuthorizationRequest;
+pub(crate) use discovery::{DiscoveryError, Metadata, Reachability};
 use http_client::{FetchError, HttpClient};
 use id_token::Expected;
 pub(crate) use id_token::IdTokenError;
 pub use issuer::{Issuer, IssuerError};
 pub use settings::ProviderSettings;
-pub(crate) use token::{CodeGrant, MAX_TOKEN, TokenError, cut};
+pub(crate) use token::{CodeGrant, MAX_TOKEN, TokenError, truncated};
 pub(crate) use userinfo::UserinfoError;
-pub(crate) use whoami::{Owner, TokenKind, Whoami, WhoamiError};
+pub(crate) use whoami::{TokenKind, TokenOwner, Whoami, WhoamiError};
 
 /// Talks to the provider.
 pub(crate) struct Provider {
@@ -108,12 +108,12 @@ impl Provider {
     }
 
     /// Whether the last question to the provider was answered.
-    pub(crate) fn reachable(&self) -> Reachable {
-        self.metadata.reachable()
+    pub(crate) fn reachability(&self) -> Reachability {
+        self.metadata.reachability()
     }
 
     /// The authorize URL (RFC 6749, section 4.1.1; RFC 7636, section 4.3).
-    pub(crate) fn authorize_url(&self, metadata: &Metadata, request: &AuthorizeRequest<'_>) -> Url {
+    pub(crate) fn authorize_url(&self, metadata: &Metadata, request: &AuthorizationRequest<'_>) -> Url {
         authorization::url(&self.settings, metadata, request)
     }
 

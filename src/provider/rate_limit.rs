@@ -8,30 +8,30 @@ use http::{HeaderName, StatusCode};
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 /// The provider's windows are five minutes long. A pause past that would be a
 /// mistake, or somebody else's answer.
-const LONGEST: u64 = 300;
+const MAX: u64 = 300;
 /// How long to wait after a 429 that does not say.
-const UNSAID: u64 = 10;
+const DEFAULT: u64 = 10;
 
 /// Seconds until the next question, if an answer asks for a pause. One that leaves
 /// nothing of the quota does so too: the next would be refused.
-pub(super) fn pause(status: StatusCode, headers: &HeaderMap) -> Option<u64> {
+pub(super) fn retry_after(status: StatusCode, headers: &HeaderMap) -> Option<u64> {
     let lines = headers.get_all(RATE_LIMIT).iter().filter_map(|line| line.to_str().ok());
-    let used_up = lines.flat_map(|line| line.split(',')).filter_map(used_up).max();
+    let exhausted = lines.flat_map(|line| line.split(',')).filter_map(exhausted).max();
     let after = headers.get(RETRY_AFTER).and_then(|after| seconds(after.to_str().ok()?));
     let pause = match status {
-        StatusCode::TOO_MANY_REQUESTS => used_up.max(after).unwrap_or(UNSAID),
-        _ => used_up?,
+        StatusCode::TOO_MANY_REQUESTS => exhausted.max(after).unwrap_or(DEFAULT),
+        _ => exhausted?,
     };
-    Some(pause.clamp(1, LONGEST))
+    Some(pause.clamp(1, MAX))
 }
 
 /// `t` of a quota of which nothing remains: `"api";r=0;t=120`.
-fn used_up(item: &str) -> Option<u64> {
+fn exhausted(item: &str) -> Option<u64> {
     let parameter = |name: &str| {
         let mut parameters = item.split(';').skip(1).filter_map(|parameter| parameter.trim().split_once('='));
         parameters.find(|(key, _)| *key == name).and_then(|(_, value)| seconds(value))
     };
-    if parameter("r")? == 0 { Some(parameter("t").unwrap_or(UNSAID)) } else { None }
+    if parameter("r")? == 0 { Some(parameter("t").unwrap_or(DEFAULT)) } else { None }
 }
 
 /// A number; one that is too long for its type is a long time.
@@ -74,7 +74,7 @@ mod tests {
                 headers
             });
             assert_eq!(
-                pause(StatusCode::from_u16(status).unwrap(), &headers),
+                retry_after(StatusCode::from_u16(status).unwrap(), &headers),
                 expected,
                 "{status} {pairs:?}"
             );

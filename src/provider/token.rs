@@ -123,8 +123,8 @@ async fn request(
         // Without the error document the status has to do.
         return Err(match answer.json::<ErrorResponse>() {
             Ok(refused) => TokenError::Refused {
-                error: cut(&refused.error, 64),
-                description: cut(&refused.error_description, 300),
+                error: truncated(&refused.error, 64),
+                description: truncated(&refused.error_description, 300),
             },
             Err(_) => FetchError::Status { endpoint: answer.endpoint, status: answer.status }.into(),
         });
@@ -165,7 +165,7 @@ fn basic(client_id: &str, secret: &SecretString) -> HeaderValue {
 }
 
 /// A stranger's words, cut to `limit` characters.
-pub(crate) fn cut(text: &str, limit: usize) -> String {
+pub(crate) fn truncated(text: &str, limit: usize) -> String {
     text.chars().filter(|character| !character.is_control()).take(limit).collect()
 }
 

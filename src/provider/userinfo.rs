@@ -4,8 +4,8 @@
 use http::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
 use serde::Deserialize;
 
+use super::claims::{self, MAX_ORGS, Membership, display_name, email, identifier};
 use super::discovery::Metadata;
-use super::fields::{self, MAX_ORGS, Membership, display_name, email, identifier};
 use super::http_client::{FetchError, HttpClient, bearer};
 use crate::identity::{Org, Person};
 use crate::keys::{SecretString, equal};
@@ -87,7 +87,7 @@ fn read(document: Document) -> Result<Person, UserinfoError> {
         username,
         name: document.name.as_deref().and_then(display_name),
         email: document.email.and_then(|address| email(address, document.email_verified)),
-        picture: document.picture.and_then(fields::picture),
+        picture: document.picture.and_then(claims::picture),
         pro: document.is_pro.unwrap_or(false),
         orgs: document.orgs.unwrap_or_default().into_iter().take(MAX_ORGS).filter_map(org).collect(),
         orgs_known,
@@ -102,7 +102,7 @@ fn org(document: OrgDocument) -> Option<Org> {
         standing: document.membership.standing()?,
         id: identifier(document.sub)?,
         slug: identifier(document.preferred_username?)?,
-        resource_groups: fields::resource_groups(groups.map(|group| (group.sub, group.name, group.role))),
+        resource_groups: claims::resource_groups(groups.map(|group| (group.sub, group.name, group.role))),
     })
 }
 
@@ -110,7 +110,7 @@ fn org(document: OrgDocument) -> Option<Org> {
 mod tests {
     use super::*;
     use crate::identity::{Role, Standing};
-    use crate::provider::fields::MAX_NAME;
+    use crate::provider::claims::MAX_NAME;
 
     fn person(json: &str) -> Result<Person, UserinfoError> {
         read(serde_json::from_str(json).unwrap())

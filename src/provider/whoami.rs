@@ -9,7 +9,7 @@ use http::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
 use serde::Deserialize;
 use url::Url;
 
-use super::fields::{self, MAX_ORGS, Membership, display_name, email, identifier};
+use super::claims::{self, MAX_ORGS, Membership, display_name, email, identifier};
 use super::http_client::{FetchError, HttpClient, bearer};
 use super::rate_limit;
 use crate::identity::{AuthMethod, Org, Person};
@@ -92,7 +92,7 @@ impl TokenKind {
 
 /// Whom a token belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Owner {
+pub(crate) struct TokenOwner {
     pub(crate) person: Person,
     pub(crate) kind: TokenKind,
 }
@@ -100,10 +100,10 @@ pub(crate) struct Owner {
 /// What came of asking.
 #[derive(Debug, Clone)]
 pub(crate) struct Whoami {
-    pub(crate) owner: Result<Owner, WhoamiError>,
+    pub(crate) owner: Result<TokenOwner, WhoamiError>,
     /// So many seconds must go by before the next question, whatever token that is
     /// about: the limit is our address's.
-    pub(crate) pause: Option<u64>,
+    pub(crate) retry_after: Option<u64>,
 }
 
 /// Why a token names nobody.
@@ -139,7 +139,7 @@ impl WhoamiError {
 /// Asks whom `token` belongs to.
 pub(super) async fn ask(http: &HttpClient, url: &Url, token: &SecretString) -> Whoami {
     let Some(bearer) = bearer(token) else {
-        return Whoami { owner: Err(WhoamiError::Unusable("token")), pause: None };
+        return Whoami { owner: Err(WhoamiError::Unusable("token")), retry_after: None };
     };
     let headers = HeaderMap::from_iter([
         (ACCEPT, HeaderValue::from_static("application/json")),
@@ -147,9 +147,9 @@ pub(super) async fn ask(http: &HttpClient, url: &Url, token: &SecretString) -> W
     ]);
     let answer = match http.get(url, headers).await {
         Ok(answer) => answer,
-        Err(error) => return Whoami { owner: Err(error.into()), pause: None },
+        Err(error) => return Whoami { owner: Err(error.into()), retry_after: None },
     };
-    let pause = rate_limit::pause(answer.status, &answer.headers);
+    let retry_after = rate_limit::retry_after(answer.status, &answer.headers);
     // 401 alone is the provider's word on the token. 403 may as well come from
     // something in between that does not like our address.
     let owner = if answer.status == StatusCode::UNAUTHORIZED {
@@ -161,11 +161,11 @@ pub(super) async fn ask(http: &HttpClient, url: &Url, token: &SecretString) -> W
             .map_err(Into::into)
             .and_then(|document| read(document, url))
     };
-    Whoami { owner, pause }
+    Whoami { owner, retry_after }
 }
 
-/// From the wire to an [`Owner`]. `base` is what relative addresses start from.
-fn read(document: Document, base: &Url) -> Result<Owner, WhoamiError> {
+/// From the wire to an [`TokenOwner`]. `base` is what relative addresses start from.
+fn read(document: Document, base: &Url) -> Result<TokenOwner, WhoamiError> {
     let auth = document.auth.as_ref().ok_or(WhoamiError::Kind)?;
     let kind = match (document.kind.as_str(), auth.kind.as_str()) {
         ("org", _) => return Err(WhoamiError::Organisation),
@@ -181,7 +181,7 @@ fn read(document: Document, base: &Url) -> Result<Owner, WhoamiError> {
     let name = document.name.and_then(identifier).ok_or(WhoamiError::Unusable("name"))?;
     if document.kind == "app" {
         let person = Person::of_app(sub, &name);
-        return Ok(Owner { person, kind });
+        return Ok(TokenOwner { person, kind });
     }
     let orgs_known = document.orgs.is_some();
     let person = Person {
@@ -192,13 +192,13 @@ fn read(document: Document, base: &Url) -> Result<Owner, WhoamiError> {
         picture: document
             .avatar_url
             .and_then(|avatar| base.join(&avatar).ok())
-            .and_then(|url| fields::picture(url.into())),
+            .and_then(|url| claims::picture(url.into())),
         pro: document.is_pro.unwrap_or(false),
         orgs: document.orgs.unwrap_or_default().into_iter().take(MAX_ORGS).filter_map(org).collect(),
         orgs_known,
         orgs_cut: false,
     };
-    Ok(Owner { person, kind })
+    Ok(TokenOwner { person, kind })
 }
 
 /// An organisation; one without an id or a name is none.
@@ -208,7 +208,7 @@ fn org(document: OrgDocument) -> Option<Org> {
         standing: document.membership.standing()?,
         id: identifier(document.id)?,
         slug: identifier(document.name?)?,
-        resource_groups: fields::resource_groups(groups.map(|group| (group.id, group.name, group.role))),
+        resource_groups: claims::resource_groups(groups.map(|group| (group.id, group.name, group.role))),
     })
 }
 
@@ -217,7 +217,7 @@ mod tests {
     use super::*;
     use crate::identity::{Role, Standing};
 
-    fn owner(json: &str) -> Result<Owner, WhoamiError> {
+    fn owner(json: &str) -> Result<TokenOwner, WhoamiError> {
         let base = Url::parse("https://huggingface.co/api/whoami-v2").unwrap();
         read(serde_json::from_str(json).unwrap(), &base)
     }

@@ -16,7 +16,7 @@ impl OAuth2 {
     /// 503: the provider cannot be asked now.
     pub(crate) fn provider_unavailable(&self, ask: Ask<'_>, error: &DiscoveryError) -> Response<Bytes> {
         let status =
-            if error.is_passing() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::BAD_GATEWAY };
+            if error.is_transient() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::BAD_GATEWAY };
         let mut response = if ask.wants_page() {
             let cause = format!("What went wrong: {error}.");
             let retry = if self.endpoint(ask.parts.uri.path()).is_some() { "/" } else { ask.target() };
