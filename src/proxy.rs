@@ -55,7 +55,7 @@ impl Proxy {
     async fn forward(&self, mut request: Request<Incoming>) -> Result<Response<ResponseBody>, Infallible> {
         // The gate lets nothing pass without a grant.
         let Some(grant) = request.extensions().get::<Grant>().cloned() else {
-            let (status, page) = (StatusCode::INTERNAL_SERVER_ERROR, pages::internal());
+            let (status, page) = (StatusCode::INTERNAL_SERVER_ERROR, pages::internal_error());
             return Ok(answer::page(status, page).map(ResponseBody::whole));
         };
         let asked = RouteQuery::of(&mut request);
@@ -142,13 +142,13 @@ impl RouteQuery {
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "too_large",
                 format!("The request's body is longer than the {limit} bytes that are let through."),
-                pages::too_large(&size(*limit)),
+                pages::body_too_large(&size(*limit)),
             ),
             UpstreamError::SlowClient | UpstreamError::ClientLeft(_) => (
                 StatusCode::REQUEST_TIMEOUT,
                 "request_timeout",
                 "The rest of the request's body did not come.".to_owned(),
-                pages::incomplete(),
+                pages::request_incomplete(),
             ),
             UpstreamError::Timeout(_) => (
                 StatusCode::GATEWAY_TIMEOUT,

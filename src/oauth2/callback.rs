@@ -166,7 +166,7 @@ impl OAuth2 {
             Failure::NotBegunHere => {
                 tracing::warn!(client = ?ask.client.ip, "a callback came whose sign-in was not begun in this browser, is over, or took too long");
                 if ask.wants_page() {
-                    let page = pages::sign_in_not_begun_here(self.public_url.as_str(), &start_url);
+                    let page = pages::unknown_sign_in(self.public_url.as_str(), &start_url);
                     return answer::page(StatusCode::BAD_REQUEST, page);
                 }
                 (
@@ -182,7 +182,7 @@ impl OAuth2 {
                 if ask.wants_page() {
                     return answer::page(
                         StatusCode::FORBIDDEN,
-                        pages::cancelled(&ask.client.host, &start_url),
+                        pages::sign_in_cancelled(&ask.client.host, &start_url),
                     );
                 }
                 (

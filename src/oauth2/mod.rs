@@ -176,7 +176,7 @@ impl OAuth2 {
         if self.attempts(ask) >= MAX_ATTEMPTS {
             tracing::warn!(host = %ask.client.host, "a browser signed in twice and does not send the session cookie");
             let start = self.start_url(&self.here(ask), None);
-            let page = pages::loop_explained(self.public_url.as_str(), &start);
+            let page = pages::sign_in_loop(self.public_url.as_str(), &start);
             let forget = cookies.set(cookies.attempts_name(), None, 0);
             return Ok(answer::with_cookies(answer::page(StatusCode::BAD_REQUEST, page), forget));
         }
@@ -243,7 +243,7 @@ impl OAuth2 {
 
     /// 401 in a frame: a page whose button opens a tab.
     pub(crate) fn framed(&self, ask: Ask<'_>, return_to: &ReturnTo) -> Response<Bytes> {
-        let page = pages::framed(&ask.client.host, &self.start_url(return_to, None));
+        let page = pages::sign_in_framed(&ask.client.host, &self.start_url(return_to, None));
         challenged(answer::page(StatusCode::UNAUTHORIZED, page))
     }
 

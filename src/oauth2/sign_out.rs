@@ -6,7 +6,7 @@ use http::{Response, StatusCode};
 
 use super::{Ask, OAuth2};
 use crate::client::{is_cross_site, is_prefetch};
-use crate::pages::{self, Onward};
+use crate::pages::{self, ContinueLink};
 use crate::respond::answer;
 use crate::session::SessionLookup;
 
@@ -38,7 +38,7 @@ impl OAuth2 {
         }
         let cookies = self.sessions.cookies();
         lines.extend(cookies.set(cookies.attempts_name(), None, 0));
-        let onward = Onward { url: return_to.as_str(), name: return_to.name() };
+        let onward = ContinueLink { url: return_to.as_str(), name: return_to.name() };
         let onward = (return_to.as_str() != "/").then_some(&onward);
         let start = self.start_url(&super::ReturnTo::root(), None);
         let page = pages::signed_out(&ask.client.host, &start, onward);

@@ -5,26 +5,28 @@
 //! Every value passes [`escape`](html::escape) on its way into a page, because the only way
 //! to put one there is [`Html::add`](html::Html::add), whose templates are literals.
 
-mod broken;
-mod face;
+mod error;
+mod forbidden;
 mod html;
-mod refused;
-mod shell;
+mod illustration;
+mod layout;
 mod sign_in;
 mod signed_out;
 #[cfg(any(feature = "proxy", test))]
-mod upstream;
+mod upstream_error;
 
-pub(crate) use broken::{bad_request, internal, not_found, provider_unavailable};
-pub(crate) use refused::{Demanded, HowToBeSeen, Refused, refused};
-pub(crate) use shell::Page;
+pub(crate) use error::{bad_request, internal_error, not_found, provider_unavailable};
+pub(crate) use forbidden::{Forbidden, OrganisationHint, Requirement, forbidden};
+pub(crate) use layout::Page;
 pub(crate) use sign_in::{
-    SignInFailed, cancelled, form_not_sent, framed, loop_explained, sign_in, sign_in_failed,
-    sign_in_not_begun_here,
+    SignInFailed, form_not_sent, sign_in, sign_in_cancelled, sign_in_failed, sign_in_framed, sign_in_loop,
+    unknown_sign_in,
 };
-pub(crate) use signed_out::{Onward, confirm_sign_out, signed_out};
+pub(crate) use signed_out::{ContinueLink, confirm_sign_out, signed_out};
 #[cfg(any(feature = "proxy", test))]
-pub(crate) use upstream::{incomplete, too_large, upstream_busy, upstream_down, upstream_slow};
+pub(crate) use upstream_error::{
+    body_too_large, request_incomplete, upstream_busy, upstream_down, upstream_slow,
+};
 
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,8 @@
 //! Before somebody is signed in: the door, and what can go wrong at it.
 
-use super::face::{BUTTON, Face};
 use super::html::Html;
-use super::shell::{IN_A_FRAME, Page, shell};
+use super::illustration::{BUTTON, Illustration};
+use super::layout::{CSP_FRAMED, Page, page};
 
 /// The door: one button that leads to `start_url`. `scope` is the one the app
 /// asks for, and is put into words.
@@ -11,17 +11,17 @@ pub(crate) fn sign_in(host: &str, start_url: &str, scope: &str) -> Page {
     main.add("<h1>Sign in to <bdi>{}</bdi></h1>\n", &[host]);
     main.add(
         "<p>Hugging Face tells this app {}. The first time, it asks you whether it may.</p>\n",
-        &[&in_words(scope)],
+        &[&describe_scope(scope)],
     );
     main.add("<p class=\"do\"><a class=\"button\" href=\"{}\">", &[start_url]);
     main.add(BUTTON, &[]).add("Sign in with Hugging Face</a></p>\n", &[]);
     main.add("<p class=\"quiet\">Your password stays with Hugging Face.</p>\n", &[]);
-    shell(&format!("Sign in to {host}"), Face::Happy, &main)
+    page(&format!("Sign in to {host}"), Illustration::Happy, &main)
 }
 
 /// What a scope lets the app learn, as the end of a sentence. A scope we have
 /// no words for is named as it is rather than left out.
-fn in_words(scope: &str) -> String {
+fn describe_scope(scope: &str) -> String {
     let mut parts = vec!["who you are".to_owned()];
     for name in scope.split_ascii_whitespace() {
         match name {
@@ -35,9 +35,9 @@ fn in_words(scope: &str) -> String {
     if parts.is_empty() { last } else { format!("{} and {last}", parts.join(", ")) }
 }
 
-/// The app is inside another page. The provider refuses to be framed, so the
+/// The app is inside another page. The provider refuses to be sign_in_framed, so the
 /// sign-in has to happen in a tab of its own.
-pub(crate) fn framed(host: &str, start_url: &str) -> Page {
+pub(crate) fn sign_in_framed(host: &str, start_url: &str) -> Page {
     let mut main = Html::default();
     main.add("<h1>Sign in to <bdi>{}</bdi></h1>\n", &[host]);
     main.add(
@@ -55,7 +55,7 @@ pub(crate) fn framed(host: &str, start_url: &str) -> Page {
          Use the app in the new tab.</p>\n",
         &[],
     );
-    Page { csp: IN_A_FRAME, ..shell(&format!("Sign in to {host}"), Face::Happy, &main) }
+    Page { csp: CSP_FRAMED, ..page(&format!("Sign in to {host}"), Illustration::Happy, &main) }
 }
 
 /// The session ended while a form was on its way. The browser still holds the
@@ -77,7 +77,7 @@ pub(crate) fn form_not_sent(host: &str, start_url: &str) -> Page {
         &[start_url],
     );
     main.add(BUTTON, &[]).add("Open the sign-in in a new tab</a></p>\n", &[]);
-    shell("Your form was not sent", Face::Puzzled, &main)
+    page("Your form was not sent", Illustration::Puzzled, &main)
 }
 
 /// Why a sign-in ended without one.
@@ -98,11 +98,11 @@ pub(crate) fn sign_in_failed(failed: &SignInFailed<'_>) -> Page {
     let mut main = Html::default();
     main.add("<h1>{}</h1>\n<p>{}</p>\n<p>{}</p>\n", &[failed.title, failed.cause, failed.advice]);
     main.add("<p class=\"do\"><a class=\"button\" href=\"{}\">Try again</a></p>\n", &[failed.start_url]);
-    shell(failed.title, Face::Puzzled, &main)
+    page(failed.title, Illustration::Puzzled, &main)
 }
 
 /// A callback whose `state` is not one this browser is waiting for.
-pub(crate) fn sign_in_not_begun_here(public_url: &str, start_url: &str) -> Page {
+pub(crate) fn unknown_sign_in(public_url: &str, start_url: &str) -> Page {
     let mut main = Html::default();
     main.add("<h1>This sign-in cannot be finished here</h1>\n", &[]);
     main.add("<p>It may be that</p>\n", &[]);
@@ -114,11 +114,11 @@ pub(crate) fn sign_in_not_begun_here(public_url: &str, start_url: &str) -> Page 
     ]);
     main.add("<p>Open <a href=\"{}\">{}</a> and sign in from there.</p>\n", &[public_url, public_url]);
     main.add("<p class=\"do\"><a class=\"button\" href=\"{}\">Try again</a></p>\n", &[start_url]);
-    shell("This sign-in cannot be finished here", Face::Puzzled, &main)
+    page("This sign-in cannot be finished here", Illustration::Puzzled, &main)
 }
 
 /// The person said no on the provider's consent page (`access_denied`).
-pub(crate) fn cancelled(host: &str, start_url: &str) -> Page {
+pub(crate) fn sign_in_cancelled(host: &str, start_url: &str) -> Page {
     let mut main = Html::default();
     main.add("<h1>You are not signed in</h1>\n", &[]);
     main.add(
@@ -127,12 +127,12 @@ pub(crate) fn cancelled(host: &str, start_url: &str) -> Page {
         &[host],
     );
     main.add("<p class=\"do\"><a class=\"button\" href=\"{}\">Sign in after all</a></p>\n", &[start_url]);
-    shell("You are not signed in", Face::Asleep, &main)
+    page("You are not signed in", Illustration::Asleep, &main)
 }
 
 /// Signing in worked, twice, and the browser still came back without the
 /// session. Another redirect would only go round again.
-pub(crate) fn loop_explained(public_url: &str, start_url: &str) -> Page {
+pub(crate) fn sign_in_loop(public_url: &str, start_url: &str) -> Page {
     let mut main = Html::default();
     main.add("<h1>The sign-in does not stick</h1>\n", &[]);
     main.add(
@@ -153,19 +153,19 @@ pub(crate) fn loop_explained(public_url: &str, start_url: &str) -> Page {
         &[],
     );
     main.add("<p class=\"do\"><a class=\"button\" href=\"{}\">Try again</a></p>\n", &[start_url]);
-    shell("The sign-in does not stick", Face::Puzzled, &main)
+    page("The sign-in does not stick", Illustration::Puzzled, &main)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::in_words;
+    use super::describe_scope;
 
     #[test]
     fn a_scope_is_put_into_words() {
-        assert_eq!(in_words("openid profile"), "who you are");
-        assert_eq!(in_words("openid email"), "who you are and your email address");
+        assert_eq!(describe_scope("openid profile"), "who you are");
+        assert_eq!(describe_scope("openid email"), "who you are and your email address");
         assert_eq!(
-            in_words("openid profile email read-memberships jobs"),
+            describe_scope("openid profile email read-memberships jobs"),
             "who you are, your email address, which organisations you belong to and what “jobs” covers"
         );
     }

@@ -1,12 +1,12 @@
 //! The way out.
 
-use super::face::{BUTTON, Face};
 use super::html::Html;
-use super::shell::{Page, shell};
+use super::illustration::{BUTTON, Illustration};
+use super::layout::{Page, page};
 
 /// A place to go on to after signing out.
 #[derive(Debug)]
-pub(crate) struct Onward<'a> {
+pub(crate) struct ContinueLink<'a> {
     /// Where the link leads.
     pub(crate) url: &'a str,
     /// What it is called: a host or a path.
@@ -15,7 +15,7 @@ pub(crate) struct Onward<'a> {
 
 /// The session at `host` is over. The provider has no endpoint that would end
 /// the one there, so the page says that it goes on.
-pub(crate) fn signed_out(host: &str, start_url: &str, onward: Option<&Onward<'_>>) -> Page {
+pub(crate) fn signed_out(host: &str, start_url: &str, onward: Option<&ContinueLink<'_>>) -> Page {
     let mut main = Html::default();
     main.add("<h1>You are signed out of <bdi>{}</bdi></h1>\n", &[host]);
     main.add(
@@ -24,14 +24,14 @@ pub(crate) fn signed_out(host: &str, start_url: &str, onward: Option<&Onward<'_>
     );
     main.add("<p class=\"do\"><a class=\"button\" href=\"{}\">", &[start_url]);
     main.add(BUTTON, &[]).add("Sign in again</a>\n", &[]);
-    if let Some(Onward { url, name }) = onward {
+    if let Some(ContinueLink { url, name }) = onward {
         main.add(
             "<a class=\"button second\" href=\"{}\"><span>Continue to <bdi>{}</bdi></span></a>\n",
             &[url, name],
         );
     }
     main.add("</p>\n", &[]);
-    shell(&format!("Signed out of {host}"), Face::Asleep, &main)
+    page(&format!("Signed out of {host}"), Illustration::Asleep, &main)
 }
 
 /// Another site sent the browser to the sign-out: only a click here does it.
@@ -48,5 +48,5 @@ pub(crate) fn confirm_sign_out(host: &str, sign_out_url: &str, stay_url: &str) -
     main.add("<form class=\"do\" method=\"post\" action=\"{}\">\n", &[sign_out_url]);
     main.add("<button class=\"button\" type=\"submit\">Sign out</button>\n", &[]);
     main.add("<a class=\"button second\" href=\"{}\">Do not sign out</a>\n</form>\n", &[stay_url]);
-    shell(&format!("Sign out of {host}?"), Face::Puzzled, &main)
+    page(&format!("Sign out of {host}?"), Illustration::Puzzled, &main)
 }

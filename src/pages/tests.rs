@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::html::address;
-use super::shell::{STYLE, STYLE_HASH};
+use super::layout::{STYLE, STYLE_HASH};
 use super::*;
 
 /// Every page, each value in it made by `text`, each address by `url`; the
@@ -27,27 +27,28 @@ fn every_page(text: impl Fn(&str) -> String, url: impl Fn(&str) -> String) -> Ve
              there, then sign in again.",
         ),
     ];
-    let demanded = |(who, missing): (_, &String)| Demanded {
+    let requirement = |(who, missing): (_, &String)| Requirement {
         who,
         sentence: format!("It is open to {who}."),
         missing: missing.clone(),
     };
-    let demands: Vec<Demanded<'_>> = who.iter().map(String::as_str).zip(&missing).map(demanded).collect();
+    let requirements: Vec<Requirement<'_>> =
+        who.iter().map(String::as_str).zip(&missing).map(requirement).collect();
     let organisation = text("acme");
     let organisation = organisation.as_str();
     let settings_url = "https://huggingface.co/settings/connected-applications";
-    let refuse = |demands, how| {
-        refused(&Refused {
+    let refuse = |requirements, how| {
+        forbidden(&Forbidden {
             host,
             username: &text("jörg-the-newcomer"),
-            demands,
+            requirements,
             how,
             again_url: start,
             somebody_else_url: start,
         })
     };
     let organisation_url = &url("https://huggingface.co/acme");
-    let onward = Onward { url: &url("https://www.example.com/bye"), name: &text("www.example.com") };
+    let onward = ContinueLink { url: &url("https://www.example.com/bye"), name: &text("www.example.com") };
     let failed = SignInFailed {
         title: &text("Hugging Face sent an answer we do not trust"),
         cause: &text("The signature of its answer is not one of its keys'."),
@@ -56,50 +57,56 @@ fn every_page(text: impl Fn(&str) -> String, url: impl Fn(&str) -> String) -> Ve
     };
     vec![
         ("sign_in", sign_in(host, start, &text("openid profile email read-memberships"))),
-        ("framed", framed(host, start)),
+        ("sign_in_framed", sign_in_framed(host, start)),
         ("form_not_sent", form_not_sent(host, start)),
         ("sign_in_failed", sign_in_failed(&failed)),
-        ("sign_in_not_begun_here", sign_in_not_begun_here(public_url, start)),
-        ("cancelled", cancelled(host, start)),
-        ("loop_explained", loop_explained(public_url, start)),
+        ("unknown_sign_in", unknown_sign_in(public_url, start)),
+        ("sign_in_cancelled", sign_in_cancelled(host, start)),
+        ("sign_in_loop", sign_in_loop(public_url, start)),
         ("signed_out", signed_out(host, start, None)),
         ("signed_out_onward", signed_out(host, start, Some(&onward))),
         ("confirm_sign_out", confirm_sign_out(host, &url("/oauth2/sign_out?rd=%2F"), retry)),
-        ("refused", refuse(&demands, None)),
-        ("refused_by_role", refuse(&demands[..1], None)),
+        ("forbidden", refuse(&requirements, None)),
+        ("forbidden_by_role", refuse(&requirements[..1], None)),
         (
-            "refused_share",
-            refuse(&demands, Some(HowToBeSeen::Share { organisation, start_url: Some(start), settings_url })),
-        ),
-        (
-            "refused_perhaps",
+            "forbidden_share",
             refuse(
-                &demands[..1],
-                Some(HowToBeSeen::Perhaps { organisation, start_url: Some(start), settings_url }),
+                &requirements,
+                Some(OrganisationHint::Share { organisation, start_url: Some(start), settings_url }),
             ),
         ),
         (
-            "refused_perhaps_by_hand",
-            refuse(&demands[..1], Some(HowToBeSeen::Perhaps { organisation, start_url: None, settings_url })),
+            "forbidden_perhaps",
+            refuse(
+                &requirements[..1],
+                Some(OrganisationHint::MaybeMember { organisation, start_url: Some(start), settings_url }),
+            ),
         ),
         (
-            "refused_comply",
+            "forbidden_perhaps_by_hand",
             refuse(
-                &demands[..1],
-                Some(HowToBeSeen::Comply { organisation, start_url: Some(start), organisation_url }),
+                &requirements[..1],
+                Some(OrganisationHint::MaybeMember { organisation, start_url: None, settings_url }),
+            ),
+        ),
+        (
+            "forbidden_comply",
+            refuse(
+                &requirements[..1],
+                Some(OrganisationHint::Restricted { organisation, start_url: Some(start), organisation_url }),
             ),
         ),
         ("provider_unavailable", provider_unavailable(&text("It took longer than 10 seconds."), retry)),
         ("upstream_down", upstream_down(host, true, retry)),
         ("upstream_slow", upstream_slow(host, false, retry)),
         ("upstream_busy", upstream_busy(host, false, retry)),
-        ("incomplete", incomplete()),
+        ("request_incomplete", request_incomplete()),
         (
             "bad_request",
             bad_request(&text("Different servers would read this path differently: /a/..;/admin.")),
         ),
-        ("too_large", too_large(&text("10 MiB"))),
-        ("internal", internal()),
+        ("body_too_large", body_too_large(&text("10 MiB"))),
+        ("internal_error", internal_error()),
         ("not_found", not_found()),
     ]
 }
@@ -131,7 +138,7 @@ fn the_policy_admits_the_style_as_it_is() {
 #[test]
 fn only_the_framed_page_may_be_framed() {
     for (name, page) in ordinary() {
-        let ancestors = if name == "framed" { "frame-ancestors *" } else { "frame-ancestors 'none'" };
+        let ancestors = if name == "sign_in_framed" { "frame-ancestors *" } else { "frame-ancestors 'none'" };
         assert!(page.csp.ends_with(ancestors), "{name}: {}", page.csp);
     }
 }
@@ -209,7 +216,7 @@ fn a_new_tab_does_not_reach_back() {
     for (name, Page { html, .. }) in ordinary() {
         let tabs = html.matches("target=\"_blank\"").count();
         assert_eq!(tabs, html.matches("target=\"_blank\" rel=\"noopener\"").count(), "{name}");
-        assert_eq!(tabs, usize::from(["framed", "form_not_sent"].contains(&name)), "{name}");
+        assert_eq!(tabs, usize::from(["sign_in_framed", "form_not_sent"].contains(&name)), "{name}");
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::answer;
 use crate::gate::Inner;
 use crate::oauth2::Ask;
-use crate::pages::{self, Demanded, HowToBeSeen, Refused};
+use crate::pages::{self, Requirement, OrganisationHint, Forbidden};
 use crate::policy::{Denial, DenialKind, Remedy, RemedyKind};
 use crate::provider::TokenKind;
 
@@ -33,10 +33,10 @@ impl Inner {
         };
         let organisation_url = remedy.map(|remedy| issuer.organisation(&remedy.organisation));
         if ask.wants_page() {
-            let demands: Vec<Demanded<'_>> = denied
+            let demands: Vec<Requirement<'_>> = denied
                 .demands
                 .iter()
-                .map(|demand| Demanded {
+                .map(|demand| Requirement {
                     who: &demand.who,
                     sentence: demand.sentence(denied.kind),
                     missing: demand.missing_in_sentences(),
@@ -47,22 +47,22 @@ impl Inner {
                 let start_url = grant_url.as_deref();
                 match remedy.kind {
                     RemedyKind::NotGranted => {
-                        HowToBeSeen::Share { organisation, start_url, settings_url: &settings_url }
+                        OrganisationHint::Share { organisation, start_url, settings_url: &settings_url }
                     }
                     RemedyKind::NotListed => {
-                        HowToBeSeen::Perhaps { organisation, start_url, settings_url: &settings_url }
+                        OrganisationHint::MaybeMember { organisation, start_url, settings_url: &settings_url }
                     }
-                    RemedyKind::Restricted => HowToBeSeen::Comply {
+                    RemedyKind::Restricted => OrganisationHint::Restricted {
                         organisation,
                         start_url,
                         organisation_url: organisation_url.as_deref().unwrap_or_default(),
                     },
                 }
             });
-            let page = pages::refused(&Refused {
+            let page = pages::forbidden(&Forbidden {
                 host: &ask.client.host,
                 username: &denied.username,
-                demands: &demands,
+                requirements: &demands,
                 how,
                 again_url: &again_url,
                 somebody_else_url: &self.oauth2.sign_out_url(&here),

@@ -59,7 +59,7 @@ impl OAuth2 {
 pub(crate) fn store_unavailable(ask: Ask<'_>, down: StoreDown) -> Response<Bytes> {
     tracing::error!(error = %down, "a session could not be looked up");
     let mut response = if ask.wants_page() {
-        answer::page(StatusCode::SERVICE_UNAVAILABLE, pages::internal())
+        answer::page(StatusCode::SERVICE_UNAVAILABLE, pages::internal_error())
     } else {
         answer::json(
             StatusCode::SERVICE_UNAVAILABLE,

@@ -1,21 +1,21 @@
 //! Signed in, and still not let in.
 
-use super::face::Face;
 use super::html::Html;
-use super::shell::{Page, shell};
+use super::illustration::Illustration;
+use super::layout::{Page, page};
 
-/// Who was refused, what would have been needed, and what can be done.
+/// Who was forbidden, what would have been needed, and what can be done.
 #[derive(Debug)]
-pub(crate) struct Refused<'a> {
+pub(crate) struct Forbidden<'a> {
     /// The app's host.
     pub(crate) host: &'a str,
     /// Who is signed in.
     pub(crate) username: &'a str,
     /// Who may enter, or who may not: one for each alternative.
-    pub(crate) demands: &'a [Demanded<'a>],
+    pub(crate) requirements: &'a [Requirement<'a>],
     /// Present: an organisation in which something may be missing that the person
     /// can see to.
-    pub(crate) how: Option<HowToBeSeen<'a>>,
+    pub(crate) how: Option<OrganisationHint<'a>>,
     /// Begins a sign-in, after which what has changed counts.
     pub(crate) again_url: &'a str,
     /// Ends this session and begins a sign-in.
@@ -24,7 +24,7 @@ pub(crate) struct Refused<'a> {
 
 /// What is asked for, and what is in the way in plain sentences.
 #[derive(Debug)]
-pub(crate) struct Demanded<'a> {
+pub(crate) struct Requirement<'a> {
     /// Who is meant: "a member of acme".
     pub(crate) who: &'a str,
     /// The same as a sentence.
@@ -39,30 +39,30 @@ pub(crate) struct Demanded<'a> {
 /// changes nothing. A sign-in that asks for the organisation (`start_url`) may be
 /// absent: its id must be known for that.
 #[derive(Debug)]
-pub(crate) enum HowToBeSeen<'a> {
+pub(crate) enum OrganisationHint<'a> {
     /// They are in it, and did not show the app more than that.
     Share { organisation: &'a str, start_url: Option<&'a str>, settings_url: &'a str },
     /// They may be in it, and did not show the app.
-    Perhaps { organisation: &'a str, start_url: Option<&'a str>, settings_url: &'a str },
+    MaybeMember { organisation: &'a str, start_url: Option<&'a str>, settings_url: &'a str },
     /// They are in it, and it keeps them out until its rules are met.
-    Comply { organisation: &'a str, start_url: Option<&'a str>, organisation_url: &'a str },
+    Restricted { organisation: &'a str, start_url: Option<&'a str>, organisation_url: &'a str },
 }
 
 /// This account may not come in here.
-pub(crate) fn refused(refused: &Refused<'_>) -> Page {
+pub(crate) fn forbidden(forbidden: &Forbidden<'_>) -> Page {
     let mut main = Html::default();
     main.add("<h1>This account has no access</h1>\n", &[]);
     main.add(
         "<p>You are signed in to <bdi>{}</bdi> as <bdi class=\"who\">{}</bdi>, and that account may not open this page.</p>\n",
-        &[refused.host, refused.username],
+        &[forbidden.host, forbidden.username],
     );
-    demands(&mut main, refused.demands);
-    match &refused.how {
-        Some(how) => how_to_be_seen(&mut main, how),
-        None if refused.demands.iter().any(|demand| !demand.missing.is_empty()) => {
+    requirements(&mut main, forbidden.requirements);
+    match &forbidden.how {
+        Some(how) => organisation_hint(&mut main, how),
+        None if forbidden.requirements.iter().any(|requirement| !requirement.missing.is_empty()) => {
             main.add(
                 "<p class=\"quiet\">Has that changed? <a href=\"{}\">Sign in again</a>, and it counts at once.</p>\n",
-                &[refused.again_url],
+                &[forbidden.again_url],
             );
         }
         None => {}
@@ -75,14 +75,14 @@ pub(crate) fn refused(refused: &Refused<'_>) -> Page {
     );
     main.add(
         "<p class=\"do\"><a class=\"button second\" href=\"{}\">Sign in as somebody else</a></p>\n</section>\n",
-        &[refused.somebody_else_url],
+        &[forbidden.somebody_else_url],
     );
-    shell(&format!("No access to {}", refused.host), Face::Sorry, &main)
+    page(&format!("No access to {}", forbidden.host), Illustration::Sorry, &main)
 }
 
 /// Who may enter, and what is missing for that.
-fn demands(main: &mut Html, demands: &[Demanded<'_>]) {
-    match demands {
+fn requirements(main: &mut Html, requirements: &[Requirement<'_>]) {
+    match requirements {
         [] => {}
         [one] => {
             main.add("<p>{}</p>\n", &[&one.sentence]);
@@ -93,10 +93,10 @@ fn demands(main: &mut Html, demands: &[Demanded<'_>]) {
         several => {
             // A rule that keeps out is one; several are ways in.
             main.add("<p>It is open to:</p>\n<ul>\n", &[]);
-            for demand in several {
-                main.add("<li>{}", &[demand.who]);
-                if !demand.missing.is_empty() {
-                    main.add("<br><span class=\"quiet\">{}</span>", &[&demand.missing]);
+            for requirement in several {
+                main.add("<li>{}", &[requirement.who]);
+                if !requirement.missing.is_empty() {
+                    main.add("<br><span class=\"quiet\">{}</span>", &[&requirement.missing]);
                 }
                 main.add("</li>\n", &[]);
             }
@@ -106,9 +106,9 @@ fn demands(main: &mut Html, demands: &[Demanded<'_>]) {
 }
 
 /// What the person can do about their organisation.
-fn how_to_be_seen(main: &mut Html, how: &HowToBeSeen<'_>) {
+fn organisation_hint(main: &mut Html, how: &OrganisationHint<'_>) {
     match how {
-        HowToBeSeen::Share { organisation, start_url, settings_url } => {
+        OrganisationHint::Share { organisation, start_url, settings_url } => {
             main.add(
                 "<section aria-labelledby=\"how\">\n<h2 id=\"how\">Show <bdi>{}</bdi> to this app</h2>\n",
                 &[organisation],
@@ -117,9 +117,9 @@ fn how_to_be_seen(main: &mut Html, how: &HowToBeSeen<'_>) {
                 "<p>Hugging Face asks which organisations to show only once, the first time you sign in.</p>\n",
                 &[],
             );
-            ask_again(main, organisation, *start_url, settings_url);
+            how_to_share(main, organisation, *start_url, settings_url);
         }
-        HowToBeSeen::Perhaps { organisation, start_url, settings_url } => {
+        OrganisationHint::MaybeMember { organisation, start_url, settings_url } => {
             main.add(
                 "<section aria-labelledby=\"how\">\n<h2 id=\"how\">Are you in <bdi>{}</bdi>?</h2>\n",
                 &[organisation],
@@ -129,9 +129,9 @@ fn how_to_be_seen(main: &mut Html, how: &HowToBeSeen<'_>) {
                  the first time you sign in.</p>\n",
                 &[],
             );
-            ask_again(main, organisation, *start_url, settings_url);
+            how_to_share(main, organisation, *start_url, settings_url);
         }
-        HowToBeSeen::Comply { organisation, start_url, organisation_url } => {
+        OrganisationHint::Restricted { organisation, start_url, organisation_url } => {
             main.add(
                 "<section aria-labelledby=\"how\">\n<h2 id=\"how\">What <bdi>{}</bdi> asks for</h2>\n",
                 &[organisation],
@@ -156,7 +156,7 @@ fn how_to_be_seen(main: &mut Html, how: &HowToBeSeen<'_>) {
 }
 
 /// The two ways to be asked for an organisation again; ends the section.
-fn ask_again(main: &mut Html, organisation: &str, start_url: Option<&str>, settings_url: &str) {
+fn how_to_share(main: &mut Html, organisation: &str, start_url: Option<&str>, settings_url: &str) {
     if let Some(start_url) = start_url {
         main.add(
             "<p class=\"do\"><a class=\"button\" href=\"{}\"><span>Sign in again and share <bdi>{}</bdi></span></a></p>\n",

@@ -1,7 +1,7 @@
 //! The document around every page, and the policy it is sent with.
 
-use super::face::{Face, ICON};
 use super::html::Html;
+use super::illustration::{ICON, Illustration};
 
 /// A finished page and the policy it must be sent with.
 #[derive(Debug)]
@@ -45,14 +45,14 @@ macro_rules! policy {
 }
 
 /// For pages somebody could be tricked into clicking: never in a frame.
-const ALONE: &str = policy!("'none'");
+const CSP: &str = policy!("'none'");
 
-/// For [`framed`](super::framed) only, which exists to be seen in a frame and whose one
+/// For [`framed`](super::sign_in_framed) only, which exists to be seen in a frame and whose one
 /// button opens a tab.
-pub(super) const IN_A_FRAME: &str = policy!("*");
+pub(super) const CSP_FRAMED: &str = policy!("*");
 
 /// The document around a page's own content.
-pub(super) fn shell(title: &str, face: Face, main: &Html) -> Page {
+pub(super) fn page(title: &str, illustration: Illustration, main: &Html) -> Page {
     let mut html = Html::default();
     html.add(
         r#"<!doctype html>
@@ -71,8 +71,8 @@ pub(super) fn shell(title: &str, face: Face, main: &Html) -> Page {
     // Straight in: the hash is of these very bytes, and braces are not places.
     html.literal(STYLE);
     html.add("</style>\n</head>\n<body>\n<main>\n", &[]);
-    html.add(face.drawing(), &[]);
+    html.add(illustration.svg(), &[]);
     html.append(main);
     html.add("</main>\n<footer>Sign-in by huggate</footer>\n</body>\n</html>\n", &[]);
-    Page { html: html.into_string(), csp: ALONE }
+    Page { html: html.into_string(), csp: CSP }
 }

@@ -1,9 +1,9 @@
 //! Something does not work, and it is not the person's access: the provider,
 //! the app, the request, or we ourselves.
 
-use super::face::Face;
 use super::html::Html;
-use super::shell::{Page, shell};
+use super::illustration::Illustration;
+use super::layout::{Page, page};
 
 /// The provider cannot be asked (503); `cause` is a whole sentence.
 pub(crate) fn provider_unavailable(cause: &str, retry_url: &str) -> Page {
@@ -15,7 +15,7 @@ pub(crate) fn provider_unavailable(cause: &str, retry_url: &str) -> Page {
         &[],
     );
     main.add("<p class=\"do\"><a class=\"button\" href=\"{}\">Try again</a></p>\n", &[retry_url]);
-    shell("Hugging Face does not answer", Face::Puzzled, &main)
+    page("Hugging Face does not answer", Illustration::Puzzled, &main)
 }
 
 /// A request that must not be forwarded (400); `cause` is a whole sentence.
@@ -24,7 +24,7 @@ pub(crate) fn bad_request(cause: &str) -> Page {
 }
 
 /// A fault of our own (500), whose details are in the log and not here.
-pub(crate) fn internal() -> Page {
+pub(crate) fn internal_error() -> Page {
     plain(
         "Something went wrong here",
         "The fault is not yours, and has been written down for the people who run this app. Try again in a while.",
@@ -41,5 +41,5 @@ pub(super) fn plain(title: &str, sentence: &str) -> Page {
     let mut main = Html::default();
     main.add("<h1>{}</h1>\n<p>{}</p>\n", &[title, sentence]);
     main.add("<p class=\"do\"><a class=\"button second\" href=\"/\">Go to the app</a></p>\n", &[]);
-    shell(title, Face::Puzzled, &main)
+    page(title, Illustration::Puzzled, &main)
 }

@@ -3,7 +3,7 @@
 
 /// What kind of news the page brings.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Face {
+pub(super) enum Illustration {
     /// Come in.
     Happy,
     /// Goodbye.
@@ -30,9 +30,9 @@ macro_rules! drawing {
     };
 }
 
-impl Face {
+impl Illustration {
     /// The face as inline SVG.
-    pub(super) fn drawing(self) -> &'static str {
+    pub(super) fn svg(self) -> &'static str {
         match self {
             Self::Happy => drawing!(
                 r##"<path d="M22 29q4-6 8 0M42 29q4-6 8 0"/><path d="M25 39q11 15 22 0z" fill="#4a2c00"/>"##
