@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
-use huggate::hub::{Client, Hub, Settings, table};
+use huggate::hub::{Client, Hub, Settings, users_table};
 
 use super::failure::Failure;
 use super::listen::listen;
@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
 
 /// The built-in people, for `--help`.
 pub(crate) fn people() -> String {
-    let people = table(&Settings::default().people);
+    let people = users_table(&Settings::default().users);
     format!("Who can sign in, and their user access tokens (--users FILE brings other people):\n\n{people}")
 }
 
@@ -63,7 +63,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String, Failure> {
              Who can sign in, and their user access tokens, for its API:\n\n{people}\n\
              Ctrl-C ends it.\n",
             issuer = hub.issuer(),
-            people = table(&hub.people()),
+            people = users_table(&hub.users()),
         ));
         asked_to_stop().await;
         hub.stop().await;

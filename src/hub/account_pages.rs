@@ -5,26 +5,26 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 
-use super::fields::Fields;
+use super::parameters::Parameters;
 use super::redirect::see_other;
 use super::state::Shared;
-use super::{browser_session, form_ticket, pages};
+use super::{browser_session, csrf, pages};
 
 /// `GET /login`.
 pub(super) async fn login(State(hub): State<Shared>) -> Response {
-    let ticket = form_ticket::issue(&hub, None);
-    pages::picker(&hub.state().people, &ticket, "/login", None)
+    let ticket = csrf::issue(&hub, None);
+    pages::account_picker(&hub.state().users, &ticket, "/login", None)
 }
 
 /// `POST /login`.
 pub(super) async fn sign_in(State(hub): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
-    let fields = Fields::from_form(&body);
-    if let Err(refused) = form_ticket::check(&hub, &headers, &fields) {
+    let parameters = Parameters::from_form(&body);
+    if let Err(refused) = csrf::check(&hub, &headers, &parameters) {
         return *refused;
     }
-    let person = fields.find("username").and_then(|name| hub.state().person_named(name).cloned());
-    person.map_or_else(form_ticket::stale, |person| {
-        see_other(pages::CONNECTED, Some(browser_session::signed_in(&person)))
+    let person = parameters.find("username").and_then(|name| hub.state().user_named(name).cloned());
+    person.map_or_else(csrf::expired_form, |person| {
+        see_other(pages::CONNECTED_APPS_PATH, Some(browser_session::signed_in(&person)))
     })
 }
 
@@ -36,13 +36,13 @@ pub(super) async fn logout() -> Response {
 /// `GET /`.
 pub(super) async fn home(State(hub): State<Shared>, headers: HeaderMap) -> Response {
     let person = browser_session::person(&hub, &headers);
-    pages::home(&hub.issuer, &hub.state().people, person.as_ref())
+    pages::home(&hub.issuer, &hub.state().users, person.as_ref())
 }
 
 /// `GET /settings/connected-applications`.
 pub(super) async fn connected(State(hub): State<Shared>, headers: HeaderMap) -> Response {
     let Some(person) = browser_session::person(&hub, &headers) else { return see_other("/login", None) };
-    let ticket = form_ticket::issue(&hub, None);
+    let ticket = csrf::issue(&hub, None);
     let state = hub.state();
     let mine = state.consents.iter().filter(|((owner, _), _)| *owner == person.id);
     let mut apps: Vec<(&str, &str, usize)> = mine
@@ -57,13 +57,13 @@ pub(super) async fn connected(State(hub): State<Shared>, headers: HeaderMap) -> 
 
 /// `POST /settings/connected-applications`: the button "Disconnect".
 pub(super) async fn disconnect(State(hub): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
-    let fields = Fields::from_form(&body);
-    if let Err(refused) = form_ticket::check(&hub, &headers, &fields) {
+    let parameters = Parameters::from_form(&body);
+    if let Err(refused) = csrf::check(&hub, &headers, &parameters) {
         return *refused;
     }
     let Some(person) = browser_session::person(&hub, &headers) else { return see_other("/login", None) };
-    if let Some(client) = fields.find("client_id") {
+    if let Some(client) = parameters.find("client_id") {
         hub.state().disconnect(&person.id, client);
     }
-    see_other(pages::CONNECTED, None)
+    see_other(pages::CONNECTED_APPS_PATH, None)
 }

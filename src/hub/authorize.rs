@@ -7,14 +7,14 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
-use super::ask::{Answer, Ask, Callback, Refused};
+use super::authorization_request::{AuthorizationRequest, Callback, RequestError, ResponseTarget};
 use super::behaviour::Iss;
-use super::fields::{Fields, encode};
-use super::grant::{Code, Grant};
-use super::people::Person;
+use super::grant::{AuthorizationCode, Grant};
+use super::parameters::{Parameters, encode};
 use super::redirect::{see_other, with_cookie};
-use super::state::{Inner, Shared, State as Memory};
-use super::{browser_session, device_flow, form_ticket, pages, random};
+use super::state::{HubContext, HubState, Shared};
+use super::users::User;
+use super::{browser_session, csrf, device_flow, pages, random};
 
 /// A code must be redeemed within ten minutes (RFC 6749, section 4.1.2).
 const CODE_LIFETIME: u64 = 600;
@@ -24,11 +24,13 @@ pub(super) async fn show(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    let checked = Ask::check(&query.unwrap_or_default(), &hub.state().clients);
+    let checked = AuthorizationRequest::parse(&query.unwrap_or_default(), &hub.state().clients);
     match checked {
-        Ok(ask) => present(&hub, ask, browser_session::person(&hub, &headers).as_ref()),
-        Err(Refused::Page(why)) => pages::notice(StatusCode::BAD_REQUEST, "This request is not right", &why),
-        Err(Refused::Callback { callback, error, description }) => {
+        Ok(ask) => show_page(&hub, ask, browser_session::person(&hub, &headers).as_ref()),
+        Err(RequestError::Page(why)) => {
+            pages::notice(StatusCode::BAD_REQUEST, "This request is not right", &why)
+        }
+        Err(RequestError::Redirect { callback, error, description }) => {
             refuse(&hub, &callback, error, &description)
         }
     }
@@ -36,16 +38,16 @@ pub(super) async fn show(
 
 /// `POST /oauth/authorize`: the forms of the pages below.
 pub(super) async fn submit(State(hub): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
-    let fields = Fields::from_form(&body);
-    let ask = match form_ticket::check(&hub, &headers, &fields) {
+    let parameters = Parameters::from_form(&body);
+    let ask = match csrf::check(&hub, &headers, &parameters) {
         Ok(Some(ask)) => ask,
-        Ok(None) => return form_ticket::stale(),
+        Ok(None) => return csrf::expired_form(),
         Err(refused) => return *refused,
     };
-    if fields.find("decision") == Some("switch") {
+    if parameters.find("decision") == Some("switch") {
         return see_other(&ask.resume, Some(browser_session::signed_out()));
     }
-    let named = fields.find("username").and_then(|name| hub.state().person_named(name).cloned());
+    let named = parameters.find("username").and_then(|name| hub.state().user_named(name).cloned());
     let Some(person) = named.or_else(|| browser_session::person(&hub, &headers)) else {
         return pages::notice(
             StatusCode::BAD_REQUEST,
@@ -54,10 +56,10 @@ pub(super) async fn submit(State(hub): State<Shared>, headers: HeaderMap, body: 
         );
     };
     let cookie = Some(browser_session::signed_in(&person));
-    match fields.find("decision") {
+    match parameters.find("decision") {
         None => see_other(&ask.resume, cookie),
         Some("authorize") => {
-            let granted = granted(&hub, &ask, &person, &fields);
+            let granted = granted(&hub, &ask, &person, &parameters);
             hub.state().remember(&person.id, &ask.client, &ask.scopes, granted);
             with_cookie(allow(&hub, ask, &person), cookie)
         }
@@ -67,17 +69,17 @@ pub(super) async fn submit(State(hub): State<Shared>, headers: HeaderMap, body: 
 
 /// The page that asks: first who it is, then whether they agree. Somebody who
 /// agreed before is sent back without a page (card, section 3).
-pub(super) fn present(hub: &Inner, ask: Ask, person: Option<&Person>) -> Response {
+pub(super) fn show_page(hub: &HubContext, ask: AuthorizationRequest, person: Option<&User>) -> Response {
     let Some(person) = person else {
-        let ticket = form_ticket::issue(hub, Some(ask.clone()));
+        let ticket = csrf::issue(hub, Some(ask.clone()));
         let state = hub.state();
         let client = state.clients.get(&ask.client).map_or("", |client| client.name.as_str());
-        return pages::picker(&state.people, &ticket, "/oauth/authorize", Some(client));
+        return pages::account_picker(&state.users, &ticket, "/oauth/authorize", Some(client));
     };
-    if matches!(ask.answer, Answer::Callback(_)) && settled(&hub.state(), &ask, person) {
+    if matches!(ask.answer, ResponseTarget::Redirect(_)) && already_consented(&hub.state(), &ask, person) {
         return allow(hub, ask, person);
     }
-    let ticket = form_ticket::issue(hub, Some(ask.clone()));
+    let ticket = csrf::issue(hub, Some(ask.clone()));
     let state = hub.state();
     let before = state.consent(&person.id, &ask.client).cloned().unwrap_or_default();
     let client = state.clients.get(&ask.client).map_or("", |client| client.name.as_str());
@@ -86,7 +88,7 @@ pub(super) fn present(hub: &Inner, ask: Ask, person: Option<&Person>) -> Respons
 
 /// Whether the person agreed to all of this before. An organisation they are
 /// not in cannot be granted, so it does not hold them up.
-fn settled(state: &Memory, ask: &Ask, person: &Person) -> bool {
+fn already_consented(state: &HubState, ask: &AuthorizationRequest, person: &User) -> bool {
     let Some(consent) = state.consent(&person.id, &ask.client) else { return false };
     let in_org = |id: &&String| person.orgs.iter().any(|org| org.id == **id);
     let open = |id: &String| state.behaviour.always_ask_orgs || !consent.orgs.contains(id);
@@ -95,8 +97,13 @@ fn settled(state: &Memory, ask: &Ask, person: &Person) -> bool {
 
 /// The ids of the organisations that are granted: those ticked (by id, or by
 /// slug for scripts), and those the application requires.
-fn granted(hub: &Inner, ask: &Ask, person: &Person, fields: &Fields) -> BTreeSet<String> {
-    let ticked: BTreeSet<&str> = fields.all("org").collect();
+fn granted(
+    hub: &HubContext,
+    ask: &AuthorizationRequest,
+    person: &User,
+    parameters: &Parameters,
+) -> BTreeSet<String> {
+    let ticked: BTreeSet<&str> = parameters.all("org").collect();
     let state = hub.state();
     let person = state.person(&person.id).unwrap_or(person);
     let chosen = person.orgs.iter().filter(|org| {
@@ -106,7 +113,7 @@ fn granted(hub: &Inner, ask: &Ask, person: &Person, fields: &Fields) -> BTreeSet
 }
 
 /// The person agrees.
-fn allow(hub: &Inner, ask: Ask, person: &Person) -> Response {
+fn allow(hub: &HubContext, ask: AuthorizationRequest, person: &User) -> Response {
     let now = hub.now();
     let grant = Grant {
         person: person.id.clone(),
@@ -116,9 +123,9 @@ fn allow(hub: &Inner, ask: Ask, person: &Person) -> Response {
         expires: now + CODE_LIFETIME,
     };
     match ask.answer {
-        Answer::Callback(callback) => {
+        ResponseTarget::Redirect(callback) => {
             let name = random::alphanumeric(32);
-            let code = Code {
+            let code = AuthorizationCode {
                 grant,
                 redirect_uri: callback.redirect_uri.clone(),
                 nonce: callback.nonce.clone(),
@@ -127,27 +134,29 @@ fn allow(hub: &Inner, ask: Ask, person: &Person) -> Response {
             hub.state().codes.put(name.clone(), now + CODE_LIFETIME, code);
             back(hub, &callback, vec![("code".to_owned(), name)])
         }
-        Answer::Device(code) => device_flow::allowed(hub, &code, grant),
+        ResponseTarget::Device(code) => device_flow::allowed(hub, &code, grant),
     }
 }
 
 /// The person does not agree.
-fn deny(hub: &Inner, ask: &Ask) -> Response {
+fn deny(hub: &HubContext, ask: &AuthorizationRequest) -> Response {
     match &ask.answer {
-        Answer::Callback(callback) => refuse(hub, callback, "access_denied", "The user denied the request"),
-        Answer::Device(code) => device_flow::denied(hub, code),
+        ResponseTarget::Redirect(callback) => {
+            refuse(hub, callback, "access_denied", "The user denied the request")
+        }
+        ResponseTarget::Device(code) => device_flow::denied(hub, code),
     }
 }
 
 /// Back to the application with an error (RFC 6749, section 4.1.2.1).
-fn refuse(hub: &Inner, callback: &Callback, error: &str, description: &str) -> Response {
+fn refuse(hub: &HubContext, callback: &Callback, error: &str, description: &str) -> Response {
     let answer =
         vec![("error".to_owned(), encode(error)), ("error_description".to_owned(), encode(description))];
     back(hub, callback, answer)
 }
 
 /// Back to the application: a 303, as the real one sends.
-fn back(hub: &Inner, callback: &Callback, mut query: Vec<(String, String)>) -> Response {
+fn back(hub: &HubContext, callback: &Callback, mut query: Vec<(String, String)>) -> Response {
     if let Some(state) = &callback.state {
         query.push(("state".to_owned(), state.clone()));
     }

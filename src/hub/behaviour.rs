@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::object::Object;
+use super::json::Object;
 
 /// What changes a token: a function of header and claims.
 type TokenFn = dyn Fn(&mut Object, &mut Object) + Send + Sync;
@@ -105,25 +105,25 @@ impl Default for Behaviour {
 }
 
 impl Behaviour {
-    /// Every request to `endpoint` meets `fault`, until [`Behaviour::mend`].
+    /// Every request to `endpoint` meets `fault`, until [`Behaviour::clear_faults`].
     pub fn fail(&mut self, endpoint: Endpoint, fault: Fault) {
-        self.mend(endpoint);
+        self.clear_faults(endpoint);
         self.faults.push(Broken { endpoint, fault, times: None });
     }
 
     /// The next `times` requests to `endpoint` meet `fault`.
     pub fn fail_times(&mut self, endpoint: Endpoint, fault: Fault, times: u32) {
-        self.mend(endpoint);
+        self.clear_faults(endpoint);
         self.faults.push(Broken { endpoint, fault, times: Some(times) });
     }
 
     /// No more faults at `endpoint`.
-    pub fn mend(&mut self, endpoint: Endpoint) {
+    pub fn clear_faults(&mut self, endpoint: Endpoint) {
         self.faults.retain(|broken| broken.endpoint != endpoint);
     }
 
     /// The fault that this request to `endpoint` meets.
-    pub(super) fn strike(&mut self, endpoint: Endpoint) -> Option<Fault> {
+    pub(super) fn next_fault(&mut self, endpoint: Endpoint) -> Option<Fault> {
         let broken = self.faults.iter_mut().find(|broken| broken.endpoint == endpoint)?;
         if let Some(left) = &mut broken.times {
             *left = left.checked_sub(1)?;
@@ -194,7 +194,7 @@ pub enum Signature {
     /// RS256 and the right `kid`, but a key that is not in the key set.
     ForeignKey,
     /// RS256, one bit of the signature turned over.
-    Broken,
+    Corrupted,
 }
 
 /// The `iss` of a callback (RFC 9207).
@@ -287,7 +287,7 @@ pub enum Endpoint {
     /// `/oauth/jwks`.
     Jwks,
     /// `/oauth/device`.
-    Device,
+    DeviceAuthorization,
     /// `/oauth/register`.
     Register,
     /// `/api/whoami-v2`.
@@ -307,7 +307,7 @@ impl Endpoint {
             "/oauth/token" => Self::Token,
             "/oauth/userinfo" => Self::Userinfo,
             "/oauth/jwks" => Self::Jwks,
-            "/oauth/device" => Self::Device,
+            "/oauth/device" => Self::DeviceAuthorization,
             "/oauth/register" => Self::Register,
             "/api/whoami-v2" => Self::Whoami,
             _ => Self::Other,
@@ -323,12 +323,12 @@ mod tests {
     fn a_fault_strikes_as_often_as_asked() {
         let mut behaviour = Behaviour::default();
         behaviour.fail_times(Endpoint::Token, Fault::Reset, 2);
-        assert_eq!(behaviour.strike(Endpoint::Userinfo), None);
-        assert_eq!(behaviour.strike(Endpoint::Token), Some(Fault::Reset));
-        assert_eq!(behaviour.strike(Endpoint::Token), Some(Fault::Reset));
-        assert_eq!(behaviour.strike(Endpoint::Token), None);
+        assert_eq!(behaviour.next_fault(Endpoint::Userinfo), None);
+        assert_eq!(behaviour.next_fault(Endpoint::Token), Some(Fault::Reset));
+        assert_eq!(behaviour.next_fault(Endpoint::Token), Some(Fault::Reset));
+        assert_eq!(behaviour.next_fault(Endpoint::Token), None);
         behaviour.fail(Endpoint::Token, Fault::Status(500));
-        behaviour.mend(Endpoint::Token);
-        assert_eq!(behaviour.strike(Endpoint::Token), None);
+        behaviour.clear_faults(Endpoint::Token);
+        assert_eq!(behaviour.next_fault(Endpoint::Token), None);
     }
 }

@@ -3,22 +3,22 @@
 use axum::http::header::COOKIE;
 use axum::http::{HeaderMap, HeaderValue};
 
-use super::people::Person;
-use super::state::Inner;
+use super::state::HubContext;
+use super::users::User;
 
 /// Who is signed in: the plain username. There is nothing here worth forging it.
 const COOKIE_NAME: &str = "hub_user";
 /// Who is signed in.
-pub(super) fn person(hub: &Inner, headers: &HeaderMap) -> Option<Person> {
+pub(super) fn person(hub: &HubContext, headers: &HeaderMap) -> Option<User> {
     let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
     let (_, username) = pairs.find(|(name, _)| *name == COOKIE_NAME)?;
-    hub.state().person_named(username).cloned()
+    hub.state().user_named(username).cloned()
 }
 
 /// The cookie of a person who signs in. The file's reader lets only letters
 /// that may stand in a cookie be part of a username.
-pub(super) fn signed_in(person: &Person) -> HeaderValue {
+pub(super) fn signed_in(person: &User) -> HeaderValue {
     let cookie = format!("{COOKIE_NAME}={}; Path=/; HttpOnly; SameSite=Lax", person.username);
     HeaderValue::try_from(cookie).unwrap_or_else(|_| signed_out())
 }

@@ -7,49 +7,50 @@ use base64::engine::general_purpose::STANDARD;
 use url::form_urlencoded;
 
 use super::clients::Client;
-use super::fields::Fields;
-use super::refusal::Refusal;
-use super::state::Inner;
+use super::oauth_error::OAuthError;
+use super::parameters::Parameters;
+use super::state::HubContext;
 
 /// The fields of a form or a JSON object.
-pub(super) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Fields, Refusal> {
-    let fields = Fields::from_body(headers, body)
-        .ok_or_else(|| Refusal::request("the body must be a form or a JSON object, and say which"))?;
-    match fields.repeated() {
-        Some(name) => Err(Refusal::request(format!("{name} came twice"))),
-        None => Ok(fields),
+pub(super) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Parameters, OAuthError> {
+    let parameters = Parameters::from_body(headers, body).ok_or_else(|| {
+        OAuthError::invalid_request("the body must be a form or a JSON object, and say which")
+    })?;
+    match parameters.repeated() {
+        Some(name) => Err(OAuthError::invalid_request(format!("{name} came twice"))),
+        None => Ok(parameters),
     }
 }
 
 /// The client that sends a request. `None`: it does not say, as a public one
 /// may (card, section 3); then it must be the one of the code or token.
 pub(super) fn authenticate(
-    hub: &Inner,
+    hub: &HubContext,
     headers: &HeaderMap,
-    fields: &Fields,
-) -> Result<Option<Client>, Refusal> {
+    parameters: &Parameters,
+) -> Result<Option<Client>, OAuthError> {
     let state = hub.state();
-    let refused = |why: &str| Refusal::client(state.behaviour.invalid_client_status, why);
+    let refused = |why: &str| OAuthError::invalid_client(state.behaviour.invalid_client_status, why);
     let find = |id: &str| state.clients.get(id).cloned().ok_or_else(|| refused("no such client"));
     if let Some(header) = headers.get(AUTHORIZATION) {
         let pairs = header.to_str().ok().and_then(basic).ok_or_else(|| refused("not a Basic header"))?;
-        if fields.find("client_secret").is_some() {
+        if parameters.find("client_secret").is_some() {
             // RFC 6749, section 2.3: one method per request.
-            return Err(Refusal::request("the client authenticates twice"));
+            return Err(OAuthError::invalid_request("the client authenticates twice"));
         }
         for (id, secret) in pairs {
             if let Some(client) = state.clients.get(&id)
                 && client.secret.as_ref() == Some(&secret)
-                && fields.find("client_id").is_none_or(|named| named == id)
+                && parameters.find("client_id").is_none_or(|named| named == id)
             {
                 return Ok(Some(client.clone()));
             }
         }
         return Err(refused("no such client, or not its secret"));
     }
-    let Some(id) = fields.find("client_id") else { return Ok(None) };
+    let Some(id) = parameters.find("client_id") else { return Ok(None) };
     let client = find(id)?;
-    match (&client.secret, fields.find("client_secret")) {
+    match (&client.secret, parameters.find("client_secret")) {
         (Some(known), Some(given)) if known == given => Ok(Some(client)),
         (None, None) => Ok(Some(client)),
         (Some(_), None) => Err(refused(

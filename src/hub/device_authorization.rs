@@ -5,7 +5,7 @@ use crate::clock::UnixTime;
 
 /// A device that waits for somebody's consent.
 #[derive(Debug)]
-pub(super) struct Device {
+pub(super) struct DeviceAuthorization {
     /// The client's id.
     pub(super) client: String,
     /// The scopes it asked for.
@@ -13,14 +13,14 @@ pub(super) struct Device {
     /// What it shows.
     pub(super) user_code: String,
     /// What the person said.
-    pub(super) verdict: Verdict,
+    pub(super) decision: Decision,
     /// When it asked last.
     pub(super) polled: Option<UnixTime>,
 }
 
 /// What a person said to a device.
 #[derive(Debug)]
-pub(super) enum Verdict {
+pub(super) enum Decision {
     /// Nothing yet.
     Waiting,
     /// Yes.

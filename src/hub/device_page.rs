@@ -4,7 +4,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 
-use super::fields::Fields;
+use super::parameters::Parameters;
 use super::state::Shared;
 use super::{authorize, browser_session, device_flow, pages};
 
@@ -14,8 +14,8 @@ pub(super) async fn show(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    let fields = Fields::from_form(query.unwrap_or_default().as_bytes());
-    let Some(typed) = fields.find("user_code") else { return pages::device(None) };
+    let parameters = Parameters::from_form(query.unwrap_or_default().as_bytes());
+    let Some(typed) = parameters.find("user_code") else { return pages::device(None) };
     let Some(ask) = device_flow::ask(&hub, typed) else { return pages::device(Some(typed)) };
-    authorize::present(&hub, ask, browser_session::person(&hub, &headers).as_ref())
+    authorize::show_page(&hub, ask, browser_session::person(&hub, &headers).as_ref())
 }

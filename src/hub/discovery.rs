@@ -6,7 +6,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
-use super::object::{Object, set};
+use super::json::{Object, set};
 use super::state::Shared;
 
 /// Hugging Face's document of June 2026 to the letter (card, section 1), `{}`

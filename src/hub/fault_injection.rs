@@ -1,4 +1,4 @@
-//! Counting requests, and the faults that strike on the way to an endpoint.
+//! Counting requests, and the faults that next_fault on the way to an endpoint.
 
 use std::net::SocketAddr;
 
@@ -14,13 +14,13 @@ use tokio::sync::Notify;
 use tower_service::Service;
 
 use super::behaviour::{Endpoint, Fault};
-use super::broken::{Cut, Flood};
+use super::faulty_body::{OversizedBody, TruncatedBody};
 use super::peer::Peer;
-use super::rate::Standing;
+use super::rate_limit::RateLimitStatus;
 use super::state::Shared;
 use super::{api_error, random};
 
-/// Counts a request, lets its fault strike, or answers it.
+/// Counts a request, lets its fault next_fault, or answers it.
 pub(super) async fn answer(
     hub: &Shared,
     mut router: Router,
@@ -33,7 +33,7 @@ pub(super) async fn answer(
         let mut state = hub.state();
         *state.calls.entry(endpoint).or_default() += 1;
         state.last.insert(endpoint, head(&request));
-        state.behaviour.strike(endpoint)
+        state.behaviour.next_fault(endpoint)
     };
     let api = !matches!(endpoint, Endpoint::Authorize | Endpoint::Other);
     let preflight = api && request.method() == Method::OPTIONS;
@@ -50,7 +50,7 @@ pub(super) async fn answer(
         }
         Some(Fault::NotJson) => axum::response::Html("<!doctype html><title>Oops</title>").into_response(),
         Some(Fault::Huge(size)) => {
-            ([(CONTENT_TYPE, "application/json")], Body::new(Flood::new(size))).into_response()
+            ([(CONTENT_TYPE, "application/json")], Body::new(OversizedBody::new(size))).into_response()
         }
         Some(Fault::Redirect(to)) => (StatusCode::FOUND, [(LOCATION, to)]).into_response(),
         Some(Fault::Answer { status, content_type, body }) => {
@@ -66,7 +66,7 @@ pub(super) async fn answer(
         Some(Fault::Truncated) => {
             let (parts, body) = route(&mut router, peer, request).await.into_parts();
             let whole = to_bytes(body, usize::MAX).await.unwrap_or_default();
-            Response::from_parts(parts, Body::new(Cut::new(whole)))
+            Response::from_parts(parts, Body::new(TruncatedBody::new(whole)))
         }
     };
     let headers = response.headers_mut();
@@ -110,7 +110,7 @@ fn broken(hub: &Shared, status: u16) -> Response {
     let mut response = api_error::error(status, "This failure was asked for");
     if status == StatusCode::TOO_MANY_REQUESTS {
         let quota = hub.state().behaviour.rate_limit;
-        Standing::used_up(quota, hub.now()).write(response.headers_mut());
+        RateLimitStatus::used_up(quota, hub.now()).write(response.headers_mut());
     }
     response
 }

@@ -37,7 +37,7 @@ impl Grant {
 
 /// An authorization code.
 #[derive(Debug, Clone)]
-pub(super) struct Code {
+pub(super) struct AuthorizationCode {
     /// What it stands for.
     pub(super) grant: Grant,
     /// Where it was sent to.

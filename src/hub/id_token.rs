@@ -2,9 +2,9 @@
 
 use super::behaviour::Behaviour;
 use super::grant::Grant;
+use super::json::{Object, set};
 use super::jwt::RsaKey;
-use super::object::{Object, set};
-use super::state::Inner;
+use super::state::HubContext;
 use super::userinfo;
 
 /// An ID token lives this long, whatever the access token does (card, section 4).
@@ -13,7 +13,7 @@ const LIFETIME: u64 = 3600;
 /// The ID token for a grant. It never says a word about organisations or PRO:
 /// those are in the userinfo answer only (card, section 5a).
 pub(super) fn sign(
-    hub: &Inner,
+    hub: &HubContext,
     behaviour: &Behaviour,
     key: &RsaKey,
     grant: &Grant,

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 use super::behaviour::Signature;
-use super::object::{Object, set};
+use super::json::{Object, set};
 use super::random;
 
 /// The hub's keys, made at its start and shared with nothing.
@@ -99,7 +99,7 @@ impl RsaKey {
         client_secret: Option<&str>,
     ) -> String {
         let mac_key = match how {
-            Signature::Rs256 | Signature::ForeignKey | Signature::Broken => None,
+            Signature::Rs256 | Signature::ForeignKey | Signature::Corrupted => None,
             Signature::None => {
                 set(header, "alg", "none");
                 return format!("{}.{}.", encoded(header), encoded(claims));
@@ -119,7 +119,7 @@ impl RsaKey {
             _ => self.sign(&input),
         }
         .unwrap_or_default();
-        if *how == Signature::Broken
+        if *how == Signature::Corrupted
             && let Some(byte) = signature.last_mut()
         {
             *byte ^= 1;

@@ -29,39 +29,39 @@
 
 mod account_pages;
 mod api_error;
-mod ask;
+mod authorization_request;
 mod authorize;
 mod bearer;
 mod behaviour;
-mod broken;
 mod browser_session;
 mod client_authentication;
 mod clients;
+mod csrf;
 mod device_authorization;
 mod device_flow;
 mod device_page;
 mod discovery;
 mod fault_injection;
-mod fields;
-mod form_ticket;
+mod faulty_body;
 mod grant;
 mod id_token;
+mod json;
 mod jwt;
-mod object;
+mod oauth_error;
 mod pages;
+mod parameters;
 mod peer;
-mod people;
 mod random;
-mod rate;
+mod rate_limit;
 mod redirect;
-mod refusal;
-mod register;
+mod registration;
 mod router;
 mod server;
-mod shelf;
 mod state;
 mod token;
+mod ttl_map;
 mod userinfo;
+mod users;
 mod users_file;
 mod whoami;
 
@@ -76,18 +76,18 @@ use tokio::task::JoinHandle;
 
 pub use behaviour::{Behaviour, Broken, Edit, EditQuery, EditToken, Endpoint, Fault, Iss, Signature};
 pub use clients::Client;
-pub use object::Object;
-pub use people::{App, Membership, Person, ResourceGroup, table};
+pub use json::Object;
+pub use users::{App, Membership, ResourceGroup, User, users_table};
 pub use users_file::UsersError;
 
 use crate::clock::Clock;
-use state::{Inner, Shared, State};
+use state::{HubContext, HubState, Shared};
 
 /// What a hub starts with; the default is the built-in people and faithful behaviour.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Who can sign in.
-    pub people: Vec<Person>,
+    pub users: Vec<User>,
     /// Applications with tokens of their own.
     pub apps: Vec<App>,
     /// Clients that are registered from the start.
@@ -100,8 +100,8 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        let (people, apps) = users_file::built_in();
-        Self { people, apps, clients: Vec::new(), behaviour: Behaviour::default(), clock: Clock::system() }
+        let (users, apps) = users_file::built_in();
+        Self { users, apps, clients: Vec::new(), behaviour: Behaviour::default(), clock: Clock::system() }
     }
 }
 
@@ -111,8 +111,8 @@ impl Settings {
     /// # Errors
     /// The first mistake, with its line and key.
     pub fn from_users_toml(text: &str) -> Result<Self, UsersError> {
-        let (people, apps) = users_file::read(text)?;
-        Ok(Self { people, apps, ..Self::default() })
+        let (users, apps) = users_file::read(text)?;
+        Ok(Self { users, apps, ..Self::default() })
     }
 }
 
@@ -156,9 +156,9 @@ impl Hub {
         // Making a key takes a while, which is not to stop other tasks.
         let keys = tokio::task::spawn_blocking(jwt::Keys::generate).await;
         let keys = keys.ok().and_then(Result::ok).ok_or(StartError::Keys)?;
-        let Settings { people, apps, clients, behaviour, clock } = settings;
-        let state = Mutex::new(State::new(people, apps, clients, behaviour, keys));
-        let shared = Arc::new(Inner { issuer: format!("http://{address}"), clock, state });
+        let Settings { users, apps, clients, behaviour, clock } = settings;
+        let state = Mutex::new(HubState::new(users, apps, clients, behaviour, keys));
+        let shared = Arc::new(HubContext { issuer: format!("http://{address}"), clock, state });
         let stop = Arc::new(Notify::new());
         let task = tokio::spawn(server::serve(listener, Arc::clone(&shared), Arc::clone(&stop)));
         Ok(Self { shared, task: Arc::new(Mutex::new(Some(task))), stop })
@@ -178,28 +178,28 @@ impl Hub {
     /// A person's user access token.
     #[must_use]
     pub fn token_of(&self, username: &str) -> Option<String> {
-        self.shared.state().person_named(username).map(|person| person.token.clone())
+        self.shared.state().user_named(username).map(|person| person.token.clone())
     }
 
     /// A token that a client got for a person, as at the end of a sign-in: with
     /// every scope that it may ask for, and the organisations of [`Hub::consent`].
     #[must_use]
     pub fn oauth_token(&self, username: &str, client_id: &str) -> Option<String> {
-        token::hand_out(&self.shared, username, client_id)
+        token::issue_without_sign_in(&self.shared, username, client_id)
     }
 
     /// Everybody, as they are now.
     #[must_use]
-    pub fn people(&self) -> Vec<Person> {
-        self.shared.state().people.clone()
+    pub fn users(&self) -> Vec<User> {
+        self.shared.state().users.clone()
     }
 
     /// Changes a person: their memberships, their name, their token. `edit`
     /// must not call the hub. Does nothing if there is no such person.
-    pub fn edit_person(&self, username: &str, edit: impl FnOnce(&mut Person)) {
+    pub fn edit_user(&self, username: &str, edit: impl FnOnce(&mut User)) {
         let mut state = self.shared.state();
-        let mut people = state.people.iter_mut();
-        if let Some(person) = people.find(|person| person.username.eq_ignore_ascii_case(username)) {
+        let mut users = state.users.iter_mut();
+        if let Some(person) = users.find(|person| person.username.eq_ignore_ascii_case(username)) {
             edit(person);
         }
     }
@@ -208,7 +208,7 @@ impl Hub {
     /// and granted it these organisations (by slug) and no others.
     pub fn consent(&self, username: &str, client_id: &str, orgs: &[&str]) {
         let mut state = self.shared.state();
-        let Some(person) = state.person_named(username) else { return };
+        let Some(person) = state.user_named(username) else { return };
         let granted = person.orgs.iter().filter(|org| orgs.contains(&org.slug.as_str()));
         let (id, granted): (_, BTreeSet<String>) =
             (person.id.clone(), granted.map(|org| org.id.clone()).collect());
@@ -220,7 +220,7 @@ impl Hub {
     /// for this person are dead.
     pub fn disconnect(&self, username: &str, client_id: &str) {
         let mut state = self.shared.state();
-        if let Some(id) = state.person_named(username).map(|person| person.id.clone()) {
+        if let Some(id) = state.user_named(username).map(|person| person.id.clone()) {
             state.disconnect(&id, client_id);
         }
     }

@@ -6,7 +6,7 @@ use aws_lc_rs::rand;
 const ALPHANUMERIC: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
 /// What a person can type from a screen without mistaking one letter for another.
-const TYPEABLE: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+const UNAMBIGUOUS: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 
 /// `length` random letters and digits.
 pub(super) fn alphanumeric(length: usize) -> String {
@@ -15,7 +15,7 @@ pub(super) fn alphanumeric(length: usize) -> String {
 
 /// The `XXXX-XXXX` of the device flow (card, section 3).
 pub(super) fn user_code() -> String {
-    format!("{}-{}", letters(TYPEABLE, 4), letters(TYPEABLE, 4))
+    format!("{}-{}", letters(UNAMBIGUOUS, 4), letters(UNAMBIGUOUS, 4))
 }
 
 /// A random UUID (RFC 9562, section 5.4): the shape of Hugging Face's client ids.

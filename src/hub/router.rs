@@ -8,12 +8,13 @@ use axum::routing::{get, post};
 
 use super::state::Shared;
 use super::{
-    account_pages, authorize, device_flow, device_page, discovery, pages, register, token, userinfo, whoami,
+    account_pages, authorize, device_flow, device_page, discovery, pages, registration, token, userinfo,
+    whoami,
 };
 
 /// The most a client may send in a body; a consent for hundreds of
 /// organisations takes 10 KiB.
-const BODY: usize = 256 * 1024;
+const MAX_BODY: usize = 256 * 1024;
 
 /// Every endpoint there is; `/oauth/revoke` and the end of sessions are not,
 /// since the real one has none (card, section 1).
@@ -29,17 +30,17 @@ pub(super) fn router(hub: Shared) -> Router {
         .route("/oauth/token", post(token::token))
         .route("/oauth/userinfo", get(userinfo::userinfo).post(userinfo::userinfo))
         .route("/oauth/device", get(device_page::show).post(device_flow::begin))
-        .route("/oauth/register", post(register::register))
+        .route("/oauth/register", post(registration::register))
         .route("/api/whoami-v2", get(whoami::whoami))
         .route("/login", get(account_pages::login).post(account_pages::sign_in))
         .route("/logout", get(account_pages::logout))
-        .route(pages::CONNECTED, get(account_pages::connected).post(account_pages::disconnect))
-        .fallback(missing)
-        .layer(DefaultBodyLimit::max(BODY))
+        .route(pages::CONNECTED_APPS_PATH, get(account_pages::connected).post(account_pages::disconnect))
+        .fallback(not_found)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(hub)
 }
 
 /// What is not there.
-async fn missing() -> Response {
+async fn not_found() -> Response {
     pages::notice(StatusCode::NOT_FOUND, "Not found", "There is nothing at this address.")
 }

@@ -20,7 +20,7 @@ use super::router::router;
 use super::state::Shared;
 
 /// Connections at a time.
-const CONNECTIONS: usize = 4096;
+const MAX_CONNECTIONS: usize = 4096;
 
 /// Takes connections until `stop`, then ends them all.
 pub(super) async fn serve(listener: TcpListener, hub: Shared, stop: Arc<Notify>) {
@@ -38,13 +38,13 @@ pub(super) async fn serve(listener: TcpListener, hub: Shared, stop: Arc<Notify>)
 async fn accept(listener: &TcpListener, connections: &mut JoinSet<()>, hub: &Shared, router: &Router) {
     loop {
         while connections.try_join_next().is_some() {}
-        if connections.len() >= CONNECTIONS {
+        if connections.len() >= MAX_CONNECTIONS {
             connections.join_next().await;
             continue;
         }
         match listener.accept().await {
             Ok((stream, peer)) => {
-                connections.spawn(converse(stream, peer, Arc::clone(hub), router.clone()));
+                connections.spawn(serve_connection(stream, peer, Arc::clone(hub), router.clone()));
             }
             // Out of file descriptors, say: others may close theirs.
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
@@ -53,7 +53,7 @@ async fn accept(listener: &TcpListener, connections: &mut JoinSet<()>, hub: &Sha
 }
 
 /// Serves one connection.
-async fn converse(stream: TcpStream, peer: SocketAddr, hub: Shared, router: Router) {
+async fn serve_connection(stream: TcpStream, peer: SocketAddr, hub: Shared, router: Router) {
     // A delay of Nagle's kind would only blur measurements; without it all works too.
     let _ = stream.set_nodelay(true);
     let reset = Arc::new(Notify::new());

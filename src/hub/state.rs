@@ -6,37 +6,37 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::http::Request;
 
-use super::ask::Ask;
+use super::authorization_request::AuthorizationRequest;
 use super::behaviour::{Behaviour, Endpoint};
 use super::clients::Client;
-use super::device_authorization::Device;
-use super::grant::{Code, Consent, Grant};
+use super::device_authorization::DeviceAuthorization;
+use super::grant::{AuthorizationCode, Consent, Grant};
 use super::jwt::Keys;
-use super::people::{App, Person};
-use super::rate::Windows;
-use super::shelf::Shelf;
+use super::rate_limit::RateLimiter;
+use super::ttl_map::TtlMap;
+use super::users::{App, User};
 use crate::clock::{Clock, UnixTime};
 
 /// How many registrations from outside are kept.
-const REGISTERED: usize = 1000;
+const MAX_REGISTERED: usize = 1000;
 
 /// Everything the handlers share.
-pub(super) struct Inner {
+pub(super) struct HubContext {
     /// `http://127.0.0.1:PORT`.
     pub(super) issuer: String,
     /// The time.
     pub(super) clock: Clock,
     /// What changes.
-    pub(super) state: Mutex<State>,
+    pub(super) state: Mutex<HubState>,
 }
 
-/// The handlers' way to [`Inner`].
-pub(super) type Shared = Arc<Inner>;
+/// The handlers' way to [`HubContext`].
+pub(super) type Shared = Arc<HubContext>;
 
-impl Inner {
+impl HubContext {
     /// The state. A panic elsewhere does not make it wrong: every change is
     /// whole before anything can panic.
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, HubState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -47,9 +47,9 @@ impl Inner {
 }
 
 /// What changes while the hub runs.
-pub(super) struct State {
+pub(super) struct HubState {
     /// Who can sign in.
-    pub(super) people: Vec<Person>,
+    pub(super) users: Vec<User>,
     /// Applications with tokens of their own.
     pub(super) apps: Vec<App>,
     /// Registered clients by id.
@@ -59,15 +59,15 @@ pub(super) struct State {
     /// (person's id, client id) → what was consented to.
     pub(super) consents: HashMap<(String, String), Consent>,
     /// Forms that were handed out; `None` is a form that asks for no consent.
-    pub(super) tickets: Shelf<Option<Ask>>,
+    pub(super) tickets: TtlMap<Option<AuthorizationRequest>>,
     /// Authorization codes.
-    pub(super) codes: Shelf<Code>,
+    pub(super) codes: TtlMap<AuthorizationCode>,
     /// Access tokens.
-    pub(super) access_tokens: Shelf<Grant>,
+    pub(super) access_tokens: TtlMap<Grant>,
     /// Refresh tokens.
-    pub(super) refresh_tokens: Shelf<Grant>,
-    /// Device codes.
-    pub(super) devices: Shelf<Device>,
+    pub(super) refresh_tokens: TtlMap<Grant>,
+    /// DeviceAuthorization codes.
+    pub(super) devices: TtlMap<DeviceAuthorization>,
     /// Misbehaviour.
     pub(super) behaviour: Behaviour,
     /// Keys.
@@ -77,45 +77,45 @@ pub(super) struct State {
     /// The last request to each endpoint.
     pub(super) last: HashMap<Endpoint, Request<()>>,
     /// Requests by address.
-    pub(super) windows: Windows<IpAddr>,
+    pub(super) rate_limiter: RateLimiter<IpAddr>,
 }
 
-impl State {
+impl HubState {
     /// A hub's state at its start.
     pub(super) fn new(
-        people: Vec<Person>,
+        users: Vec<User>,
         apps: Vec<App>,
         clients: Vec<Client>,
         behaviour: Behaviour,
         keys: Keys,
     ) -> Self {
         Self {
-            people,
+            users,
             apps,
             clients: clients.into_iter().map(|client| (client.id.clone(), client)).collect(),
             registered: VecDeque::new(),
             consents: HashMap::new(),
-            tickets: Shelf::new(10_000),
-            codes: Shelf::new(10_000),
-            access_tokens: Shelf::new(20_000),
-            refresh_tokens: Shelf::new(20_000),
-            devices: Shelf::new(1000),
+            tickets: TtlMap::new(10_000),
+            codes: TtlMap::new(10_000),
+            access_tokens: TtlMap::new(20_000),
+            refresh_tokens: TtlMap::new(20_000),
+            devices: TtlMap::new(1000),
             behaviour,
             keys,
             calls: HashMap::new(),
             last: HashMap::new(),
-            windows: Windows::default(),
+            rate_limiter: RateLimiter::default(),
         }
     }
 
     /// The person of that username.
-    pub(super) fn person_named(&self, username: &str) -> Option<&Person> {
-        self.people.iter().find(|person| person.username.eq_ignore_ascii_case(username))
+    pub(super) fn user_named(&self, username: &str) -> Option<&User> {
+        self.users.iter().find(|person| person.username.eq_ignore_ascii_case(username))
     }
 
     /// The person of that id.
-    pub(super) fn person(&self, id: &str) -> Option<&Person> {
-        self.people.iter().find(|person| person.id == id)
+    pub(super) fn person(&self, id: &str) -> Option<&User> {
+        self.users.iter().find(|person| person.id == id)
     }
 
     /// What a person consented to for a client.
@@ -143,7 +143,7 @@ impl State {
     /// Takes in a client that registered itself; the oldest such goes when
     /// there are too many.
     pub(super) fn register(&mut self, client: Client) {
-        if self.registered.len() >= REGISTERED
+        if self.registered.len() >= MAX_REGISTERED
             && let Some(oldest) = self.registered.pop_front()
         {
             self.clients.remove(&oldest);

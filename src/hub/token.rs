@@ -12,14 +12,14 @@ use super::behaviour::Behaviour;
 use super::client_authentication::{authenticate, read};
 use super::clients::Client;
 use super::device_flow;
-use super::fields::{self, Fields};
 use super::grant::Grant;
 use super::id_token;
+use super::json::{Object, object, set};
 use super::jwt;
-use super::object::{Object, object, set};
+use super::oauth_error::OAuthError;
+use super::parameters::{self, Parameters};
 use super::random;
-use super::refusal::Refusal;
-use super::state::{Inner, Shared};
+use super::state::{HubContext, Shared};
 
 /// A refresh token that is not used for three months is gone.
 const REFRESH_LIFETIME: u64 = 90 * 24 * 3600;
@@ -28,76 +28,78 @@ const REFRESH_LIFETIME: u64 = 90 * 24 * 3600;
 pub(super) async fn token(State(hub): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
     match answer(&hub, &headers, &body) {
         Ok(object) => ([(CACHE_CONTROL, "no-store")], Json(object)).into_response(),
-        Err(refusal) => refusal.into_response(),
+        Err(error) => error.into_response(),
     }
 }
 
 /// The token answer to a request.
-fn answer(hub: &Inner, headers: &HeaderMap, body: &[u8]) -> Result<Object, Refusal> {
-    let fields = read(headers, body)?;
-    let (grant, nonce, refresh) = match fields.find("grant_type") {
-        Some("authorization_code") => by_code(hub, headers, &fields)?,
-        Some("refresh_token") => by_refresh_token(hub, headers, &fields)?,
+fn answer(hub: &HubContext, headers: &HeaderMap, body: &[u8]) -> Result<Object, OAuthError> {
+    let parameters = read(headers, body)?;
+    let (grant, nonce, refresh) = match parameters.find("grant_type") {
+        Some("authorization_code") => redeem_code(hub, headers, &parameters)?,
+        Some("refresh_token") => redeem_refresh_token(hub, headers, &parameters)?,
         Some("urn:ietf:params:oauth:grant-type:device_code") => {
-            let client = authenticate(hub, headers, &fields)?;
-            let client = client.ok_or_else(|| Refusal::request("client_id is missing"))?;
-            (device_flow::poll(hub, &client, &fields)?, None, true)
+            let client = authenticate(hub, headers, &parameters)?;
+            let client = client.ok_or_else(|| OAuthError::invalid_request("client_id is missing"))?;
+            (device_flow::poll(hub, &client, &parameters)?, None, true)
         }
         // Token exchange is announced, as at the real provider, but needs an
         // application bound to an enterprise organisation; there is none here.
         Some("urn:ietf:params:oauth:grant-type:token-exchange") => {
-            return Err(Refusal::client(400, "this application may not exchange tokens"));
+            return Err(OAuthError::invalid_client(400, "this application may not exchange tokens"));
         }
-        Some(_) => return Err(Refusal::new("unsupported_grant_type", "this grant_type is not supported")),
-        None => return Err(Refusal::request("grant_type is missing")),
+        Some(_) => return Err(OAuthError::new("unsupported_grant_type", "this grant_type is not supported")),
+        None => return Err(OAuthError::invalid_request("grant_type is missing")),
     };
     Ok(issue(hub, grant, nonce, refresh))
 }
 
 /// What a code stands for, its nonce, and that there may be a refresh token.
-fn by_code(
-    hub: &Inner,
+fn redeem_code(
+    hub: &HubContext,
     headers: &HeaderMap,
-    fields: &Fields,
-) -> Result<(Grant, Option<String>, bool), Refusal> {
-    let client = authenticate(hub, headers, fields)?;
+    parameters: &Parameters,
+) -> Result<(Grant, Option<String>, bool), OAuthError> {
+    let client = authenticate(hub, headers, parameters)?;
     let now = hub.now();
     // Whatever comes of it, the code is used up (RFC 6749, section 4.1.2).
-    let code = fields.find("code").and_then(|code| hub.state().codes.take(code, now));
-    let code = code.ok_or_else(|| Refusal::grant("the code is unknown, expired or used"))?;
-    same_client(hub, client.as_ref(), &code.grant)?;
-    if fields.find("redirect_uri") != Some(&code.redirect_uri) {
-        return Err(Refusal::grant("redirect_uri is not the one of the authorization request"));
+    let code = parameters.find("code").and_then(|code| hub.state().codes.take(code, now));
+    let code = code.ok_or_else(|| OAuthError::invalid_grant("the code is unknown, expired or used"))?;
+    check_owner(hub, client.as_ref(), &code.grant)?;
+    if parameters.find("redirect_uri") != Some(&code.redirect_uri) {
+        return Err(OAuthError::invalid_grant("redirect_uri is not the one of the authorization request"));
     }
-    match (&code.challenge, fields.find("code_verifier")) {
+    match (&code.challenge, parameters.find("code_verifier")) {
         (None, None) => {}
         (Some(challenge), Some(verifier))
             if (43..=128).contains(&verifier.len()) && jwt::s256(verifier) == *challenge => {}
-        (Some(_), None) => return Err(Refusal::grant("code_verifier is missing")),
-        (None, Some(_)) => return Err(Refusal::grant("there was no code_challenge")),
-        (Some(_), Some(_)) => return Err(Refusal::grant("code_verifier does not fit the code_challenge")),
+        (Some(_), None) => return Err(OAuthError::invalid_grant("code_verifier is missing")),
+        (None, Some(_)) => return Err(OAuthError::invalid_grant("there was no code_challenge")),
+        (Some(_), Some(_)) => {
+            return Err(OAuthError::invalid_grant("code_verifier does not fit the code_challenge"));
+        }
     }
     Ok((code.grant, code.nonce, true))
 }
 
 /// What a refresh token stands for; it is used up, a new one takes its place.
-fn by_refresh_token(
-    hub: &Inner,
+fn redeem_refresh_token(
+    hub: &HubContext,
     headers: &HeaderMap,
-    fields: &Fields,
-) -> Result<(Grant, Option<String>, bool), Refusal> {
-    let client = authenticate(hub, headers, fields)?;
+    parameters: &Parameters,
+) -> Result<(Grant, Option<String>, bool), OAuthError> {
+    let client = authenticate(hub, headers, parameters)?;
     let now = hub.now();
-    let unknown = || Refusal::grant("the refresh token is unknown, expired or used");
-    let token = fields.find("refresh_token").ok_or_else(unknown)?;
+    let unknown = || OAuthError::invalid_grant("the refresh token is unknown, expired or used");
+    let token = parameters.find("refresh_token").ok_or_else(unknown)?;
     let mut grant = hub.state().refresh_tokens.find(token, now).cloned().ok_or_else(unknown)?;
     // Checked before it is used up: another application cannot end a session
     // with a token it has only seen.
-    same_client(hub, client.as_ref(), &grant)?;
-    if let Some(scope) = fields.find("scope") {
-        let asked = fields::scopes(scope);
+    check_owner(hub, client.as_ref(), &grant)?;
+    if let Some(scope) = parameters.find("scope") {
+        let asked = parameters::scopes(scope);
         if asked.iter().any(|scope| !grant.has(scope)) {
-            return Err(Refusal::new("invalid_scope", "more than was granted"));
+            return Err(OAuthError::new("invalid_scope", "more than was granted"));
         }
         grant.scopes = asked;
     }
@@ -106,22 +108,25 @@ fn by_refresh_token(
 }
 
 /// The code or token must be the client's own; an unnamed client must be public.
-fn same_client(hub: &Inner, client: Option<&Client>, grant: &Grant) -> Result<(), Refusal> {
+fn check_owner(hub: &HubContext, client: Option<&Client>, grant: &Grant) -> Result<(), OAuthError> {
     match client {
         Some(client) if client.id == grant.client => Ok(()),
-        Some(_) => Err(Refusal::grant("it was given to another client")),
+        Some(_) => Err(OAuthError::invalid_grant("it was given to another client")),
         None => {
             let state = hub.state();
             match state.clients.get(&grant.client) {
                 Some(owner) if owner.secret.is_none() => Ok(()),
-                _ => Err(Refusal::client(state.behaviour.invalid_client_status, "who is the client?")),
+                _ => Err(OAuthError::invalid_client(
+                    state.behaviour.invalid_client_status,
+                    "who is the client?",
+                )),
             }
         }
     }
 }
 
 /// The tokens for a grant.
-fn issue(hub: &Inner, mut grant: Grant, nonce: Option<String>, refresh: bool) -> Object {
+fn issue(hub: &HubContext, mut grant: Grant, nonce: Option<String>, refresh: bool) -> Object {
     let now = hub.now();
     let (behaviour, signing) = {
         let state = hub.state();
@@ -152,13 +157,13 @@ fn issue(hub: &Inner, mut grant: Grant, nonce: Option<String>, refresh: bool) ->
 }
 
 /// An access token for a person, without a sign-in.
-pub(super) fn hand_out(hub: &Inner, username: &str, client: &str) -> Option<String> {
+pub(super) fn issue_without_sign_in(hub: &HubContext, username: &str, client: &str) -> Option<String> {
     let now = hub.now();
     let grant = {
         let state = hub.state();
         let client = state.clients.get(client)?;
         Grant {
-            person: state.person_named(username)?.id.clone(),
+            person: state.user_named(username)?.id.clone(),
             client: client.id.clone(),
             scopes: client.scopes.clone(),
             auth_time: now,
@@ -177,7 +182,7 @@ fn refresh_token(behaviour: &Behaviour, wanted: bool) -> Option<String> {
 
 /// `hf_oauth_` and a JWT in the shape of the real one (card, section 4): the
 /// audience is the hub, not the client.
-fn access_token(hub: &Inner, grant: &Grant) -> String {
+fn access_token(hub: &HubContext, grant: &Grant) -> String {
     let mut claims = object(json!({
         "iss": hub.issuer, "aud": hub.issuer, "sub": grant.person, "client_id": grant.client,
         "scope": grant.scopes, "iat": hub.now(), "exp": grant.expires,

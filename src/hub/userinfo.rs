@@ -11,9 +11,9 @@ use super::api_error;
 use super::bearer::bearer;
 use super::behaviour::Behaviour;
 use super::grant::{Consent, Grant};
-use super::object::{Object, set};
-use super::people::{Membership, Person};
+use super::json::{Object, set};
 use super::state::Shared;
+use super::users::{Membership, User};
 
 /// `GET` and `POST /oauth/userinfo`. OAuth access tokens only: a user access
 /// token gets 401.
@@ -49,7 +49,7 @@ pub(super) async fn userinfo(State(hub): State<Shared>, headers: HeaderMap) -> R
 }
 
 /// What ID token and userinfo both say about a person, as far as the scopes go.
-pub(super) fn about(issuer: &str, person: &Person, grant: &Grant) -> Object {
+pub(super) fn about(issuer: &str, person: &User, grant: &Grant) -> Object {
     let mut claims = Object::new();
     set(&mut claims, "sub", person.id.as_str());
     if grant.has("profile") {
@@ -71,7 +71,7 @@ pub(super) fn about(issuer: &str, person: &Person, grant: &Grant) -> Object {
 }
 
 /// The organisations, each in detail only if it was ticked on the consent page.
-fn orgs(issuer: &str, person: &Person, grant: &Grant, consent: &Consent, behaviour: &Behaviour) -> Value {
+fn orgs(issuer: &str, person: &User, grant: &Grant, consent: &Consent, behaviour: &Behaviour) -> Value {
     if behaviour.orgs_need_scope && !grant.has("read-memberships") {
         return Value::Array(Vec::new());
     }
@@ -112,7 +112,7 @@ fn detail(entry: &mut Object, org: &Membership, grant: &Grant) {
     }
     set(entry, "pendingSSO", org.pending_sso);
     set(entry, "missingMFA", org.missing_mfa);
-    let group = |group: &super::people::ResourceGroup| json!({"sub": group.id, "name": group.name, "role": group.role});
+    let group = |group: &super::users::ResourceGroup| json!({"sub": group.id, "name": group.name, "role": group.role});
     set(entry, "resourceGroups", org.resource_groups.iter().map(group).collect::<Value>());
     if grant.has("read-billing") {
         set(entry, "canPay", org.can_pay);

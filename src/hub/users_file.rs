@@ -1,12 +1,12 @@
-//! The file of people: its format, and what can be wrong with it. The built-in
+//! The file of users: its format, and what can be wrong with it. The built-in
 //! `users.toml` is the documented example.
 
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::people::{App, Membership, Person, ResourceGroup, id, token};
+use super::users::{App, Membership, ResourceGroup, User, id, token};
 
-/// The built-in people, which double as the documented example.
+/// The built-in users, which double as the documented example.
 const BUILT_IN: &str = include_str!("users.toml");
 
 /// What is wrong with a people file.
@@ -22,24 +22,24 @@ pub struct UsersError {
 }
 
 /// The people and applications in a file's text.
-pub(super) fn read(text: &str) -> Result<(Vec<Person>, Vec<App>), UsersError> {
+pub(super) fn read(text: &str) -> Result<(Vec<User>, Vec<App>), UsersError> {
     let file: RawFile = toml::from_str(text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start);
         UsersError { line: line(text, at), key: key(text, at), reason: error.message().to_owned() }
     })?;
-    let mut people: Vec<Person> = Vec::with_capacity(file.user.len());
+    let mut users: Vec<User> = Vec::with_capacity(file.user.len());
     for raw in file.user {
         let person = raw.person(text)?;
-        people.push(person);
+        users.push(person);
     }
-    if people.is_empty() {
+    if users.is_empty() {
         return Err(UsersError { line: 1, key: "user".to_owned(), reason: "nobody is listed".to_owned() });
     }
-    Ok((people, file.app.into_iter().map(RawApp::app).collect())).and_then(|found| distinct(text, found))
+    Ok((users, file.app.into_iter().map(RawApp::app).collect())).and_then(|found| distinct(text, found))
 }
 
 /// The built-in people and applications.
-pub(super) fn built_in() -> (Vec<Person>, Vec<App>) {
+pub(super) fn built_in() -> (Vec<User>, Vec<App>) {
     read(BUILT_IN).expect("the built-in file is read in a test")
 }
 
@@ -47,18 +47,18 @@ pub(super) fn built_in() -> (Vec<Person>, Vec<App>) {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawFile {
-    /// The people.
+    /// The users.
     #[serde(default)]
-    user: Vec<RawPerson>,
+    user: Vec<RawUser>,
     /// The applications.
     #[serde(default)]
     app: Vec<RawApp>,
 }
 
-/// A `[[user]]`; the fields are those of [`Person`].
+/// A `[[user]]`; the fields are those of [`User`].
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawPerson {
+struct RawUser {
     username: Spanned<String>,
     id: Option<Spanned<String>>,
     name: Option<String>,
@@ -116,9 +116,9 @@ struct RawApp {
     name: String,
 }
 
-impl RawPerson {
+impl RawUser {
     /// The person, with what was left out filled in.
-    fn person(self, text: &str) -> Result<Person, UsersError> {
+    fn person(self, text: &str) -> Result<User, UsersError> {
         let username = slug(text, "username", &self.username)?;
         let mut orgs = Vec::with_capacity(self.orgs.len());
         for raw in self.orgs {
@@ -152,7 +152,7 @@ impl RawPerson {
                 })?
             }
         };
-        Ok(Person {
+        Ok(User {
             id: given_id(text, "user", &username, self.id)?,
             name: self.name.unwrap_or_else(|| username.clone()),
             about: self.about,
@@ -205,7 +205,7 @@ impl RawApp {
 }
 
 /// Refuses two people of one name or one token.
-fn distinct(text: &str, found: (Vec<Person>, Vec<App>)) -> Result<(Vec<Person>, Vec<App>), UsersError> {
+fn distinct(text: &str, found: (Vec<User>, Vec<App>)) -> Result<(Vec<User>, Vec<App>), UsersError> {
     for (index, person) in found.0.iter().enumerate() {
         for other in found.0.iter().skip(index + 1) {
             let at = text.rfind(&other.username).unwrap_or(0);
@@ -307,16 +307,16 @@ mod tests {
 
     #[test]
     fn the_built_in_people_are_who_they_are_said_to_be() {
-        let (people, apps) = built_in();
-        let names: Vec<&str> = people.iter().map(|person| person.username.as_str()).collect();
+        let (users, apps) = built_in();
+        let names: Vec<&str> = users.iter().map(|person| person.username.as_str()).collect();
         assert_eq!(names, ["ada", "ben", "cleo", "dan", "eve", "finn", "gita", "hugo", "ivy", "joerg"]);
-        let find = |name: &str| people.iter().find(|person| person.username == name).unwrap();
+        let find = |name: &str| users.iter().find(|person| person.username == name).unwrap();
         assert_eq!(find("ada").token, format!("hf_ada{}Sta", "StandIn".repeat(4)));
         assert_eq!(find("eve").orgs.len(), 300);
         assert_eq!(find("dan").orgs, []);
         assert_eq!(find("joerg").name, "Jörg Müller-李");
         assert_eq!(find("ada").orgs[0].id, find("ben").orgs[0].id);
-        assert!(people.iter().all(|person| person.id.len() == 24 && person.token.len() == 37));
+        assert!(users.iter().all(|person| person.id.len() == 24 && person.token.len() == 37));
         assert_eq!(apps[0].token.len(), 7 + 32);
     }
 }

@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use super::api_error::{error, unauthorized};
 use super::bearer::bearer;
 use super::grant::Grant;
-use super::object::{Object, object, set};
+use super::json::{Object, object, set};
 use super::peer::Peer;
-use super::people::{Membership, Person};
-use super::state::{Shared, State as Memory};
+use super::state::{HubState, Shared};
+use super::users::{Membership, User};
 
 /// `GET /api/whoami-v2`: rate-limited by address.
 pub(super) async fn whoami(
@@ -24,11 +24,9 @@ pub(super) async fn whoami(
     let now = hub.now();
     let mut state = hub.state();
     let quota = state.behaviour.rate_limit;
-    let standing = state.windows.count(peer.0, quota, now);
+    let status = state.rate_limiter.count(peer.0, quota, now);
     let mut response = match bearer(&headers) {
-        _ if standing.exceeded => {
-            error(StatusCode::TOO_MANY_REQUESTS, "You have been rate-limited; slow down")
-        }
+        _ if status.exceeded => error(StatusCode::TOO_MANY_REQUESTS, "You have been rate-limited; slow down"),
         None => unauthorized(headers.contains_key(header::AUTHORIZATION)),
         Some(token) => match answer(&state, token, now) {
             Some(Value::Object(mut object)) => {
@@ -41,12 +39,12 @@ pub(super) async fn whoami(
         },
     };
     drop(state);
-    standing.write(response.headers_mut());
+    status.write(response.headers_mut());
     response
 }
 
 /// Whom a token belongs to.
-fn answer(state: &Memory, token: &str, now: u64) -> Option<Value> {
+fn answer(state: &HubState, token: &str, now: u64) -> Option<Value> {
     if let Some(grant) = state.access_tokens.find(token, now) {
         return Some(by_oauth(state, state.person(&grant.person)?, grant));
     }
@@ -56,11 +54,11 @@ fn answer(state: &Memory, token: &str, now: u64) -> Option<Value> {
             "scope": {"role": "read", "entities": []}, "auth": {"type": "app_token"},
         }));
     }
-    Some(by_access_token(state.people.iter().find(|person| person.token == token)?))
+    Some(by_access_token(state.users.iter().find(|person| person.token == token)?))
 }
 
 /// The owner of a user access token: everything shows.
-fn by_access_token(person: &Person) -> Value {
+fn by_access_token(person: &User) -> Value {
     let mut access = object(json!({
         "displayName": "stand-in", "role": person.token_role, "createdAt": "2026-08-04T12:00:00.000Z",
     }));
@@ -85,7 +83,7 @@ fn by_access_token(person: &Person) -> Value {
 }
 
 /// The person behind an OAuth token: organisations in detail only if granted.
-fn by_oauth(state: &Memory, person: &Person, grant: &Grant) -> Value {
+fn by_oauth(state: &HubState, person: &User, grant: &Grant) -> Value {
     let consent = state.consent(&grant.person, &grant.client);
     let granted = |org: &Membership| consent.is_some_and(|consent| consent.orgs.contains(&org.id));
     let auth = json!({"type": "oauth", "expiresAt": iso(grant.expires)});
@@ -93,7 +91,7 @@ fn by_oauth(state: &Memory, person: &Person, grant: &Grant) -> Value {
 }
 
 /// The answer about a person.
-fn user(person: &Person, auth: &Value, email: bool, granted: impl Fn(&Membership) -> bool) -> Value {
+fn user(person: &User, auth: &Value, email: bool, granted: impl Fn(&Membership) -> bool) -> Value {
     json!({
         "type": "user", "id": person.id, "name": person.username, "fullname": person.name,
         "email": if email { person.email.as_deref() } else { None },

@@ -39,7 +39,7 @@ async fn a_signature_that_proves_nothing_is_refused() {
         (Signature::ClientSecret, "HS256"),
         (Signature::PublicKey, "HS256"),
         (Signature::ForeignKey, "signature does not fit"),
-        (Signature::Broken, "signature does not fit"),
+        (Signature::Corrupted, "signature does not fit"),
     ] {
         let what = format!("{signature:?}");
         refused(&what, words, |hub| hub.id_token_signature = signature).await;

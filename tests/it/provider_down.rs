@@ -163,7 +163,7 @@ async fn whatever_the_provider_answers_the_page_says_what_was_wrong_and_nobody_i
             assert!(!page.text().contains("alert(1)"), "{what}");
             assert_eq!((world.app.calls(), ada.pending().len()), (0, 0), "{what}");
             // Once it is mended, so is everything else.
-            world.behave(|hub| hub.mend(endpoint));
+            world.behave(|hub| hub.clear_faults(endpoint));
             skip(Duration::from_secs(11)).await;
             ada.open("/").await.expect(200);
         }
@@ -216,7 +216,7 @@ async fn a_redirect_of_the_provider_is_not_followed() {
         let elsewhere = format!("{}/oauth/token", other.hub.issuer());
         world.behave(|hub| hub.fail(endpoint, Fault::Redirect(elsewhere)));
         world.browser().sign_in("ada").await.expect(502);
-        world.behave(|hub| hub.mend(endpoint));
+        world.behave(|hub| hub.clear_faults(endpoint));
         skip(Duration::from_secs(11)).await;
     }
     assert_eq!(other.calls(Endpoint::Token), 0);

@@ -14,7 +14,7 @@ const DOCUMENTED: &str = include_str!("../../docs/refused.md");
 
 /// The id of acme at the hub.
 fn acme(world: &World) -> String {
-    let ada = world.hub.people().into_iter().find(|person| person.username == "ada").unwrap();
+    let ada = world.hub.users().into_iter().find(|person| person.username == "ada").unwrap();
     ada.orgs[0].id.clone()
 }
 
@@ -161,7 +161,7 @@ async fn what_is_missing_is_said_to_people_and_to_programs() {
             })
         })
         .await;
-        world.hub.edit_person("joerg", |joerg| joerg.email = None);
+        world.hub.edit_user("joerg", |joerg| joerg.email = None);
         for user in ["ada", "ben", "cleo", "dan", "finn", "gita", "hugo", "joerg"] {
             let mut browser = world.signed_in(user).await;
             let own = cases().into_iter().enumerate().filter(|(_, case)| case.0 == user);
@@ -279,7 +279,7 @@ async fn whoever_an_organisation_restricts_is_led_to_it() {
         assert!(told["grant_url"].as_str().unwrap().ends_with(&format!("&org={id}")), "{told}");
         assert_eq!(told.get("organisation_not_granted"), None);
         // The restriction is over: a sign-in is all it takes.
-        world.hub.edit_person("cleo", |cleo| {
+        world.hub.edit_user("cleo", |cleo| {
             cleo.orgs[0].security_restrictions.clear();
             cleo.orgs[0].pending_sso = false;
         });
@@ -369,7 +369,7 @@ async fn what_has_changed_counts_after_the_sign_in_that_is_offered() {
         let mut ben = world.signed_in("ben").await;
         let (page, told) = refused(&mut ben, "/x").await;
         assert!(page.contains("Has that changed? <a href=\"/oauth2/start?rd=%2Fx\">"), "{page}");
-        world.hub.edit_person("ben", |ben| ben.orgs[0].role = "write".to_owned());
+        world.hub.edit_user("ben", |ben| ben.orgs[0].role = "write".to_owned());
         ben.open(told["sign_in_url"].as_str().unwrap()).await.expect(200);
         assert_eq!(ben.url.path(), "/x");
     }

@@ -5,11 +5,11 @@ use std::fmt::Write;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::super::people::Person;
+use super::super::users::User;
 use super::layout::{escape, hidden, page};
 
 /// "Who do you want to be?"
-pub(crate) fn picker(people: &[Person], ticket: &str, action: &str, client: Option<&str>) -> Response {
+pub(crate) fn account_picker(users: &[User], ticket: &str, action: &str, client: Option<&str>) -> Response {
     let purpose = client.map_or(String::new(), |client| {
         format!(
             "<p>To sign in to <strong id=\"client\">{}</strong>. There are no passwords here.</p>",
@@ -17,7 +17,7 @@ pub(crate) fn picker(people: &[Person], ticket: &str, action: &str, client: Opti
         )
     });
     let mut cards = String::new();
-    for person in people {
+    for person in users {
         let username = escape(&person.username);
         let _ = write!(
             cards,

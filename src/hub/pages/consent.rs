@@ -6,8 +6,8 @@ use std::fmt::Write;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::super::ask::Ask;
-use super::super::people::Person;
+use super::super::authorization_request::AuthorizationRequest;
+use super::super::users::User;
 use super::layout::{escape, hidden, page};
 
 /// What the consent page shows.
@@ -15,9 +15,9 @@ pub(crate) struct Consent<'a> {
     /// The application's name.
     pub(crate) client: &'a str,
     /// What it asks for.
-    pub(crate) ask: &'a Ask,
+    pub(crate) ask: &'a AuthorizationRequest,
     /// Who is asked.
-    pub(crate) person: &'a Person,
+    pub(crate) person: &'a User,
     /// The form's ticket.
     pub(crate) ticket: &'a str,
     /// The ids of the organisations granted before.
@@ -31,7 +31,7 @@ pub(crate) fn consent(consent: &Consent<'_>) -> Response {
         .scopes
         .iter()
         .map(|scope| {
-            format!("<li data-scope=\"{0}\">{1} <code>{0}</code></li>", escape(scope), in_words(scope))
+            format!("<li data-scope=\"{0}\">{1} <code>{0}</code></li>", escape(scope), describe_scope(scope))
         })
         .collect();
     let body = format!(
@@ -94,7 +94,7 @@ fn organisations(consent: &Consent<'_>) -> String {
 }
 
 /// A scope in plain words.
-fn in_words(scope: &str) -> &'static str {
+fn describe_scope(scope: &str) -> &'static str {
     match scope {
         "openid" => "know that it is you",
         "profile" => "see your name, username and picture",

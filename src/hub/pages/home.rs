@@ -5,24 +5,24 @@ use std::fmt::Write;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::super::people::Person;
-use super::connected_apps::CONNECTED;
+use super::super::users::User;
+use super::connected_apps::CONNECTED_APPS_PATH;
 use super::layout::{escape, page};
 
 /// What this is.
-pub(crate) fn home(issuer: &str, people: &[Person], person: Option<&Person>) -> Response {
+pub(crate) fn home(issuer: &str, users: &[User], person: Option<&User>) -> Response {
     let who = person.map_or_else(
         || "<p>Nobody is signed in. <a href=\"/login\" id=\"login\">Sign in</a></p>".to_owned(),
         |person| {
             format!(
-                "<p>You are <strong>{}</strong>. <a href=\"{CONNECTED}\">Connected applications</a> · \
+                "<p>You are <strong>{}</strong>. <a href=\"{CONNECTED_APPS_PATH}\">Connected applications</a> · \
                  <a href=\"/logout\" id=\"logout\">Sign out</a></p>",
                 escape(&person.name)
             )
         },
     );
     let mut rows = String::new();
-    for person in people {
+    for person in users {
         let [username, about, token] =
             [&person.username, &person.about, &person.token].map(|text| escape(text));
         let _ =

@@ -9,9 +9,9 @@ mod device;
 mod home;
 mod layout;
 
-pub(super) use account_picker::picker;
+pub(super) use account_picker::account_picker;
 pub(super) use assets::{avatar, style};
-pub(super) use connected_apps::{CONNECTED, connected};
+pub(super) use connected_apps::{CONNECTED_APPS_PATH, connected};
 pub(super) use consent::{Consent, consent};
 pub(super) use device::device;
 pub(super) use home::home;

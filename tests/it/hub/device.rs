@@ -37,7 +37,7 @@ async fn a_device_waits_and_is_told() {
     };
     decide(device["user_code"].as_str().unwrap().to_owned(), "authorize").await;
     let tokens: Value = poll(code.clone()).await.json().await.unwrap();
-    assert_eq!(world.userinfo(&tokens).await["sub"], world.hub.people()[0].id);
+    assert_eq!(world.userinfo(&tokens).await["sub"], world.hub.users()[0].id);
     assert_eq!(error(poll(code).await).await.1, "invalid_grant");
 
     let device: Value = begin().await.json().await.unwrap();

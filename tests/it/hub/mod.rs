@@ -1,11 +1,11 @@
 //! The stand-in for huggingface.co, over real sockets.
 
+mod behaviour;
 mod device;
-mod misbehaviour;
 mod pages;
-mod people;
 mod running;
 mod tokens;
+mod users;
 
 use huggate::clock::Clock;
 use huggate::hub::{Behaviour, Client, Hub, Settings};

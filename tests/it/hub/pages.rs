@@ -24,7 +24,7 @@ async fn a_person_signs_in_with_the_pages_alone() {
     let page = page.text().await.unwrap();
     assert!(page.contains("id=\"authorize\"") && page.contains("id=\"deny\""));
     assert!(page.contains("data-org=\"acme\"> Acme"), "not ticked: {page}");
-    let acme = world.hub.people()[0].orgs[0].id.clone();
+    let acme = world.hub.users()[0].orgs[0].id.clone();
     let ticket = ticket(&page);
     let form =
         [("ticket", ticket.as_str()), ("username", "ada"), ("org", acme.as_str()), ("decision", "authorize")];
@@ -136,7 +136,7 @@ async fn other_mistakes_of_the_application_are_told_to_it() {
 #[tokio::test]
 async fn an_organisation_that_is_required_brings_the_page_back_ticked() {
     let world = World::start().await;
-    let [acme, labs] = [0, 1].map(|index| world.hub.people()[0].orgs[index].id.clone());
+    let [acme, labs] = [0, 1].map(|index| world.hub.users()[0].orgs[index].id.clone());
     world.hub.consent("ada", "app", &["example-labs"]);
     assert_eq!(world.authorize("ada", "app", &format!("orgIds={labs}")).await.status(), 303);
     let page = world.authorize("ada", "app", &format!("orgIds={labs},{acme}&scope=openid")).await;
@@ -160,7 +160,7 @@ async fn an_organisation_that_is_required_brings_the_page_back_ticked() {
 async fn a_person_leaves_an_organisation_and_disconnects_an_application() {
     let world = World::start().await;
     let tokens = world.sign_in("ada", "openid", &["acme"]).await;
-    world.hub.edit_person("ada", |ada| ada.orgs.retain(|org| org.slug != "acme"));
+    world.hub.edit_user("ada", |ada| ada.orgs.retain(|org| org.slug != "acme"));
     assert_eq!(world.userinfo(&tokens).await["orgs"].as_array().unwrap().len(), 1);
     let cookie = (header::COOKIE, "hub_user=ada");
     let page = world.http.get(world.url("/settings/connected-applications")).header(cookie.0, cookie.1);

@@ -8,7 +8,7 @@ use serde_json::json;
 
 /// An OAuth error (RFC 6749, section 5.2).
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub(super) struct OAuthError {
     /// The HTTP status.
     pub(super) status: u16,
     /// The code.
@@ -17,29 +17,29 @@ pub(super) struct Refusal {
     pub(super) description: String,
 }
 
-impl Refusal {
+impl OAuthError {
     /// An error with status 400.
     pub(super) fn new(error: &'static str, description: impl Into<String>) -> Self {
         Self { status: 400, error, description: description.into() }
     }
 
     /// The request itself is wrong.
-    pub(super) fn request(description: impl Into<String>) -> Self {
+    pub(super) fn invalid_request(description: impl Into<String>) -> Self {
         Self::new("invalid_request", description)
     }
 
     /// The code or token is not, or no longer, good.
-    pub(super) fn grant(description: impl Into<String>) -> Self {
+    pub(super) fn invalid_grant(description: impl Into<String>) -> Self {
         Self::new("invalid_grant", description)
     }
 
     /// The client is not who it says.
-    pub(super) fn client(status: u16, description: impl Into<String>) -> Self {
+    pub(super) fn invalid_client(status: u16, description: impl Into<String>) -> Self {
         Self { status, ..Self::new("invalid_client", description) }
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for OAuthError {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_REQUEST);
         let body = Json(json!({"error": self.error, "error_description": self.description}));

@@ -4,16 +4,16 @@ use axum::http::header::{HOST, ORIGIN};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 
-use super::ask::Ask;
-use super::fields::Fields;
-use super::state::Inner;
+use super::authorization_request::AuthorizationRequest;
+use super::parameters::Parameters;
+use super::state::HubContext;
 use super::{pages, random};
 
 /// A form must be sent within an hour.
 const TICKET_LIFETIME: u64 = 3600;
 
 /// A ticket for a form that is about to be shown.
-pub(super) fn issue(hub: &Inner, ask: Option<Ask>) -> String {
+pub(super) fn issue(hub: &HubContext, ask: Option<AuthorizationRequest>) -> String {
     let ticket = random::alphanumeric(32);
     hub.state().tickets.put(ticket.clone(), hub.now() + TICKET_LIFETIME, ask);
     ticket
@@ -21,7 +21,11 @@ pub(super) fn issue(hub: &Inner, ask: Option<Ask>) -> String {
 
 /// What the form that is sent was shown for. No other site can know the
 /// ticket, and a browser says which site a form comes from.
-pub(super) fn check(hub: &Inner, headers: &HeaderMap, fields: &Fields) -> Result<Option<Ask>, Box<Response>> {
+pub(super) fn check(
+    hub: &HubContext,
+    headers: &HeaderMap,
+    parameters: &Parameters,
+) -> Result<Option<AuthorizationRequest>, Box<Response>> {
     let text =
         |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).unwrap_or_default();
     if headers.contains_key(ORIGIN) && text(ORIGIN) != format!("http://{}", text(HOST)) {
@@ -30,14 +34,14 @@ pub(super) fn check(hub: &Inner, headers: &HeaderMap, fields: &Fields) -> Result
     }
     let now = hub.now();
     // Not taken away: a second click, or the way back, sends it once more.
-    fields
+    parameters
         .find("ticket")
         .and_then(|ticket| hub.state().tickets.find(ticket, now).cloned())
-        .ok_or_else(|| Box::new(stale()))
+        .ok_or_else(|| Box::new(expired_form()))
 }
 
 /// The answer to a form that is not, or no longer, known.
-pub(super) fn stale() -> Response {
+pub(super) fn expired_form() -> Response {
     let why = "This form has expired. Go back to the application and sign in once more.";
     pages::notice(StatusCode::BAD_REQUEST, "Too late", why)
 }

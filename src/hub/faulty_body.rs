@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 /// A body that ends in the middle of what its `Content-Length` says.
-pub(super) struct Cut {
+pub(super) struct TruncatedBody {
     /// The length that is promised.
     promised: u64,
     /// The first half, until it is sent.
@@ -18,7 +18,7 @@ pub(super) struct Cut {
     flushed: bool,
 }
 
-impl Cut {
+impl TruncatedBody {
     /// The first half of `whole`.
     pub(super) fn new(mut whole: Bytes) -> Self {
         let promised = u64::try_from(whole.len()).unwrap_or(u64::MAX);
@@ -27,7 +27,7 @@ impl Cut {
     }
 }
 
-impl Body for Cut {
+impl Body for TruncatedBody {
     type Data = Bytes;
     type Error = io::Error;
 
@@ -54,21 +54,21 @@ impl Body for Cut {
 }
 
 /// A JSON object of any size, made as it is sent.
-pub(super) struct Flood {
+pub(super) struct OversizedBody {
     /// What comes next.
     next: Option<Bytes>,
     /// Bytes of filling still to come.
     left: u64,
 }
 
-impl Flood {
+impl OversizedBody {
     /// About `size` bytes.
     pub(super) fn new(size: u64) -> Self {
         Self { next: Some(Bytes::from_static(b"{\"padding\":\"")), left: size }
     }
 }
 
-impl Body for Flood {
+impl Body for OversizedBody {
     type Data = Bytes;
     type Error = Infallible;
 

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use super::clients::Client;
-use super::fields::{self, Fields};
+use super::parameters::{self, Parameters};
 
 /// A checked request for somebody's consent.
 #[derive(Debug, Clone)]
-pub(super) struct Ask {
+pub(super) struct AuthorizationRequest {
     /// The client's id.
     pub(super) client: String,
     /// The scopes it asks for.
@@ -17,14 +17,14 @@ pub(super) struct Ask {
     /// The page that asks this: where to go on after signing in.
     pub(super) resume: String,
     /// Where the answer goes.
-    pub(super) answer: Answer,
+    pub(super) answer: ResponseTarget,
 }
 
-/// Where the answer to an [`Ask`] goes.
+/// Where the answer to an [`AuthorizationRequest`] goes.
 #[derive(Debug, Clone)]
-pub(super) enum Answer {
+pub(super) enum ResponseTarget {
     /// Back to the application, through the browser.
-    Callback(Callback),
+    Redirect(Callback),
     /// To a device that polls with this device code (RFC 8628).
     Device(String),
 }
@@ -44,12 +44,12 @@ pub(super) struct Callback {
 
 /// Why a request is refused.
 #[derive(Debug)]
-pub(super) enum Refused {
+pub(super) enum RequestError {
     /// On a page: nobody knows whether the address to go back to is honest
     /// (RFC 6749, section 4.1.2.1).
     Page(String),
     /// At the application.
-    Callback {
+    Redirect {
         /// The way back.
         callback: Box<Callback>,
         /// The code.
@@ -59,21 +59,21 @@ pub(super) enum Refused {
     },
 }
 
-impl Ask {
+impl AuthorizationRequest {
     /// Checks an authorization request.
-    pub(super) fn check(query: &str, clients: &HashMap<String, Client>) -> Result<Self, Refused> {
-        let page = |reason: String| Err(Refused::Page(reason));
+    pub(super) fn parse(query: &str, clients: &HashMap<String, Client>) -> Result<Self, RequestError> {
+        let page = |reason: String| Err(RequestError::Page(reason));
         if query.len() > 8192 {
             return page("The request is longer than 8 KiB.".to_owned());
         }
-        let fields = Fields::from_form(query.as_bytes());
-        if let Some(name) = fields.repeated() {
+        let parameters = Parameters::from_form(query.as_bytes());
+        if let Some(name) = parameters.repeated() {
             return page(format!("The parameter \"{name}\" came twice."));
         }
-        let Some(client) = fields.find("client_id").and_then(|id| clients.get(id)) else {
+        let Some(client) = parameters.find("client_id").and_then(|id| clients.get(id)) else {
             return page("invalid client_id: no application of this id is registered here.".to_owned());
         };
-        let redirect_uri = fields.find("redirect_uri").unwrap_or_default();
+        let redirect_uri = parameters.find("redirect_uri").unwrap_or_default();
         if !client.redirects_to(redirect_uri) {
             return page(format!(
                 "invalid redirect_uri: \"{redirect_uri}\" is not registered for {}.",
@@ -82,34 +82,34 @@ impl Ask {
         }
         let callback = Callback {
             redirect_uri: redirect_uri.to_owned(),
-            state: fields::raw(query, "state").map(str::to_owned),
-            nonce: fields.find("nonce").map(str::to_owned),
-            challenge: fields.find("code_challenge").map(str::to_owned),
+            state: parameters::raw(query, "state").map(str::to_owned),
+            nonce: parameters.find("nonce").map(str::to_owned),
+            challenge: parameters.find("code_challenge").map(str::to_owned),
         };
-        match asked_scopes(&fields, client) {
+        match asked_scopes(&parameters, client) {
             Ok(scopes) => Ok(Self {
                 client: client.id.clone(),
                 scopes,
-                orgs: fields.all("orgIds").flat_map(org_ids).collect(),
+                orgs: parameters.all("orgIds").flat_map(org_ids).collect(),
                 resume: format!("/oauth/authorize?{query}"),
-                answer: Answer::Callback(callback),
+                answer: ResponseTarget::Redirect(callback),
             }),
             Err((error, description)) => {
-                Err(Refused::Callback { callback: Box::new(callback), error, description })
+                Err(RequestError::Redirect { callback: Box::new(callback), error, description })
             }
         }
     }
 }
 
 /// The scopes, if everything else about the request is right.
-fn asked_scopes(fields: &Fields, client: &Client) -> Result<Vec<String>, (&'static str, String)> {
-    if fields.find("response_type") != Some("code") {
+fn asked_scopes(parameters: &Parameters, client: &Client) -> Result<Vec<String>, (&'static str, String)> {
+    if parameters.find("response_type") != Some("code") {
         return Err(("unsupported_response_type", "response_type must be code".to_owned()));
     }
-    if fields.find("response_mode").is_some_and(|mode| mode != "query") {
+    if parameters.find("response_mode").is_some_and(|mode| mode != "query") {
         return Err(("invalid_request", "response_mode must be query".to_owned()));
     }
-    match (fields.find("code_challenge"), fields.find("code_challenge_method")) {
+    match (parameters.find("code_challenge"), parameters.find("code_challenge_method")) {
         (Some(challenge), Some("S256")) if challenge.len() == 43 => {}
         (Some(_), Some("S256")) => {
             return Err(("invalid_request", "code_challenge must have 43 letters".to_owned()));
@@ -123,7 +123,7 @@ fn asked_scopes(fields: &Fields, client: &Client) -> Result<Vec<String>, (&'stat
         }
         (None, None) => {}
     }
-    let scopes = fields.find("scope").map_or_else(|| client.scopes.clone(), fields::scopes);
+    let scopes = parameters.find("scope").map_or_else(|| client.scopes.clone(), parameters::scopes);
     if let Some(scope) = client.forbidden(&scopes) {
         return Err(("invalid_scope", format!("the scope {scope} is not enabled for this application")));
     }

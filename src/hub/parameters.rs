@@ -6,9 +6,9 @@ use url::form_urlencoded;
 
 /// Names and values in the order they came; a name may come more than once.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Fields(Vec<(String, String)>);
+pub(super) struct Parameters(Vec<(String, String)>);
 
-impl Fields {
+impl Parameters {
     /// From `a=1&b=2`, as in a query or a form.
     pub(super) fn from_form(text: &[u8]) -> Self {
         Self(form_urlencoded::parse(text).into_owned().collect())
@@ -77,9 +77,9 @@ mod tests {
 
     #[test]
     fn repeated_names_are_noticed() {
-        assert_eq!(Fields::from_form(b"a=1&b=2&a=1").repeated(), Some("a"));
-        assert_eq!(Fields::from_form(b"a=1&b=2").repeated(), None);
-        assert_eq!(Fields::from_form(b"resource=1&resource=2").repeated(), None);
+        assert_eq!(Parameters::from_form(b"a=1&b=2&a=1").repeated(), Some("a"));
+        assert_eq!(Parameters::from_form(b"a=1&b=2").repeated(), None);
+        assert_eq!(Parameters::from_form(b"resource=1&resource=2").repeated(), None);
     }
 
     #[test]

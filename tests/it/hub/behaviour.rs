@@ -18,7 +18,7 @@ async fn id_tokens_can_be_forged_in_every_way() {
         Signature::ClientSecret,
         Signature::PublicKey,
         Signature::ForeignKey,
-        Signature::Broken,
+        Signature::Corrupted,
     ] {
         world.hub.behave(|behaviour| behaviour.id_token_signature = signature.clone());
         let tokens = world.sign_in("ada", "openid", &[]).await;

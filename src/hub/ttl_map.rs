@@ -6,7 +6,7 @@ use crate::clock::UnixTime;
 
 /// Values by random key, each until its time; when full, the oldest goes.
 #[derive(Debug)]
-pub(super) struct Shelf<V> {
+pub(super) struct TtlMap<V> {
     /// The most it holds.
     capacity: usize,
     /// Key → (the second it expires, value).
@@ -15,7 +15,7 @@ pub(super) struct Shelf<V> {
     order: VecDeque<String>,
 }
 
-impl<V> Shelf<V> {
+impl<V> TtlMap<V> {
     /// An empty shelf for at most `capacity` values.
     pub(super) fn new(capacity: usize) -> Self {
         Self { capacity, values: HashMap::new(), order: VecDeque::new() }
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn a_value_is_there_until_its_second_and_taken_once() {
-        let mut shelf = Shelf::new(4);
+        let mut shelf = TtlMap::new(4);
         shelf.put("a".to_owned(), 10, 1);
         assert_eq!(shelf.find("a", 9), Some(&1));
         assert_eq!(shelf.find("a", 10), None);
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn a_full_shelf_drops_its_oldest() {
-        let mut shelf = Shelf::new(2);
+        let mut shelf = TtlMap::new(2);
         for (key, value) in [("a", 1), ("b", 2), ("c", 3)] {
             shelf.put(key.to_owned(), 10, value);
         }

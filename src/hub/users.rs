@@ -5,7 +5,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 /// Somebody with an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Person {
+pub struct User {
     /// 24 hexadecimal digits that stay when the username changes.
     pub id: String,
     /// The name in addresses.
@@ -105,13 +105,13 @@ pub struct App {
 ///
 /// ```
 /// # use huggate::hub;
-/// let people = hub::Settings::default().people;
-/// assert!(hub::table(&people).contains("Admin of acme"));
+/// let users = hub::Settings::default().users;
+/// assert!(hub::users_table(&users).contains("Admin of acme"));
 /// ```
 #[must_use]
-pub fn table(people: &[Person]) -> String {
-    let width = people.iter().map(|person| person.username.len()).max().unwrap_or(0);
-    let rows = people
+pub fn users_table(users: &[User]) -> String {
+    let width = users.iter().map(|person| person.username.len()).max().unwrap_or(0);
+    let rows = users
         .iter()
         .map(|person| format!("{:width$}  {}  {}\n", person.username, person.token, person.about));
     rows.collect()

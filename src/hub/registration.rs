@@ -11,11 +11,11 @@ use serde_json::json;
 use url::Url;
 
 use super::clients::{self, Client};
-use super::fields;
-use super::object::{object, set};
+use super::json::{object, set};
+use super::oauth_error::OAuthError;
+use super::parameters;
 use super::random;
-use super::refusal::Refusal;
-use super::state::{Inner, Shared};
+use super::state::{HubContext, Shared};
 
 /// What an application says about itself; the rest is not looked at.
 #[derive(Debug, Default, Deserialize)]
@@ -35,18 +35,18 @@ struct Registration {
 pub(super) async fn register(State(hub): State<Shared>, body: Bytes) -> Response {
     match answer(&hub, &body) {
         Ok(answer) => answer,
-        Err(refusal) => refusal.into_response(),
+        Err(error) => error.into_response(),
     }
 }
 
 /// Checks and registers.
-fn answer(hub: &Inner, body: &[u8]) -> Result<Response, Refusal> {
-    let wrong = |why: &str| Refusal::new("invalid_client_metadata", why);
+fn answer(hub: &HubContext, body: &[u8]) -> Result<Response, OAuthError> {
+    let wrong = |why: &str| OAuthError::new("invalid_client_metadata", why);
     let asked: Registration =
         serde_json::from_slice(body).map_err(|_| wrong("the body must be a JSON object as in RFC 7591"))?;
     let bad = |uri: &String| uri.len() > 2048 || Url::parse(uri).is_err() || uri.contains('#');
     if asked.redirect_uris.len() > 20 || asked.redirect_uris.iter().any(bad) {
-        return Err(Refusal::new("invalid_redirect_uri", "expected at most 20 absolute addresses"));
+        return Err(OAuthError::new("invalid_redirect_uri", "expected at most 20 absolute addresses"));
     }
     let name = asked.client_name.unwrap_or_else(|| "An application without a name".to_owned());
     if name.len() > 200 {
@@ -64,7 +64,7 @@ fn answer(hub: &Inner, body: &[u8]) -> Result<Response, Refusal> {
     client.secret.clone_from(&secret);
     client.redirect_uris.clone_from(&asked.redirect_uris);
     if let Some(scope) = asked.scope {
-        let scopes = fields::scopes(&scope);
+        let scopes = parameters::scopes(&scope);
         if client.forbidden(&scopes).is_some() {
             return Err(wrong("scope names a scope that does not exist"));
         }
