@@ -32,7 +32,7 @@ pub(super) fn of_route(route: &Table<'_>, taken: bool) -> Option<BearerUse> {
         _ => Err("is not a way to take tokens; write \"also\", \"only\" or \"off\""),
     })?;
     if used == BearerUse::Only && !taken {
-        field.wrong("would let nobody in: no tokens are taken; write hub_tokens = true under [bearer]");
+        field.invalid("would let nobody in: no tokens are taken; write hub_tokens = true under [bearer]");
     }
     Some(used)
 }

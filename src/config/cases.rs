@@ -209,7 +209,7 @@ fn expected_route(field: &Field<'_>, routes: &[Route]) -> Option<Option<usize>> 
         }
         let last = routes.len().checked_sub(1);
         let there_are = last.map_or("there is none".to_owned(), |last| format!("the last is route[{last}]"));
-        field.wrong(format_args!("is the number of no route; {there_are}"));
+        field.invalid(format_args!("is the number of no route; {there_are}"));
         return None;
     }
     field.parse(|text| {

@@ -2,7 +2,7 @@
 
 /// Who asks: the program needs an upstream, the layer does not.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum For {
-    Program,
+pub(super) enum Consumer {
+    Proxy,
     Layer,
 }

@@ -7,14 +7,14 @@ use std::fmt;
 use super::problem::Report;
 use super::schema::{self, Takes};
 use super::tree::{Node, Place, Value};
-use super::{suggestion, toml_parser, unavailable};
+use super::{suggestion, toml_parser, unsupported};
 
 /// The variables that this configuration reads start so.
 const PREFIX: &str = "HUGGATE_";
 /// Variables of ours that are none of the configuration's.
-const OF_THE_PROGRAM: [&str; 3] = ["HUGGATE_CONFIG", "HUGGATE_LOG", "HUGGATE_LOG_FORMAT"];
+const PROGRAM_VARIABLES: [&str; 3] = ["HUGGATE_CONFIG", "HUGGATE_LOG", "HUGGATE_LOG_FORMAT"];
 /// What a Space says of itself and of its OAuth app.
-const OF_A_SPACE: [&str; 5] =
+const SPACE_VARIABLES: [&str; 5] =
     ["SPACE_HOST", "OAUTH_CLIENT_ID", "OAUTH_CLIENT_SECRET", "OAUTH_SCOPES", "OPENID_PROVIDER_URL"];
 
 /// The environment variables that count, as they were when the program started.
@@ -42,12 +42,12 @@ impl Environment {
 
     /// Whether any variable sets something of the configuration.
     pub(super) fn configures(&self) -> bool {
-        self.of_configuration().next().is_some()
+        self.settings().next().is_some()
     }
 
     /// The variables that set something, and the path of what they set.
-    fn of_configuration(&self) -> impl Iterator<Item = (&str, &OsStr, String)> {
-        self.0.iter().filter(|(name, _)| !OF_THE_PROGRAM.contains(&name.as_str())).filter_map(
+    fn settings(&self) -> impl Iterator<Item = (&str, &OsStr, String)> {
+        self.0.iter().filter(|(name, _)| !PROGRAM_VARIABLES.contains(&name.as_str())).filter_map(
             |(name, value)| {
                 let path = name.strip_prefix(PREFIX)?.to_ascii_lowercase().replace("__", ".");
                 Some((name.as_str(), value.as_os_str(), path))
@@ -57,11 +57,11 @@ impl Environment {
 
     /// Writes the variables over what the file says.
     pub(super) fn apply(&self, root: &mut Node, report: &Report) {
-        for (name, value, path) in self.of_configuration() {
+        for (name, value, path) in self.settings() {
             let place = Place::Variable(name.to_owned());
             let segments: Vec<&str> = path.split('.').collect();
             match read(&segments, value, &place) {
-                Ok(node) => put(root, &segments, node),
+                Ok(node) => set(root, &segments, node),
                 Err(message) => report.add(&place, "", message),
             }
         }
@@ -70,8 +70,8 @@ impl Environment {
 
 /// The value of a variable, as the key at `path` takes it.
 fn read(path: &[&str], value: &OsStr, place: &Place) -> Result<Node, String> {
-    if unavailable::is_below(path) {
-        return Err(unavailable::MESSAGE.to_owned());
+    if unsupported::is_below(path) {
+        return Err(unsupported::MESSAGE.to_owned());
     }
     let Some(key) = schema::find(path) else {
         return Err(format!("unknown variable{}", suggest(path)));
@@ -101,7 +101,7 @@ fn read(path: &[&str], value: &OsStr, place: &Place) -> Result<Node, String> {
 
 /// Puts a value in the place of the file's. `x` and `x_file` are one setting, so
 /// either replaces the other where that comes from the file.
-fn put(root: &mut Node, path: &[&str], node: Node) {
+fn set(root: &mut Node, path: &[&str], node: Node) {
     let Some((name, above)) = path.split_last() else { return };
     let Some(entries) = root.entries(above) else { return };
     let twin = name.strip_suffix("_file").map_or_else(|| format!("{name}_file"), str::to_owned);
@@ -134,7 +134,7 @@ fn suggest(path: &[&str]) -> String {
 }
 
 /// The value under a Space's variable, unless the tree has one already.
-pub(super) fn put_default(root: &mut Node, path: &[&str], value: &str, name: &str) {
+pub(super) fn set_default(root: &mut Node, path: &[&str], value: &str, name: &str) {
     let Some((last, above)) = path.split_last() else { return };
     let Some(entries) = root.entries(above) else { return };
     entries.entry((*last).to_owned()).or_insert_with(|| Node {
@@ -145,7 +145,7 @@ pub(super) fn put_default(root: &mut Node, path: &[&str], value: &str, name: &st
 
 impl<K: Into<String>, V: Into<OsString>> FromIterator<(K, V)> for Environment {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(variables: I) -> Self {
-        let counts = |name: &str| name.starts_with(PREFIX) || OF_A_SPACE.contains(&name);
+        let counts = |name: &str| name.starts_with(PREFIX) || SPACE_VARIABLES.contains(&name);
         let variables = variables.into_iter().map(|(name, value)| (name.into(), value.into()));
         Self(variables.filter(|(name, _): &(String, OsString)| counts(name)).collect())
     }

@@ -66,7 +66,7 @@ pub(super) fn read(root: &Table<'_>) -> (HeaderSettings, AssertionSettings) {
     if let Some(field) = carrier {
         let fields = field.one_or_more();
         if fields.is_empty() {
-            field.wrong("names no header; to send none, write assertion = false");
+            field.invalid("names no header; to send none, write assertion = false");
         }
         assertion.headers = fields.iter().filter_map(|field| names.take(field, field.text()?)).collect();
     }
@@ -76,7 +76,7 @@ pub(super) fn read(root: &Table<'_>) -> (HeaderSettings, AssertionSettings) {
 /// `[identity.headers]` takes the place of the default set.
 fn claims(field: &Field<'_>, names: &mut Names) -> Vec<(HeaderName, Claim)> {
     let Some(table) = field.as_table() else {
-        field.wrong("is not a table; write it like X-Forwarded-User = \"sub\" under [identity.headers]");
+        field.invalid("is not a table; write it like X-Forwarded-User = \"sub\" under [identity.headers]");
         return Vec::new();
     };
     let mut claims = Vec::new();

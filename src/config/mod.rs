@@ -24,7 +24,7 @@ mod bearer;
 mod cases;
 mod consumer;
 mod environment;
-mod hosts;
+mod host_bypass;
 mod identity;
 mod problem;
 mod provider;
@@ -41,8 +41,8 @@ mod space;
 mod suggestion;
 mod toml_parser;
 mod tree;
-mod unavailable;
 mod unknown_keys;
+mod unsupported;
 #[cfg(feature = "proxy")]
 mod upstream;
 
@@ -63,7 +63,7 @@ use crate::oauth2::ReturnHosts;
 use crate::policy::{Access, Route};
 #[cfg(feature = "proxy")]
 use crate::{server::ServerSettings, upstream::UpstreamSettings};
-use consumer::For;
+use consumer::Consumer;
 use problem::Report;
 use reader::{Field, Table};
 use space::Space;
@@ -113,7 +113,7 @@ impl Config {
     /// [`Problems`]: all there are.
     pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Self, Problems> {
         let found = source::find(path, Path::new(DEFAULT_FILE), environment)?;
-        let parts = read(&found.text, &found.name, environment, For::Program)?;
+        let parts = read(&found.text, &found.name, environment, Consumer::Proxy)?;
         parts.into_config(found.file, &found.name)
     }
 
@@ -123,7 +123,7 @@ impl Config {
     /// # Errors
     /// [`Problems`]: all there are.
     pub fn parse(text: &str, file: &str, environment: &Environment) -> Result<Self, Problems> {
-        read(text, file, environment, For::Program)?.into_config(Some(file.into()), file)
+        read(text, file, environment, Consumer::Proxy)?.into_config(Some(file.into()), file)
     }
 }
 
@@ -138,7 +138,7 @@ impl Gate {
     pub async fn from_config(path: impl AsRef<Path>) -> Result<Self, FromConfigError> {
         let environment = Environment::of_process();
         let found = source::find(Some(path.as_ref()), Path::new(DEFAULT_FILE), &environment)?;
-        let parts = read(&found.text, &found.name, &environment, For::Layer)?;
+        let parts = read(&found.text, &found.name, &environment, Consumer::Layer)?;
         for warning in &parts.warnings {
             tracing::warn!("{warning}");
         }
@@ -185,7 +185,7 @@ impl Parts {
 
 /// From text to settings: parse, let the environment have its say, look for keys
 /// that nobody knows, and read the rest.
-fn read(text: &str, file: &str, environment: &Environment, whom: For) -> Result<Parts, Problems> {
+fn read(text: &str, file: &str, environment: &Environment, consumer: Consumer) -> Result<Parts, Problems> {
     let mut tree = toml_parser::parse(text, file)?;
     let report = Report::new(file);
     environment.apply(&mut tree, &report);
@@ -193,16 +193,16 @@ fn read(text: &str, file: &str, environment: &Environment, whom: For) -> Result<
     unknown_keys::check(&mut tree, schema::ROOT, &report);
     let root = Table::root(&tree, &report);
     let folder = Path::new(file).parent().unwrap_or(Path::new(""));
-    if whom == For::Program {
+    if consumer == Consumer::Proxy {
         root.required("upstream", "say where the app listens, as in upstream = \"http://127.0.0.1:7860\"");
     }
-    let parts = parts(&root, folder, space.as_ref(), whom);
+    let parts = parts(&root, folder, space.as_ref(), consumer);
     let files = report.files();
     let (parts, warnings) = report.finish(parts)?;
     Ok(Parts { warnings, files, ..parts })
 }
 
-fn parts(root: &Table<'_>, folder: &Path, space: Option<&Space>, whom: For) -> Option<Parts> {
+fn parts(root: &Table<'_>, folder: &Path, space: Option<&Space>, consumer: Consumer) -> Option<Parts> {
     let public_url = public_url(root);
     let prefix = prefix(root);
     let access = access(root);
@@ -212,7 +212,7 @@ fn parts(root: &Table<'_>, folder: &Path, space: Option<&Space>, whom: For) -> O
     let session = session::read(root, folder, space, public_url.as_ref());
     let nobody = Access::Rules(Vec::new());
     let allow = access.as_ref().unwrap_or(&nobody);
-    hosts::warn(root, &routes, allow, whom);
+    host_bypass::warn(root, &routes, allow, consumer);
     #[cfg(feature = "proxy")]
     let route_fields: Vec<Field<'_>> = routes.iter().map(|(_, field)| field.clone()).collect();
     let (routes, routes_from): (Vec<Route>, _) =

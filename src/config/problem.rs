@@ -107,7 +107,7 @@ impl Report {
     }
 
     /// Notes a file that the configuration names, and so depends on.
-    pub(super) fn names(&self, file: &Path) {
+    pub(super) fn add_file(&self, file: &Path) {
         self.files.borrow_mut().push(file.to_owned());
     }
 

@@ -63,7 +63,7 @@ fn scope(provider: &Table<'_>, space: Option<&Space>, rules: &Rules<'_>) -> Opti
     if let Some(field) = provider.field("scope") {
         let scope = field.parse(tokens)?;
         for (missing, why) in rules.lacking(&scope.split(' ').collect::<Vec<_>>()) {
-            field.wrong(format_args!("lacks {missing}, which {why}"));
+            field.invalid(format_args!("lacks {missing}, which {why}"));
         }
         return Some(scope);
     }

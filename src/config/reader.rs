@@ -9,7 +9,7 @@ use super::tree::{Node, Place, Value};
 
 /// Longer than anything that makes sense, and short enough that no sum of times
 /// overflows.
-const LONGEST: Duration = Duration::from_secs(3650 * 24 * 3600);
+const MAX_DURATION: Duration = Duration::from_secs(3650 * 24 * 3600);
 
 /// A table, or the absence of one, which reads like an empty one.
 #[derive(Clone)]
@@ -88,11 +88,11 @@ impl<'a> Field<'a> {
     }
 
     /// Reports the value, and after it what is wrong with it.
-    pub(super) fn wrong(&self, why: impl Display) {
+    pub(super) fn invalid(&self, why: impl Display) {
         self.problem(format!("{} {why}", show(self.node)));
     }
 
-    /// Reports what may be so, and is likely not meant. As with [`Field::wrong`],
+    /// Reports what may be so, and is likely not meant. As with [`Field::invalid`],
     /// the value comes first.
     pub(super) fn warn(&self, why: impl Display) {
         self.report.warn(&self.node.place, &self.key, format!("{} {why}", show(self.node)));
@@ -103,7 +103,7 @@ impl<'a> Field<'a> {
     pub(super) fn path(&self, folder: &Path) -> Option<PathBuf> {
         let path =
             self.parse(|text| if text.is_empty() { Err("is not a path") } else { Ok(folder.join(text)) })?;
-        self.report.names(&path);
+        self.report.add_file(&path);
         Some(path)
     }
 
@@ -127,7 +127,7 @@ impl<'a> Field<'a> {
     /// `read` of the value; where it has none, a problem.
     fn read<T>(&self, read: Option<T>, why: &str) -> Option<T> {
         if read.is_none() && !self.is_reported() {
-            self.wrong(why);
+            self.invalid(why);
         }
         read
     }
@@ -155,7 +155,7 @@ impl<'a> Field<'a> {
     }
 
     /// Text of which nothing may be shown.
-    pub(super) fn hidden(&self) -> Option<&'a str> {
+    pub(super) fn secret_text(&self) -> Option<&'a str> {
         let text = self.as_text();
         match text {
             None if !self.is_reported() => self.problem("must be text in quotation marks"),
@@ -170,7 +170,7 @@ impl<'a> Field<'a> {
         match parse(self.text()?) {
             Ok(value) => Some(value),
             Err(error) => {
-                self.wrong(error);
+                self.invalid(error);
                 None
             }
         }
@@ -189,14 +189,14 @@ impl<'a> Field<'a> {
             r#"is not a duration; write it like "15m", "12h" or "7d""#,
         )?;
         if duration < shortest {
-            self.wrong(format_args!(
+            self.invalid(format_args!(
                 "is too short; it must be at least {}",
                 humantime::format_duration(shortest)
             ));
             return None;
         }
-        if duration > LONGEST {
-            self.wrong("is too long; it must be at most 3650d");
+        if duration > MAX_DURATION {
+            self.invalid("is too long; it must be at most 3650d");
             return None;
         }
         Some(duration)
@@ -253,7 +253,7 @@ impl<'a> Field<'a> {
 /// A value as a message shows it.
 fn show(node: &Node) -> String {
     match &node.value {
-        Value::Text(text) => shorten(&without_password(text)),
+        Value::Text(text) => truncate(&redact_password(text)),
         Value::Integer(number) => number.to_string(),
         Value::Boolean(flag) => flag.to_string(),
         Value::Other(text) => text.clone(),
@@ -265,7 +265,7 @@ fn show(node: &Node) -> String {
 }
 
 /// A URL can hold a password, which no message may show.
-fn without_password(text: &str) -> String {
+fn redact_password(text: &str) -> String {
     let hide = || {
         let (scheme, rest) = text.split_once("://")?;
         let (_, host) = rest.rsplit_once('@')?;
@@ -274,7 +274,7 @@ fn without_password(text: &str) -> String {
     hide().unwrap_or_else(|| text.to_owned())
 }
 
-fn shorten(text: &str) -> String {
+fn truncate(text: &str) -> String {
     let mut shown: String = text.chars().take(80).collect();
     if shown.len() < text.len() {
         shown.push('…');

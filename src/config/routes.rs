@@ -9,13 +9,13 @@ use crate::client::normalized;
 use crate::policy::{PathPattern, Route, RouteAccess};
 
 /// A route, and where it stands.
-pub(super) type Read<'a> = (Route, Field<'a>);
+pub(super) type RouteEntry<'a> = (Route, Field<'a>);
 
 /// All routes, in order. A route that cannot be read is left out, which does no
 /// harm: its problem stops the start. `tokens`: those of API clients are taken.
-pub(super) fn read<'a>(root: &Table<'a>, prefix: &str, tokens: bool) -> Vec<Read<'a>> {
+pub(super) fn read<'a>(root: &Table<'a>, prefix: &str, tokens: bool) -> Vec<RouteEntry<'a>> {
     let list = root.field("route").and_then(|field| field.as_list()).unwrap_or_default();
-    let mut read: Vec<Read<'a>> = Vec::new();
+    let mut read: Vec<RouteEntry<'a>> = Vec::new();
     for field in list {
         let Some(route) = field.as_table().and_then(|table| route(&field, &table, prefix, tokens)) else {
             continue;
@@ -91,7 +91,7 @@ fn path(field: &Field<'_>, prefix: &str) -> Option<PathPattern> {
     let pattern = field.parse(PathPattern::parse)?;
     let ours = PathPattern::parse(&format!("{prefix}/**"));
     if ours.is_ok_and(|ours| ours.covers(&pattern)) {
-        field.wrong(format_args!("can never match: huggate's own endpoints are under {prefix}"));
+        field.invalid(format_args!("can never match: huggate's own endpoints are under {prefix}"));
     }
     Some(pattern)
 }
@@ -99,7 +99,7 @@ fn path(field: &Field<'_>, prefix: &str) -> Option<PathPattern> {
 fn methods(field: &Field<'_>) -> Option<Vec<Method>> {
     let list = field.list()?;
     if list.is_empty() {
-        field.wrong("matches nothing; leave it out for all methods");
+        field.invalid("matches nothing; leave it out for all methods");
     }
     Some(list.iter().filter_map(method).collect())
 }

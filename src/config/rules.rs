@@ -9,14 +9,14 @@ pub(super) fn access(field: &Field<'_>) -> Option<Access> {
     match field.as_text() {
         Some("anyone") => return Some(Access::Anyone),
         Some(_) => {
-            field.wrong(r#"says nobody; write a list, like [{ org = "acme" }], or "anyone""#);
+            field.invalid(r#"says nobody; write a list, like [{ org = "acme" }], or "anyone""#);
             return None;
         }
         None => {}
     }
     let rules = rules(field)?;
     if field.as_list().is_some_and(|list| list.is_empty()) {
-        field.wrong(r#"lets nobody in; say who may enter, like [{ org = "acme" }], or "anyone""#);
+        field.invalid(r#"lets nobody in; say who may enter, like [{ org = "acme" }], or "anyone""#);
     }
     Some(Access::Rules(rules))
 }
@@ -29,9 +29,9 @@ pub(super) fn rules(field: &Field<'_>) -> Option<Vec<Rule>> {
 fn rule(field: &Field<'_>) -> Option<Rule> {
     let Some(table) = field.as_table() else {
         if field.as_text() == Some("anyone") {
-            field.wrong(r#"cannot stand in a list; write allow = "anyone""#);
+            field.invalid(r#"cannot stand in a list; write allow = "anyone""#);
         } else {
-            field.wrong(
+            field.invalid(
                 r#"is not a rule; write it like { user = "ada" } or { org = "acme", role = "admin" }"#,
             );
         }

@@ -86,7 +86,7 @@ fn given<'a>(table: &Table<'a>, name: &str, folder: &Path) -> Option<Vec<Given<'
             }
             list.unwrap_or_else(|| vec![field])
                 .into_iter()
-                .filter_map(|field| Some(Given { text: SecretString::new(field.hidden()?), field }))
+                .filter_map(|field| Some(Given { text: SecretString::new(field.secret_text()?), field }))
                 .collect()
         }
         (None, Some(field)) => {
@@ -113,7 +113,7 @@ fn read_file(path: &Path, field: &Field<'_>) -> Result<SecretString, String> {
         kind => format!("cannot be read: {kind}"),
     };
     let file = File::open(path).map_err(why)?;
-    warn_if_open_to_all(&file, field);
+    warn_if_world_readable(&file, field);
     let mut text = String::new();
     let length = file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(why);
     let text = SecretString::new(text);
@@ -127,7 +127,7 @@ fn read_file(path: &Path, field: &Field<'_>) -> Result<SecretString, String> {
 }
 
 #[cfg(unix)]
-fn warn_if_open_to_all(file: &File, field: &Field<'_>) {
+fn warn_if_world_readable(file: &File, field: &Field<'_>) {
     use std::os::unix::fs::PermissionsExt;
     let open = file.metadata().is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o004 != 0);
     if open {
@@ -136,4 +136,4 @@ fn warn_if_open_to_all(file: &File, field: &Field<'_>) {
 }
 
 #[cfg(not(unix))]
-fn warn_if_open_to_all(_: &File, _: &Field<'_>) {}
+fn warn_if_world_readable(_: &File, _: &Field<'_>) {}

@@ -10,7 +10,7 @@ use crate::client::PublicUrl;
 use crate::session::{SameSitePolicy, SessionSettings, StoreSettings};
 
 /// Sessions count in seconds.
-const SHORTEST: Duration = Duration::from_secs(1);
+const MIN_DURATION: Duration = Duration::from_secs(1);
 
 pub(super) fn read(
     root: &Table<'_>,
@@ -23,7 +23,7 @@ pub(super) fn read(
     let cookie_name = table.field("cookie_name").and_then(|field| field.parse(cookie_name));
     let same_site = same_site(&table, public_url);
     let at_least = |shortest: Duration, name| table.field(name).and_then(|field| field.duration(shortest));
-    let duration = |name| at_least(SHORTEST, name);
+    let duration = |name| at_least(MIN_DURATION, name);
     let (idle_timeout, max_age) = (duration("idle_timeout"), duration("max_age"));
     let revalidate = duration("revalidate");
     // None at all is a choice: then the provider's silence is a no.
@@ -44,7 +44,7 @@ pub(super) fn read(
         && let Some(field) = table.field("idle_timeout")
     {
         let max_age = humantime::format_duration(settings.max_age);
-        field.wrong(format_args!("is longer than max_age, which is {max_age}"));
+        field.invalid(format_args!("is longer than max_age, which is {max_age}"));
     }
     Some(settings)
 }
@@ -75,7 +75,7 @@ fn same_site(table: &Table<'_>, public_url: Option<&PublicUrl>) -> Option<SameSi
         _ => Err("is not a policy; write \"lax\" or \"none\""),
     })?;
     if policy == SameSitePolicy::None && public_url.is_some_and(|url| !url.is_https()) {
-        field.wrong("needs an https public_url: browsers keep such cookies from https alone");
+        field.invalid("needs an https public_url: browsers keep such cookies from https alone");
     }
     Some(policy)
 }

@@ -8,7 +8,7 @@ use super::problem::Problems;
 use super::space::Space;
 
 /// A configuration's text, and where it is from.
-pub(super) struct Found {
+pub(super) struct ConfigSource {
     pub(super) text: String,
     /// What problems call it.
     pub(super) name: String,
@@ -17,17 +17,21 @@ pub(super) struct Found {
 
 /// Reads the file at `path`, which must be there; or the one at `usual`, which
 /// need not be if the environment says enough.
-pub(super) fn find(path: Option<&Path>, usual: &Path, environment: &Environment) -> Result<Found, Problems> {
+pub(super) fn find(
+    path: Option<&Path>,
+    usual: &Path,
+    environment: &Environment,
+) -> Result<ConfigSource, Problems> {
     let file = path.unwrap_or(usual);
     let name = file.display().to_string();
     let kind = match std::fs::read_to_string(file) {
-        Ok(text) => return Ok(Found { text, name, file: Some(file.to_owned()) }),
+        Ok(text) => return Ok(ConfigSource { text, name, file: Some(file.to_owned()) }),
         Err(error) => error.kind(),
     };
-    let enough = path.is_none() && (Space::is(environment) || environment.configures());
+    let enough = path.is_none() && (Space::is_present(environment) || environment.configures());
     let message = match kind {
         ErrorKind::NotFound if enough => {
-            return Ok(Found { text: String::new(), name: "environment".to_owned(), file: None });
+            return Ok(ConfigSource { text: String::new(), name: "environment".to_owned(), file: None });
         }
         ErrorKind::NotFound if path.is_none() => {
             "is not in the working directory, and no HUGGATE_ variable stands in for it; name a file with \

@@ -3,13 +3,13 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::environment::{Environment, put_default};
+use super::environment::{Environment, set_default};
 use super::tree::{Node, Place};
 use crate::keys::{Secret, SecretString, sha256};
 
 /// Shorter than any client secret that Hugging Face makes; one so short would
 /// not do as the source of another.
-const SHORTEST: usize = 16;
+const MIN_CLIENT_SECRET: usize = 16;
 
 /// What the environment of a Space says beyond what has a key of its own.
 pub(super) struct Space {
@@ -20,28 +20,28 @@ pub(super) struct Space {
 
 impl Space {
     /// Whether we are in a Space with an OAuth app (`hf_oauth: true`).
-    pub(super) fn is(environment: &Environment) -> bool {
+    pub(super) fn is_present(environment: &Environment) -> bool {
         environment.get("SPACE_HOST").is_some() && environment.get("OAUTH_CLIENT_ID").is_some()
     }
 
     /// Puts what the Space says where neither the file nor a variable of ours
     /// says anything.
     pub(super) fn apply(environment: &Environment, root: &mut Node) -> Option<Self> {
-        if !Self::is(environment) {
+        if !Self::is_present(environment) {
             return None;
         }
         let hosts = environment.get("SPACE_HOST")?;
-        put_default(root, &["public_url"], &format!("https://{}", own_host(hosts)?), "SPACE_HOST");
+        set_default(root, &["public_url"], &format!("https://{}", own_host(hosts)?), "SPACE_HOST");
         // The app runs in a frame of huggingface.co, where a lax cookie is not sent.
-        put_default(root, &["session", "same_site"], "none", "SPACE_HOST");
-        put_default(root, &["listen"], "0.0.0.0:7860", "SPACE_HOST");
+        set_default(root, &["session", "same_site"], "none", "SPACE_HOST");
+        set_default(root, &["listen"], "0.0.0.0:7860", "SPACE_HOST");
 
         let provider =
             |root: &Node, name: &str| root.get("provider").is_some_and(|table| table.get(name).is_some());
         // The secret and the scopes belong to the Space's app, and to no other.
         let own_app = !provider(root, "client_id");
         if own_app {
-            put_default(
+            set_default(
                 root,
                 &["provider", "client_id"],
                 environment.get("OAUTH_CLIENT_ID")?,
@@ -50,10 +50,10 @@ impl Space {
             if let Some(secret) = environment.get("OAUTH_CLIENT_SECRET")
                 && !provider(root, "client_secret_file")
             {
-                put_default(root, &["provider", "client_secret"], secret, "OAUTH_CLIENT_SECRET");
+                set_default(root, &["provider", "client_secret"], secret, "OAUTH_CLIENT_SECRET");
             }
             if let Some(issuer) = environment.get("OPENID_PROVIDER_URL") {
-                put_default(root, &["provider", "issuer"], issuer, "OPENID_PROVIDER_URL");
+                set_default(root, &["provider", "issuer"], issuer, "OPENID_PROVIDER_URL");
             }
         }
         Some(Self {
@@ -67,7 +67,8 @@ impl Space {
     /// alone; the hash keeps the two apart, so that neither can be had from what
     /// the other protects. Replicas and restarts arrive at the same one.
     pub(super) fn session_secret(&self) -> Option<Secret> {
-        let client = self.client_secret.as_ref().filter(|secret| secret.expose().len() >= SHORTEST)?;
+        let client =
+            self.client_secret.as_ref().filter(|secret| secret.expose().len() >= MIN_CLIENT_SECRET)?;
         let mut input = b"huggate space session v1".to_vec();
         input.extend_from_slice(client.expose().as_bytes());
         let derived = SecretString::new(STANDARD.encode(sha256(&input)));

@@ -3,7 +3,7 @@
 use super::problem::Report;
 use super::schema::{self, Key, RULE, Takes};
 use super::tree::{Node, Value};
-use super::{suggestion, unavailable};
+use super::{suggestion, unsupported};
 
 /// Reports keys that nothing reads and tables that are none, and takes them out
 /// of the tree. `form` is the file's: [`schema::ROOT`] or [`schema::CASES`].
@@ -25,8 +25,8 @@ impl Check<'_> {
         };
         for (name, node) in entries {
             let path = if above.is_empty() { name.clone() } else { format!("{above}.{name}") };
-            if unavailable::is(&path, node) {
-                self.report.add(&node.place, &path, unavailable::MESSAGE);
+            if unsupported::is(&path, node) {
+                self.report.add(&node.place, &path, unsupported::MESSAGE);
                 node.value = Value::Reported;
                 continue;
             }

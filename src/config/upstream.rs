@@ -8,7 +8,7 @@ use super::server::{path, time};
 use crate::upstream::{ClientCertificate, HealthPath, Target, UpstreamSettings, UpstreamTls, UpstreamUrl};
 
 /// How many addresses an app may have.
-const MOST: usize = 64;
+const MAX_ADDRESSES: usize = 64;
 
 /// The upstream's settings; `None` without an upstream, which the layer has no
 /// use for. `routes`: the tables of the gate's routes.
@@ -31,12 +31,12 @@ pub(super) fn upstream(
     for field in of_routes.chain(root.field("upstream")).flat_map(|field| field.one_or_more()) {
         let url = field.as_text().and_then(|text| UpstreamUrl::parse(text).ok());
         if url.is_some_and(|url| listen.iter().any(|address| leads_to(&url, *address))) {
-            field.wrong("is where huggate itself listens; let the app listen elsewhere, or set `listen`");
+            field.invalid("is where huggate itself listens; let the app listen elsewhere, or set `listen`");
         }
     }
     let routes = routes.iter().map(|route| of_route(&route.as_table()?)).collect();
     let default = Target {
-        urls: urls(&root.field("upstream")?, Said::Here)?,
+        urls: urls(&root.field("upstream")?, OnError::Report)?,
         health: root.field("health").and_then(|field| field.parse(HealthPath::parse)),
     };
     Some(UpstreamSettings {
@@ -53,9 +53,9 @@ pub(super) fn upstream(
 
 /// Whether problems with a value were reported elsewhere.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Said {
-    Here,
-    Elsewhere,
+enum OnError {
+    Report,
+    Ignore,
 }
 
 /// Where a route sends its requests, if not where all go. What is wrong with an
@@ -64,30 +64,31 @@ fn of_route(route: &Table<'_>) -> Option<Target> {
     let health = route.field("health");
     let Some(upstream) = route.field("upstream") else {
         if let Some(health) = health {
-            health.wrong("is asked at the route's own upstream, and there is none; add it, or take this out");
+            health
+                .invalid("is asked at the route's own upstream, and there is none; add it, or take this out");
         }
         return None;
     };
     let health = health.and_then(|field| field.parse(HealthPath::parse));
-    Some(Target { urls: urls(&upstream, Said::Elsewhere)?, health })
+    Some(Target { urls: urls(&upstream, OnError::Ignore)?, health })
 }
 
-fn urls(field: &Field<'_>, said: Said) -> Option<Vec<UpstreamUrl>> {
+fn urls(field: &Field<'_>, on_error: OnError) -> Option<Vec<UpstreamUrl>> {
     let fields = field.one_or_more();
     if field.as_list().is_some_and(|list| list.is_empty()) {
-        field.wrong("names no address; write it like \"http://127.0.0.1:7860\"");
+        field.invalid("names no address; write it like \"http://127.0.0.1:7860\"");
     }
-    if fields.len() > MOST {
-        field.wrong(format_args!("is too long; it must be at most {MOST} addresses"));
+    if fields.len() > MAX_ADDRESSES {
+        field.invalid(format_args!("is too long; it must be at most {MAX_ADDRESSES} addresses"));
     }
     let mut urls = Vec::new();
     for field in fields {
-        let url = match said {
-            Said::Here => field.parse(UpstreamUrl::parse)?,
-            Said::Elsewhere => UpstreamUrl::parse(field.as_text()?).ok()?,
+        let url = match on_error {
+            OnError::Report => field.parse(UpstreamUrl::parse)?,
+            OnError::Ignore => UpstreamUrl::parse(field.as_text()?).ok()?,
         };
         if urls.contains(&url) {
-            field.wrong("is listed already");
+            field.invalid("is listed already");
         }
         urls.push(url);
     }
@@ -136,7 +137,7 @@ fn body_bytes(field: &Field<'_>) -> Option<u64> {
     }
     let size = field.size()?;
     if size == 0 {
-        field.wrong("would refuse every body; \"none\" is no limit");
+        field.invalid("would refuse every body; \"none\" is no limit");
     }
     Some(size)
 }
@@ -144,7 +145,7 @@ fn body_bytes(field: &Field<'_>) -> Option<u64> {
 fn connections(field: &Field<'_>) -> Option<usize> {
     let count = field.count()?;
     if count == 0 {
-        field.wrong("would let no request through; it must be at least 1");
+        field.invalid("would let no request through; it must be at least 1");
     }
     Some(count)
 }

@@ -192,7 +192,7 @@ fn a_route_has_its_host_in_the_spelling_that_requests_are_compared_in() {
 /// The warnings about hosts of a sound file with these routes.
 fn warnings(routes: &str) -> Vec<String> {
     let text = with(&format!("upstream = \"http://127.0.0.1:7860\"\n{routes}\n"));
-    let read = super::super::read(&text, "config.toml", &Environment::default(), For::Program);
+    let read = super::super::read(&text, "config.toml", &Environment::default(), Consumer::Proxy);
     let parts = read.unwrap_or_else(|problems| panic!("{problems}"));
     parts.warnings.iter().map(|warning| format!("{}: {}", warning.key, warning.message)).collect()
 }

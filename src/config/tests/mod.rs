@@ -3,13 +3,13 @@
 mod access;
 mod bearer;
 mod environment;
-mod odd;
 mod problems;
 mod reference;
+mod robustness;
 mod secrets;
 mod space;
 
-use super::consumer::For;
+use super::consumer::Consumer;
 use super::{Config, Environment, Parts, Problems};
 
 /// A session secret that is nobody's.
@@ -17,7 +17,7 @@ const SECRET: &str = "8f3a1c5e7d9b0246813579acefbd0246f1e2d3c4b5a697887766554433
 
 /// Reads `text` as the layer does: nothing of the proxy is needed.
 fn read(text: &str, environment: &Environment) -> Result<Parts, Problems> {
-    super::read(text, "config.toml", environment, For::Layer)
+    super::read(text, "config.toml", environment, Consumer::Layer)
 }
 
 /// A sound file, in which each of `changes` takes the place of the line that

@@ -14,7 +14,7 @@ fn session(rest: &str) -> String {
 fn a_list_rotates_and_a_file_has_one_on_each_line() {
     let wanted = [Secret::parse(SECRET).unwrap(), Secret::parse(OTHER).unwrap()];
     let secrets = |text: &str, file: &str| {
-        super::super::read(text, file, &Environment::default(), For::Layer)
+        super::super::read(text, file, &Environment::default(), Consumer::Layer)
             .unwrap_or_else(|problems| panic!("{problems}"))
             .gate
             .session

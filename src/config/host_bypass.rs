@@ -6,18 +6,18 @@
 
 use url::Url;
 
-use super::consumer::For;
+use super::consumer::Consumer;
 use super::reader::Table;
-use super::routes::Read;
+use super::routes::RouteEntry;
 use crate::policy::{Access, Route, RouteAccess};
 
 /// Warns of each such route.
-pub(super) fn warn(root: &Table<'_>, routes: &[Read<'_>], access: &Access, whom: For) {
+pub(super) fn warn(root: &Table<'_>, routes: &[RouteEntry<'_>], access: &Access, consumer: Consumer) {
     let default = root.field("upstream").and_then(|field| Url::parse(field.as_text()?).ok());
     // Around the layer's service there is one app, whatever a route says.
-    let app = |route: &Route| match whom {
-        For::Program => route.upstream.clone().or_else(|| default.clone()),
-        For::Layer => None,
+    let app = |route: &Route| match consumer {
+        Consumer::Proxy => route.upstream.clone().or_else(|| default.clone()),
+        Consumer::Layer => None,
     };
     let list: Vec<&Route> = routes.iter().map(|(route, _)| route).collect();
     let fallback = Route::unspecified();
@@ -52,7 +52,7 @@ pub(super) fn warn(root: &Table<'_>, routes: &[Read<'_>], access: &Access, whom:
     }
 }
 
-/// Whether `other` surely lets in nobody whom `route` keeps out.
+/// Whether `other` surely lets in nobody consumer `route` keeps out.
 fn is_as_strict(other: &Route, route: &Route, access: &Access) -> bool {
     let admits_no_more = match (&other.access, &route.access) {
         (_, RouteAccess::Public) => true,

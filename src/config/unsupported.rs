@@ -6,38 +6,38 @@ use super::tree::{Node, Value};
 pub(super) const MESSAGE: &str = "is not available in this version yet; take it out";
 
 /// Delete the line when the thing is there.
-const UNAVAILABLE: &[(&str, What)] = &[
-    ("session.store", What::Start("file:")),
-    ("session.store", What::Start("redis:")),
-    ("session.store", What::Start("rediss:")),
-    ("session.store", What::Start("redis+")),
-    ("session.store", What::Start("rediss+")),
-    ("admin", What::Key),
+const UNSUPPORTED: &[(&str, Extent)] = &[
+    ("session.store", Extent::Prefix("file:")),
+    ("session.store", Extent::Prefix("redis:")),
+    ("session.store", Extent::Prefix("rediss:")),
+    ("session.store", Extent::Prefix("redis+")),
+    ("session.store", Extent::Prefix("rediss+")),
+    ("admin", Extent::Key),
 ];
 
 /// What of a key is not there yet.
-enum What {
+enum Extent {
     /// All of it.
     Key,
     /// Values that start so, alone or in a list.
-    Start(&'static str),
+    Prefix(&'static str),
 }
 
 /// Whether `node` at `path` asks for something of the table above.
 pub(super) fn is(path: &str, node: &Node) -> bool {
     let indexed = path.starts_with("route[").then(|| path.split_once("].")).flatten();
     let path = indexed.map_or(path.to_owned(), |(_, key)| format!("route.{key}"));
-    UNAVAILABLE.iter().filter(|(key, _)| *key == path).any(|(_, what)| match what {
-        What::Key => true,
-        What::Start(start) => starts(node, start),
+    UNSUPPORTED.iter().filter(|(key, _)| *key == path).any(|(_, what)| match what {
+        Extent::Key => true,
+        Extent::Prefix(start) => starts(node, start),
     })
 }
 
 /// Whether a variable's path leads into the table above.
 pub(super) fn is_below(path: &[&str]) -> bool {
     let path = path.join(".");
-    UNAVAILABLE.iter().any(|(key, what)| {
-        matches!(what, What::Key)
+    UNSUPPORTED.iter().any(|(key, what)| {
+        matches!(what, Extent::Key)
             && path.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     })
 }
