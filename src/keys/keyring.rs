@@ -10,11 +10,11 @@ use zeroize::Zeroizing;
 use super::secret::Secret;
 
 /// `version ‖ key id ‖ nonce` of a sealed text, in bytes.
-const HEAD: usize = 1 + 4 + NONCE;
+const HEADER_LEN: usize = 1 + 4 + NONCE_LEN;
 /// The format of [`Keyring::seal`]; a text of another version does not open.
 const VERSION: u8 = 1;
 /// Bytes of the nonce (RFC 8452, section 4).
-const NONCE: usize = 12;
+const NONCE_LEN: usize = 12;
 
 /// What a sealed text is for; each purpose has a key of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,11 +27,11 @@ pub(crate) enum Purpose {
 
 /// The keys of all secrets in force: the first seals, all open.
 pub(crate) struct Keyring {
-    epochs: Vec<Epoch>,
+    secrets: Vec<SecretKeys>,
 }
 
 /// What one secret gives.
-struct Epoch {
+struct SecretKeys {
     /// Public name of the secret: finds the key without trying each.
     id: [u8; 4],
     session: LessSafeKey,
@@ -49,20 +49,19 @@ pub(crate) struct Unsealed {
 impl Keyring {
     /// Derives the keys of `first`, which seals, and of `others`, which only open.
     pub(crate) fn new(secrets: &[Secret]) -> Self {
-        Self { epochs: secrets.iter().map(Epoch::new).collect() }
+        Self { secrets: secrets.iter().map(SecretKeys::new).collect() }
     }
 
     /// Seals `plain` into base64url text. `name` (the cookie's) is bound in: the
     /// text does not open under another. `nonce` must come from [`random`].
-    pub(crate) fn seal(&self, purpose: Purpose, name: &str, nonce: [u8; NONCE], plain: &[u8]) -> String {
-        let Some(epoch) = self.epochs.first() else { return String::new() };
-        let mut sealed = Vec::with_capacity(HEAD + plain.len() + 16);
+    pub(crate) fn seal(&self, purpose: Purpose, name: &str, nonce: [u8; NONCE_LEN], plain: &[u8]) -> String {
+        let Some(keys) = self.secrets.first() else { return String::new() };
+        let mut sealed = Vec::with_capacity(HEADER_LEN + plain.len() + 16);
         sealed.push(VERSION);
-        sealed.extend_from_slice(&epoch.id);
+        sealed.extend_from_slice(&keys.id);
         sealed.extend_from_slice(&nonce);
         let mut body = plain.to_vec();
-        epoch
-            .key(purpose)
+        keys.key(purpose)
             .seal_in_place_append_tag(
                 Nonce::assume_unique_for_key(nonce),
                 Aad::from(name.as_bytes()),
@@ -76,17 +75,17 @@ impl Keyring {
     /// Opens what [`Keyring::seal`] made; `None` for anything else.
     pub(crate) fn open(&self, purpose: Purpose, name: &str, text: impl AsRef<[u8]>) -> Option<Unsealed> {
         let mut sealed = URL_SAFE_NO_PAD.decode(text).ok()?;
-        let (head, body) = sealed.split_at_mut_checked(HEAD)?;
+        let (head, body) = sealed.split_at_mut_checked(HEADER_LEN)?;
         let (&mut version, rest) = head.split_first_mut()?;
         let (id, nonce) = rest.split_at(4);
         if version != VERSION {
             return None;
         }
-        let index = self.epochs.iter().position(|epoch| epoch.id == *id)?;
+        let index = self.secrets.iter().position(|keys| keys.id == *id)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-        let key = self.epochs.get(index)?.key(purpose);
+        let key = self.secrets.get(index)?.key(purpose);
         let length = key.open_in_place(nonce, Aad::from(name.as_bytes()), body).ok()?.len();
-        sealed.drain(..HEAD);
+        sealed.drain(..HEADER_LEN);
         sealed.truncate(length);
         Some(Unsealed { plain: sealed, current: index == 0 })
     }
@@ -94,29 +93,29 @@ impl Keyring {
     /// One seed per secret for the assertion's key, the first secret's first.
     /// `attempt` counts on when a seed is no valid key (one in 2^32).
     pub(crate) fn assertion_seed(&self, index: usize, attempt: u8) -> Option<Zeroizing<[u8; 32]>> {
-        let epoch = self.epochs.get(index)?;
-        Some(Zeroizing::new(epoch.secret.derive(&format!("assertion es256 v1 {attempt}"))))
+        let keys = self.secrets.get(index)?;
+        Some(Zeroizing::new(keys.secret.derive(&format!("assertion es256 v1 {attempt}"))))
     }
 
     /// A key for fingerprints that leave the process (`sid`): without it nobody
     /// can go from the hash to a session's id.
     pub(crate) fn fingerprint_key(&self) -> [u8; 32] {
-        self.epochs.first().map_or([0; 32], |epoch| epoch.secret.derive("fingerprint v1"))
+        self.secrets.first().map_or([0; 32], |keys| keys.secret.derive("fingerprint v1"))
     }
 
     /// The key of [`Fingerprints`](super::Fingerprints), derived from the first secret.
     pub(super) fn bearer_token_key(&self) -> [u8; 32] {
-        self.epochs.first().map_or([0; 32], |epoch| epoch.secret.derive("bearer token v1"))
+        self.secrets.first().map_or([0; 32], |keys| keys.secret.derive("bearer token v1"))
     }
 }
 
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Keyring({} secrets)", self.epochs.len())
+        write!(f, "Keyring({} secrets)", self.secrets.len())
     }
 }
 
-impl Epoch {
+impl SecretKeys {
     fn new(secret: &Secret) -> Self {
         let key = |purpose| {
             let bytes: Zeroizing<[u8; 32]> = Zeroizing::new(secret.derive(purpose));
