@@ -11,7 +11,7 @@ use huggate::telemetry::{self, LogFormat};
 mod commands;
 
 use commands::Failure;
-use commands::check::Checked;
+use commands::check::CheckOutcome;
 
 /// Sign in with Hugging Face, in front of any web app.
 #[derive(Debug, Parser)]
@@ -96,7 +96,7 @@ fn run(arguments: Arguments) -> Result<String, Failure> {
         Format::Pretty => LogFormat::Pretty,
         Format::Json => LogFormat::Json,
     };
-    telemetry::start(format, arguments.log.log.as_deref()).map_err(Failure::Configuration)?;
+    telemetry::init(format, arguments.log.log.as_deref()).map_err(Failure::Configuration)?;
     // For whatever in this process asks for TLS without saying whose; an error
     // says that somebody was first.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -109,9 +109,9 @@ fn run(arguments: Arguments) -> Result<String, Failure> {
         Some(Command::Check { online }) => {
             let check = commands::check::check(config, online, &environment);
             match commands::runtime()?.block_on(check) {
-                Checked::Fine(text) => Ok(text),
-                Checked::NoProvider(text) => Err(Failure::Run(text)),
-                Checked::Wrong(text) => Err(Failure::Configuration(text)),
+                CheckOutcome::Valid(text) => Ok(text),
+                CheckOutcome::ProviderUnusable(text) => Err(Failure::Run(text)),
+                CheckOutcome::Invalid(text) => Err(Failure::Configuration(text)),
             }
         }
         Some(Command::Explain(arguments)) => commands::explain::run(&arguments, config, &environment),

@@ -13,44 +13,44 @@ use huggate::{Gate, Route, Rule};
 
 /// What came of a check; each holds the text to print.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Checked {
+pub(crate) enum CheckOutcome {
     /// Nothing is wrong.
-    Fine(String),
+    Valid(String),
     /// The configuration has problems.
-    Wrong(String),
+    Invalid(String),
     /// The configuration is fine, and the provider cannot be used.
-    NoProvider(String),
+    ProviderUnusable(String),
 }
 
 /// Reads the configuration as `serve` would; `online` asks the provider too.
-pub(crate) async fn check(path: Option<&Path>, online: bool, environment: &Environment) -> Checked {
+pub(crate) async fn check(path: Option<&Path>, online: bool, environment: &Environment) -> CheckOutcome {
     let config = match Config::load(path, environment) {
         Ok(config) => config,
-        Err(problems) => return Checked::Wrong(problems.to_string()),
+        Err(problems) => return CheckOutcome::Invalid(problems.to_string()),
     };
     let name = config.file.as_ref().map_or("the environment".to_owned(), |file| file.display().to_string());
     let unreadable = unreadable(&config, &name);
     if !unreadable.is_empty() {
-        return Checked::Wrong(unreadable.join("\n"));
+        return CheckOutcome::Invalid(unreadable.join("\n"));
     }
     let mut text = format!("{name} is fine{}:\n{}", but_for(&config.warnings), summary(&config));
     let warnings: String = config.warnings.iter().map(|warning| format!("warning: {warning}\n")).collect();
     let issuer = config.gate.provider.issuer.as_str().to_owned();
     let gate = match Gate::new(config.gate, Clock::default()) {
         Ok(gate) => gate,
-        Err(error) => return Checked::Wrong(format!("{name}: {error}")),
+        Err(error) => return CheckOutcome::Invalid(format!("{name}: {error}")),
     };
     if !online {
-        return Checked::Fine(text + &warnings);
+        return CheckOutcome::Valid(text + &warnings);
     }
     match gate.discover().await {
         Ok(()) => {
             row(&mut text, "provider", &format!("{issuer} answers"));
-            Checked::Fine(text + &warnings)
+            CheckOutcome::Valid(text + &warnings)
         }
         Err(reason) => {
             row(&mut text, "provider", &format!("{issuer} cannot be used: {reason}"));
-            Checked::NoProvider(text + &warnings)
+            CheckOutcome::ProviderUnusable(text + &warnings)
         }
     }
 }
@@ -86,7 +86,7 @@ fn unreadable(config: &Config, name: &str) -> Vec<String> {
     tls.map(|error| format!("{name}: {error}")).into_iter().collect()
 }
 
-/// What a configuration amounts to, a row a subject.
+/// What a configuration amounts to, a row a loaded.
 fn summary(config: &Config) -> String {
     let gate = &config.gate;
     let mut text = String::new();
@@ -193,7 +193,7 @@ preflight = true
 upstream = "http://127.0.0.1:5000"
 "#;
 
-    async fn checked(text: &str, online: bool) -> (Checked, String) {
+    async fn checked(text: &str, online: bool) -> (CheckOutcome, String) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.toml");
         std::fs::write(&path, text).unwrap();
@@ -216,8 +216,8 @@ upstream = "http://127.0.0.1:5000"
                 GET POST mlflow.example.com/admin/**: a member of acme with the role admin or above; CORS preflights pass; to http://127.0.0.1:5000
 "
         );
-        assert!(matches!(checked, Checked::Fine(_)));
-        assert_eq!(checked, Checked::Fine(expected));
+        assert!(matches!(checked, CheckOutcome::Valid(_)));
+        assert_eq!(checked, CheckOutcome::Valid(expected));
     }
 
     #[tokio::test]
@@ -226,7 +226,7 @@ upstream = "http://127.0.0.1:5000"
         let routes = "[[route]]\npath = \"/v1/**\"\nbearer = \"only\"\n\
                       [[route]]\npath = \"/app/**\"\nbearer = \"off\"\nforward_authorization = true\n";
         let (checked, _) = checked(&format!("{CONFIG}{bearer}{routes}"), false).await;
-        let Checked::Fine(text) = checked else { panic!("{checked:?}") };
+        let CheckOutcome::Valid(text) = checked else { panic!("{checked:?}") };
         for line in [
             "  tokens        user access tokens, and OAuth tokens of this app, of other; tokens of apps",
             "                /v1/**: as everywhere; with a token alone",
@@ -241,7 +241,7 @@ upstream = "http://127.0.0.1:5000"
         let doubtful =
             CONFIG.replace("https://app", "http://app").replace("upstream = \"http://127.0.0.1:5000\"\n", "");
         let (checked, path) = checked(&doubtful, false).await;
-        let Checked::Fine(text) = checked else { panic!("{checked:?}") };
+        let CheckOutcome::Valid(text) = checked else { panic!("{checked:?}") };
         assert!(text.starts_with(&format!("{path} is fine, with 2 warnings:\n  public URL ")), "{text}");
         let below = text.lines().skip_while(|line| !line.starts_with("warning: ")).collect::<Vec<_>>();
         assert_eq!(
@@ -262,8 +262,8 @@ upstream = "http://127.0.0.1:5000"
     #[tokio::test]
     async fn problems_come_one_on_a_line() {
         let (checked, path) = checked(&CONFIG.replace("allow =", "alow ="), false).await;
-        assert!(matches!(checked, Checked::Wrong(_)));
-        let Checked::Wrong(text) = checked else { panic!("{checked:?}") };
+        assert!(matches!(checked, CheckOutcome::Invalid(_)));
+        let CheckOutcome::Invalid(text) = checked else { panic!("{checked:?}") };
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines.iter().all(|line| line.starts_with(&path)), "{text}");
         let misspelt = format!("{path}:9: access.alow: unknown key; did you mean `allow`?");
@@ -277,7 +277,7 @@ upstream = "http://127.0.0.1:5000"
                 .await;
         assert_eq!(
             checked,
-            Checked::Wrong(format!(
+            CheckOutcome::Invalid(format!(
                 "{path}: tls.cert_file: \"/no/cert\" cannot be read: entity not found\n\
                  {path}: tls.key_file: \"/no/key\" cannot be read: entity not found"
             ))
@@ -290,8 +290,8 @@ upstream = "http://127.0.0.1:5000"
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let issuer = format!("[provider]\nissuer = \"http://127.0.0.1:{port}\"\n");
         let (checked, _) = checked(&CONFIG.replace("[provider]\n", &issuer), true).await;
-        assert!(matches!(checked, Checked::NoProvider(_)));
-        let Checked::NoProvider(text) = checked else { panic!("{checked:?}") };
+        assert!(matches!(checked, CheckOutcome::ProviderUnusable(_)));
+        let CheckOutcome::ProviderUnusable(text) = checked else { panic!("{checked:?}") };
         assert!(
             text.contains(&format!("  provider      http://127.0.0.1:{port} cannot be used: ")),
             "{text}"

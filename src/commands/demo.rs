@@ -19,10 +19,10 @@ use huggate::{Gate, PathPattern, Role, Route, Rule};
 use super::demo_app;
 use super::failure::Failure;
 use super::listen::listen;
-use super::output::say;
+use super::output::print;
 use super::runtime::runtime;
 use super::serve::until_stopped;
-use super::shutdown::asked_to_stop;
+use super::shutdown::shutdown_signal;
 
 /// Arguments of `huggate demo`.
 #[derive(Debug, Args)]
@@ -75,8 +75,8 @@ async fn serve(addr: SocketAddr) -> Result<String, Failure> {
     let server = Server::new(server, running.clone()).map_err(|error| failed(&error))?;
     let listener = listener.into_std().and_then(Listener::from_tcp).map_err(|error| failed(&error))?;
     let proxy = Arc::new(ArcSwap::from_pointee(Proxy::new(gate, upstream)));
-    say(&welcome(&public_url, hub.issuer(), &hub.token_of("ada").unwrap_or_default()));
-    until_stopped(proxy, server, Listeners::new(vec![listener]), running, asked_to_stop()).await;
+    print(&welcome(&public_url, hub.issuer(), &hub.token_of("ada").unwrap_or_default()));
+    until_stopped(proxy, server, Listeners::new(vec![listener]), running, shutdown_signal()).await;
     hub.stop().await;
     Ok("\nThe demo is over.\n".to_owned())
 }

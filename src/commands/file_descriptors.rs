@@ -3,18 +3,18 @@
 use huggate::server::ServerSettings;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Descriptors that are needed besides connections: listeners, logs, the
+/// FileDescriptorLimit that are needed besides connections: listeners, logs, the
 /// provider, files that are read.
 const RESERVE: u64 = 64;
 
 /// Enough for most; fewer are worth a warning.
-const FEW: usize = 4_096;
+const WARN_BELOW: usize = 4_096;
 
 /// How many file descriptors there may be.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Descriptors(Option<u64>);
+pub(super) struct FileDescriptorLimit(Option<u64>);
 
-impl Descriptors {
+impl FileDescriptorLimit {
     /// Takes as many as the system lets us have without asking: the usual limit of
     /// 1024 is for programs that use select(2).
     pub(super) fn raise() -> Self {
@@ -30,12 +30,12 @@ impl Descriptors {
 
     /// Lets in no more clients than there are descriptors for: each may need one
     /// more towards the app.
-    pub(super) fn fit(self, settings: &mut ServerSettings) {
+    pub(super) fn cap_connections(self, settings: &mut ServerSettings) {
         let Some(limit) = self.0 else { return };
         let fitting = usize::try_from(limit.saturating_sub(RESERVE) / 2).unwrap_or(usize::MAX).max(1);
         if settings.connections > fitting {
             let wanted = settings.connections;
-            if fitting < FEW {
+            if fitting < WARN_BELOW {
                 tracing::warn!(
                     "limits.connections is {wanted}, and the {limit} file descriptors of this process (ulimit -n) are enough for {fitting}"
                 );

@@ -8,9 +8,9 @@ use huggate::hub::{Client, Hub, Settings, users_table};
 
 use super::failure::Failure;
 use super::listen::listen;
-use super::output::say;
+use super::output::print;
 use super::runtime::runtime;
-use super::shutdown::asked_to_stop;
+use super::shutdown::shutdown_signal;
 
 /// Arguments of `huggate hub`.
 #[derive(Debug, Args)]
@@ -48,7 +48,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String, Failure> {
         let client = Client::for_development("An app under development");
         let (id, secret) = (client.id.clone(), client.secret.clone().unwrap_or_default());
         hub.register(client);
-        say(&format!(
+        print(&format!(
             "\nA stand-in for huggingface.co listens at {issuer}\n\
              \n\
              Put this into config.toml, or give it to any OAuth client:\n\
@@ -65,7 +65,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String, Failure> {
             issuer = hub.issuer(),
             people = users_table(&hub.users()),
         ));
-        asked_to_stop().await;
+        shutdown_signal().await;
         hub.stop().await;
         Ok(String::new())
     })

@@ -11,20 +11,19 @@ use huggate::server::{ListenAddress, Listeners, Running, Server};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::failure::Failure;
-use super::file_descriptors::Descriptors;
+use super::file_descriptors::FileDescriptorLimit;
 use super::listen::bind;
-use super::shutdown::never;
 use super::systemd;
 
 /// How often the files are looked at. Looking rather than waiting for the kernel's
 /// word sees what is mounted, linked and renamed as well, as Kubernetes does it.
-const LOOK: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What is replaced when the configuration is.
 pub(super) struct Reload {
     pub(super) path: Option<PathBuf>,
     pub(super) environment: Environment,
-    pub(super) descriptors: Descriptors,
+    pub(super) descriptors: FileDescriptorLimit,
     pub(super) proxy: Arc<ArcSwap<Proxy>>,
     pub(super) server: Server,
     pub(super) listeners: Listeners,
@@ -34,26 +33,26 @@ pub(super) struct Reload {
 }
 
 /// What a file is known by, without reading it.
-type Look = Option<(SystemTime, u64, u64)>;
+type FileStamp = Option<(SystemTime, u64, u64)>;
 
 impl Reload {
     /// Reloads on SIGHUP, and when one of `files` has changed and is at rest again.
     pub(super) async fn watch(self, mut files: Vec<PathBuf>) {
         let mut hangup = signal(SignalKind::hangup()).ok();
-        let mut known = look(&files);
+        let mut known = stamps(&files);
         let mut before = known.clone();
         loop {
             let asked = async {
                 match &mut hangup {
                     Some(hangup) => drop(hangup.recv().await),
-                    None => never().await,
+                    None => std::future::pending().await,
                 }
             };
             let changed = tokio::select! {
                 () = self.running.stop.cancelled() => return,
                 () = asked => true,
-                () = tokio::time::sleep(LOOK) => {
-                    let now = look(&files);
+                () = tokio::time::sleep(POLL_INTERVAL) => {
+                    let now = stamps(&files);
                     // Twice the same: whoever writes is done.
                     let settled = now == before && now != known;
                     before = now;
@@ -64,11 +63,11 @@ impl Reload {
                 continue;
             }
             // Of before they are read: what changes meanwhile is seen next time.
-            let seen = look(&files);
-            systemd::say_reloading();
+            let seen = stamps(&files);
+            systemd::notify_reloading();
             match self.reload() {
                 Ok(read) => {
-                    known = if read == files { seen } else { look(&read) };
+                    known = if read == files { seen } else { stamps(&read) };
                     files = read;
                     tracing::info!("the configuration was read anew and is in force");
                 }
@@ -80,7 +79,7 @@ impl Reload {
                     tracing::error!("the configuration was not taken over; the one of before stays in force");
                 }
             }
-            systemd::say_ready();
+            systemd::notify_ready();
             before = known.clone();
         }
     }
@@ -90,7 +89,7 @@ impl Reload {
         let wrong = |error: &dyn std::fmt::Display| Failure::Configuration(error.to_string());
         let mut config =
             Config::load(self.path.as_deref(), &self.environment).map_err(|problems| wrong(&problems))?;
-        self.descriptors.fit(&mut config.server);
+        self.descriptors.cap_connections(&mut config.server);
         let current = self.proxy.load();
         let gate = current.gate().prepare_reload(config.gate).map_err(|error| wrong(&error))?;
         let upstream = current.upstream().reloaded(&config.upstream).map_err(|error| wrong(&error))?;
@@ -114,7 +113,7 @@ impl Reload {
     }
 }
 
-fn look(files: &[PathBuf]) -> Vec<Look> {
+fn stamps(files: &[PathBuf]) -> Vec<FileStamp> {
     use std::os::unix::fs::MetadataExt;
 
     let one = |file: &PathBuf| {

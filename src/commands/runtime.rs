@@ -13,7 +13,7 @@ pub(crate) fn runtime() -> Result<Runtime, Failure> {
 }
 
 /// The runtime of a command whose work is done by threads of its own.
-pub(super) fn quiet_runtime() -> Result<Runtime, Failure> {
+pub(super) fn current_thread_runtime() -> Result<Runtime, Failure> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

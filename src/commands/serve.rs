@@ -9,15 +9,15 @@ use huggate::config::{Config, Environment};
 use huggate::gate::Gate;
 use huggate::proxy::Proxy;
 use huggate::server::{Listener, Listeners, Running, Server};
-use huggate::telemetry::Asked;
+use huggate::telemetry::AuditEntry;
 use huggate::upstream::Upstream;
 
 use super::failure::Failure;
-use super::file_descriptors::Descriptors;
+use super::file_descriptors::FileDescriptorLimit;
 use super::listen::bind;
 use super::reload::Reload;
-use super::runtime::quiet_runtime;
-use super::shutdown::asked_to_stop;
+use super::runtime::current_thread_runtime;
+use super::shutdown::shutdown_signal;
 use super::systemd;
 
 /// Runs until it is asked to stop.
@@ -27,12 +27,12 @@ pub(crate) fn run(path: Option<&Path>, environment: Environment) -> Result<Strin
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    let descriptors = Descriptors::raise();
-    descriptors.fit(&mut config.server);
+    let descriptors = FileDescriptorLimit::raise();
+    descriptors.cap_connections(&mut config.server);
     // The threads that answer requests are the server's; this one accepts,
     // watches and reloads.
-    quiet_runtime()?.block_on(async {
-        let passed = systemd::passed().map_err(|error| {
+    current_thread_runtime()?.block_on(async {
+        let passed = systemd::activated_sockets().map_err(|error| {
             Failure::Run(format!("the sockets that systemd passed (LISTEN_FDS) cannot be used: {error}"))
         })?;
         let running = Running::default();
@@ -50,9 +50,9 @@ pub(crate) fn run(path: Option<&Path>, environment: Environment) -> Result<Strin
             running: running.clone(),
         };
         let watching = tokio::spawn(reload.watch(files));
-        systemd::say_ready();
+        systemd::notify_ready();
         let Prepared { proxy, server, listeners, .. } = prepared;
-        let finished = until_stopped(proxy, server, listeners, running, asked_to_stop()).await;
+        let finished = until_stopped(proxy, server, listeners, running, shutdown_signal()).await;
         watching.abort();
         if !finished {
             tracing::warn!("some requests did not finish within timeouts.drain and were cut");
@@ -103,7 +103,7 @@ pub(super) async fn until_stopped(
     tokio::spawn(async move {
         stop.await;
         tracing::info!("asked to stop: no new connections, what is under way is finished");
-        systemd::say_stopping();
+        systemd::notify_stopping();
         // Whoever asks about readiness must not be told to send more.
         draining.load().gate().drain();
         running.stop.cancel();
@@ -111,10 +111,10 @@ pub(super) async fn until_stopped(
     let service = move |request| {
         let proxy = proxy.load_full();
         async move {
-            let asked = Asked::of(&request);
+            let entry = AuditEntry::of(&request);
             let response = proxy.handle(request).await;
-            if let Some(asked) = asked {
-                asked.decided(&response);
+            if let Some(entry) = entry {
+                entry.record(&response);
             }
             response
         }

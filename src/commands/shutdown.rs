@@ -1,12 +1,7 @@
 //! Waiting for SIGTERM or Ctrl-C.
 
-/// Waits for what does not come.
-pub(super) async fn never() {
-    std::future::pending().await
-}
-
 /// Waits until somebody asks for the end: SIGTERM, or Ctrl-C.
-pub(super) async fn asked_to_stop() {
+pub(super) async fn shutdown_signal() {
     let interrupted = tokio::signal::ctrl_c();
     match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
         Ok(mut terminate) => {

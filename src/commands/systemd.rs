@@ -7,7 +7,7 @@ use listenfd::ListenFd;
 use sd_notify::NotifyState;
 
 /// The sockets that systemd has opened for us (sd_listen_fds(3)).
-pub(super) fn passed() -> io::Result<Vec<Listener>> {
+pub(super) fn activated_sockets() -> io::Result<Vec<Listener>> {
     let mut passed = ListenFd::from_env();
     let mut listeners = Vec::new();
     for index in 0..passed.len() {
@@ -26,25 +26,25 @@ pub(super) fn passed() -> io::Result<Vec<Listener>> {
 }
 
 /// Tells systemd that we serve (Type=notify); nothing happens elsewhere.
-pub(super) fn say_ready() {
-    say(&[NotifyState::Ready]);
+pub(super) fn notify_ready() {
+    notify(&[NotifyState::Ready]);
 }
 
 /// Tells systemd that the end was asked for.
-pub(super) fn say_stopping() {
-    say(&[NotifyState::Stopping]);
+pub(super) fn notify_stopping() {
+    notify(&[NotifyState::Stopping]);
 }
 
 /// Tells systemd that the configuration is read anew (Type=notify-reload).
-pub(super) fn say_reloading() {
+pub(super) fn notify_reloading() {
     let mut states = vec![NotifyState::Reloading];
     if let Ok(now) = NotifyState::monotonic_usec_now() {
         states.push(now);
     }
-    say(&states);
+    notify(&states);
 }
 
-fn say(states: &[NotifyState<'_>]) {
+fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::debug!(%error, "systemd was not told");
     }

@@ -9,12 +9,12 @@ use crate::respond::Refusal;
 
 /// What of a request is written down: no query, since that may hold secrets.
 #[derive(Debug)]
-pub struct Asked {
+pub struct AuditEntry {
     method: Method,
     path: String,
 }
 
-impl Asked {
+impl AuditEntry {
     /// Notes what a decision's line needs; nothing while such lines are off.
     #[must_use]
     pub fn of<B>(request: &http::Request<B>) -> Option<Self> {
@@ -23,7 +23,7 @@ impl Asked {
     }
 
     /// Writes the line: a refusal as information, everything else for debugging.
-    pub fn decided<B>(&self, response: &Response<B>) {
+    pub fn record<B>(&self, response: &Response<B>) {
         let status = response.status().as_u16();
         let client = response.extensions().get::<Client>().and_then(|client| client.ip);
         // Of what another proxy asked about, rather than of its asking.

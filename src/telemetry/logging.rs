@@ -20,7 +20,7 @@ pub enum LogFormat {
 ///
 /// # Errors
 /// A sentence, if the filter cannot be read or something else writes logs already.
-pub fn start(format: LogFormat, filter: Option<&str>) -> Result<(), String> {
+pub fn init(format: LogFormat, filter: Option<&str>) -> Result<(), String> {
     let filter = filter.unwrap_or("info");
     // It warns of what any client can send.
     let quiet = if filter.contains("h2") { filter.to_owned() } else { format!("{filter},h2=error") };

@@ -3,5 +3,5 @@
 mod audit;
 mod logging;
 
-pub use audit::Asked;
-pub use logging::{LogFormat, start};
+pub use audit::AuditEntry;
+pub use logging::{LogFormat, init};

@@ -12,11 +12,11 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 /// How long fetched keys are good for; what the gate says of them, too.
-const KEYS_LAST: Duration = Duration::from_secs(300);
+const KEYS_MAX_AGE: Duration = Duration::from_secs(300);
 /// How soon an unknown key may cause another look.
-const KEYS_REST: Duration = Duration::from_secs(5);
+const KEYS_REFETCH_INTERVAL: Duration = Duration::from_secs(5);
 /// More than this is not a list of a few keys.
-const KEYS_MAX: usize = 64 * 1024;
+const MAX_KEYS_BYTES: usize = 64 * 1024;
 
 /// What came of looking at the assertion.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub(super) enum Verdict {
     /// The gate signed it, for this app, and it has not run out.
     Verified(Map<String, Value>),
     /// There is one, and it must not be believed.
-    Wrong(String),
+    Invalid(String),
     /// There is none: nobody is signed in.
     Absent,
 }
@@ -72,7 +72,7 @@ impl Assertions {
     /// Looks at the assertion among `headers`.
     pub(super) async fn check(&self, headers: &HeaderMap) -> Verdict {
         let Some(token) = headers.get("x-huggate-assertion") else { return Verdict::Absent };
-        self.verify(token.as_bytes()).await.map_or_else(Verdict::Wrong, Verdict::Verified)
+        self.verify(token.as_bytes()).await.map_or_else(Verdict::Invalid, Verdict::Verified)
     }
 
     /// The claims of `token`, if it is what it should be.
@@ -89,7 +89,7 @@ impl Assertions {
         let mut keys = self.keys.lock().await;
         if let Some((since, set)) = &*keys {
             let known = set.find(kid);
-            if since.elapsed() < if known.is_some() { KEYS_LAST } else { KEYS_REST } {
+            if since.elapsed() < if known.is_some() { KEYS_MAX_AGE } else { KEYS_REFETCH_INTERVAL } {
                 return decoding_key(known);
             }
         }
@@ -111,8 +111,8 @@ impl Assertions {
             .map_err(words)?;
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(words)? {
-            if body.len() + chunk.len() > KEYS_MAX {
-                return Err(format!("more than {KEYS_MAX} bytes"));
+            if body.len() + chunk.len() > MAX_KEYS_BYTES {
+                return Err(format!("more than {MAX_KEYS_BYTES} bytes"));
             }
             body.extend_from_slice(&chunk);
         }

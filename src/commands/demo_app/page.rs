@@ -84,7 +84,7 @@ fn verdict_html(verdict: &Verdict) -> String {
         Verdict::Verified(claims) => {
             format!("<p class=\"mark good\">✓ verified</p><dl>{}</dl>", claim_rows(claims))
         }
-        Verdict::Wrong(why) => format!("<p class=\"mark bad\">✗ not verified</p><p>{}</p>", Text(why)),
+        Verdict::Invalid(why) => format!("<p class=\"mark bad\">✗ not verified</p><p>{}</p>", Text(why)),
         Verdict::Absent => {
             "<p class=\"mark\">none</p><p>No assertion came: nobody is signed in.</p>".to_owned()
         }

@@ -8,9 +8,9 @@ use huggate::explain::{Explanation, Who};
 use serde_json::json;
 
 use super::super::failure::Failure;
-use super::super::output::say;
-use super::subject::Subject;
-use super::{document, sheet};
+use super::super::output::print;
+use super::loaded_gate::LoadedGate;
+use super::{json_report, text_report};
 
 /// How wide the columns are: 80 with what is between them and the last.
 const URL: usize = 30;
@@ -33,22 +33,22 @@ struct Fault {
 
 /// Tries every case of the file. What is printed is the table, whatever comes of
 /// it; one that is not as expected makes it a failure.
-pub(super) fn run(subject: &Subject, path: &Path, as_json: bool) -> Result<String, Failure> {
-    let cases = Cases::load(path, subject.gate.routes())
+pub(super) fn run(loaded: &LoadedGate, path: &Path, as_json: bool) -> Result<String, Failure> {
+    let cases = Cases::load(path, loaded.gate.routes())
         .map_err(|problems| Failure::Configuration(problems.to_string()))?;
-    let tried: Vec<Tried<'_>> = cases.list.iter().map(|case| try_one(subject, case)).collect();
+    let tried: Vec<Tried<'_>> = cases.list.iter().map(|case| try_one(loaded, case)).collect();
     let failed = tried.iter().filter(|tried| !tried.faults.is_empty()).count();
-    let text = if as_json { as_document(subject, &tried, failed) } else { as_table(subject, &tried, failed) };
+    let text = if as_json { as_document(loaded, &tried, failed) } else { as_table(loaded, &tried, failed) };
     if failed == 0 {
         return Ok(text);
     }
     // Where results are looked for, and not among complaints.
-    say(&text);
+    print(&text);
     Err(Failure::Run(String::new()))
 }
 
-fn try_one<'a>(subject: &Subject, case: &'a Case) -> Tried<'a> {
-    let explanation = subject.gate.explain(&case.inquiry, who(case));
+fn try_one<'a>(loaded: &LoadedGate, case: &'a Case) -> Tried<'a> {
+    let explanation = loaded.gate.explain(&case.inquiry, who(case));
     let mut faults = Vec::new();
     if explanation.outcome != case.expect {
         let (expected, found) = (case.expect.as_str(), explanation.outcome.as_str());
@@ -70,7 +70,7 @@ fn named(route: Option<usize>) -> String {
     route.map_or("access".to_owned(), |index| format!("route[{index}]"))
 }
 
-fn as_table(subject: &Subject, tried: &[Tried<'_>], failed: usize) -> String {
+fn as_table(loaded: &LoadedGate, tried: &[Tried<'_>], failed: usize) -> String {
     let mut text = String::new();
     for Tried { case, faults, .. } in tried {
         let (mark, result) = match faults.as_slice() {
@@ -89,7 +89,7 @@ fn as_table(subject: &Subject, tried: &[Tried<'_>], failed: usize) -> String {
         for Fault { expected, found } in faults {
             let _ = writeln!(text, "  expected  {expected}, and it is {found}");
         }
-        text.push_str(&sheet::below(subject, explanation, None));
+        text.push_str(&text_report::below(loaded, explanation, None));
     }
     let count = match tried.len() {
         1 => "1 case".to_owned(),
@@ -102,7 +102,7 @@ fn as_table(subject: &Subject, tried: &[Tried<'_>], failed: usize) -> String {
     text
 }
 
-fn as_document(subject: &Subject, tried: &[Tried<'_>], failed: usize) -> String {
+fn as_document(loaded: &LoadedGate, tried: &[Tried<'_>], failed: usize) -> String {
     let cases = tried.iter().map(|Tried { case, explanation, faults }| {
         json!({
             "file": case.origin.source,
@@ -110,11 +110,11 @@ fn as_document(subject: &Subject, tried: &[Tried<'_>], failed: usize) -> String 
             "ok": faults.is_empty(),
             "faults": faults,
             "expect": case.expect.as_str(),
-            "explanation": document::of(subject, explanation, who(case)),
+            "explanation": json_report::of(loaded, explanation, who(case)),
         })
     });
     let cases: Vec<_> = cases.collect();
-    document::printed(&json!({"passed": tried.len() - failed, "failed": failed, "cases": cases}))
+    json_report::printed(&json!({"passed": tried.len() - failed, "failed": failed, "cases": cases}))
 }
 
 /// `text`, with its middle left out if it is too long.

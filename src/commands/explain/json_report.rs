@@ -7,17 +7,17 @@ use huggate::session::Inspected;
 use huggate::{Org, User};
 use serde_json::{Value, json};
 
-use super::sheet::time;
-use super::subject::Subject;
+use super::loaded_gate::LoadedGate;
+use super::text_report::time;
 
 /// The whole of it, as text.
 pub(super) fn whole(
-    subject: &Subject,
+    loaded: &LoadedGate,
     explanation: &Explanation,
     who: Who<'_>,
     inspected: Option<&Inspected>,
 ) -> String {
-    let mut document = of(subject, explanation, who);
+    let mut document = of(loaded, explanation, who);
     if let (Some(fields), Some(inspected)) = (document.as_object_mut(), inspected) {
         fields.insert("session".to_owned(), session(inspected));
     }
@@ -30,7 +30,7 @@ pub(super) fn printed(document: &Value) -> String {
 }
 
 /// All but what a cookie says of its session.
-pub(super) fn of(subject: &Subject, explanation: &Explanation, who: Who<'_>) -> Value {
+pub(super) fn of(loaded: &LoadedGate, explanation: &Explanation, who: Who<'_>) -> Value {
     let user = match who {
         Who::TestSubject(visitor) => Some(visitor.user()),
         Who::Session(session) => Some(session.user.clone()),
@@ -59,7 +59,7 @@ pub(super) fn of(subject: &Subject, explanation: &Explanation, who: Who<'_>) -> 
         "path": explanation.path,
         "readings": readings.collect::<Vec<_>>(),
         "who": user.filter(|_| explanation.who.is_some()).as_ref().map(person),
-        "route": explanation.route.map(|index| route(subject, index)),
+        "route": explanation.route.map(|index| route(loaded, index)),
         "decision": explanation.outcome.as_str(),
         "why": explanation.why,
         "rules": rules.collect::<Vec<_>>(),
@@ -99,11 +99,11 @@ fn said(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
 }
 
-fn route(subject: &Subject, index: usize) -> Value {
-    let origin = subject.routes_from.get(index);
+fn route(loaded: &LoadedGate, index: usize) -> Value {
+    let origin = loaded.routes_from.get(index);
     json!({
         "number": index,
-        "pattern": subject.gate.routes().get(index).map(huggate::Route::pattern),
+        "pattern": loaded.gate.routes().get(index).map(huggate::Route::pattern),
         "file": origin.map(|origin| &origin.source),
         "line": origin.and_then(|origin| origin.line),
     })

@@ -1,9 +1,9 @@
 //! `huggate explain`: what would become of a request, and why.
 
 mod cases;
-mod document;
-mod sheet;
-mod subject;
+mod json_report;
+mod loaded_gate;
+mod text_report;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use huggate::session::Inspected;
 
 use super::failure::Failure;
 use super::runtime::runtime;
-use subject::Subject;
+use loaded_gate::LoadedGate;
 
 /// What nobody can mean by a cookie.
 const MAX_COOKIE: u64 = 256 * 1024;
@@ -91,7 +91,7 @@ pub(crate) fn run(
         visitor(arguments).map_err(|(option, text, why)| usage(&format!("{option}: {text:?} {why}")))?;
     let config =
         Config::load(config, environment).map_err(|problems| Failure::Configuration(problems.to_string()))?;
-    let subject = Subject {
+    let loaded = LoadedGate {
         public_url: config.gate.public_url.as_str().to_owned(),
         routes_from: config.routes_from,
         gate: Gate::new(config.gate, Clock::system())
@@ -99,10 +99,10 @@ pub(crate) fn run(
     };
     let (Some(asked), None) = (asked, &arguments.cases) else {
         let path = arguments.cases.as_deref().unwrap_or(Path::new("cases.toml"));
-        return cases::run(&subject, path, arguments.json);
+        return cases::run(&loaded, path, arguments.json);
     };
     let inspected = match &arguments.cookie {
-        Some(path) => Some(inspect(&subject.gate, path)?),
+        Some(path) => Some(inspect(&loaded.gate, path)?),
         None => None,
     };
     let who = match (&visitor, &inspected) {
@@ -110,11 +110,11 @@ pub(crate) fn run(
         (None, Some(Inspected::Session(session))) => Who::Session(session),
         (None, _) => Who::Nobody,
     };
-    let explanation = subject.gate.explain(&asked, who);
+    let explanation = loaded.gate.explain(&asked, who);
     if arguments.json {
-        return Ok(document::whole(&subject, &explanation, who, inspected.as_ref()));
+        return Ok(json_report::whole(&loaded, &explanation, who, inspected.as_ref()));
     }
-    Ok(sheet::whole(&subject, &explanation, inspected.as_ref()) + &more_to_say(&explanation))
+    Ok(text_report::whole(&loaded, &explanation, inspected.as_ref()) + &more_to_say(&explanation))
 }
 
 /// How to say what was asked for and not said.

@@ -7,30 +7,30 @@ use huggate::explain::{Destination, Entry, Explanation, Outcome};
 use huggate::policy::Match;
 use huggate::session::{Inspected, SessionReport};
 
-use super::subject::Subject;
+use super::loaded_gate::LoadedGate;
 
 /// How long a line may be.
 const WIDTH: usize = 80;
-/// Where the text begins, after its subject.
+/// Where the text begins, after its loaded.
 const INDENT: usize = 12;
 /// How many readings of a path that lead to one place are shown.
 const SHOWN: usize = 3;
 
 /// The whole of it.
-pub(super) fn whole(subject: &Subject, explanation: &Explanation, inspected: Option<&Inspected>) -> String {
-    let mut text = format!("{}\n", asked(subject, explanation));
-    text.push_str(&below(subject, explanation, inspected));
+pub(super) fn whole(loaded: &LoadedGate, explanation: &Explanation, inspected: Option<&Inspected>) -> String {
+    let mut text = format!("{}\n", asked(loaded, explanation));
+    text.push_str(&below(loaded, explanation, inspected));
     text
 }
 
 /// The request as one line.
-fn asked(subject: &Subject, explanation: &Explanation) -> String {
-    let scheme = if subject.public_url.starts_with("https") { "https" } else { "http" };
+fn asked(loaded: &LoadedGate, explanation: &Explanation) -> String {
+    let scheme = if loaded.public_url.starts_with("https") { "https" } else { "http" };
     format!("{} {scheme}://{}{}", explanation.method, explanation.host, explanation.path)
 }
 
 /// All but the request.
-pub(super) fn below(subject: &Subject, explanation: &Explanation, inspected: Option<&Inspected>) -> String {
+pub(super) fn below(loaded: &LoadedGate, explanation: &Explanation, inspected: Option<&Inspected>) -> String {
     let mut text = String::new();
     let nobody = || match inspected {
         Some(inspected) => format!("nobody: {}", why_nobody(inspected)),
@@ -45,9 +45,9 @@ pub(super) fn below(subject: &Subject, explanation: &Explanation, inspected: Opt
         let note = "neither the public URL's nor a route's, so routes without a host decide";
         row(&mut text, "host", &format!("{} is {note}", explanation.host));
     }
-    readings(&mut text, subject, explanation);
+    readings(&mut text, loaded, explanation);
     if !matches!(explanation.outcome, Outcome::BadRequest | Outcome::Endpoint) {
-        row(&mut text, "route", &place(subject, explanation.route));
+        row(&mut text, "route", &place(loaded, explanation.route));
     }
     row(&mut text, "decision", &format!("{}: {}", decision(explanation.outcome), explanation.why));
     if !explanation.entries.is_empty() {
@@ -88,15 +88,15 @@ pub(super) fn decision(outcome: Outcome) -> &'static str {
 }
 
 /// A route by its number, its pattern and where it is written; or none.
-fn place(subject: &Subject, route: Option<usize>) -> String {
+fn place(loaded: &LoadedGate, route: Option<usize>) -> String {
     let Some(index) = route else { return "none of them: [access] decides".to_owned() };
-    let pattern = subject.gate.routes().get(index).map(huggate::Route::pattern).unwrap_or_default();
-    let origin = subject.routes_from.get(index).map(|origin| format!(" ({origin})")).unwrap_or_default();
+    let pattern = loaded.gate.routes().get(index).map(huggate::Route::pattern).unwrap_or_default();
+    let origin = loaded.routes_from.get(index).map(|origin| format!(" ({origin})")).unwrap_or_default();
     format!("route[{index}] {pattern}{origin}")
 }
 
 /// The readings, if there is more than one, by where they lead.
-fn readings(text: &mut String, subject: &Subject, explanation: &Explanation) {
+fn readings(text: &mut String, loaded: &LoadedGate, explanation: &Explanation) {
     let readings = &explanation.readings;
     if readings.len() < 2 {
         return;
@@ -111,7 +111,7 @@ fn readings(text: &mut String, subject: &Subject, explanation: &Explanation) {
     row(text, "readings", &format!("servers may read this path in {} ways:", readings.len()));
     for (leads, paths) in groups {
         let to = match leads {
-            Destination::Route(index) => place(subject, Some(index)),
+            Destination::Route(index) => place(loaded, Some(index)),
             Destination::Everywhere => "no route, [access] decides".to_owned(),
             _ => "huggate's own endpoints".to_owned(),
         };
@@ -168,7 +168,7 @@ pub(super) fn time(seconds: u64) -> String {
     humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds)).to_string()
 }
 
-/// A subject, and what there is to say of it.
+/// A loaded, and what there is to say of it.
 fn row(text: &mut String, subject: &str, what: &str) {
     for (index, line) in wrapped(what, WIDTH - INDENT).iter().enumerate() {
         let subject = if index == 0 { subject } else { "" };

@@ -281,7 +281,7 @@ async fn routes_that_take_tokens_differently_are_not_alike() {
 #[cfg(feature = "bin")]
 #[tokio::test]
 async fn the_log_says_who_was_answered_and_how_they_are_known() {
-    use huggate::telemetry::Asked;
+    use huggate::telemetry::AuditEntry;
     use tower::{Layer, ServiceExt};
     let world = of_acme(FRONTS[0]).await;
     let mut ben = world.signed_in("ben").await;
@@ -308,8 +308,8 @@ async fn the_log_says_who_was_answered_and_how_they_are_known() {
         let log = Log::start();
         let request = http::Request::get("/x").header("host", "a.example").header(name, &value);
         let request = request.body(http_body_util::Empty::new()).unwrap();
-        let asked = Asked::of(&request).unwrap();
-        asked.decided(&world.gate.layer().layer(app).oneshot(request).await.unwrap());
+        let entry = AuditEntry::of(&request).unwrap();
+        entry.record(&world.gate.layer().layer(app).oneshot(request).await.unwrap());
         assert!(log.text().contains(line), "{line} is not in {}", log.text());
         assert!(!log.text().contains(&value), "{}", log.text());
     }
