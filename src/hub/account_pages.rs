@@ -1,4 +1,4 @@
-//! Signing in and out at the hub, its start page, and the connected applications.
+//! Sign-in and sign-out at the hub, its home page, and the connected applications.
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -22,9 +22,9 @@ pub(super) async fn sign_in(State(hub): State<Shared>, headers: HeaderMap, body:
     if let Err(refused) = csrf::check(&hub, &headers, &parameters) {
         return *refused;
     }
-    let person = parameters.find("username").and_then(|name| hub.state().user_named(name).cloned());
-    person.map_or_else(csrf::expired_form, |person| {
-        see_other(pages::CONNECTED_APPS_PATH, Some(browser_session::signed_in(&person)))
+    let user = parameters.find("username").and_then(|name| hub.state().user_named(name).cloned());
+    user.map_or_else(csrf::expired_form, |user| {
+        see_other(pages::CONNECTED_APPS_PATH, Some(browser_session::signed_in(&user)))
     })
 }
 
@@ -35,16 +35,16 @@ pub(super) async fn logout() -> Response {
 
 /// `GET /`.
 pub(super) async fn home(State(hub): State<Shared>, headers: HeaderMap) -> Response {
-    let person = browser_session::person(&hub, &headers);
-    pages::home(&hub.issuer, &hub.state().users, person.as_ref())
+    let user = browser_session::user(&hub, &headers);
+    pages::home(&hub.issuer, &hub.state().users, user.as_ref())
 }
 
 /// `GET /settings/connected-applications`.
 pub(super) async fn connected(State(hub): State<Shared>, headers: HeaderMap) -> Response {
-    let Some(person) = browser_session::person(&hub, &headers) else { return see_other("/login", None) };
+    let Some(user) = browser_session::user(&hub, &headers) else { return see_other("/login", None) };
     let ticket = csrf::issue(&hub, None);
     let state = hub.state();
-    let mine = state.consents.iter().filter(|((owner, _), _)| *owner == person.id);
+    let mine = state.consents.iter().filter(|((owner, _), _)| *owner == user.id);
     let mut apps: Vec<(&str, &str, usize)> = mine
         .filter_map(|((_, id), consent)| {
             let client = state.clients.get(id)?;
@@ -52,18 +52,18 @@ pub(super) async fn connected(State(hub): State<Shared>, headers: HeaderMap) -> 
         })
         .collect();
     apps.sort_unstable();
-    pages::connected(&person, &apps, &ticket)
+    pages::connected(&user, &apps, &ticket)
 }
 
-/// `POST /settings/connected-applications`: the button "Disconnect".
+/// `POST /settings/connected-applications`: the "Disconnect" button.
 pub(super) async fn disconnect(State(hub): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
     let parameters = Parameters::from_form(&body);
     if let Err(refused) = csrf::check(&hub, &headers, &parameters) {
         return *refused;
     }
-    let Some(person) = browser_session::person(&hub, &headers) else { return see_other("/login", None) };
+    let Some(user) = browser_session::user(&hub, &headers) else { return see_other("/login", None) };
     if let Some(client) = parameters.find("client_id") {
-        hub.state().disconnect(&person.id, client);
+        hub.state().disconnect(&user.id, client);
     }
     see_other(pages::CONNECTED_APPS_PATH, None)
 }

@@ -1,66 +1,65 @@
-//! What an application asks for (RFC 6749, section 4.1.1), checked.
+//! Parsing and validation of authorization requests (RFC 6749, section 4.1.1).
 
 use std::collections::HashMap;
 
 use super::clients::Client;
 use super::parameters::{self, Parameters};
 
-/// A checked request for somebody's consent.
+/// A valid request for the user's consent.
 #[derive(Debug, Clone)]
 pub(super) struct AuthorizationRequest {
     /// The client's id.
     pub(super) client: String,
-    /// The scopes it asks for.
+    /// The requested scopes.
     pub(super) scopes: Vec<String>,
-    /// The ids of the organisations it requires (`orgIds`).
+    /// The ids of the required organisations (`orgIds`).
     pub(super) orgs: Vec<String>,
-    /// The page that asks this: where to go on after signing in.
+    /// The URL to return to after the user has signed in at the hub.
     pub(super) resume: String,
-    /// Where the answer goes.
+    /// Where the response goes.
     pub(super) answer: ResponseTarget,
 }
 
-/// Where the answer to an [`AuthorizationRequest`] goes.
+/// Where the response to an [`AuthorizationRequest`] goes.
 #[derive(Debug, Clone)]
 pub(super) enum ResponseTarget {
-    /// Back to the application, through the browser.
+    /// To the client's redirect URI, through the browser.
     Redirect(Callback),
     /// To a device that polls with this device code (RFC 8628).
     Device(String),
 }
 
-/// The way back to the application.
+/// How to return to the client.
 #[derive(Debug, Clone)]
 pub(super) struct Callback {
-    /// The address, as it was asked for.
+    /// The redirect URI, exactly as requested.
     pub(super) redirect_uri: String,
-    /// The state as it stood in the query: it goes back byte for byte.
+    /// The raw, still percent-encoded `state`; it is returned byte for byte.
     pub(super) state: Option<String>,
-    /// For the ID token.
+    /// The `nonce` for the ID token.
     pub(super) nonce: Option<String>,
-    /// PKCE, S256.
+    /// The PKCE S256 code challenge.
     pub(super) challenge: Option<String>,
 }
 
-/// Why a request is refused.
+/// Why an authorization request is rejected.
 #[derive(Debug)]
 pub(super) enum RequestError {
-    /// On a page: nobody knows whether the address to go back to is honest
-    /// (RFC 6749, section 4.1.2.1).
+    /// Shown on a page, because the redirect URI cannot be trusted (RFC 6749, section 4.1.2.1).
     Page(String),
-    /// At the application.
+    /// Reported to the client at its redirect URI.
     Redirect {
-        /// The way back.
+        /// How to return to the client.
         callback: Box<Callback>,
-        /// The code.
+        /// The `error` code.
         error: &'static str,
-        /// What is wrong.
+        /// The `error_description`.
         description: String,
     },
 }
 
 impl AuthorizationRequest {
-    /// Checks an authorization request.
+    /// Parses the query of an authorization request and validates it.
     pub(super) fn parse(query: &str, clients: &HashMap<String, Client>) -> Result<Self, RequestError> {
         let page = |reason: String| Err(RequestError::Page(reason));
         if query.len() > 8192 {
@@ -68,10 +67,10 @@ impl AuthorizationRequest {
         }
         let parameters = Parameters::from_form(query.as_bytes());
         if let Some(name) = parameters.repeated() {
-            return page(format!("The parameter \"{name}\" came twice."));
+            return page(format!("The parameter \"{name}\" occurs more than once."));
         }
         let Some(client) = parameters.find("client_id").and_then(|id| clients.get(id)) else {
-            return page("invalid client_id: no application of this id is registered here.".to_owned());
+            return page("invalid client_id: no application with this id is registered.".to_owned());
         };
         let redirect_uri = parameters.find("redirect_uri").unwrap_or_default();
         if !client.redirects_to(redirect_uri) {
@@ -101,7 +100,7 @@ impl AuthorizationRequest {
     }
 }
 
-/// The scopes, if everything else about the request is right.
+/// The requested scopes, if the rest of the request is valid.
 fn asked_scopes(parameters: &Parameters, client: &Client) -> Result<Vec<String>, (&'static str, String)> {
     if parameters.find("response_type") != Some("code") {
         return Err(("unsupported_response_type", "response_type must be code".to_owned()));
@@ -112,7 +111,7 @@ fn asked_scopes(parameters: &Parameters, client: &Client) -> Result<Vec<String>,
     match (parameters.find("code_challenge"), parameters.find("code_challenge_method")) {
         (Some(challenge), Some("S256")) if challenge.len() == 43 => {}
         (Some(_), Some("S256")) => {
-            return Err(("invalid_request", "code_challenge must have 43 letters".to_owned()));
+            return Err(("invalid_request", "code_challenge must have 43 characters".to_owned()));
         }
         // RFC 7636, section 4.3: a missing method means "plain".
         (Some(_), _) | (None, Some(_)) => {
@@ -130,7 +129,7 @@ fn asked_scopes(parameters: &Parameters, client: &Client) -> Result<Vec<String>,
     Ok(scopes)
 }
 
-/// The ids in `orgIds`; several, separated by commas, are taken too.
+/// The ids in an `orgIds` parameter, which may hold several, separated by commas.
 fn org_ids(text: &str) -> impl Iterator<Item = String> {
     text.split(',').map(str::trim).filter(|id| !id.is_empty()).map(str::to_owned)
 }

@@ -1,4 +1,4 @@
-//! `/oauth/authorize`: who is it, do they agree, and back to the application.
+//! `/oauth/authorize`: identifies the user, asks for consent, redirects to the client.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ use super::state::{HubContext, HubState, Shared};
 use super::users::User;
 use super::{browser_session, csrf, device_flow, pages, random};
 
-/// A code must be redeemed within ten minutes (RFC 6749, section 4.1.2).
+/// An authorization code expires after ten minutes (RFC 6749, section 4.1.2).
 const CODE_LIFETIME: u64 = 600;
 /// `GET /oauth/authorize`.
 pub(super) async fn show(
@@ -26,9 +26,9 @@ pub(super) async fn show(
 ) -> Response {
     let checked = AuthorizationRequest::parse(&query.unwrap_or_default(), &hub.state().clients);
     match checked {
-        Ok(ask) => show_page(&hub, ask, browser_session::person(&hub, &headers).as_ref()),
+        Ok(request) => show_page(&hub, request, browser_session::user(&hub, &headers).as_ref()),
         Err(RequestError::Page(why)) => {
-            pages::notice(StatusCode::BAD_REQUEST, "This request is not right", &why)
+            pages::notice(StatusCode::BAD_REQUEST, "Invalid authorization request", &why)
         }
         Err(RequestError::Redirect { callback, error, description }) => {
             refuse(&hub, &callback, error, &description)
@@ -36,93 +36,94 @@ pub(super) async fn show(
     }
 }
 
-/// `POST /oauth/authorize`: the forms of the pages below.
+/// `POST /oauth/authorize`: submission of the account picker or the consent form.
 pub(super) async fn submit(State(hub): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
     let parameters = Parameters::from_form(&body);
-    let ask = match csrf::check(&hub, &headers, &parameters) {
-        Ok(Some(ask)) => ask,
+    let request = match csrf::check(&hub, &headers, &parameters) {
+        Ok(Some(request)) => request,
         Ok(None) => return csrf::expired_form(),
         Err(refused) => return *refused,
     };
     if parameters.find("decision") == Some("switch") {
-        return see_other(&ask.resume, Some(browser_session::signed_out()));
+        return see_other(&request.resume, Some(browser_session::signed_out()));
     }
     let named = parameters.find("username").and_then(|name| hub.state().user_named(name).cloned());
-    let Some(person) = named.or_else(|| browser_session::person(&hub, &headers)) else {
-        return pages::notice(
-            StatusCode::BAD_REQUEST,
-            "Who are you?",
-            "Nobody of this name has an account here.",
-        );
+    let Some(user) = named.or_else(|| browser_session::user(&hub, &headers)) else {
+        return pages::notice(StatusCode::BAD_REQUEST, "Unknown user", "There is no user with this name.");
     };
-    let cookie = Some(browser_session::signed_in(&person));
+    let cookie = Some(browser_session::signed_in(&user));
     match parameters.find("decision") {
-        None => see_other(&ask.resume, cookie),
+        None => see_other(&request.resume, cookie),
         Some("authorize") => {
-            let granted = granted(&hub, &ask, &person, &parameters);
-            hub.state().remember(&person.id, &ask.client, &ask.scopes, granted);
-            with_cookie(allow(&hub, ask, &person), cookie)
+            let granted = granted(&hub, &request, &user, &parameters);
+            hub.state().remember(&user.id, &request.client, &request.scopes, granted);
+            with_cookie(allow(&hub, request, &user), cookie)
         }
-        Some(_) => with_cookie(deny(&hub, &ask), cookie),
+        Some(_) => with_cookie(deny(&hub, &request), cookie),
     }
 }
 
-/// The page that asks: first who it is, then whether they agree. Somebody who
-/// agreed before is sent back without a page (card, section 3).
-pub(super) fn show_page(hub: &HubContext, ask: AuthorizationRequest, person: Option<&User>) -> Response {
-    let Some(person) = person else {
-        let ticket = csrf::issue(hub, Some(ask.clone()));
+/// Shows the account picker, or the consent page to a user who is signed in. A user who
+/// consented before is redirected without a page.
+pub(super) fn show_page(hub: &HubContext, request: AuthorizationRequest, user: Option<&User>) -> Response {
+    let Some(user) = user else {
+        let ticket = csrf::issue(hub, Some(request.clone()));
         let state = hub.state();
-        let client = state.clients.get(&ask.client).map_or("", |client| client.name.as_str());
+        let client = state.clients.get(&request.client).map_or("", |client| client.name.as_str());
         return pages::account_picker(&state.users, &ticket, "/oauth/authorize", Some(client));
     };
-    if matches!(ask.answer, ResponseTarget::Redirect(_)) && already_consented(&hub.state(), &ask, person) {
-        return allow(hub, ask, person);
+    if matches!(request.answer, ResponseTarget::Redirect(_))
+        && already_consented(&hub.state(), &request, user)
+    {
+        return allow(hub, request, user);
     }
-    let ticket = csrf::issue(hub, Some(ask.clone()));
+    let ticket = csrf::issue(hub, Some(request.clone()));
     let state = hub.state();
-    let before = state.consent(&person.id, &ask.client).cloned().unwrap_or_default();
-    let client = state.clients.get(&ask.client).map_or("", |client| client.name.as_str());
-    pages::consent(&pages::Consent { client, ask: &ask, person, ticket: &ticket, before: &before.orgs })
+    let before = state.consent(&user.id, &request.client).cloned().unwrap_or_default();
+    let client = state.clients.get(&request.client).map_or("", |client| client.name.as_str());
+    pages::consent(&pages::Consent { client, request: &request, user, ticket: &ticket, before: &before.orgs })
 }
 
-/// Whether the person agreed to all of this before. An organisation they are
-/// not in cannot be granted, so it does not hold them up.
-fn already_consented(state: &HubState, ask: &AuthorizationRequest, person: &User) -> bool {
-    let Some(consent) = state.consent(&person.id, &ask.client) else { return false };
-    let in_org = |id: &&String| person.orgs.iter().any(|org| org.id == **id);
+/// Whether the user consented to all requested scopes and organisations before. Organisations
+/// they are not a member of cannot be granted and are ignored.
+fn already_consented(state: &HubState, request: &AuthorizationRequest, user: &User) -> bool {
+    let Some(consent) = state.consent(&user.id, &request.client) else { return false };
+    let in_org = |id: &&String| user.orgs.iter().any(|org| org.id == **id);
     let open = |id: &String| state.behaviour.always_ask_orgs || !consent.orgs.contains(id);
-    ask.scopes.iter().all(|scope| consent.scopes.contains(scope)) && !ask.orgs.iter().filter(in_org).any(open)
+    request.scopes.iter().all(|scope| consent.scopes.contains(scope))
+        && !request.orgs.iter().filter(in_org).any(open)
 }
 
-/// The ids of the organisations that are granted: those ticked (by id, or by
-/// slug for scripts), and those the application requires.
+/// The ids of the organisations to grant: those ticked (by id, or by slug for scripts) and
+/// those the client requires.
 fn granted(
     hub: &HubContext,
-    ask: &AuthorizationRequest,
-    person: &User,
+    request: &AuthorizationRequest,
+    user: &User,
     parameters: &Parameters,
 ) -> BTreeSet<String> {
     let ticked: BTreeSet<&str> = parameters.all("org").collect();
     let state = hub.state();
-    let person = state.person(&person.id).unwrap_or(person);
-    let chosen = person.orgs.iter().filter(|org| {
-        ticked.contains(org.id.as_str()) || ticked.contains(org.slug.as_str()) || ask.orgs.contains(&org.id)
+    let user = state.user(&user.id).unwrap_or(user);
+    let chosen = user.orgs.iter().filter(|org| {
+        ticked.contains(org.id.as_str())
+            || ticked.contains(org.slug.as_str())
+            || request.orgs.contains(&org.id)
     });
     chosen.map(|org| org.id.clone()).collect()
 }
 
-/// The person agrees.
-fn allow(hub: &HubContext, ask: AuthorizationRequest, person: &User) -> Response {
+/// The user consents: issues a code, or approves the device.
+fn allow(hub: &HubContext, request: AuthorizationRequest, user: &User) -> Response {
     let now = hub.now();
     let grant = Grant {
-        person: person.id.clone(),
-        client: ask.client,
-        scopes: ask.scopes,
+        user: user.id.clone(),
+        client: request.client,
+        scopes: request.scopes,
         auth_time: now,
         expires: now + CODE_LIFETIME,
     };
-    match ask.answer {
+    match request.answer {
         ResponseTarget::Redirect(callback) => {
             let name = random::alphanumeric(32);
             let code = AuthorizationCode {
@@ -138,9 +139,9 @@ fn allow(hub: &HubContext, ask: AuthorizationRequest, person: &User) -> Response
     }
 }
 
-/// The person does not agree.
-fn deny(hub: &HubContext, ask: &AuthorizationRequest) -> Response {
-    match &ask.answer {
+/// The user declines.
+fn deny(hub: &HubContext, request: &AuthorizationRequest) -> Response {
+    match &request.answer {
         ResponseTarget::Redirect(callback) => {
             refuse(hub, callback, "access_denied", "The user denied the request")
         }
@@ -148,14 +149,14 @@ fn deny(hub: &HubContext, ask: &AuthorizationRequest) -> Response {
     }
 }
 
-/// Back to the application with an error (RFC 6749, section 4.1.2.1).
+/// Redirects to the client with an error (RFC 6749, section 4.1.2.1).
 fn refuse(hub: &HubContext, callback: &Callback, error: &str, description: &str) -> Response {
     let answer =
         vec![("error".to_owned(), encode(error)), ("error_description".to_owned(), encode(description))];
     back(hub, callback, answer)
 }
 
-/// Back to the application: a 303, as the real one sends.
+/// Redirects to the client with a 303, as huggingface.co does.
 fn back(hub: &HubContext, callback: &Callback, mut query: Vec<(String, String)>) -> Response {
     if let Some(state) = &callback.state {
         query.push(("state".to_owned(), state.clone()));

@@ -1,4 +1,4 @@
-//! Which client sends a request (RFC 6749, section 2.3).
+//! Client authentication at the token and device endpoints (RFC 6749, section 2.3).
 
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
@@ -11,19 +11,19 @@ use super::oauth_error::OAuthError;
 use super::parameters::Parameters;
 use super::state::HubContext;
 
-/// The fields of a form or a JSON object.
+/// The parameters of a form or a JSON object.
 pub(super) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Parameters, OAuthError> {
     let parameters = Parameters::from_body(headers, body).ok_or_else(|| {
-        OAuthError::invalid_request("the body must be a form or a JSON object, and say which")
+        OAuthError::invalid_request("the body must be a form or a JSON object, with its Content-Type")
     })?;
     match parameters.repeated() {
-        Some(name) => Err(OAuthError::invalid_request(format!("{name} came twice"))),
+        Some(name) => Err(OAuthError::invalid_request(format!("{name} occurs more than once"))),
         None => Ok(parameters),
     }
 }
 
-/// The client that sends a request. `None`: it does not say, as a public one
-/// may (card, section 3); then it must be the one of the code or token.
+/// The authenticated client. `None` if the request does not name one, which public clients may
+/// do; the code or token must then belong to a public client.
 pub(super) fn authenticate(
     hub: &HubContext,
     headers: &HeaderMap,
@@ -31,12 +31,13 @@ pub(super) fn authenticate(
 ) -> Result<Option<Client>, OAuthError> {
     let state = hub.state();
     let refused = |why: &str| OAuthError::invalid_client(state.behaviour.invalid_client_status, why);
-    let find = |id: &str| state.clients.get(id).cloned().ok_or_else(|| refused("no such client"));
+    let find = |id: &str| state.clients.get(id).cloned().ok_or_else(|| refused("unknown client"));
     if let Some(header) = headers.get(AUTHORIZATION) {
-        let pairs = header.to_str().ok().and_then(basic).ok_or_else(|| refused("not a Basic header"))?;
+        let pairs =
+            header.to_str().ok().and_then(basic).ok_or_else(|| refused("malformed Basic credentials"))?;
         if parameters.find("client_secret").is_some() {
-            // RFC 6749, section 2.3: one method per request.
-            return Err(OAuthError::invalid_request("the client authenticates twice"));
+            // RFC 6749, section 2.3: a client must not use more than one method per request.
+            return Err(OAuthError::invalid_request("the client uses more than one authentication method"));
         }
         for (id, secret) in pairs {
             if let Some(client) = state.clients.get(&id)
@@ -46,7 +47,7 @@ pub(super) fn authenticate(
                 return Ok(Some(client.clone()));
             }
         }
-        return Err(refused("no such client, or not its secret"));
+        return Err(refused("unknown client or wrong secret"));
     }
     let Some(id) = parameters.find("client_id") else { return Ok(None) };
     let client = find(id)?;
@@ -56,12 +57,12 @@ pub(super) fn authenticate(
         (Some(_), None) => Err(refused(
             "client_secret is missing; if you want to do without client secret authentication, delete the secret",
         )),
-        (_, Some(_)) => Err(refused("not the client's secret")),
+        (_, Some(_)) => Err(refused("wrong client secret")),
     }
 }
 
-/// Id and secret of a Basic header: form-decoded (RFC 6749, section 2.3.1), and
-/// as they stand, since not every client encodes them.
+/// Id and secret of a Basic header, both form-decoded (RFC 6749, section 2.3.1) and raw,
+/// because not every client encodes them.
 fn basic(header: &str) -> Option<[(String, String); 2]> {
     let (scheme, encoded) = header.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {

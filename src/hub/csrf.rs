@@ -1,4 +1,5 @@
-//! Tickets of forms: what a form was shown for, and the guard against forms of other sites (CSRF).
+//! CSRF protection of the hub's forms: each form carries a ticket, which also identifies the
+//! authorization request it belongs to.
 
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -9,18 +10,18 @@ use super::parameters::Parameters;
 use super::state::HubContext;
 use super::{pages, random};
 
-/// A form must be sent within an hour.
+/// A form expires after an hour.
 const TICKET_LIFETIME: u64 = 3600;
 
-/// A ticket for a form that is about to be shown.
-pub(super) fn issue(hub: &HubContext, ask: Option<AuthorizationRequest>) -> String {
+/// Issues the ticket for a form.
+pub(super) fn issue(hub: &HubContext, request: Option<AuthorizationRequest>) -> String {
     let ticket = random::alphanumeric(32);
-    hub.state().tickets.put(ticket.clone(), hub.now() + TICKET_LIFETIME, ask);
+    hub.state().tickets.put(ticket.clone(), hub.now() + TICKET_LIFETIME, request);
     ticket
 }
 
-/// What the form that is sent was shown for. No other site can know the
-/// ticket, and a browser says which site a form comes from.
+/// Verifies a submitted form and returns the request it belongs to. Other sites cannot know the
+/// ticket, and `Origin` names the site a form comes from.
 pub(super) fn check(
     hub: &HubContext,
     headers: &HeaderMap,
@@ -29,19 +30,19 @@ pub(super) fn check(
     let text =
         |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).unwrap_or_default();
     if headers.contains_key(ORIGIN) && text(ORIGIN) != format!("http://{}", text(HOST)) {
-        let why = "This form was sent by another site.";
-        return Err(Box::new(pages::notice(StatusCode::FORBIDDEN, "No", why)));
+        let why = "This form was submitted by another site.";
+        return Err(Box::new(pages::notice(StatusCode::FORBIDDEN, "Request blocked", why)));
     }
     let now = hub.now();
-    // Not taken away: a second click, or the way back, sends it once more.
+    // The ticket stays valid: double clicks and the back button submit a form again.
     parameters
         .find("ticket")
         .and_then(|ticket| hub.state().tickets.find(ticket, now).cloned())
         .ok_or_else(|| Box::new(expired_form()))
 }
 
-/// The answer to a form that is not, or no longer, known.
+/// The response to a form with an unknown or expired ticket.
 pub(super) fn expired_form() -> Response {
-    let why = "This form has expired. Go back to the application and sign in once more.";
-    pages::notice(StatusCode::BAD_REQUEST, "Too late", why)
+    let why = "Go back to the application and sign in again.";
+    pages::notice(StatusCode::BAD_REQUEST, "This form has expired", why)
 }

@@ -1,30 +1,30 @@
-//! A device that waits for somebody's consent (RFC 8628).
+//! A pending device authorization (RFC 8628).
 
 use super::grant::Grant;
 use crate::clock::UnixTime;
 
-/// A device that waits for somebody's consent.
+/// A device that waits for the user's consent.
 #[derive(Debug)]
 pub(super) struct DeviceAuthorization {
     /// The client's id.
     pub(super) client: String,
-    /// The scopes it asked for.
+    /// The requested scopes.
     pub(super) scopes: Vec<String>,
-    /// What it shows.
+    /// The code it displays.
     pub(super) user_code: String,
-    /// What the person said.
+    /// The user's decision.
     pub(super) decision: Decision,
-    /// When it asked last.
+    /// When the device polled last.
     pub(super) polled: Option<UnixTime>,
 }
 
-/// What a person said to a device.
+/// The user's decision about a device.
 #[derive(Debug)]
 pub(super) enum Decision {
-    /// Nothing yet.
+    /// Not decided yet.
     Waiting,
-    /// Yes.
+    /// Approved.
     Allowed(Grant),
-    /// No.
+    /// Denied.
     Denied,
 }

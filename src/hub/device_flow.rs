@@ -1,4 +1,4 @@
-//! The device flow (RFC 8628).
+//! The device authorization grant (RFC 8628).
 
 use axum::Json;
 use axum::body::Bytes;
@@ -19,12 +19,12 @@ use super::parameters::{self, Parameters};
 use super::random;
 use super::state::{HubContext, Shared};
 
-/// A device code lives five minutes (card, section 3).
+/// A device code expires after five minutes.
 const LIFETIME: u64 = 300;
-/// Seconds between two polls (RFC 8628, section 3.5: 5 where nothing is said).
+/// Minimum seconds between two polls (RFC 8628, section 3.5: the default is 5).
 const INTERVAL: u64 = 5;
 
-/// `POST /oauth/device`: exactly four parameters, no `interval` and no
+/// `POST /oauth/device`. Like huggingface.co, it returns four fields, without `interval` and
 /// `verification_uri_complete`.
 pub(super) async fn begin(State(hub): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
     match answer(&hub, &headers, &body) {
@@ -33,7 +33,7 @@ pub(super) async fn begin(State(hub): State<Shared>, headers: HeaderMap, body: B
     }
 }
 
-/// Checks, and remembers the device.
+/// Validates the request and stores the device authorization.
 fn answer(hub: &HubContext, headers: &HeaderMap, body: &[u8]) -> Result<Value, OAuthError> {
     let parameters = read(headers, body)?;
     let client = authenticate(hub, headers, &parameters)?;
@@ -61,7 +61,7 @@ fn answer(hub: &HubContext, headers: &HeaderMap, body: &[u8]) -> Result<Value, O
     Ok(answer)
 }
 
-/// A poll of the token endpoint (RFC 8628, section 3.5).
+/// Handles a poll at the token endpoint (RFC 8628, section 3.5).
 pub(super) fn poll(hub: &HubContext, client: &Client, parameters: &Parameters) -> Result<Grant, OAuthError> {
     let now = hub.now();
     let code = parameters.find("device_code").unwrap_or_default();
@@ -69,7 +69,7 @@ pub(super) fn poll(hub: &HubContext, client: &Client, parameters: &Parameters) -
     let unknown = || OAuthError::invalid_grant("the device code is unknown or used");
     let (expires, device) = state.devices.find_mut(code).ok_or_else(unknown)?;
     if device.client != client.id {
-        return Err(OAuthError::invalid_grant("it was given to another client"));
+        return Err(OAuthError::invalid_grant("it was issued to another client"));
     }
     if now >= expires {
         return Err(OAuthError::new("expired_token", "the device code has expired"));
@@ -80,16 +80,19 @@ pub(super) fn poll(hub: &HubContext, client: &Client, parameters: &Parameters) -
         Decision::Denied => return Err(OAuthError::new("access_denied", "The user denied the request")),
         Decision::Allowed(grant) => grant.clone(),
         Decision::Waiting if hasty => {
-            return Err(OAuthError::new("slow_down", "wait five seconds between two polls"));
+            return Err(OAuthError::new("slow_down", "wait at least five seconds between two polls"));
         }
-        Decision::Waiting => return Err(OAuthError::new("authorization_pending", "nobody has agreed yet")),
+        Decision::Waiting => {
+            return Err(OAuthError::new("authorization_pending", "the user has not decided yet"));
+        }
     };
     state.devices.take(code, now).ok_or_else(unknown)?;
     Ok(grant)
 }
 
-/// What the device that shows `typed` asks for; case and dash do not matter.
-pub(super) fn ask(hub: &HubContext, typed: &str) -> Option<AuthorizationRequest> {
+/// The authorization request of the device with the user code `typed`; case and dashes are
+/// ignored.
+pub(super) fn request(hub: &HubContext, typed: &str) -> Option<AuthorizationRequest> {
     let plain = |code: &str| {
         code.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_uppercase()
     };
@@ -108,17 +111,17 @@ pub(super) fn ask(hub: &HubContext, typed: &str) -> Option<AuthorizationRequest>
     })
 }
 
-/// The person agrees.
+/// The user approves the device.
 pub(super) fn allowed(hub: &HubContext, code: &str, grant: Grant) -> Response {
-    conclude(hub, code, Decision::Allowed(grant), "Connected", "You can go back to your device.")
+    conclude(hub, code, Decision::Allowed(grant), "Device connected", "You can return to your device.")
 }
 
-/// The person does not agree.
+/// The user denies the device.
 pub(super) fn denied(hub: &HubContext, code: &str) -> Response {
-    conclude(hub, code, Decision::Denied, "Not connected", "The device has been told no.")
+    conclude(hub, code, Decision::Denied, "Device not connected", "You denied access to the device.")
 }
 
-/// Leaves the decision for the next poll; the first one stands.
+/// Stores the decision for the next poll; only the first decision counts.
 fn conclude(hub: &HubContext, code: &str, decision: Decision, title: &str, text: &str) -> Response {
     if let Some((expires, device)) = hub.state().devices.find_mut(code)
         && hub.now() < expires
@@ -128,5 +131,5 @@ fn conclude(hub: &HubContext, code: &str, decision: Decision, title: &str, text:
         }
         return pages::notice(StatusCode::OK, title, text);
     }
-    pages::notice(StatusCode::BAD_REQUEST, "Too late", "The code on your device has expired.")
+    pages::notice(StatusCode::BAD_REQUEST, "Code expired", "Request a new code on your device.")
 }

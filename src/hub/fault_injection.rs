@@ -1,4 +1,4 @@
-//! Counting requests, and the faults that next_fault on the way to an endpoint.
+//! Counts requests, injects faults, and adds the headers that every response has.
 
 use std::net::SocketAddr;
 
@@ -20,7 +20,7 @@ use super::rate_limit::RateLimitStatus;
 use super::state::Shared;
 use super::{api_error, random};
 
-/// Counts a request, lets its fault next_fault, or answers it.
+/// Counts a request, then injects its fault or dispatches it to the endpoint.
 pub(super) async fn answer(
     hub: &Shared,
     mut router: Router,
@@ -79,14 +79,14 @@ pub(super) async fn answer(
     response
 }
 
-/// Applications without a server ask from the browser.
+/// Browser-only clients call these endpoints from other origins.
 fn allow_any_origin(headers: &mut HeaderMap) {
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
     headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("authorization, content-type"));
 }
 
-/// A request without its body.
+/// Copies a request without its body.
 fn head(request: &Request<Body>) -> Request<()> {
     let mut head = Request::new(());
     *head.method_mut() = request.method().clone();
@@ -95,7 +95,7 @@ fn head(request: &Request<Body>) -> Request<()> {
     head
 }
 
-/// The answer of the endpoint.
+/// The endpoint's response.
 async fn route(router: &mut Router, peer: SocketAddr, mut request: Request<Body>) -> Response {
     request.extensions_mut().insert(Peer(peer.ip()));
     match router.call(request).await {
@@ -104,10 +104,10 @@ async fn route(router: &mut Router, peer: SocketAddr, mut request: Request<Body>
     }
 }
 
-/// An error of the provider's own; for 429 with the headers of a used-up limit.
+/// A response with an injected status; 429 carries the headers of an exhausted quota.
 fn broken(hub: &Shared, status: u16) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = api_error::error(status, "This failure was asked for");
+    let mut response = api_error::error(status, "This failure was injected");
     if status == StatusCode::TOO_MANY_REQUESTS {
         let quota = hub.state().behaviour.rate_limit;
         RateLimitStatus::used_up(quota, hub.now()).write(response.headers_mut());

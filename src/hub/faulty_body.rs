@@ -1,4 +1,4 @@
-//! Bodies that are not what their headers promise.
+//! Response bodies that contradict their headers.
 
 use std::convert::Infallible;
 use std::io;
@@ -8,13 +8,13 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-/// A body that ends in the middle of what its `Content-Length` says.
+/// A body that ends before its `Content-Length`.
 pub(super) struct TruncatedBody {
-    /// The length that is promised.
+    /// The announced length.
     promised: u64,
-    /// The first half, until it is sent.
+    /// The first half, until it has been sent.
     half: Option<Bytes>,
-    /// The connection had time to send it.
+    /// Whether the connection had a chance to flush.
     flushed: bool,
 }
 
@@ -38,8 +38,8 @@ impl Body for TruncatedBody {
         if let Some(half) = self.half.take() {
             return Poll::Ready(Some(Ok(Frame::data(half))));
         }
-        // An error at once would drop what is written but not yet flushed,
-        // headers included.
+        // An immediate error would discard data that is written but not flushed yet, including
+        // the headers.
         if !self.flushed {
             self.flushed = true;
             context.waker().wake_by_ref();
@@ -53,11 +53,11 @@ impl Body for TruncatedBody {
     }
 }
 
-/// A JSON object of any size, made as it is sent.
+/// A JSON object of any size, generated while it is sent.
 pub(super) struct OversizedBody {
-    /// What comes next.
+    /// The next chunk.
     next: Option<Bytes>,
-    /// Bytes of filling still to come.
+    /// Bytes of padding left.
     left: u64,
 }
 

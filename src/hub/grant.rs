@@ -1,30 +1,30 @@
-//! What a person granted to a client: consents, codes, tokens.
+//! What a user granted to a client: consents, codes, tokens.
 
 use std::collections::BTreeSet;
 
 use crate::clock::UnixTime;
 
-/// What a person consented to for a client.
+/// What a user consented to for a client.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Consent {
     /// The scopes.
     pub(super) scopes: BTreeSet<String>,
-    /// The ids of the organisations that were ticked.
+    /// The ids of the granted organisations.
     pub(super) orgs: BTreeSet<String>,
 }
 
-/// What a code or a token stands for.
+/// What a code or a token grants.
 #[derive(Debug, Clone)]
 pub(super) struct Grant {
-    /// The person's id.
-    pub(super) person: String,
+    /// The user's id.
+    pub(super) user: String,
     /// The client's id.
     pub(super) client: String,
     /// The scopes.
     pub(super) scopes: Vec<String>,
-    /// When the person was last seen in the browser.
+    /// When the user authenticated in the browser.
     pub(super) auth_time: UnixTime,
-    /// When the token ends.
+    /// When the token expires.
     pub(super) expires: UnixTime,
 }
 
@@ -38,12 +38,12 @@ impl Grant {
 /// An authorization code.
 #[derive(Debug, Clone)]
 pub(super) struct AuthorizationCode {
-    /// What it stands for.
+    /// The grant it is redeemed for.
     pub(super) grant: Grant,
-    /// Where it was sent to.
+    /// The redirect URI it was sent to.
     pub(super) redirect_uri: String,
-    /// The nonce of the request, for the ID token.
+    /// The `nonce` of the authorization request, for the ID token.
     pub(super) nonce: Option<String>,
-    /// The PKCE challenge of the request.
+    /// The PKCE challenge of the authorization request.
     pub(super) challenge: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! The errors of the token, device and registration endpoints.
+//! Errors of the token, device and registration endpoints (RFC 6749, section 5.2).
 
 use axum::Json;
 use axum::http::header::{CACHE_CONTROL, WWW_AUTHENTICATE};
@@ -6,14 +6,14 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-/// An OAuth error (RFC 6749, section 5.2).
+/// An OAuth error response.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct OAuthError {
     /// The HTTP status.
     pub(super) status: u16,
-    /// The code.
+    /// The `error` code.
     pub(super) error: &'static str,
-    /// What to do about it.
+    /// The `error_description`.
     pub(super) description: String,
 }
 
@@ -23,17 +23,17 @@ impl OAuthError {
         Self { status: 400, error, description: description.into() }
     }
 
-    /// The request itself is wrong.
+    /// The request is malformed.
     pub(super) fn invalid_request(description: impl Into<String>) -> Self {
         Self::new("invalid_request", description)
     }
 
-    /// The code or token is not, or no longer, good.
+    /// The code or token is invalid, expired or used.
     pub(super) fn invalid_grant(description: impl Into<String>) -> Self {
         Self::new("invalid_grant", description)
     }
 
-    /// The client is not who it says.
+    /// Client authentication failed.
     pub(super) fn invalid_client(status: u16, description: impl Into<String>) -> Self {
         Self { status, ..Self::new("invalid_client", description) }
     }

@@ -1,21 +1,21 @@
-//! Names and values that a client sent: a query, a form, or a JSON object.
+//! Request parameters: from a query, a form, or a JSON object.
 
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use url::form_urlencoded;
 
-/// Names and values in the order they came; a name may come more than once.
+/// Names and values in order; a name may occur more than once.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Parameters(Vec<(String, String)>);
 
 impl Parameters {
-    /// From `a=1&b=2`, as in a query or a form.
+    /// Parses `a=1&b=2`, as in a query or a form.
     pub(super) fn from_form(text: &[u8]) -> Self {
         Self(form_urlencoded::parse(text).into_owned().collect())
     }
 
-    /// From a request's body: a form, or a JSON object, which Hugging Face's
-    /// token endpoint takes as well (card, section 1). `None`: neither.
+    /// Parses a request body: a form, or a JSON object, which huggingface.co's token endpoint
+    /// accepts as well. `None` for other types.
     pub(super) fn from_body(headers: &HeaderMap, body: &[u8]) -> Option<Self> {
         let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -41,8 +41,8 @@ impl Parameters {
         self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// A name that came twice although it may only come once (RFC 6749,
-    /// section 3.1), unlike `resource` (RFC 8707, section 2) and `orgIds`.
+    /// A parameter that occurs twice but must not (RFC 6749, section 3.1). `resource` (RFC
+    /// 8707, section 2) and `orgIds` may be repeated.
     pub(super) fn repeated(&self) -> Option<&str> {
         let single = |name: &&str| !["resource", "orgIds"].contains(name);
         let mut names = self.0.iter().map(|(name, _)| name.as_str()).filter(single);
@@ -50,12 +50,12 @@ impl Parameters {
     }
 }
 
-/// The value of `name` as it stands in a query, not decoded.
+/// The raw, still percent-encoded value of `name` in a query.
 pub(super) fn raw<'a>(query: &'a str, name: &str) -> Option<&'a str> {
     query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
 }
 
-/// Splits a `scope` value (RFC 6749, section 3.3); what is named twice counts once.
+/// Splits a `scope` value (RFC 6749, section 3.3) and removes duplicates.
 pub(super) fn scopes(text: &str) -> Vec<String> {
     let mut scopes: Vec<String> = Vec::new();
     for scope in text.split(' ').filter(|scope| !scope.is_empty()) {
@@ -66,7 +66,7 @@ pub(super) fn scopes(text: &str) -> Vec<String> {
     scopes
 }
 
-/// A value as it may stand in a query.
+/// Percent-encodes a value for a query.
 pub(super) fn encode(value: &str) -> String {
     form_urlencoded::byte_serialize(value.as_bytes()).collect()
 }
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn repeated_names_are_noticed() {
+    fn repeated_parameters_are_detected() {
         assert_eq!(Parameters::from_form(b"a=1&b=2&a=1").repeated(), Some("a"));
         assert_eq!(Parameters::from_form(b"a=1&b=2").repeated(), None);
         assert_eq!(Parameters::from_form(b"resource=1&resource=2").repeated(), None);
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn scopes_are_split_and_named_once() {
+    fn scopes_are_split_and_deduplicated() {
         assert_eq!(scopes(" openid  profile openid"), ["openid", "profile"]);
     }
 }

@@ -1,7 +1,7 @@
-//! Who is connected.
+//! The peer of a connection.
 
 use std::net::IpAddr;
 
-/// The address of the client of a request.
+/// The peer's address.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Peer(pub(super) IpAddr);

@@ -1,4 +1,4 @@
-//! Rate limits: so many requests from an address in five minutes.
+//! Rate limiting of the API: a quota of requests per address in fixed windows of five minutes.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -7,17 +7,17 @@ use axum::http::{HeaderMap, HeaderValue};
 
 use crate::clock::UnixTime;
 
-/// The length of a window, in seconds (card, section 6).
+/// Length of a window, in seconds.
 const WINDOW: u64 = 300;
-/// The most addresses that are counted; a loopback has few.
+/// Maximum number of tracked addresses; loopback has few.
 const MAX_ADDRESSES: usize = 4096;
 
-/// How many requests each caller made in the current window.
+/// Request counts per caller in the current window.
 #[derive(Debug)]
 pub(super) struct RateLimiter<K> {
-    /// The start of the current window.
+    /// Start of the current window.
     start: UnixTime,
-    /// Requests since then.
+    /// Requests since then, per caller.
     counts: HashMap<K, u64>,
 }
 
@@ -46,21 +46,21 @@ impl<K: Eq + Hash> RateLimiter<K> {
     }
 }
 
-/// Where a caller stands.
+/// A caller's rate-limit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct RateLimitStatus {
-    /// This request is one too many.
+    /// Whether this request exceeds the quota.
     pub(super) exceeded: bool,
     /// Requests left.
     pub(super) remaining: u64,
     /// Seconds until the window ends.
     pub(super) reset: u64,
-    /// Requests in a window.
+    /// Requests allowed per window.
     pub(super) quota: u64,
 }
 
 impl RateLimitStatus {
-    /// A caller who has used everything up.
+    /// The status of a caller with an exhausted quota.
     pub(super) fn used_up(quota: u64, now: UnixTime) -> Self {
         Self { exceeded: true, remaining: 0, reset: WINDOW - now % WINDOW, quota }
     }
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_caller_gets_the_quota_once_per_window() {
+    fn the_quota_is_renewed_in_every_window() {
         let mut rate_limiter = RateLimiter::default();
         assert_eq!(
             rate_limiter.count("a", 2, 310),

@@ -1,4 +1,4 @@
-//! Redirects of browsers.
+//! Redirect responses.
 
 use axum::http::header::{CACHE_CONTROL, LOCATION, SET_COOKIE};
 use axum::http::{HeaderValue, StatusCode};
@@ -6,18 +6,18 @@ use axum::response::{IntoResponse, Response};
 
 use super::pages;
 
-/// A 303, perhaps with a cookie.
+/// A 303, with a cookie if there is one.
 pub(super) fn see_other(to: &str, cookie: Option<HeaderValue>) -> Response {
     let Ok(location) = HeaderValue::from_str(to) else {
-        let why = "The address to go back to, or the state, holds what cannot stand in a header.";
-        return pages::notice(StatusCode::BAD_REQUEST, "This request is not right", why);
+        let why = "The redirect URI or the state contains characters that are not valid in a header.";
+        return pages::notice(StatusCode::BAD_REQUEST, "Invalid authorization request", why);
     };
     let response =
         (StatusCode::SEE_OTHER, [(LOCATION, location)], [(CACHE_CONTROL, "no-store")]).into_response();
     with_cookie(response, cookie)
 }
 
-/// Adds the cookie that says who is signed in.
+/// Adds a `Set-Cookie` header if there is a cookie.
 pub(super) fn with_cookie(mut response: Response, cookie: Option<HeaderValue>) -> Response {
     if let Some(cookie) = cookie {
         response.headers_mut().append(SET_COOKIE, cookie);

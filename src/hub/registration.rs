@@ -1,4 +1,4 @@
-//! Dynamic client registration (RFC 7591): open to everyone, as at the real one.
+//! Dynamic client registration (RFC 7591). It is open to everyone, as at huggingface.co.
 
 use axum::Json;
 use axum::body::Bytes;
@@ -17,17 +17,17 @@ use super::parameters;
 use super::random;
 use super::state::{HubContext, Shared};
 
-/// What an application says about itself; the rest is not looked at.
+/// Client metadata; other members are ignored.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Registration {
-    /// Where people are sent back to.
+    /// The redirect URIs.
     redirect_uris: Vec<String>,
-    /// Its name.
+    /// The client's name.
     client_name: Option<String>,
-    /// The scopes it wants, separated by spaces.
+    /// The requested scopes, separated by spaces.
     scope: Option<String>,
-    /// `client_secret_basic` unless it says otherwise.
+    /// `client_secret_basic` by default.
     token_endpoint_auth_method: Option<String>,
 }
 
@@ -39,16 +39,16 @@ pub(super) async fn register(State(hub): State<Shared>, body: Bytes) -> Response
     }
 }
 
-/// Checks and registers.
+/// Validates the metadata and registers the client.
 fn answer(hub: &HubContext, body: &[u8]) -> Result<Response, OAuthError> {
     let wrong = |why: &str| OAuthError::new("invalid_client_metadata", why);
     let asked: Registration =
         serde_json::from_slice(body).map_err(|_| wrong("the body must be a JSON object as in RFC 7591"))?;
     let bad = |uri: &String| uri.len() > 2048 || Url::parse(uri).is_err() || uri.contains('#');
     if asked.redirect_uris.len() > 20 || asked.redirect_uris.iter().any(bad) {
-        return Err(OAuthError::new("invalid_redirect_uri", "expected at most 20 absolute addresses"));
+        return Err(OAuthError::new("invalid_redirect_uri", "expected at most 20 absolute URLs"));
     }
-    let name = asked.client_name.unwrap_or_else(|| "An application without a name".to_owned());
+    let name = asked.client_name.unwrap_or_else(|| "Unnamed application".to_owned());
     if name.len() > 200 {
         return Err(wrong("client_name is longer than 200 bytes"));
     }
@@ -57,7 +57,9 @@ fn answer(hub: &HubContext, body: &[u8]) -> Result<Response, OAuthError> {
         "none" => None,
         "client_secret_basic" | "client_secret_post" => Some(clients::fresh_secret()),
         _ => {
-            return Err(wrong("token_endpoint_auth_method: client_secret_basic, client_secret_post or none"));
+            return Err(wrong(
+                "token_endpoint_auth_method must be client_secret_basic, client_secret_post or none",
+            ));
         }
     };
     let mut client = Client::public(&random::uuid(), &name, &[]);
@@ -66,7 +68,7 @@ fn answer(hub: &HubContext, body: &[u8]) -> Result<Response, OAuthError> {
     if let Some(scope) = asked.scope {
         let scopes = parameters::scopes(&scope);
         if client.forbidden(&scopes).is_some() {
-            return Err(wrong("scope names a scope that does not exist"));
+            return Err(wrong("scope contains an unknown scope"));
         }
         client.scopes = scopes;
     }
@@ -74,7 +76,7 @@ fn answer(hub: &HubContext, body: &[u8]) -> Result<Response, OAuthError> {
         "client_id": client.id, "client_id_issued_at": hub.now(), "client_name": name,
         "redirect_uris": asked.redirect_uris, "scope": client.scopes.join(" "),
         "token_endpoint_auth_method": method, "response_types": ["code"],
-        // Added by the server, whatever was asked for (card, section 3).
+        // huggingface.co adds these, whatever was requested.
         "grant_types": ["authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"],
     }));
     if let Some(secret) = secret {

@@ -1,4 +1,4 @@
-//! The endpoints.
+//! The routes.
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -12,12 +12,11 @@ use super::{
     whoami,
 };
 
-/// The most a client may send in a body; a consent for hundreds of
-/// organisations takes 10 KiB.
+/// Maximum size of a request body; a consent form with hundreds of organisations takes 10 KiB.
 const MAX_BODY: usize = 256 * 1024;
 
-/// Every endpoint there is; `/oauth/revoke` and the end of sessions are not,
-/// since the real one has none (card, section 1).
+/// Every endpoint. There is no revocation and no end-session endpoint, because huggingface.co
+/// has none.
 pub(super) fn router(hub: Shared) -> Router {
     Router::new()
         .route("/", get(account_pages::home))
@@ -40,7 +39,7 @@ pub(super) fn router(hub: Shared) -> Router {
         .with_state(hub)
 }
 
-/// What is not there.
+/// 404 for unknown paths.
 async fn not_found() -> Response {
-    pages::notice(StatusCode::NOT_FOUND, "Not found", "There is nothing at this address.")
+    pages::notice(StatusCode::NOT_FOUND, "Not found", "There is no page at this address.")
 }

@@ -1,4 +1,4 @@
-//! Connections.
+//! Accepting and serving connections.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -19,10 +19,10 @@ use super::fault_injection::answer;
 use super::router::router;
 use super::state::Shared;
 
-/// Connections at a time.
+/// Maximum number of concurrent connections.
 const MAX_CONNECTIONS: usize = 4096;
 
-/// Takes connections until `stop`, then ends them all.
+/// Accepts connections until `stop`, then closes them all.
 pub(super) async fn serve(listener: TcpListener, hub: Shared, stop: Arc<Notify>) {
     let router = router(Arc::clone(&hub));
     let mut connections = JoinSet::new();
@@ -34,7 +34,7 @@ pub(super) async fn serve(listener: TcpListener, hub: Shared, stop: Arc<Notify>)
     connections.shutdown().await;
 }
 
-/// Takes connections for ever.
+/// Accepts connections in a loop.
 async fn accept(listener: &TcpListener, connections: &mut JoinSet<()>, hub: &Shared, router: &Router) {
     loop {
         while connections.try_join_next().is_some() {}
@@ -46,7 +46,7 @@ async fn accept(listener: &TcpListener, connections: &mut JoinSet<()>, hub: &Sha
             Ok((stream, peer)) => {
                 connections.spawn(serve_connection(stream, peer, Arc::clone(hub), router.clone()));
             }
-            // Out of file descriptors, say: others may close theirs.
+            // Out of file descriptors, for example: wait for some to be closed.
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     }
@@ -54,7 +54,7 @@ async fn accept(listener: &TcpListener, connections: &mut JoinSet<()>, hub: &Sha
 
 /// Serves one connection.
 async fn serve_connection(stream: TcpStream, peer: SocketAddr, hub: Shared, router: Router) {
-    // A delay of Nagle's kind would only blur measurements; without it all works too.
+    // Nagle's algorithm would distort measurements; a failure to disable it does not matter.
     let _ = stream.set_nodelay(true);
     let reset = Arc::new(Notify::new());
     let service = {
@@ -68,10 +68,10 @@ async fn serve_connection(stream: TcpStream, peer: SocketAddr, hub: Shared, rout
     builder.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(30));
     let mut connection = builder.serve_connection(TokioIo::new(stream), service);
     tokio::select! {
-        // A client that goes away in the middle is no news.
+        // Clients may disconnect at any time.
         _ = &mut connection => {}
         () = reset.notified() => {
-            // Closing without lingering sends a reset instead of an end.
+            // Closing with zero linger sends a RST instead of a FIN.
             let _ = connection.into_parts().io.into_inner().set_zero_linger();
         }
     }

@@ -1,4 +1,4 @@
-//! What the hub remembers while it runs.
+//! The hub's state.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
@@ -17,48 +17,47 @@ use super::ttl_map::TtlMap;
 use super::users::{App, User};
 use crate::clock::{Clock, UnixTime};
 
-/// How many registrations from outside are kept.
+/// Maximum number of clients that registered dynamically.
 const MAX_REGISTERED: usize = 1000;
 
-/// Everything the handlers share.
+/// What the handlers share.
 pub(super) struct HubContext {
     /// `http://127.0.0.1:PORT`.
     pub(super) issuer: String,
-    /// The time.
+    /// The clock.
     pub(super) clock: Clock,
-    /// What changes.
+    /// The mutable state.
     pub(super) state: Mutex<HubState>,
 }
 
-/// The handlers' way to [`HubContext`].
+/// A shared [`HubContext`].
 pub(super) type Shared = Arc<HubContext>;
 
 impl HubContext {
-    /// The state. A panic elsewhere does not make it wrong: every change is
-    /// whole before anything can panic.
+    /// Locks the state. A poisoned lock is fine: no change can panic half-way.
     pub(super) fn state(&self) -> MutexGuard<'_, HubState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The time.
+    /// The current time.
     pub(super) fn now(&self) -> UnixTime {
         self.clock.now()
     }
 }
 
-/// What changes while the hub runs.
+/// The mutable state.
 pub(super) struct HubState {
-    /// Who can sign in.
+    /// The users.
     pub(super) users: Vec<User>,
     /// Applications with tokens of their own.
     pub(super) apps: Vec<App>,
     /// Registered clients by id.
     pub(super) clients: HashMap<String, Client>,
-    /// The ids that came through `/oauth/register`, oldest first.
+    /// Ids of dynamically registered clients, oldest first.
     registered: VecDeque<String>,
-    /// (person's id, client id) → what was consented to.
+    /// (user id, client id) → consent.
     pub(super) consents: HashMap<(String, String), Consent>,
-    /// Forms that were handed out; `None` is a form that asks for no consent.
+    /// CSRF tickets; `None` for a form without an authorization request.
     pub(super) tickets: TtlMap<Option<AuthorizationRequest>>,
     /// Authorization codes.
     pub(super) codes: TtlMap<AuthorizationCode>,
@@ -66,22 +65,22 @@ pub(super) struct HubState {
     pub(super) access_tokens: TtlMap<Grant>,
     /// Refresh tokens.
     pub(super) refresh_tokens: TtlMap<Grant>,
-    /// DeviceAuthorization codes.
+    /// Device codes.
     pub(super) devices: TtlMap<DeviceAuthorization>,
-    /// Misbehaviour.
+    /// Deviations from correct behaviour.
     pub(super) behaviour: Behaviour,
-    /// Keys.
+    /// The keys.
     pub(super) keys: Keys,
-    /// Requests by endpoint.
+    /// Number of requests per endpoint.
     pub(super) calls: HashMap<Endpoint, u64>,
     /// The last request to each endpoint.
     pub(super) last: HashMap<Endpoint, Request<()>>,
-    /// Requests by address.
+    /// Request counts per address.
     pub(super) rate_limiter: RateLimiter<IpAddr>,
 }
 
 impl HubState {
-    /// A hub's state at its start.
+    /// The initial state.
     pub(super) fn new(
         users: Vec<User>,
         apps: Vec<App>,
@@ -108,40 +107,38 @@ impl HubState {
         }
     }
 
-    /// The person of that username.
+    /// The user with that username.
     pub(super) fn user_named(&self, username: &str) -> Option<&User> {
-        self.users.iter().find(|person| person.username.eq_ignore_ascii_case(username))
+        self.users.iter().find(|user| user.username.eq_ignore_ascii_case(username))
     }
 
-    /// The person of that id.
-    pub(super) fn person(&self, id: &str) -> Option<&User> {
-        self.users.iter().find(|person| person.id == id)
+    /// The user with that id.
+    pub(super) fn user(&self, id: &str) -> Option<&User> {
+        self.users.iter().find(|user| user.id == id)
     }
 
-    /// What a person consented to for a client.
-    pub(super) fn consent(&self, person: &str, client: &str) -> Option<&Consent> {
-        self.consents.get(&(person.to_owned(), client.to_owned()))
+    /// The user's consent for a client.
+    pub(super) fn consent(&self, user: &str, client: &str) -> Option<&Consent> {
+        self.consents.get(&(user.to_owned(), client.to_owned()))
     }
 
-    /// Adds `scopes` to what was consented to, and puts `orgs` in place of the
-    /// organisations granted so far.
-    pub(super) fn remember(&mut self, person: &str, client: &str, scopes: &[String], orgs: BTreeSet<String>) {
-        let consent = self.consents.entry((person.to_owned(), client.to_owned())).or_default();
+    /// Adds `scopes` to the consent and replaces its organisations by `orgs`.
+    pub(super) fn remember(&mut self, user: &str, client: &str, scopes: &[String], orgs: BTreeSet<String>) {
+        let consent = self.consents.entry((user.to_owned(), client.to_owned())).or_default();
         consent.scopes.extend(scopes.iter().cloned());
         consent.orgs = orgs;
     }
 
-    /// Forgets the consent; the client's codes and tokens for this person are dead.
-    pub(super) fn disconnect(&mut self, person: &str, client: &str) {
-        self.consents.remove(&(person.to_owned(), client.to_owned()));
-        let others = |grant: &Grant| grant.person != person || grant.client != client;
+    /// Removes the consent and invalidates the client's codes and tokens for this user.
+    pub(super) fn disconnect(&mut self, user: &str, client: &str) {
+        self.consents.remove(&(user.to_owned(), client.to_owned()));
+        let others = |grant: &Grant| grant.user != user || grant.client != client;
         self.codes.retain(|code| others(&code.grant));
         self.access_tokens.retain(others);
         self.refresh_tokens.retain(others);
     }
 
-    /// Takes in a client that registered itself; the oldest such goes when
-    /// there are too many.
+    /// Adds a dynamically registered client; removes the oldest one if there are too many.
     pub(super) fn register(&mut self, client: Client) {
         if self.registered.len() >= MAX_REGISTERED
             && let Some(oldest) = self.registered.pop_front()

@@ -21,7 +21,7 @@ use super::parameters::{self, Parameters};
 use super::random;
 use super::state::{HubContext, Shared};
 
-/// A refresh token that is not used for three months is gone.
+/// A refresh token expires after three months without use.
 const REFRESH_LIFETIME: u64 = 90 * 24 * 3600;
 
 /// `POST /oauth/token`.
@@ -32,7 +32,7 @@ pub(super) async fn token(State(hub): State<Shared>, headers: HeaderMap, body: B
     }
 }
 
-/// The token answer to a request.
+/// The token response.
 fn answer(hub: &HubContext, headers: &HeaderMap, body: &[u8]) -> Result<Object, OAuthError> {
     let parameters = read(headers, body)?;
     let (grant, nonce, refresh) = match parameters.find("grant_type") {
@@ -43,8 +43,8 @@ fn answer(hub: &HubContext, headers: &HeaderMap, body: &[u8]) -> Result<Object, 
             let client = client.ok_or_else(|| OAuthError::invalid_request("client_id is missing"))?;
             (device_flow::poll(hub, &client, &parameters)?, None, true)
         }
-        // Token exchange is announced, as at the real provider, but needs an
-        // application bound to an enterprise organisation; there is none here.
+        // Token exchange is announced, as at huggingface.co, but requires a client bound to an
+        // enterprise organisation, which does not exist here.
         Some("urn:ietf:params:oauth:grant-type:token-exchange") => {
             return Err(OAuthError::invalid_client(400, "this application may not exchange tokens"));
         }
@@ -54,7 +54,7 @@ fn answer(hub: &HubContext, headers: &HeaderMap, body: &[u8]) -> Result<Object, 
     Ok(issue(hub, grant, nonce, refresh))
 }
 
-/// What a code stands for, its nonce, and that there may be a refresh token.
+/// Redeems an authorization code: its grant, its nonce, and whether to issue a refresh token.
 fn redeem_code(
     hub: &HubContext,
     headers: &HeaderMap,
@@ -62,27 +62,29 @@ fn redeem_code(
 ) -> Result<(Grant, Option<String>, bool), OAuthError> {
     let client = authenticate(hub, headers, parameters)?;
     let now = hub.now();
-    // Whatever comes of it, the code is used up (RFC 6749, section 4.1.2).
+    // The code is consumed even if the request fails (RFC 6749, section 4.1.2).
     let code = parameters.find("code").and_then(|code| hub.state().codes.take(code, now));
     let code = code.ok_or_else(|| OAuthError::invalid_grant("the code is unknown, expired or used"))?;
     check_owner(hub, client.as_ref(), &code.grant)?;
     if parameters.find("redirect_uri") != Some(&code.redirect_uri) {
-        return Err(OAuthError::invalid_grant("redirect_uri is not the one of the authorization request"));
+        return Err(OAuthError::invalid_grant("redirect_uri differs from that of the authorization request"));
     }
     match (&code.challenge, parameters.find("code_verifier")) {
         (None, None) => {}
         (Some(challenge), Some(verifier))
             if (43..=128).contains(&verifier.len()) && jwt::s256(verifier) == *challenge => {}
         (Some(_), None) => return Err(OAuthError::invalid_grant("code_verifier is missing")),
-        (None, Some(_)) => return Err(OAuthError::invalid_grant("there was no code_challenge")),
+        (None, Some(_)) => {
+            return Err(OAuthError::invalid_grant("the authorization request had no code_challenge"));
+        }
         (Some(_), Some(_)) => {
-            return Err(OAuthError::invalid_grant("code_verifier does not fit the code_challenge"));
+            return Err(OAuthError::invalid_grant("code_verifier does not match the code_challenge"));
         }
     }
     Ok((code.grant, code.nonce, true))
 }
 
-/// What a refresh token stands for; it is used up, a new one takes its place.
+/// Redeems a refresh token, which is consumed; the response holds a new one.
 fn redeem_refresh_token(
     hub: &HubContext,
     headers: &HeaderMap,
@@ -93,13 +95,13 @@ fn redeem_refresh_token(
     let unknown = || OAuthError::invalid_grant("the refresh token is unknown, expired or used");
     let token = parameters.find("refresh_token").ok_or_else(unknown)?;
     let mut grant = hub.state().refresh_tokens.find(token, now).cloned().ok_or_else(unknown)?;
-    // Checked before it is used up: another application cannot end a session
-    // with a token it has only seen.
+    // Checked before the token is consumed: another client that has seen the token cannot
+    // invalidate it.
     check_owner(hub, client.as_ref(), &grant)?;
     if let Some(scope) = parameters.find("scope") {
         let asked = parameters::scopes(scope);
         if asked.iter().any(|scope| !grant.has(scope)) {
-            return Err(OAuthError::new("invalid_scope", "more than was granted"));
+            return Err(OAuthError::new("invalid_scope", "the scope exceeds what was granted"));
         }
         grant.scopes = asked;
     }
@@ -107,25 +109,25 @@ fn redeem_refresh_token(
     Ok((grant, None, true))
 }
 
-/// The code or token must be the client's own; an unnamed client must be public.
+/// The code or token must belong to the client; an unnamed client must be public.
 fn check_owner(hub: &HubContext, client: Option<&Client>, grant: &Grant) -> Result<(), OAuthError> {
     match client {
         Some(client) if client.id == grant.client => Ok(()),
-        Some(_) => Err(OAuthError::invalid_grant("it was given to another client")),
+        Some(_) => Err(OAuthError::invalid_grant("it was issued to another client")),
         None => {
             let state = hub.state();
             match state.clients.get(&grant.client) {
                 Some(owner) if owner.secret.is_none() => Ok(()),
                 _ => Err(OAuthError::invalid_client(
                     state.behaviour.invalid_client_status,
-                    "who is the client?",
+                    "client_id is missing",
                 )),
             }
         }
     }
 }
 
-/// The tokens for a grant.
+/// Issues the tokens for a grant.
 fn issue(hub: &HubContext, mut grant: Grant, nonce: Option<String>, refresh: bool) -> Object {
     let now = hub.now();
     let (behaviour, signing) = {
@@ -141,7 +143,7 @@ fn issue(hub: &HubContext, mut grant: Grant, nonce: Option<String>, refresh: boo
     set(&mut object, "expires_in", lifetime);
     set(&mut object, "scope", grant.scopes.join(" "));
     if grant.has("openid") && !behaviour.no_id_token {
-        // Signed without holding the state: RSA takes its time.
+        // Signed without holding the lock: RSA is slow.
         let token = id_token::sign(hub, &behaviour, &signing, &grant, nonce);
         set(&mut object, "id_token", token);
     }
@@ -156,14 +158,14 @@ fn issue(hub: &HubContext, mut grant: Grant, nonce: Option<String>, refresh: boo
     object
 }
 
-/// An access token for a person, without a sign-in.
+/// Issues an access token without a sign-in.
 pub(super) fn issue_without_sign_in(hub: &HubContext, username: &str, client: &str) -> Option<String> {
     let now = hub.now();
     let grant = {
         let state = hub.state();
         let client = state.clients.get(client)?;
         Grant {
-            person: state.user_named(username)?.id.clone(),
+            user: state.user_named(username)?.id.clone(),
             client: client.id.clone(),
             scopes: client.scopes.clone(),
             auth_time: now,
@@ -175,16 +177,15 @@ pub(super) fn issue_without_sign_in(hub: &HubContext, username: &str, client: &s
     Some(token)
 }
 
-/// A fresh refresh token, unless there shall be none.
+/// A new refresh token, unless it is disabled.
 fn refresh_token(behaviour: &Behaviour, wanted: bool) -> Option<String> {
     (wanted && !behaviour.no_refresh_token).then(|| format!("hf_oauth__refresh_{}", random::alphanumeric(34)))
 }
 
-/// `hf_oauth_` and a JWT in the shape of the real one (card, section 4): the
-/// audience is the hub, not the client.
+/// `hf_oauth_` and a JWT in huggingface.co's format: the audience is the hub, not the client.
 fn access_token(hub: &HubContext, grant: &Grant) -> String {
     let mut claims = object(json!({
-        "iss": hub.issuer, "aud": hub.issuer, "sub": grant.person, "client_id": grant.client,
+        "iss": hub.issuer, "aud": hub.issuer, "sub": grant.user, "client_id": grant.client,
         "scope": grant.scopes, "iat": hub.now(), "exp": grant.expires,
         "jti": random::uuid(), "sessionId": random::hex(&random::fill::<12>()),
     }));

@@ -1,27 +1,27 @@
-//! A bounded place for things that expire: codes, tokens, tickets.
+//! A bounded map whose entries expire: codes, tokens, tickets.
 
 use std::collections::{HashMap, VecDeque};
 
 use crate::clock::UnixTime;
 
-/// Values by random key, each until its time; when full, the oldest goes.
+/// Values by key, each with an expiry; inserting into a full map evicts the oldest entry.
 #[derive(Debug)]
 pub(super) struct TtlMap<V> {
-    /// The most it holds.
+    /// Maximum number of entries.
     capacity: usize,
-    /// Key → (the second it expires, value).
+    /// Key → (expiry, value).
     values: HashMap<String, (UnixTime, V)>,
-    /// Keys in order of arrival; may name what is already gone.
+    /// Keys in insertion order; may contain removed ones.
     order: VecDeque<String>,
 }
 
 impl<V> TtlMap<V> {
-    /// An empty shelf for at most `capacity` values.
+    /// An empty map for at most `capacity` entries.
     pub(super) fn new(capacity: usize) -> Self {
         Self { capacity, values: HashMap::new(), order: VecDeque::new() }
     }
 
-    /// Puts `value` there until `expires`.
+    /// Inserts `value`, valid until `expires`.
     pub(super) fn put(&mut self, key: String, expires: UnixTime, value: V) {
         while self.order.len() >= self.capacity {
             if let Some(oldest) = self.order.pop_front() {
@@ -32,27 +32,27 @@ impl<V> TtlMap<V> {
         self.values.insert(key, (expires, value));
     }
 
-    /// The value, unless it is gone or expired.
+    /// The value, unless it is missing or expired.
     pub(super) fn find(&self, key: &str, now: UnixTime) -> Option<&V> {
         self.values.get(key).filter(|(expires, _)| now < *expires).map(|(_, value)| value)
     }
 
-    /// The value for changing, and the second it expires; expired ones too.
+    /// The value and its expiry, even if expired.
     pub(super) fn find_mut(&mut self, key: &str) -> Option<(UnixTime, &mut V)> {
         self.values.get_mut(key).map(|(expires, value)| (*expires, value))
     }
 
-    /// Takes the value away: what is used once.
+    /// Removes and returns the value, unless it is expired: for single use.
     pub(super) fn take(&mut self, key: &str, now: UnixTime) -> Option<V> {
         self.values.remove(key).filter(|(expires, _)| now < *expires).map(|(_, value)| value)
     }
 
-    /// The key of the first value that `matches`, expired ones too.
+    /// The key of the first value that `matches`, even if expired.
     pub(super) fn key_of(&self, matches: impl Fn(&V) -> bool) -> Option<String> {
         self.values.iter().find(|(_, (_, value))| matches(value)).map(|(key, _)| key.clone())
     }
 
-    /// Drops every value that is not to be `kept`.
+    /// Removes every value that is not to be `kept`.
     pub(super) fn retain(&mut self, kept: impl Fn(&V) -> bool) {
         self.values.retain(|_, (_, value)| kept(value));
     }
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_is_there_until_its_second_and_taken_once() {
+    fn an_entry_expires_and_is_removed_once() {
         let mut shelf = TtlMap::new(4);
         shelf.put("a".to_owned(), 10, 1);
         assert_eq!(shelf.find("a", 9), Some(&1));
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_shelf_drops_its_oldest() {
+    fn a_full_map_evicts_its_oldest_entry() {
         let mut shelf = TtlMap::new(2);
         for (key, value) in [("a", 1), ("b", 2), ("c", 3)] {
             shelf.put(key.to_owned(), 10, value);

@@ -1,61 +1,62 @@
-//! Who can sign in, and where they are members.
+//! Users, their memberships, and applications.
 
 use super::random::hex;
 use aws_lc_rs::digest::{SHA256, digest};
 
-/// Somebody with an account.
+/// A user account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
-    /// 24 hexadecimal digits that stay when the username changes.
+    /// 24 hexadecimal digits; does not change with the username.
     pub id: String,
-    /// The name in addresses.
+    /// The username.
     pub username: String,
-    /// The name on display.
+    /// The display name.
     pub name: String,
-    /// What this person is good for, in a line.
+    /// One line about what this user is for.
     pub about: String,
     /// The e-mail address.
     pub email: Option<String>,
     /// Whether it has been verified.
     pub email_verified: bool,
-    /// A website of their own.
+    /// The website.
     pub website: Option<String>,
-    /// Subscribed to PRO.
+    /// Has a PRO subscription.
     pub pro: bool,
-    /// A payment method exists.
+    /// Has a payment method.
     pub can_pay: bool,
     /// The user access token: `hf_` and 34 letters or digits.
     pub token: String,
     /// That token's role: `read`, `write`, `fineGrained`.
     pub token_role: String,
-    /// Where they are members.
+    /// The memberships.
     pub orgs: Vec<Membership>,
 }
 
-/// A person's place in an organisation.
+/// A user's membership of an organisation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Membership {
-    /// The organisation's 24 hexadecimal digits.
+    /// The organisation's id: 24 hexadecimal digits.
     pub id: String,
-    /// Its name in addresses.
+    /// Its slug.
     pub slug: String,
-    /// Its name on display.
+    /// Its display name.
     pub name: String,
     /// `admin`, `write`, `contributor`, `read`, `no_access`, or a custom role's name.
     pub role: String,
     /// `team`, `enterprise`, `plus`, `academia`, or none.
     pub plan: Option<String>,
-    /// What stood in place of `plan` until 2026.
+    /// Replaced by `plan` in 2026.
     pub is_enterprise: Option<bool>,
     /// The organisation has a payment method.
     pub can_pay: bool,
-    /// What keeps this member out for now: `mfa`, `sso`, `ip`, `token-policy`, `token-revoked`.
+    /// Restrictions that block this member for now: `mfa`, `sso`, `ip`, `token-policy`,
+    /// `token-revoked`.
     pub security_restrictions: Vec<String>,
-    /// Deprecated sign of `sso`.
+    /// Deprecated form of `sso`.
     pub pending_sso: bool,
-    /// Deprecated sign of `mfa`.
+    /// Deprecated form of `mfa`.
     pub missing_mfa: bool,
-    /// Groups inside the organisation.
+    /// The resource groups the user is in.
     pub resource_groups: Vec<ResourceGroup>,
 }
 
@@ -79,7 +80,7 @@ impl Membership {
     }
 }
 
-/// A group of resources inside an organisation, and the role there.
+/// A resource group of an organisation, and the role in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResourceGroup {
     /// 24 hexadecimal digits.
@@ -101,7 +102,7 @@ pub struct App {
     pub token: String,
 }
 
-/// The people as a table: username, token, what they are good for.
+/// The users as a table: username, token, description.
 ///
 /// ```
 /// # use huggate::hub;
@@ -110,22 +111,20 @@ pub struct App {
 /// ```
 #[must_use]
 pub fn users_table(users: &[User]) -> String {
-    let width = users.iter().map(|person| person.username.len()).max().unwrap_or(0);
-    let rows = users
-        .iter()
-        .map(|person| format!("{:width$}  {}  {}\n", person.username, person.token, person.about));
+    let width = users.iter().map(|user| user.username.len()).max().unwrap_or(0);
+    let rows = users.iter().map(|user| format!("{:width$}  {}  {}\n", user.username, user.token, user.about));
     rows.collect()
 }
 
-/// 24 hexadecimal digits, the same at every start.
+/// 24 hexadecimal digits derived from the name, so that they are the same at every start.
 pub(super) fn id(kind: &str, name: &str) -> String {
     let mut id = hex(digest(&SHA256, format!("{kind}:{name}").as_bytes()).as_ref());
     id.truncate(24);
     id
 }
 
-/// A token made of a name: readable, plainly not real, and not in any
-/// repository for a secret scanner to find.
+/// A token derived from a name: readable, obviously not real, and not matched by secret
+/// scanners.
 pub(super) fn token(prefix: &str, name: &str, length: usize) -> String {
     let letters = name.chars().filter(char::is_ascii_alphanumeric);
     prefix.chars().chain(letters.chain("StandIn".chars().cycle()).take(length)).collect()

@@ -1,4 +1,4 @@
-//! The style sheet, and the avatars.
+//! The style sheet and the avatars.
 
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
@@ -11,7 +11,7 @@ pub(crate) async fn style() -> Response {
     ([(CONTENT_TYPE, "text/css; charset=utf-8")], STYLE).into_response()
 }
 
-/// `GET /avatars/…`: a disc whose colour comes from the id.
+/// `GET /avatars/…`: a generated avatar, coloured by the id.
 pub(crate) async fn avatar(axum::extract::Path(name): axum::extract::Path<String>) -> Response {
     let hue = name.bytes().fold(0_u32, |sum, byte| (sum * 31 + u32::from(byte)) % 360);
     let picture = format!(

@@ -1,4 +1,4 @@
-//! The applications somebody consented to.
+//! The page of connected applications.
 
 use std::fmt::Write;
 
@@ -8,11 +8,11 @@ use axum::response::Response;
 use super::super::users::User;
 use super::layout::{escape, hidden, page};
 
-/// Where signed-in people see and end their connections.
+/// The path of that page.
 pub(crate) const CONNECTED_APPS_PATH: &str = "/settings/connected-applications";
 
-/// The applications somebody consented to: name, client id, organisations.
-pub(crate) fn connected(person: &User, apps: &[(&str, &str, usize)], ticket: &str) -> Response {
+/// The connected applications: name, client id, number of organisations.
+pub(crate) fn connected(user: &User, apps: &[(&str, &str, usize)], ticket: &str) -> Response {
     let mut rows = String::new();
     for (name, id, orgs) in apps {
         let _ = write!(
@@ -26,13 +26,13 @@ pub(crate) fn connected(person: &User, apps: &[(&str, &str, usize)], ticket: &st
         );
     }
     if rows.is_empty() {
-        rows.push_str("<li class=\"quiet\">None.</li>");
+        rows.push_str("<li class=\"quiet\">No applications are connected.</li>");
     }
     let body = format!(
-        "<h1>Connected applications</h1><p>of {} <span class=\"quiet\">@{}</span> · <a href=\"/logout\">sign out</a></p>\
+        "<h1>Connected applications</h1><p>Signed in as {} <span class=\"quiet\">@{}</span> · <a href=\"/logout\">Sign out</a></p>\
          <ul class=\"rows\" id=\"applications\">{rows}</ul>",
-        escape(&person.name),
-        escape(&person.username),
+        escape(&user.name),
+        escape(&user.username),
     );
     page(StatusCode::OK, "Connected applications", &body)
 }

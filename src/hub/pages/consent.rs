@@ -1,4 +1,4 @@
-//! The consent page: what an application asks for.
+//! The consent page.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -14,20 +14,20 @@ use super::layout::{escape, hidden, page};
 pub(crate) struct Consent<'a> {
     /// The application's name.
     pub(crate) client: &'a str,
-    /// What it asks for.
-    pub(crate) ask: &'a AuthorizationRequest,
-    /// Who is asked.
-    pub(crate) person: &'a User,
-    /// The form's ticket.
+    /// The authorization request.
+    pub(crate) request: &'a AuthorizationRequest,
+    /// The signed-in user.
+    pub(crate) user: &'a User,
+    /// The form's CSRF ticket.
     pub(crate) ticket: &'a str,
-    /// The ids of the organisations granted before.
+    /// The ids of the organisations that were granted before.
     pub(crate) before: &'a BTreeSet<String>,
 }
 
-/// "Do you agree?"
+/// The consent page.
 pub(crate) fn consent(consent: &Consent<'_>) -> Response {
-    let Consent { client, ask, person, .. } = consent;
-    let scopes: String = ask
+    let Consent { client, request, user, .. } = consent;
+    let scopes: String = request
         .scopes
         .iter()
         .map(|scope| {
@@ -35,31 +35,31 @@ pub(crate) fn consent(consent: &Consent<'_>) -> Response {
         })
         .collect();
     let body = format!(
-        "<h1><span id=\"client\">{}</span> wants to know you</h1>\
-         <p>You are <strong id=\"person\" data-username=\"{}\">{}</strong> \
+        "<h1>Authorize <span id=\"client\">{}</span></h1>\
+         <p>You are signed in as <strong id=\"person\" data-username=\"{}\">{}</strong> \
          <span class=\"quiet\">@{}</span>.</p>\
          <form method=\"post\" action=\"/oauth/authorize\" id=\"consent\">{}{}\
-         <h2>It will be able to</h2><ul id=\"scopes\">{scopes}</ul>{}\
+         <h2>This application will be able to</h2><ul id=\"scopes\">{scopes}</ul>{}\
          <p class=\"buttons\"><button class=\"main\" id=\"authorize\" name=\"decision\" value=\"authorize\">Authorize</button> \
          <button id=\"deny\" name=\"decision\" value=\"deny\">Cancel</button></p>\
-         <p><button class=\"link\" id=\"switch\" name=\"decision\" value=\"switch\">Sign in as somebody else</button></p></form>",
+         <p><button class=\"link\" id=\"switch\" name=\"decision\" value=\"switch\">Use another account</button></p></form>",
         escape(client),
-        escape(&person.username),
-        escape(&person.name),
-        escape(&person.username),
+        escape(&user.username),
+        escape(&user.name),
+        escape(&user.username),
         hidden("ticket", consent.ticket),
-        hidden("username", &person.username),
+        hidden("username", &user.username),
         organisations(consent),
     );
     page(StatusCode::OK, "Authorize", &body)
 }
 
-/// The organisations to tick; those the application requires are ticked and stay so.
+/// The organisations as checkboxes; those the client requires are checked and disabled.
 fn organisations(consent: &Consent<'_>) -> String {
-    let Consent { ask, person, before, .. } = consent;
+    let Consent { request, user, before, .. } = consent;
     let mut rows = String::new();
-    for org in &person.orgs {
-        let required = ask.orgs.contains(&org.id);
+    for org in &user.orgs {
+        let required = request.orgs.contains(&org.id);
         let state = match (required, before.contains(&org.id)) {
             (true, _) => " checked disabled",
             (false, true) => " checked",
@@ -76,38 +76,38 @@ fn organisations(consent: &Consent<'_>) -> String {
             escape(&org.role),
         );
     }
-    let foreign = ask.orgs.iter().any(|id| person.orgs.iter().all(|org| org.id != *id));
+    let foreign = request.orgs.iter().any(|id| user.orgs.iter().all(|org| org.id != *id));
     let warning = if foreign {
-        "<p class=\"warning\" id=\"not-a-member\" role=\"note\">The application asks for an organisation you are not a member of.</p>"
+        "<p class=\"warning\" id=\"not-a-member\" role=\"note\">This application requests access to an organisation that you are not a member of.</p>"
     } else {
         ""
     };
-    // A box that scrolls must be within reach of the keyboard.
-    let focus = if person.orgs.len() > 6 { " tabindex=\"0\"" } else { "" };
+    // A scrollable box must be reachable by keyboard.
+    let focus = if user.orgs.len() > 6 { " tabindex=\"0\"" } else { "" };
     if rows.is_empty() {
-        return format!("{warning}<p class=\"quiet\">You are a member of no organisation.</p>");
+        return format!("{warning}<p class=\"quiet\">You are not a member of any organisation.</p>");
     }
     format!(
-        "{warning}<fieldset><legend>It may also see your role in</legend>\
+        "{warning}<fieldset><legend>Organisations to share your role in</legend>\
          <ul class=\"orgs\" id=\"orgs\"{focus} aria-label=\"Your organisations\">{rows}</ul></fieldset>"
     )
 }
 
-/// A scope in plain words.
+/// What a scope allows.
 fn describe_scope(scope: &str) -> &'static str {
     match scope {
-        "openid" => "know that it is you",
+        "openid" => "verify your identity",
         "profile" => "see your name, username and picture",
         "email" => "see your e-mail address",
         "read-memberships" => "see which organisations you are in",
-        "read-billing" => "see whether you can pay",
+        "read-billing" => "see whether you have a payment method",
         "read-repos" => "read your repositories",
         "write-repos" => "change your repositories",
         "manage-repos" => "create and delete your repositories",
         "gated-repos" => "read gated repositories you have access to",
-        "contribute-repos" => "create repositories and change those it created",
-        "inference-api" => "call inference providers at your cost",
-        "write-discussions" => "open and answer discussions",
+        "contribute-repos" => "create repositories and change the ones it created",
+        "inference-api" => "run inference at your expense",
+        "write-discussions" => "open and reply to discussions",
         "jobs" => "run jobs",
         "webhooks" => "manage your webhooks",
         "read-mcp" => "read your MCP settings",
@@ -115,6 +115,6 @@ fn describe_scope(scope: &str) -> &'static str {
         "write-collections" => "change your collections",
         "read-endpoints" => "see your endpoints",
         "write-endpoints" => "change your endpoints",
-        _ => "use",
+        _ => "use the scope",
     }
 }

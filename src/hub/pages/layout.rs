@@ -1,11 +1,11 @@
-//! The frame around every page, and escaping.
+//! The layout of every page, and HTML escaping.
 
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-/// The headers of every page. There is no `form-action`: browsers apply it to
-/// the redirect that follows a form, which leads to the application.
+/// The headers of every page. There is no `form-action`: browsers apply it to the redirect
+/// after a form, which leads to the client.
 const HEADERS: [(HeaderName, &str); 6] = [
     (CONTENT_TYPE, "text/html; charset=utf-8"),
     (CACHE_CONTROL, "no-store"),
@@ -15,36 +15,36 @@ const HEADERS: [(HeaderName, &str); 6] = [
     ),
     (HeaderName::from_static("x-frame-options"), "DENY"),
     (HeaderName::from_static("x-content-type-options"), "nosniff"),
-    // Not "no-referrer": with that the forms would come from the origin "null".
+    // Not "no-referrer": browsers would then send `Origin: null` with the forms.
     (HeaderName::from_static("referrer-policy"), "same-origin"),
 ];
 
-/// A page with one thing to say.
+/// A page with a heading and a sentence.
 pub(crate) fn notice(status: StatusCode, title: &str, text: &str) -> Response {
     let body = format!("<h1 id=\"notice\">{}</h1><p>{}</p>", escape(title), escape(text));
     page(status, title, &body)
 }
 
-/// The frame around every page; `body` is HTML.
+/// The document around `body`, which is HTML.
 pub(super) fn page(status: StatusCode, title: &str, body: &str) -> Response {
     let page = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
          <title>{} · stand-in for huggingface.co</title><link rel=\"stylesheet\" href=\"/hub.css\"></head>\
-         <body><p class=\"strip\" id=\"stand-in\" role=\"note\"><strong>Stand-in.</strong> This is not huggingface.co: \
-         it runs on this machine, for trying things out. Never type a real password here.</p>\
+         <body><p class=\"strip\" id=\"stand-in\" role=\"note\"><strong>Stand-in.</strong> This is not huggingface.co. \
+         It runs on this machine for development and testing. Do not enter a real password.</p>\
          <main>{body}</main></body></html>",
         escape(title)
     );
     (status, HEADERS, page).into_response()
 }
 
-/// A hidden field.
+/// A hidden form field.
 pub(super) fn hidden(name: &str, value: &str) -> String {
     format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">", escape(value))
 }
 
-/// Text as it may stand in HTML, between tags and in a quoted attribute.
+/// Escapes text for use between tags and in quoted attributes.
 pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_gets_out_of_an_attribute() {
+    fn quotes_and_brackets_are_escaped() {
         assert_eq!(escape("<a b='c' d=\"&\">"), "&lt;a b=&#39;c&#39; d=&quot;&amp;&quot;&gt;");
     }
 }

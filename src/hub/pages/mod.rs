@@ -1,5 +1,5 @@
-//! The pages people see. No script, nothing from elsewhere, and a strip on
-//! each that says what this is, so that nobody takes it for the real one.
+//! The hub's HTML pages. They have no script and load nothing from elsewhere; a banner on each
+//! says that this is not huggingface.co.
 
 mod account_picker;
 mod assets;

@@ -59,7 +59,7 @@ async fn somebody_else_can_sign_in_at_the_same_browser() {
     let switched = world.post("/oauth/authorize", &[("ticket", &ticket), ("decision", "switch")]).await;
     assert!(switched.headers()[header::SET_COOKIE].to_str().unwrap().starts_with("hub_user=;"));
     let resumed = world.get(&location(&switched)).await.text().await.unwrap();
-    assert!(resumed.contains("Who do you want to be?"));
+    assert!(resumed.contains("Choose an account"));
     let out = world.get("/logout").await;
     assert!(out.headers()[header::SET_COOKIE].to_str().unwrap().contains("Max-Age=0"));
 }
