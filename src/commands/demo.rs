@@ -1,5 +1,5 @@
-//! `huggate demo`: the stand-in, a sample app, and the gate in front of it, in one
-//! process, offline.
+//! `huggate demo`: the stand-in, a sample app, and the gate in front of it, in one process and
+//! offline.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -27,23 +27,23 @@ use super::shutdown::shutdown_signal;
 /// Arguments of `huggate demo`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Where to listen; an address of this machine alone
+    /// Listen address; loopback only
     #[arg(long, default_value = "127.0.0.1:4180", value_name = "ADDR")]
     listen: SocketAddr,
 }
 
-/// Runs until it is asked to stop.
+/// Runs until a shutdown signal.
 pub(crate) fn run(arguments: &Arguments) -> Result<String, Failure> {
     if !arguments.listen.ip().is_loopback() {
         return Err(Failure::Configuration(format!(
-            "--listen {}: the demo lets anybody be anybody, so it listens on this machine alone (127.0.0.1 or [::1])",
+            "--listen {}: in the demo anybody can sign in as any user, so it only listens on loopback addresses (127.0.0.1 or [::1])",
             arguments.listen
         )));
     }
     runtime()?.block_on(serve(arguments.listen))
 }
 
-/// Starts all three, and serves until it is asked to stop.
+/// Starts all three and serves until a shutdown signal.
 async fn serve(addr: SocketAddr) -> Result<String, Failure> {
     let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let listener = listen(addr).await?;
@@ -63,7 +63,7 @@ async fn serve(addr: SocketAddr) -> Result<String, Failure> {
     let gate_url = public_url.clone();
     running.tasks.spawn(async move {
         if let Err(error) = demo_app::serve(app, &gate_url, stopped).await {
-            tracing::error!(%error, "the sample app ended");
+            tracing::error!(%error, "the sample app failed");
         }
     });
 
@@ -78,10 +78,10 @@ async fn serve(addr: SocketAddr) -> Result<String, Failure> {
     print(&welcome(&public_url, hub.issuer(), &hub.token_of("ada").unwrap_or_default()));
     until_stopped(proxy, server, Listeners::new(vec![listener]), running, shutdown_signal()).await;
     hub.stop().await;
-    Ok("\nThe demo is over.\n".to_owned())
+    Ok("\nThe demo has stopped.\n".to_owned())
 }
 
-/// The demo's policy: members of acme, a public folder, and one for admins.
+/// The demo's rules: the app for members of acme, a public folder, a folder for admins.
 async fn gate(public_url: &str, hub: &Hub, id: String, secret: String) -> Result<Gate, Failure> {
     let acme = || Rule::org("acme");
     let pattern = |text| PathPattern::parse(text).map_err(|error| failed(&error));
@@ -101,7 +101,7 @@ async fn gate(public_url: &str, hub: &Hub, id: String, secret: String) -> Result
         .map_err(|error| failed(&error))
 }
 
-/// How requests get to the sample app at `url`.
+/// Upstream settings for the sample app at `url`.
 fn upstream_settings(url: UpstreamUrl) -> UpstreamSettings {
     UpstreamSettings {
         default: url.into(),
@@ -115,42 +115,42 @@ fn upstream_settings(url: UpstreamUrl) -> UpstreamSettings {
     }
 }
 
-/// A failure with the words of `error`.
+/// Converts an error to a [`Failure`].
 fn failed(error: &dyn std::fmt::Display) -> Failure {
     Failure::Run(error.to_string())
 }
 
-/// What a newcomer needs to know.
+/// The welcome text.
 fn welcome(public_url: &str, issuer: &str, token: &str) -> String {
     format!(
         "
   huggate demo: a sample app behind Sign in with Hugging Face.
-  All of it runs here, offline. Nobody needs an account or a password.
+  All of it runs here, offline. You need no account and no password.
 
   Open   {public_url}
 
   You are sent to a stand-in for huggingface.co ({issuer}), where
-  you choose who to be. The app is open to members of the organisation acme:
-  tick acme when you are asked what to share.
+  you choose an account. The app is open to members of the organisation acme:
+  select acme when you are asked what to share.
 
-    ada    admin of acme             gets in, and into /admin
-    ben    may read in acme          gets in, and not into /admin
-    cleo   acme asks for her SSO     is told what is missing
-    dan    member of nothing         is told who may enter
-    joerg  Jörg Müller-李            a name that is not ASCII
-    eve    in 300 organisations      and still a small cookie
+    ada    admin of acme             may use the app and /admin
+    ben    may read in acme          may use the app, but not /admin
+    cleo   has not passed acme's SSO sees what is missing
+    dan    not a member of acme      sees who may enter
+    joerg  Jörg Müller-李            has a name that is not ASCII
+    eve    in 300 organisations      still has a small cookie
 
   Try
-    - {public_url}/reports/42?tab=2   a deep link is kept across the sign-in
+    - {public_url}/reports/42?tab=2   a deep link survives the sign-in
     - {public_url}/admin              for admins of acme
     - {public_url}/public/hello       open to everybody
-    - curl -i {public_url}/           a program gets 401 and JSON, not a redirect
-    - {public_url}/oauth2/userinfo    who am I
+    - curl -i {public_url}/           programs get 401 and JSON, not a redirect
+    - {public_url}/oauth2/userinfo    the signed-in user as JSON
     - curl -H 'Authorization: Bearer {token}' {public_url}/oauth2/userinfo
-                                            a program comes in with a token: it is ada's
-    - sign out in one tab and watch the stream and the socket end in another
+                                            programs authenticate with a token, here ada's
+    - sign out in one tab, and the stream and the WebSocket in another tab end
 
-  Ctrl-C ends it.
+  Press Ctrl-C to stop.
 
 "
     )

@@ -1,10 +1,10 @@
 //! Why a command failed.
 
-/// Why a command failed, and so its exit status.
+/// Why a command failed; determines the exit status.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The configuration or the arguments: 2.
+    /// Invalid configuration or arguments: 2.
     Configuration(String),
-    /// Everything else: 1.
+    /// Other failures: 1.
     Run(String),
 }

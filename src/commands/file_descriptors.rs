@@ -1,35 +1,34 @@
-//! The limit of file descriptors, and how many connections fit into it.
+//! The limit of open file descriptors, and how many connections it allows.
 
 use huggate::server::ServerSettings;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// FileDescriptorLimit that are needed besides connections: listeners, logs, the
-/// provider, files that are read.
+/// File descriptors reserved for listeners, logs, the provider and files.
 const RESERVE: u64 = 64;
 
-/// Enough for most; fewer are worth a warning.
+/// Below this number of connections, a warning is logged.
 const WARN_BELOW: usize = 4_096;
 
-/// How many file descriptors there may be.
+/// The limit of open file descriptors.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct FileDescriptorLimit(Option<u64>);
 
 impl FileDescriptorLimit {
-    /// Takes as many as the system lets us have without asking: the usual limit of
-    /// 1024 is for programs that use select(2).
+    /// Raises the soft limit to the hard limit: the usual soft limit of 1024 is for programs
+    /// that use select(2).
     pub(super) fn raise() -> Self {
         let before = getrlimit(Resource::Nofile);
         if before.current < before.maximum || before.maximum.is_none() {
             let wanted = Rlimit { current: before.maximum, maximum: before.maximum };
             if let Err(error) = setrlimit(Resource::Nofile, wanted) {
-                tracing::debug!(%error, "the limit of file descriptors stays as it is");
+                tracing::debug!(%error, "raising the limit of file descriptors failed");
             }
         }
         Self(getrlimit(Resource::Nofile).current)
     }
 
-    /// Lets in no more clients than there are descriptors for: each may need one
-    /// more towards the app.
+    /// Caps the number of connections: each may need a second descriptor, for its upstream
+    /// connection.
     pub(super) fn cap_connections(self, settings: &mut ServerSettings) {
         let Some(limit) = self.0 else { return };
         let fitting = usize::try_from(limit.saturating_sub(RESERVE) / 2).unwrap_or(usize::MAX).max(1);
@@ -37,13 +36,13 @@ impl FileDescriptorLimit {
             let wanted = settings.connections;
             if fitting < WARN_BELOW {
                 tracing::warn!(
-                    "limits.connections is {wanted}, and the {limit} file descriptors of this process (ulimit -n) are enough for {fitting}"
+                    "limits.connections is {wanted}, but the {limit} file descriptors of this process (ulimit -n) allow {fitting}; using {fitting}"
                 );
             } else {
                 tracing::info!(
                     wanted,
                     fitting,
-                    "limits.connections is as many as there are file descriptors for"
+                    "limits.connections is reduced to what the limit of file descriptors allows"
                 );
             }
             settings.connections = fitting;

@@ -1,5 +1,5 @@
-//! What the program can do, one file or folder for each command. Commands
-//! return what is to be printed; long-running ones hand it to [`say`].
+//! The program's commands, one file or folder each. Commands return their output; long-running
+//! ones use [`print`](output::print).
 
 pub(crate) mod check;
 pub(crate) mod completions;

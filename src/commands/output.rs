@@ -1,10 +1,10 @@
-//! What a running command prints.
+//! Output of running commands.
 
 use std::io::Write;
 
-/// Prints while a command runs.
+/// Prints to standard output.
 pub(super) fn print(text: &str) {
-    // Whoever closed our output does not want to read on.
+    // A closed pipe is not an error.
     let _ = write!(std::io::stdout(), "{text}");
     let _ = std::io::stdout().flush();
 }

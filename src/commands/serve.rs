@@ -20,7 +20,7 @@ use super::runtime::current_thread_runtime;
 use super::shutdown::shutdown_signal;
 use super::systemd;
 
-/// Runs until it is asked to stop.
+/// Runs until a shutdown signal.
 pub(crate) fn run(path: Option<&Path>, environment: Environment) -> Result<String, Failure> {
     let mut config =
         Config::load(path, &environment).map_err(|problems| Failure::Configuration(problems.to_string()))?;
@@ -29,8 +29,7 @@ pub(crate) fn run(path: Option<&Path>, environment: Environment) -> Result<Strin
     }
     let descriptors = FileDescriptorLimit::raise();
     descriptors.cap_connections(&mut config.server);
-    // The threads that answer requests are the server's; this one accepts,
-    // watches and reloads.
+    // The server's threads answer requests; this one accepts, watches files and reloads.
     current_thread_runtime()?.block_on(async {
         let passed = systemd::activated_sockets().map_err(|error| {
             Failure::Run(format!("the sockets that systemd passed (LISTEN_FDS) cannot be used: {error}"))
@@ -55,22 +54,22 @@ pub(crate) fn run(path: Option<&Path>, environment: Environment) -> Result<Strin
         let finished = until_stopped(proxy, server, listeners, running, shutdown_signal()).await;
         watching.abort();
         if !finished {
-            tracing::warn!("some requests did not finish within timeouts.drain and were cut");
+            tracing::warn!("some requests did not finish within timeouts.drain and were aborted");
         }
         Ok(String::new())
     })
 }
 
-/// What a server is run with.
+/// Everything that serving needs.
 struct Prepared {
     proxy: Arc<ArcSwap<Proxy>>,
     server: Server,
     listeners: Listeners,
-    /// Whether we bound the sockets ourselves.
+    /// Whether the listeners were bound here, not passed by systemd.
     own_listeners: bool,
 }
 
-/// Makes everything that can fail before the first request is taken.
+/// Does everything fallible before the first request is accepted.
 fn prepare(config: Config, running: &Running, passed: Vec<Listener>) -> Result<Prepared, Failure> {
     let public_url = config.gate.public_url.as_str().to_owned();
     let callback = format!("{public_url}{}/callback", config.gate.prefix);
@@ -91,7 +90,7 @@ fn prepare(config: Config, running: &Running, passed: Vec<Listener>) -> Result<P
     Ok(Prepared { proxy, server, listeners: Listeners::new(listeners), own_listeners })
 }
 
-/// Serves until `stop`, then drains; `true` if all that was under way finished.
+/// Serves until `stop`, then drains; returns whether all requests finished.
 pub(super) async fn until_stopped(
     proxy: Arc<ArcSwap<Proxy>>,
     server: Server,
@@ -102,9 +101,9 @@ pub(super) async fn until_stopped(
     let draining = Arc::clone(&proxy);
     tokio::spawn(async move {
         stop.await;
-        tracing::info!("asked to stop: no new connections, what is under way is finished");
+        tracing::info!("shutting down: finishing current requests, accepting no new connections");
         systemd::notify_stopping();
-        // Whoever asks about readiness must not be told to send more.
+        // Readiness checks must fail before the listeners close.
         draining.load().gate().drain();
         running.stop.cancel();
     });
@@ -122,14 +121,13 @@ pub(super) async fn until_stopped(
     server.run(listeners, service).await
 }
 
-/// Asks the provider early, so that a mistake shows in the log at the start and
-/// not when the first person wants in.
+/// Queries the provider at start, so that a mistake shows in the log before the first sign-in.
 async fn discover(gate: Gate) {
     match gate.discover().await {
-        Ok(()) => tracing::info!("the provider answers"),
+        Ok(()) => tracing::info!("the provider is reachable"),
         Err(reason) if reason.is_transient() => {
-            tracing::warn!(%reason, "the provider does not answer yet; sign-ins are answered with 503 until it does");
+            tracing::warn!(%reason, "the provider is not reachable yet; sign-ins get 503 until it is");
         }
-        Err(reason) => tracing::error!(%reason, "the provider cannot be used; nobody can sign in"),
+        Err(reason) => tracing::error!(%reason, "the provider cannot be used, so nobody can sign in"),
     }
 }

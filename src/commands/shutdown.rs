@@ -1,6 +1,6 @@
-//! Waiting for SIGTERM or Ctrl-C.
+//! Shutdown signals.
 
-/// Waits until somebody asks for the end: SIGTERM, or Ctrl-C.
+/// Waits for SIGTERM or Ctrl-C.
 pub(super) async fn shutdown_signal() {
     let interrupted = tokio::signal::ctrl_c();
     match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
@@ -10,8 +10,8 @@ pub(super) async fn shutdown_signal() {
                 _ = terminate.recv() => {}
             }
         }
-        // Without SIGTERM there still is Ctrl-C; if that fails too, stop at once
-        // rather than never.
+        // Without SIGTERM, Ctrl-C remains; if that fails as well, stop at once rather than
+        // never.
         Err(_) => drop(interrupted.await),
     }
 }

@@ -1,4 +1,4 @@
-//! systemd: the sockets that it has opened for us, and what it is told of our state.
+//! systemd: socket activation and notifications.
 
 use std::io;
 
@@ -6,12 +6,12 @@ use huggate::server::Listener;
 use listenfd::ListenFd;
 use sd_notify::NotifyState;
 
-/// The sockets that systemd has opened for us (sd_listen_fds(3)).
+/// The sockets passed by systemd (sd_listen_fds(3)).
 pub(super) fn activated_sockets() -> io::Result<Vec<Listener>> {
     let mut passed = ListenFd::from_env();
     let mut listeners = Vec::new();
     for index in 0..passed.len() {
-        // Each is of one kind or the other; which, only trying tells.
+        // A socket is TCP or unix; the only way to find out is to try.
         let listener = match passed.take_tcp_listener(index) {
             Ok(Some(listener)) => Listener::from_tcp(listener)?,
             Ok(None) => continue,
@@ -25,17 +25,17 @@ pub(super) fn activated_sockets() -> io::Result<Vec<Listener>> {
     Ok(listeners)
 }
 
-/// Tells systemd that we serve (Type=notify); nothing happens elsewhere.
+/// Notifies systemd that the service is ready (Type=notify); does nothing elsewhere.
 pub(super) fn notify_ready() {
     notify(&[NotifyState::Ready]);
 }
 
-/// Tells systemd that the end was asked for.
+/// Notifies systemd that the service is stopping.
 pub(super) fn notify_stopping() {
     notify(&[NotifyState::Stopping]);
 }
 
-/// Tells systemd that the configuration is read anew (Type=notify-reload).
+/// Notifies systemd that the configuration is being reloaded (Type=notify-reload).
 pub(super) fn notify_reloading() {
     let mut states = vec![NotifyState::Reloading];
     if let Ok(now) = NotifyState::monotonic_usec_now() {
@@ -46,6 +46,6 @@ pub(super) fn notify_reloading() {
 
 fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        tracing::debug!(%error, "systemd was not told");
+        tracing::debug!(%error, "notifying systemd failed");
     }
 }

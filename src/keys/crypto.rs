@@ -8,7 +8,7 @@ pub(crate) fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// Whether two texts are equal, in a time that does not tell where they differ.
+/// Compares two byte strings in constant time.
 pub(crate) fn equal(a: &[u8], b: &[u8]) -> bool {
     aws_lc_rs::constant_time::verify_slices_are_equal(a, b).is_ok()
 }

@@ -10,15 +10,15 @@ use zeroize::Zeroizing;
 use super::crypto::sha256;
 use super::keyring::Keyring;
 
-/// What stands for tokens of API clients, which are not kept themselves.
+/// Computes fingerprints of API clients' tokens, which are not stored themselves.
 pub(crate) struct Fingerprints(hmac::Key);
 
-/// Tells a token from all others, and nobody can go from it to the token.
+/// Identifies a token without revealing it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Fingerprint([u8; 32]);
 
 impl Fingerprints {
-    /// With a key of their own, derived from the first secret.
+    /// The HMAC key is derived from the first secret.
     pub(crate) fn new(keyring: &Keyring) -> Self {
         let key = Zeroizing::new(keyring.bearer_token_key());
         Self(hmac::Key::new(hmac::HMAC_SHA256, key.as_slice()))
@@ -33,7 +33,7 @@ impl Fingerprints {
 }
 
 impl Fingerprint {
-    /// A name for the token that may leave the process (`sid`).
+    /// An identifier of the token that may leave the process (`sid`).
     pub(crate) fn sid(&self) -> String {
         let hash = sha256(&[b"sid".as_slice(), &self.0].concat());
         URL_SAFE_NO_PAD.encode(hash.get(..16).unwrap_or_default())
@@ -58,7 +58,7 @@ mod tests {
     use crate::keys::Secret;
 
     #[test]
-    fn a_token_has_one_fingerprint_under_a_secret_and_another_under_the_next() {
+    fn fingerprints_depend_on_token_and_secret() {
         let prints = |byte| {
             Fingerprints::new(&Keyring::new(&[Secret::parse(&format!("{byte:02x}").repeat(32)).unwrap()]))
         };

@@ -1,4 +1,4 @@
-//! The keys in force: sealing, opening, rotation.
+//! The keyring: sealing, opening, rotation.
 
 use std::fmt;
 
@@ -9,51 +9,52 @@ use zeroize::Zeroizing;
 
 use super::secret::Secret;
 
-/// `version ‖ key id ‖ nonce` of a sealed text, in bytes.
+/// Length of the header: version, key id, nonce.
 const HEADER_LEN: usize = 1 + 4 + NONCE_LEN;
-/// The format of [`Keyring::seal`]; a text of another version does not open.
+/// Format version of [`Keyring::seal`]; texts of other versions are rejected.
 const VERSION: u8 = 1;
-/// Bytes of the nonce (RFC 8452, section 4).
+/// Length of the nonce (RFC 8452, section 4).
 const NONCE_LEN: usize = 12;
 
-/// What a sealed text is for; each purpose has a key of its own.
+/// What a text is sealed for; each purpose has its own key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// The session cookie.
     Session,
-    /// The cookie of a sign-in under way.
+    /// The cookie of a pending sign-in.
     Pending,
 }
 
-/// The keys of all secrets in force: the first seals, all open.
+/// The keys of all configured secrets: the first one seals, all of them open.
 pub(crate) struct Keyring {
     secrets: Vec<SecretKeys>,
 }
 
-/// What one secret gives.
+/// The keys derived from one secret.
 struct SecretKeys {
-    /// Public name of the secret: finds the key without trying each.
+    /// Public key id, to find the key without trying all.
     id: [u8; 4],
     session: LessSafeKey,
     pending: LessSafeKey,
     secret: Secret,
 }
 
-/// A text that opened.
+/// An opened text.
 pub(crate) struct Unsealed {
     pub(crate) plain: Vec<u8>,
-    /// Sealed by the first secret; otherwise it is time to seal it anew.
+    /// Whether the first secret sealed it; otherwise it should be sealed again.
     pub(crate) current: bool,
 }
 
 impl Keyring {
-    /// Derives the keys of `first`, which seals, and of `others`, which only open.
+    /// Derives the keys of `secrets`: the first one seals, all of them open.
     pub(crate) fn new(secrets: &[Secret]) -> Self {
         Self { secrets: secrets.iter().map(SecretKeys::new).collect() }
     }
 
-    /// Seals `plain` into base64url text. `name` (the cookie's) is bound in: the
-    /// text does not open under another. `nonce` must come from [`random`].
+    /// Seals `plain` and encodes it as base64url. `name` (the cookie's name) is authenticated:
+    /// the text does not open under another name. `nonce` must come from
+    /// [`random`](super::random).
     pub(crate) fn seal(&self, purpose: Purpose, name: &str, nonce: [u8; NONCE_LEN], plain: &[u8]) -> String {
         let Some(keys) = self.secrets.first() else { return String::new() };
         let mut sealed = Vec::with_capacity(HEADER_LEN + plain.len() + 16);
@@ -72,7 +73,7 @@ impl Keyring {
         URL_SAFE_NO_PAD.encode(sealed)
     }
 
-    /// Opens what [`Keyring::seal`] made; `None` for anything else.
+    /// Opens a text sealed by [`Keyring::seal`]; `None` if it is not authentic.
     pub(crate) fn open(&self, purpose: Purpose, name: &str, text: impl AsRef<[u8]>) -> Option<Unsealed> {
         let mut sealed = URL_SAFE_NO_PAD.decode(text).ok()?;
         let (head, body) = sealed.split_at_mut_checked(HEADER_LEN)?;
@@ -90,15 +91,15 @@ impl Keyring {
         Some(Unsealed { plain: sealed, current: index == 0 })
     }
 
-    /// One seed per secret for the assertion's key, the first secret's first.
-    /// `attempt` counts on when a seed is no valid key (one in 2^32).
+    /// The seed of the assertion's key for the secret at `index`. `attempt` is incremented if a
+    /// seed is not a valid key (one in 2^32).
     pub(crate) fn assertion_seed(&self, index: usize, attempt: u8) -> Option<Zeroizing<[u8; 32]>> {
         let keys = self.secrets.get(index)?;
         Some(Zeroizing::new(keys.secret.derive(&format!("assertion es256 v1 {attempt}"))))
     }
 
-    /// A key for fingerprints that leave the process (`sid`): without it nobody
-    /// can go from the hash to a session's id.
+    /// The key for session ids that leave the process as a hash (`sid`): without it, an id
+    /// cannot be derived from its hash.
     pub(crate) fn fingerprint_key(&self) -> [u8; 32] {
         self.secrets.first().map_or([0; 32], |keys| keys.secret.derive("fingerprint v1"))
     }
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn rotation_opens_the_old_and_says_that_it_is_old() {
+    fn a_rotated_secret_still_opens_but_is_not_current() {
         let old = Keyring::new(&[secret(1)]);
         let text = old.seal(Purpose::Session, "huggate", random(), b"hello");
         let both = Keyring::new(&[secret(2), secret(1)]);

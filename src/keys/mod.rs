@@ -1,12 +1,11 @@
-//! Secrets, and what is derived from them: sealing, opening, rotation.
+//! Secrets and derived keys: sealing, opening, rotation.
 //!
-//! A [`Secret`] is never used as a key itself. HKDF-SHA256 (RFC 5869) derives
-//! one key for each purpose, so that a state cookie can never be read as a
-//! session and the assertion's key says nothing about either.
+//! A [`Secret`] is never used as a key directly. HKDF-SHA256 (RFC 5869) derives a key for each
+//! purpose, so that a state cookie cannot be used as a session, and the assertion's key reveals
+//! nothing about the others.
 //!
-//! Sealing is AES-256-GCM-SIV (RFC 8452): anybody may make us seal a state
-//! cookie as often as they like, and this mode keeps its promises even if a
-//! random nonce should repeat.
+//! Sealing uses AES-256-GCM-SIV (RFC 8452): clients can make us seal any number of state
+//! cookies, and this mode stays secure if a random nonce repeats.
 
 mod crypto;
 mod fingerprint;

@@ -9,13 +9,13 @@ use zeroize::Zeroizing;
 
 use super::crypto::random;
 
-/// The shortest session secret that is accepted, in bytes.
+/// Minimum length of a session secret, in bytes.
 pub const MIN_SECRET_BYTES: usize = 32;
-/// Key material from the configuration. `Debug` shows nothing of it.
+/// Secret key material. `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<Vec<u8>>);
 
-/// Why a text is no session secret.
+/// Why a string is not a session secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SecretError {
@@ -23,12 +23,12 @@ pub enum SecretError {
     #[error("is neither base64 nor hex")]
     Encoding,
     /// Fewer than [`MIN_SECRET_BYTES`] bytes.
-    #[error("holds {0} bytes, and at least {MIN_SECRET_BYTES} random ones are needed")]
+    #[error("has {0} bytes; at least {MIN_SECRET_BYTES} random bytes are required")]
     Short(usize),
 }
 
 impl Secret {
-    /// Reads a secret from base64 (either alphabet, padded or not) or hex.
+    /// Parses a secret from base64 (either alphabet, padded or not) or hex.
     ///
     /// ```
     /// use huggate::keys::Secret;
@@ -49,7 +49,7 @@ impl Secret {
         Ok(Self(Zeroizing::new(bytes)))
     }
 
-    /// A fresh secret of 32 random bytes, in the form [`Secret::parse`] reads.
+    /// Generates a secret of 32 random bytes, in the format of [`Secret::parse`].
     #[must_use]
     pub fn generate() -> String {
         URL_SAFE_NO_PAD.encode(random::<MIN_SECRET_BYTES>())
@@ -73,7 +73,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// HKDF's way to be told a length.
+/// The output length, for HKDF.
 struct Length(usize);
 
 impl KeyType for Length {
@@ -82,7 +82,7 @@ impl KeyType for Length {
     }
 }
 
-/// Lower- or upper-case hex of even length.
+/// Decodes hex of either case.
 fn decode_hex(text: &str) -> Option<Vec<u8>> {
     if !text.len().is_multiple_of(2) || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_is_read_from_hex_and_both_base64_alphabets() {
+    fn secrets_are_parsed_from_hex_and_both_base64_alphabets() {
         let hex = Secret::parse(&"fb".repeat(32)).unwrap();
         let bytes = vec![0xfb_u8; 32];
         for text in [
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_or_garbled_secret_is_refused() {
+    fn short_and_malformed_secrets_are_rejected() {
         assert_eq!(Secret::parse(""), Err(SecretError::Short(0)));
         assert_eq!(Secret::parse(&"ab".repeat(31)), Err(SecretError::Short(31)));
         assert_eq!(Secret::parse("not base64 at all, is it?"), Err(SecretError::Encoding));

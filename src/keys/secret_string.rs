@@ -1,23 +1,22 @@
-//! Text that must not be printed.
+//! Strings that must not be printed.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A text that must not be shown: a client secret, an access token.
-/// `Debug` shows nothing of it.
+/// A secret string, such as a client secret or an access token. `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SecretString(String);
 
 impl SecretString {
-    /// Takes `text` out of sight.
+    /// Wraps `text`.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text itself, for the one place that must send it.
+    /// The secret itself.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

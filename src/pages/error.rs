@@ -1,16 +1,16 @@
-//! Something does not work, and it is not the person's access: the provider,
-//! the app, the request, or we ourselves.
+//! Error pages that are not about the person's access: the provider, the request, or huggate
+//! itself.
 
 use super::html::Html;
 use super::illustration::Illustration;
 use super::layout::{Page, page};
 
-/// The provider cannot be asked (503); `cause` is a whole sentence.
+/// The provider cannot be reached (503); `cause` is a whole sentence.
 pub(crate) fn provider_unavailable(cause: &str, retry_url: &str) -> Page {
     let mut main = Html::default();
     main.add("<h1>Hugging Face does not answer</h1>\n<p>{}</p>\n", &[cause]);
     main.add(
-        "<p>Without it, this app cannot tell who you are. Nothing is wrong with your account. \
+        "<p>This app needs Hugging Face to check who you are. Your account is fine. \
          Wait a moment, then try again.</p>\n",
         &[],
     );
@@ -18,25 +18,25 @@ pub(crate) fn provider_unavailable(cause: &str, retry_url: &str) -> Page {
     page("Hugging Face does not answer", Illustration::Puzzled, &main)
 }
 
-/// A request that must not be forwarded (400); `cause` is a whole sentence.
+/// A request that is not forwarded (400); `cause` is a whole sentence.
 pub(crate) fn bad_request(cause: &str) -> Page {
     plain("This address cannot be opened", cause)
 }
 
-/// A fault of our own (500), whose details are in the log and not here.
+/// An internal error (500); the details are in the log.
 pub(crate) fn internal_error() -> Page {
     plain(
         "Something went wrong here",
-        "The fault is not yours, and has been written down for the people who run this app. Try again in a while.",
+        "An error occurred while handling your request. It has been logged for the people who run this app. Try again later.",
     )
 }
 
-/// A path below our prefix that is none of our endpoints (404).
+/// An unknown path below our prefix (404).
 pub(crate) fn not_found() -> Page {
-    plain("There is nothing here", "The part of this site that signs people in has no page at this address.")
+    plain("There is nothing here", "There is no page at this address. Check the address, or go to the app.")
 }
 
-/// A heading, a sentence, and the way back to the app.
+/// A heading, a sentence and a link to the app.
 pub(super) fn plain(title: &str, sentence: &str) -> Page {
     let mut main = Html::default();
     main.add("<h1>{}</h1>\n<p>{}</p>\n", &[title, sentence]);

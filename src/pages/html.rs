@@ -1,13 +1,12 @@
-//! HTML under construction, and the escaping of what is put into it.
+//! Building HTML with escaped values.
 
 /// HTML under construction.
 #[derive(Debug, Default)]
 pub(super) struct Html(String);
 
 impl Html {
-    /// Appends `template`, each `{}` in it replaced by the next of `values`,
-    /// escaped; a value that becomes a link's address must also be one that
-    /// [`address`] lets through.
+    /// Appends `template` with each `{}` replaced by the next of `values`, escaped. A value in
+    /// `href` or `action` must also pass [`address`].
     pub(super) fn add(&mut self, template: &'static str, values: &[&str]) -> &mut Self {
         debug_assert_eq!(template.matches("{}").count(), values.len(), "a value for every place: {template}");
         let mut values = values.iter();
@@ -24,19 +23,19 @@ impl Html {
         self
     }
 
-    /// Appends `literal` as it is; braces in it, as in a style sheet, are no places.
+    /// Appends a literal unchanged; unlike in a template, `{}` is no placeholder.
     pub(super) fn literal(&mut self, literal: &'static str) -> &mut Self {
         self.0.push_str(literal);
         self
     }
 
-    /// Appends what another [`Html`] holds.
+    /// Appends the content of another [`Html`].
     pub(super) fn append(&mut self, other: &Self) -> &mut Self {
         self.0.push_str(&other.0);
         self
     }
 
-    /// The HTML.
+    /// Returns the HTML.
     pub(super) fn into_string(self) -> String {
         self.0
     }
@@ -51,7 +50,7 @@ impl Html {
     }
 }
 
-/// `text` as it may stand between tags and inside a quoted attribute.
+/// Escapes `text` for use between tags and in quoted attributes.
 pub(super) fn escape(text: &str, into: &mut String) {
     for character in text.chars() {
         match character {
@@ -67,10 +66,10 @@ pub(super) fn escape(text: &str, into: &mut String) {
     }
 }
 
-/// `url` if it leads somewhere a link of ours may lead, else the app's root.
+/// `url` if it is safe in a link: a local path, or http or https; otherwise `/`.
 ///
-/// Callers hand in addresses they have judged; this is the second look, so
-/// that a slip there is a wrong link and not a script or another site.
+/// Callers validate their URLs. This is a second check, so that a mistake there becomes a wrong
+/// link, not a script or an open redirect.
 pub(super) fn address(url: &str) -> &str {
     let local = url.starts_with('/') && !url.starts_with("//") && !url.starts_with("/\\");
     let full = url.starts_with("https://") || url.starts_with("http://");

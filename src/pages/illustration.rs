@@ -1,20 +1,19 @@
-//! A small face over a gate, drawn for these pages: it says at a glance
-//! whether this is a door, a goodbye, a no or a fault.
+//! The illustration on each page: a face over a gate, whose expression fits the page.
 
-/// What kind of news the page brings.
+/// The expression.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Illustration {
-    /// Come in.
+    /// For sign-in pages.
     Happy,
-    /// Goodbye.
+    /// For pages after signing out.
     Asleep,
-    /// Not here.
+    /// For refusals.
     Sorry,
-    /// Something does not work.
+    /// For errors.
     Puzzled,
 }
 
-/// The drawing up to the eyes. Decoration: the heading says the same in words.
+/// The SVG around `$features`. It is decoration: the heading has the information.
 macro_rules! drawing {
     ($features:literal) => {
         concat!(
@@ -31,7 +30,7 @@ macro_rules! drawing {
 }
 
 impl Illustration {
-    /// The face as inline SVG.
+    /// The inline SVG.
     pub(super) fn svg(self) -> &'static str {
         match self {
             Self::Happy => drawing!(
@@ -48,9 +47,9 @@ impl Illustration {
     }
 }
 
-/// The face alone, for a button.
+/// The face alone, for buttons.
 pub(super) const BUTTON: &str = r##"<svg viewBox="0 0 24 24" aria-hidden="true" fill="none" stroke="#4a2c00" stroke-width="1.7" stroke-linecap="round" stroke-linejoin="round"><circle cx="12" cy="12" r="10.5" fill="#ffd23f" stroke="#d99400" stroke-width="1"/><path d="M6.8 10q1.5-2.4 3 0M14.2 10q1.5-2.4 3 0"/><path d="M7.8 13.6q4.2 6 8.4 0z" fill="#4a2c00"/></svg>"##;
 
-/// The face alone, as the tab's icon. Without one, browsers ask the app for
-/// `/favicon.ico`, and start a sign-in with that.
+/// The face alone, as favicon. Without one, browsers request `/favicon.ico` from the app, which
+/// starts a sign-in.
 pub(super) const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24' fill='none' stroke='%234a2c00' stroke-width='2' stroke-linecap='round' stroke-linejoin='round'%3E%3Ccircle cx='12' cy='12' r='10.5' fill='%23ffd23f' stroke='%23d99400'/%3E%3Cpath d='M6.8 10q1.5-2.4 3 0M14.2 10q1.5-2.4 3 0'/%3E%3Cpath d='M7.8 13.6q4.2 6 8.4 0z' fill='%234a2c00'/%3E%3C/svg%3E";

@@ -1,38 +1,37 @@
-//! The document around every page, and the policy it is sent with.
+//! The layout of every page, and its content security policy.
 
 use super::html::Html;
 use super::illustration::{ICON, Illustration};
 
-/// A finished page and the policy it must be sent with.
+/// A rendered page and its content security policy.
 #[derive(Debug)]
 pub(crate) struct Page {
-    /// The whole document, `text/html; charset=utf-8`.
+    /// The HTML document (`text/html; charset=utf-8`).
     pub(crate) html: String,
     /// The value of `Content-Security-Policy`.
     pub(crate) csp: &'static str,
 }
 
-/// The one inline style, word for word: its hash below admits these bytes and
-/// no others.
+/// The inline style sheet; the policy allows it by its hash.
 pub(super) const STYLE: &str = include_str!("style.css");
 
-/// SHA-256 of [`STYLE`]; a test says the right value when the style changes.
-/// A macro, because `concat!` takes no constants.
+/// SHA-256 of [`STYLE`]; a test prints the new value when the style changes. A macro, because
+/// `concat!` accepts no constants.
 macro_rules! style_hash {
     () => {
         "sha256-9QmT3TCAsnb3UF9xjKiIEpGpl31dhFp4JgmLlUccNoI="
     };
 }
 
-/// The same for the test that compares it.
+/// The same as a constant, for that test.
 #[cfg(test)]
 pub(super) const STYLE_HASH: &str = style_hash!();
 
-/// The policy up to its last directive: the style, the icon in the tab, our
-/// own form. Nothing else loads, no script runs, no `<base>` moves a link.
+/// The policy without its last value. It allows the style sheet, the favicon and our own form;
+/// it blocks scripts, other resources and `<base>`.
 ///
-/// Browsers hold `form-action` against the redirects after a form, too; so
-/// whatever leads to the provider is a link and never a form.
+/// Browsers apply `form-action` to redirects after a form as well; therefore the way to the
+/// provider is a link, never a form.
 macro_rules! policy {
     ($ancestors:literal) => {
         concat!(
@@ -44,14 +43,14 @@ macro_rules! policy {
     };
 }
 
-/// For pages somebody could be tricked into clicking: never in a frame.
+/// For all pages that could be used for clickjacking: no framing.
 const CSP: &str = policy!("'none'");
 
-/// For [`framed`](super::sign_in_framed) only, which exists to be seen in a frame and whose one
-/// button opens a tab.
+/// For [`sign_in_framed`](super::sign_in_framed) only, which is made to be shown in a frame and
+/// whose button opens a tab.
 pub(super) const CSP_FRAMED: &str = policy!("*");
 
-/// The document around a page's own content.
+/// Renders the document around a page's content.
 pub(super) fn page(title: &str, illustration: Illustration, main: &Html) -> Page {
     let mut html = Html::default();
     html.add(
@@ -68,7 +67,7 @@ pub(super) fn page(title: &str, illustration: Illustration, main: &Html) -> Page
     );
     html.add(ICON, &[]);
     html.add("\">\n<style>", &[]);
-    // Straight in: the hash is of these very bytes, and braces are not places.
+    // Unchanged: the hash is that of these bytes.
     html.literal(STYLE);
     html.add("</style>\n</head>\n<body>\n<main>\n", &[]);
     html.add(illustration.svg(), &[]);

@@ -1,9 +1,8 @@
-//! What the gate itself shows people: small pages without script that load
-//! nothing from anywhere.
+//! The pages that huggate shows itself: small, without scripts, and without external resources.
 //!
-//! Data in, HTML out: no function here reads a request, a clock or a setting.
-//! Every value passes [`escape`](html::escape) on its way into a page, because the only way
-//! to put one there is [`Html::add`](html::Html::add), whose templates are literals.
+//! Functions here are pure: data in, HTML out. Every value is [escaped](html::escape), because
+//! [`Html::add`](html::Html::add) is the only way to insert one, and its templates are
+//! literals.
 
 mod error;
 mod forbidden;

@@ -1,4 +1,4 @@
-//! What holds for every page, checked on every page.
+//! Properties of all pages.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -7,8 +7,7 @@ use super::html::address;
 use super::layout::{STYLE, STYLE_HASH};
 use super::*;
 
-/// Every page, each value in it made by `text`, each address by `url`; the
-/// argument of both is what an ordinary value would be.
+/// Renders every page; `text` and `url` transform an ordinary value into the one to use.
 fn every_page(text: impl Fn(&str) -> String, url: impl Fn(&str) -> String) -> Vec<(&'static str, Page)> {
     let host = &text("app.example.com");
     let start = &url("/oauth2/start?rd=%2Freports%2F42");
@@ -111,18 +110,18 @@ fn every_page(text: impl Fn(&str) -> String, url: impl Fn(&str) -> String) -> Ve
     ]
 }
 
-/// Every page with the values of an ordinary day.
+/// Every page with ordinary values.
 fn ordinary() -> Vec<(&'static str, Page)> {
     every_page(str::to_owned, str::to_owned)
 }
 
-/// The inside of every tag of `html`.
+/// The content of every tag in `html`.
 fn tags(html: &str) -> impl Iterator<Item = &str> {
     html.split('<').filter_map(|rest| rest.split_once('>')).map(|(tag, _)| tag)
 }
 
 #[test]
-fn the_policy_admits_the_style_as_it_is() {
+fn the_policy_allows_the_style_sheet() {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, STYLE.as_bytes());
     let hash = format!("sha256-{}", STANDARD.encode(digest));
     assert_eq!(
@@ -136,7 +135,7 @@ fn the_policy_admits_the_style_as_it_is() {
 }
 
 #[test]
-fn only_the_framed_page_may_be_framed() {
+fn only_the_framed_sign_in_page_may_be_framed() {
     for (name, page) in ordinary() {
         let ancestors = if name == "sign_in_framed" { "frame-ancestors *" } else { "frame-ancestors 'none'" };
         assert!(page.csp.ends_with(ancestors), "{name}: {}", page.csp);
@@ -144,14 +143,14 @@ fn only_the_framed_page_may_be_framed() {
 }
 
 #[test]
-fn hostile_values_stay_text() {
+fn hostile_values_are_escaped() {
     const HOSTILE: &str = "\"'><script>alert(1)</script>&<img src=x onerror=y>\0\u{1b}";
     for (name, page) in every_page(|value| format!("{value}{HOSTILE}"), |value| format!("{value}\"'><b>&c")) {
         let own = page.html.replace(STYLE, "");
         for markup in ["<script", "<img", "<b>", "\0", "\u{1b}", "&c"] {
             assert!(!own.contains(markup), "{name}: {markup:?} in {own}");
         }
-        // What an attribute could be left by: quotes come in pairs in every tag.
+        // An unpaired quote would end an attribute.
         for tag in tags(&own) {
             assert_eq!(tag.matches('"').count() % 2, 0, "{name}: <{tag}>");
         }
@@ -159,7 +158,7 @@ fn hostile_values_stay_text() {
 }
 
 #[test]
-fn an_address_that_is_none_leads_to_the_app() {
+fn an_unsafe_address_is_replaced_by_the_root() {
     for url in [
         "javascript:alert(1)",
         "JAVASCRIPT:alert(1)",
@@ -181,7 +180,7 @@ fn an_address_that_is_none_leads_to_the_app() {
 }
 
 #[test]
-fn pages_run_and_load_nothing() {
+fn pages_have_no_scripts_and_no_external_resources() {
     for (name, Page { html, .. }) in ordinary() {
         for word in ["<script", "<iframe", "<img", "<object", "javascript:", "url(", "@import"] {
             assert!(!html.contains(word), "{name}: {word}");
@@ -196,7 +195,7 @@ fn pages_run_and_load_nothing() {
 }
 
 #[test]
-fn pages_are_small_and_whole() {
+fn pages_are_small_and_complete() {
     for (name, Page { html, .. }) in ordinary() {
         assert!(html.len() < 8 * 1024, "{name}: {} bytes", html.len());
         for once in
@@ -212,7 +211,7 @@ fn pages_are_small_and_whole() {
 }
 
 #[test]
-fn a_new_tab_does_not_reach_back() {
+fn links_to_new_tabs_have_no_opener() {
     for (name, Page { html, .. }) in ordinary() {
         let tabs = html.matches("target=\"_blank\"").count();
         assert_eq!(tabs, html.matches("target=\"_blank\" rel=\"noopener\"").count(), "{name}");
@@ -233,7 +232,7 @@ fn render_pages() {
         .into_iter()
         .map(|(name, page)| (format!("{name}.rtl"), page));
     for (name, page) in pages.chain(long).chain(other) {
-        // The policy goes along, so that what it would block is missing here too.
+        // The policy is included, so that the rendering shows what it blocks.
         let policy = page.csp.split("; frame-ancestors").next().unwrap();
         let meta = format!(
             "<meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">\n<meta name=\"viewport\"",

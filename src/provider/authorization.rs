@@ -5,17 +5,17 @@ use url::Url;
 use super::discovery::Metadata;
 use super::settings::ProviderSettings;
 
-/// What the authorize URL must carry for one attempt.
+/// Parameters of one authorization request.
 pub(crate) struct AuthorizationRequest<'a> {
     pub(crate) redirect_uri: &'a str,
     pub(crate) state: &'a str,
     pub(crate) nonce: &'a str,
     pub(crate) code_challenge: &'a str,
-    /// One more organisation to ask for.
+    /// An organisation to request in addition to the configured ones.
     pub(crate) org: Option<&'a str>,
 }
 
-/// The authorize URL.
+/// The URL of the authorization request.
 pub(super) fn url(
     settings: &ProviderSettings,
     metadata: &Metadata,

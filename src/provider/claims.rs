@@ -1,27 +1,27 @@
-//! What userinfo and whoami both say of a person, each in its own names: bounded
-//! here, and checked, so that what comes out can stand in a header or a page.
+//! Claims that userinfo and whoami have in common, under different names. They are validated
+//! and bounded here, so that the results are safe in headers and pages.
 
 use serde::Deserialize;
 
 use crate::identity::{Email, ResourceGroup, Role, Standing};
 
-/// How many organisations are looked at.
+/// Maximum number of organisations that are read.
 pub(super) const MAX_ORGS: usize = 2_000;
-/// How many resource groups of one organisation are looked at.
+/// Maximum number of resource groups that are read per organisation.
 const MAX_GROUPS: usize = 500;
-/// The longest identifier (id, username, slug, role) that is taken, in bytes.
+/// Maximum length of an identifier (id, username, slug, role), in bytes.
 const MAX_IDENTIFIER: usize = 128;
-/// A display name is cut to so many characters.
+/// Maximum length of a display name, in characters; longer names are truncated.
 pub(super) const MAX_NAME: usize = 200;
-/// RFC 5321, section 4.5.3.1.3, and the angle brackets.
+/// RFC 5321, section 4.5.3.1.3, without the angle brackets.
 const MAX_EMAIL: usize = 254;
-/// The longest address of a picture.
+/// Maximum length of an avatar's URL.
 const MAX_PICTURE: usize = 512;
 
-/// The members of an organisation that say how somebody stands in it.
+/// The members of an organisation that describe the membership.
 #[derive(Deserialize)]
 pub(super) struct Membership {
-    /// Only if the person granted the app access to the organisation.
+    /// Present only if the user granted the app access to the organisation.
     #[serde(rename = "roleInOrg")]
     role_in_org: Option<String>,
     #[serde(rename = "securityRestrictions")]
@@ -33,8 +33,8 @@ pub(super) struct Membership {
 }
 
 impl Membership {
-    /// How somebody stands: any restriction counts, known or not. `None` is a role
-    /// that cannot be used.
+    /// The state of the membership. Any restriction counts, known or not. `None` if the role is
+    /// invalid.
     pub(super) fn standing(self) -> Option<Standing> {
         let restricted = self.security_restrictions.is_some_and(|list| !list.is_empty())
             || self.pending_sso == Some(true)
@@ -47,10 +47,10 @@ impl Membership {
     }
 }
 
-/// Id, name and role of a resource group, as they came.
+/// Id, name and role of a resource group, not validated.
 pub(super) type Group = (String, Option<String>, Option<String>);
 
-/// The groups that can be used.
+/// The valid resource groups.
 pub(super) fn resource_groups(groups: impl Iterator<Item = Group>) -> Vec<ResourceGroup> {
     let group = |(id, name, role): Group| {
         Some(ResourceGroup {
@@ -62,20 +62,20 @@ pub(super) fn resource_groups(groups: impl Iterator<Item = Group>) -> Vec<Resour
     groups.take(MAX_GROUPS).filter_map(group).collect()
 }
 
-/// An id, a username, a slug, a role.
+/// Validates an id, username, slug or role.
 pub(super) fn identifier(text: String) -> Option<Box<str>> {
     let sound = !text.is_empty() && text.len() <= MAX_IDENTIFIER && !text.chars().any(char::is_control);
     sound.then(|| text.into())
 }
 
-/// A name for people's eyes, cut to a length.
+/// Removes control characters from a display name and truncates it.
 pub(super) fn display_name(text: &str) -> Option<Box<str>> {
     let name: String = text.chars().filter(|character| !character.is_control()).take(MAX_NAME).collect();
     let name = name.trim();
     (!name.is_empty()).then(|| name.into())
 }
 
-/// One `@`, something on both sides, nothing that could split a header.
+/// Validates an e-mail address: exactly one `@`, and no characters that could split a header.
 pub(super) fn email(address: String, verified: Option<bool>) -> Option<Email> {
     let (local, domain) = address.split_once('@')?;
     let sound = !local.is_empty()
@@ -86,7 +86,7 @@ pub(super) fn email(address: String, verified: Option<bool>) -> Option<Email> {
     sound.then(|| Email { address: address.into(), verified: verified == Some(true) })
 }
 
-/// The address of a picture, which apps put into pages.
+/// Validates the URL of an avatar, which apps embed in pages.
 pub(super) fn picture(url: String) -> Option<Box<str>> {
     (url.starts_with("https://") && url.len() <= MAX_PICTURE).then(|| url.into())
 }

@@ -1,4 +1,4 @@
-//! OpenID Connect Discovery 1.0, section 4: what the provider says of itself.
+//! Provider metadata: OpenID Connect Discovery 1.0, section 4.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,28 +13,28 @@ use url::Url;
 use super::http_client::{FetchError, HttpClient};
 use super::issuer::{Issuer, is_loopback};
 
-/// How long metadata is used before it is asked for again.
+/// How long metadata is cached.
 const MAX_AGE: Duration = Duration::from_secs(3600);
-/// How long a failure answers for the next question, so that a crowd at the
-/// door does not become a crowd at the provider's.
+/// How long a failure is cached, so that many concurrent sign-ins do not cause as many requests
+/// to the provider.
 const FAILURE_BACKOFF: Duration = Duration::from_secs(2);
 
-/// Metadata whose issuer was checked; there is no other way to get one.
+/// Metadata with a verified issuer; [`discover`] alone creates it.
 #[derive(Debug)]
 pub(crate) struct Metadata {
     pub(crate) authorization_endpoint: Url,
     pub(crate) token_endpoint: Url,
     pub(crate) userinfo_endpoint: Url,
     pub(crate) jwks_uri: Url,
-    /// RFC 9207, section 3: every callback then carries `iss`.
+    /// RFC 9207, section 3: whether every callback carries `iss`.
     pub(crate) iss_parameter: bool,
-    /// The announced ways to authenticate at the token endpoint. The list is not
-    /// to be trusted for `none`, which works without being announced.
+    /// Announced client authentication methods. huggingface.co accepts `none` without
+    /// announcing it.
     pub(crate) basic: bool,
     pub(crate) post: bool,
 }
 
-/// The members that matter; all others are passed over.
+/// The members that are used; others are ignored.
 #[derive(Deserialize)]
 struct Document {
     issuer: String,
@@ -52,14 +52,14 @@ struct Document {
 pub(crate) enum DiscoveryError {
     #[error(transparent)]
     Fetch(#[from] FetchError),
-    #[error("the provider calls itself {found:?}, but the configuration says {expected:?}")]
+    #[error("the provider's metadata names the issuer {found:?}, but {expected:?} is configured")]
     Issuer { expected: String, found: String },
-    #[error("the provider announces an endpoint that is not https: {0}")]
+    #[error("the provider's metadata has an endpoint that is not https: {0}")]
     NotHttps(String),
 }
 
 impl DiscoveryError {
-    /// Whether it may be over in a moment.
+    /// Whether a later attempt may succeed.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Fetch(error) => error.is_transient(),
@@ -68,13 +68,13 @@ impl DiscoveryError {
     }
 }
 
-/// Asks for the metadata and checks it.
+/// Fetches and validates the metadata.
 async fn discover(http: &HttpClient, issuer: &Issuer) -> Result<Metadata, DiscoveryError> {
-    // Section 4.1: the path is appended to the issuer, whatever path that has.
+    // Section 4.1: the well-known path is appended to the issuer's path.
     let mut url = issuer.url.clone();
     url.set_path(&format!("{}/.well-known/openid-configuration", issuer.url.path().trim_end_matches('/')));
     let document: Document = http.get(&url, HeaderMap::new()).await?.ok()?.json()?;
-    // Section 4.3: exactly the same, as the ID token's will have to be.
+    // Section 4.3: the issuers must be identical.
     if document.issuer != issuer.text {
         let found = document.issuer.chars().take(200).collect();
         return Err(DiscoveryError::Issuer { expected: issuer.text.clone(), found });
@@ -96,7 +96,7 @@ async fn discover(http: &HttpClient, issuer: &Issuer) -> Result<Metadata, Discov
     let announces =
         |name: &str| methods.as_ref().is_some_and(|list| list.iter().any(|method| method == name));
     Ok(Metadata {
-        // Section 3: without the list, basic is what is meant.
+        // Section 3: the default is client_secret_basic.
         basic: methods.is_none() || announces("client_secret_basic"),
         post: announces("client_secret_post"),
         iss_parameter: document.authorization_response_iss_parameter_supported,
@@ -107,16 +107,16 @@ async fn discover(http: &HttpClient, issuer: &Issuer) -> Result<Metadata, Discov
     })
 }
 
-/// What the provider says of itself at the moment, for readiness.
+/// Whether the provider responds, for the readiness endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reachability {
     Reachable,
     Unreachable,
-    /// Nothing has been asked yet.
+    /// There was no request yet.
     Unknown,
 }
 
-/// The last answer, good or bad.
+/// The result of the last request.
 #[derive(Default)]
 pub(super) struct Cache {
     last: ArcSwapOption<Outcome>,
@@ -130,12 +130,12 @@ struct Outcome {
 }
 
 impl Outcome {
-    /// The answer, if it still speaks for `now`.
+    /// The cached result, unless it is stale.
     fn answer(&self, now: Instant) -> Option<Result<Arc<Metadata>, DiscoveryError>> {
         let age = now.saturating_duration_since(self.at);
         match (&self.failure, &self.metadata) {
             (None, Some(metadata)) if age < MAX_AGE => Some(Ok(Arc::clone(metadata))),
-            // Metadata that could not be asked for again still holds.
+            // Metadata that could not be refreshed remains in use.
             (Some(_), Some(metadata)) if age < FAILURE_BACKOFF => Some(Ok(Arc::clone(metadata))),
             (Some(failure), None) if age < FAILURE_BACKOFF => Some(Err(failure.clone())),
             _ => None,
@@ -144,7 +144,7 @@ impl Outcome {
 }
 
 impl Cache {
-    /// The metadata; one question at a time, whose answer serves all who wait.
+    /// Returns the metadata. There is one request at a time, whose result all callers share.
     pub(super) async fn load(
         &self,
         http: &HttpClient,
@@ -168,7 +168,7 @@ impl Cache {
                 (Ok(metadata), last)
             }
             Err(failure) => {
-                tracing::warn!(%failure, "the provider's metadata could not be loaded");
+                tracing::warn!(%failure, "loading the provider's metadata failed");
                 let result = kept.as_ref().map(Arc::clone).ok_or_else(|| failure.clone());
                 (result, Outcome { metadata: kept, failure: Some(failure), at: Instant::now() })
             }

@@ -1,4 +1,4 @@
-//! How we talk to the provider: bounded in time and size, never redirected.
+//! HTTP client for the provider, with limits for time and size. It does not follow redirects.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -10,21 +10,20 @@ use url::Url;
 
 use crate::keys::SecretString;
 
-/// The longest answer that is read. A userinfo of 300 organisations takes about
-/// 150 kB.
+/// Maximum size of a response. A userinfo with 300 organisations takes about 150 kB.
 const MAX_RESPONSE: usize = 2 * 1024 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// From the first byte sent to the last received.
+/// For the whole exchange.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// One client for all exchanges, so that connections are used again.
+/// One client for all exchanges, to reuse connections.
 pub(super) struct HttpClient {
-    /// `None` if the TLS configuration of this machine could not be loaded; then
-    /// every question fails, and says so.
+    /// `None` if the TLS configuration of this machine could not be loaded; every request then
+    /// fails with that reason.
     client: Option<reqwest::Client>,
 }
 
-/// An exchange with the provider that came to nothing.
+/// A failed exchange with the provider.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum FetchError {
@@ -34,15 +33,14 @@ pub(crate) enum FetchError {
     Timeout { endpoint: String },
     #[error("{endpoint} answered {status}")]
     Status { endpoint: String, status: StatusCode },
-    #[error("{endpoint} answered with more than {MAX_RESPONSE} bytes")]
+    #[error("{endpoint} sent a response of more than {MAX_RESPONSE} bytes")]
     TooLong { endpoint: String },
-    #[error("{endpoint} answered with something that is not the expected JSON ({reason})")]
+    #[error("{endpoint} sent a response that is not the expected JSON ({reason})")]
     Malformed { endpoint: String, reason: String },
 }
 
 impl FetchError {
-    /// Whether the provider is away or overloaded, rather than wrong: worth
-    /// trying again later.
+    /// Whether the provider is unreachable or overloaded, so that a later attempt may succeed.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Timeout { .. } => true,
@@ -54,7 +52,7 @@ impl FetchError {
     }
 }
 
-/// A status, headers and the whole body.
+/// A response with its whole body.
 pub(super) struct FetchResponse {
     pub(super) endpoint: String,
     pub(super) status: StatusCode,
@@ -63,16 +61,16 @@ pub(super) struct FetchResponse {
 }
 
 impl FetchResponse {
-    /// The body as JSON, whatever the status.
+    /// Parses the body as JSON, regardless of the status.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, FetchError> {
         serde_json::from_slice(&self.body).map_err(|error| FetchError::Malformed {
             endpoint: self.endpoint.clone(),
-            // The position and kind alone: serde's text may quote the answer.
+            // Only position and category: serde's message may quote the response.
             reason: format!("{:?} at line {} column {}", error.classify(), error.line(), error.column()),
         })
     }
 
-    /// Refuses every status but 200.
+    /// Rejects every status but 200.
     pub(super) fn ok(self) -> Result<Self, FetchError> {
         if self.status == StatusCode::OK {
             return Ok(self);
@@ -92,7 +90,7 @@ impl HttpClient {
         match client {
             Ok(client) => Self { client: Some(client) },
             Err(error) => {
-                tracing::error!(%error, "TLS could not be set up; nobody can sign in");
+                tracing::error!(%error, "TLS could not be set up, so nobody can sign in");
                 Self { client: None }
             }
         }
@@ -148,20 +146,21 @@ impl HttpClient {
     }
 }
 
-/// `Authorization` for a token (RFC 6750, section 2.1), if it can stand in a header.
+/// The `Authorization` header for a token (RFC 6750, section 2.1), if the token is valid in a
+/// header.
 pub(super) fn bearer(token: &SecretString) -> Option<HeaderValue> {
     let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose())).ok()?;
     value.set_sensitive(true);
     Some(value)
 }
 
-/// Where a question went, for messages: without a query, which may hold secrets.
+/// The URL without its query, which may hold secrets; for messages.
 fn name(url: &Url) -> String {
     format!("{}{}", url.origin().ascii_serialization(), url.path())
 }
 
-/// What happened, as people say it: pages show it. The innermost error knows; the
-/// outer ones repeat the URL.
+/// Describes an error for pages and logs. The innermost error has the reason; the outer ones
+/// repeat the URL.
 fn describe(error: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
@@ -175,17 +174,17 @@ fn describe(error: &(dyn std::error::Error + 'static)) -> String {
             | ErrorKind::ConnectionAborted
             | ErrorKind::BrokenPipe
             | ErrorKind::UnexpectedEof,
-        ) => "the connection broke off".to_owned(),
+        ) => "the connection was closed".to_owned(),
         Some(ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown) => {
-            "there is no way to it in the network".to_owned()
+            "the network is unreachable".to_owned()
         }
-        Some(ErrorKind::TimedOut) => "it does not answer".to_owned(),
+        Some(ErrorKind::TimedOut) => "the connection timed out".to_owned(),
         _ => {
             let text = cause.to_string();
             if text.contains("failed to lookup address") {
-                return "its name cannot be found".to_owned();
+                return "the host name could not be resolved".to_owned();
             }
-            // The number says nothing to anybody.
+            // The error number does not help anybody.
             let text = text.split(" (os error ").next().unwrap_or_default();
             text.to_owned()
         }
@@ -199,15 +198,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_went_wrong_is_said_in_words() {
+    fn connection_errors_are_described_in_plain_words() {
         for (error, words) in [
             (Error::from_raw_os_error(111), "the connection was refused"),
-            (Error::from_raw_os_error(104), "the connection broke off"),
-            (Error::from_raw_os_error(101), "there is no way to it in the network"),
-            (Error::from_raw_os_error(113), "there is no way to it in the network"),
+            (Error::from_raw_os_error(104), "the connection was closed"),
+            (Error::from_raw_os_error(101), "the network is unreachable"),
+            (Error::from_raw_os_error(113), "the network is unreachable"),
             (
                 Error::other("failed to lookup address information: Name or service not known"),
-                "its name cannot be found",
+                "the host name could not be resolved",
             ),
             (Error::from_raw_os_error(24), "Too many open files"),
         ] {

@@ -1,31 +1,31 @@
-//! The provider's issuer identifier, and the provider's pages that are found from it.
+//! The issuer identifier, and URLs derived from it.
 
 use url::{Host, Url};
 
-/// The provider's issuer identifier: an https URL, or an http one on loopback.
+/// The provider's issuer identifier: an https URL, or an http URL on loopback.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Issuer {
     pub(super) text: String,
     pub(super) url: Url,
 }
 
-/// Why a text is no issuer.
+/// Why a string is not a valid issuer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IssuerError {
     /// Not a URL with a host.
     #[error("is not a URL")]
     NotAUrl,
-    /// `http` to a host that is not this machine.
-    #[error("must be https: over http anybody on the way could answer in the provider's place")]
+    /// `http` to a host that is not loopback.
+    #[error("must be https; with http, anybody on the network could impersonate the provider")]
     NotHttps,
-    /// A query, a fragment or a user name.
-    #[error("must be a plain URL, without user name, query or fragment")]
+    /// It has user information, a query or a fragment.
+    #[error("must not have a user name, a query or a fragment")]
     ExtraParts,
 }
 
 impl Issuer {
-    /// Reads an issuer; a trailing slash is dropped.
+    /// Parses an issuer; trailing slashes are removed.
     ///
     /// ```
     /// use huggate::provider::Issuer;
@@ -62,17 +62,17 @@ impl Issuer {
         &self.text
     }
 
-    /// The provider's page where people see and disconnect the apps they let in.
+    /// The settings page with the connected applications.
     pub(crate) fn connected_applications(&self) -> String {
         format!("{}/settings/connected-applications", self.text)
     }
 
-    /// The provider's page where people make and change their access tokens.
+    /// The settings page with the access tokens.
     pub(crate) fn access_tokens(&self) -> String {
         format!("{}/settings/tokens", self.text)
     }
 
-    /// The provider's page of an organisation.
+    /// The page of an organisation.
     pub(crate) fn organisation(&self, slug: &str) -> String {
         let mut url = self.url.clone();
         if let Ok(mut path) = url.path_segments_mut() {
@@ -81,7 +81,7 @@ impl Issuer {
         url.to_string()
     }
 
-    /// Where the owner of a token is asked for. No metadata names it.
+    /// The whoami endpoint, which is not part of the metadata.
     pub(super) fn whoami(&self) -> Url {
         let mut url = self.url.clone();
         url.set_path(&format!("{}/api/whoami-v2", self.url.path().trim_end_matches('/')));
@@ -89,8 +89,8 @@ impl Issuer {
     }
 }
 
-/// Whether a URL's host is this machine. A name is only `localhost`: any other
-/// could come to mean another machine.
+/// Whether a URL's host is loopback. `localhost` is the only accepted name: any other could
+/// resolve to another machine.
 pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_issuer_is_https_or_this_machine() {
+    fn an_issuer_is_https_or_loopback() {
         for text in
             ["https://huggingface.co", "https://huggingface.co/", "http://localhost:1", "http://[::1]:1"]
         {

@@ -1,7 +1,7 @@
-//! The provider's side of a sign-in: one file per exchange.
+//! OpenID Connect and Hugging Face API client, one file per exchange.
 //!
-//! Nothing is asked before it is needed, and nothing that failed is final: the
-//! gate starts while the provider is down and signs people in once it is back.
+//! Requests are made on demand, and failures are not final: the gate starts while the provider
+//! is down and signs people in as soon as it responds.
 
 mod authorization;
 mod claims;
@@ -37,7 +37,7 @@ pub(crate) use token::{CodeGrant, MAX_TOKEN, TokenError, truncated};
 pub(crate) use userinfo::UserinfoError;
 pub(crate) use whoami::{TokenKind, TokenOwner, Whoami, WhoamiError};
 
-/// Talks to the provider.
+/// The client of one provider.
 pub(crate) struct Provider {
     settings: ProviderSettings,
     http: HttpClient,
@@ -46,7 +46,7 @@ pub(crate) struct Provider {
     clock: Clock,
 }
 
-/// Why nobody was signed in, though the callback was in order.
+/// Why a sign-in failed after a valid callback.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SignInError {
     #[error(transparent)]
@@ -60,8 +60,7 @@ pub(crate) enum SignInError {
 }
 
 impl SignInError {
-    /// Whether the provider says that the tokens speak for nobody, or for somebody
-    /// else: asking again will not change that.
+    /// Whether the provider rejected the tokens, so that another attempt would fail as well.
     pub(crate) fn is_rejection(&self) -> bool {
         use http::StatusCode;
         match self {
@@ -86,39 +85,38 @@ impl Provider {
         }
     }
 
-    /// Who the provider is.
+    /// The provider's issuer identifier.
     pub(crate) fn issuer(&self) -> &Issuer {
         &self.settings.issuer
     }
 
-    /// Our id there.
+    /// Our client id.
     pub(crate) fn client_id(&self) -> &str {
         &self.settings.client_id
     }
 
-    /// Whether every sign-in asks for organisations.
+    /// Whether every sign-in requests organisations.
     pub(crate) fn asks_for_orgs(&self) -> bool {
         !self.settings.orgs.is_empty()
     }
 
-    /// The provider's metadata: asked once, kept, and asked again when a failure
-    /// is a moment old.
+    /// The provider's metadata, cached; refetched after a failure or when it is stale.
     pub(crate) async fn metadata(&self) -> Result<Arc<Metadata>, DiscoveryError> {
         self.metadata.load(&self.http, &self.settings.issuer, Instant::now()).await
     }
 
-    /// Whether the last question to the provider was answered.
+    /// Whether the last metadata request succeeded.
     pub(crate) fn reachability(&self) -> Reachability {
         self.metadata.reachability()
     }
 
-    /// The authorize URL (RFC 6749, section 4.1.1; RFC 7636, section 4.3).
+    /// The authorization request (RFC 6749, section 4.1.1; RFC 7636, section 4.3).
     pub(crate) fn authorize_url(&self, metadata: &Metadata, request: &AuthorizationRequest<'_>) -> Url {
         authorization::url(&self.settings, metadata, request)
     }
 
-    /// Exchanges the code, checks the ID token, asks userinfo: the person, and
-    /// the tokens that speak for them.
+    /// Exchanges the code, validates the ID token and fetches userinfo; returns the person and
+    /// their tokens.
     pub(crate) async fn sign_in(&self, grant: &CodeGrant<'_>) -> Result<(Person, Tokens), SignInError> {
         let metadata = self.metadata().await?;
         let now = self.clock.now();
@@ -138,7 +136,7 @@ impl Provider {
         Ok((person, tokens))
     }
 
-    /// Asks userinfo once more; the answer must be about `subject`.
+    /// Fetches userinfo again; its `sub` must equal `subject`.
     pub(crate) async fn person(
         &self,
         access_token: &SecretString,
@@ -148,15 +146,15 @@ impl Provider {
         Ok(userinfo::ask(&self.http, &metadata, access_token, subject).await?)
     }
 
-    /// Exchanges a refresh token, which may be worth nothing from then on.
+    /// Exchanges a refresh token, which is invalid afterwards if the provider rotates it.
     pub(crate) async fn refresh(&self, refresh_token: &SecretString) -> Result<Tokens, SignInError> {
         let metadata = self.metadata().await?;
         let now = self.clock.now();
         Ok(token::refresh(&self.http, &metadata, &self.settings, refresh_token, now).await?)
     }
 
-    /// Asks whom a token of an API client belongs to. Whoever calls sees to it that
-    /// this is not asked too often: the provider limits it, by address.
+    /// Asks the provider who owns an API client's token. Callers must limit the rate: the
+    /// provider's limit is per address.
     pub(crate) async fn whoami(&self, token: &SecretString) -> Whoami {
         whoami::ask(&self.http, &self.settings.issuer.whoami(), token).await
     }

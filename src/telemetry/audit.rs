@@ -1,4 +1,4 @@
-//! A line for each decision.
+//! Audit lines: one for each decision.
 
 use http::{Method, Response, StatusCode};
 
@@ -7,7 +7,7 @@ use crate::forward_auth::OriginalRequest;
 use crate::identity::User;
 use crate::respond::Refusal;
 
-/// What of a request is written down: no query, since that may hold secrets.
+/// What an audit line needs of a request. The query is left out, because it may hold secrets.
 #[derive(Debug)]
 pub struct AuditEntry {
     method: Method,
@@ -15,18 +15,18 @@ pub struct AuditEntry {
 }
 
 impl AuditEntry {
-    /// Notes what a decision's line needs; nothing while such lines are off.
+    /// Records what the audit line needs; `None` while audit lines are disabled.
     #[must_use]
     pub fn of<B>(request: &http::Request<B>) -> Option<Self> {
         tracing::enabled!(target: "huggate::audit", tracing::Level::INFO)
             .then(|| Self { method: request.method().clone(), path: request.uri().path().to_owned() })
     }
 
-    /// Writes the line: a refusal as information, everything else for debugging.
+    /// Writes the audit line: refusals at level info, everything else at debug.
     pub fn record<B>(&self, response: &Response<B>) {
         let status = response.status().as_u16();
         let client = response.extensions().get::<Client>().and_then(|client| client.ip);
-        // Of what another proxy asked about, rather than of its asking.
+        // With forward auth, the request that is asked about, not the subrequest.
         let original = response.extensions().get::<OriginalRequest>();
         let (method, path) =
             original.map_or((&self.method, &*self.path), |asked| (asked.method(), asked.path()));

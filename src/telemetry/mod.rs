@@ -1,4 +1,4 @@
-//! What is written down: logs, and a line for each decision.
+//! Logging and audit lines.
 
 mod audit;
 mod logging;

@@ -38,8 +38,8 @@ async fn a_signature_that_proves_nothing_is_refused() {
         (Signature::None, "the ID token is"),
         (Signature::ClientSecret, "HS256"),
         (Signature::PublicKey, "HS256"),
-        (Signature::ForeignKey, "signature does not fit"),
-        (Signature::Corrupted, "signature does not fit"),
+        (Signature::ForeignKey, "signature is invalid"),
+        (Signature::Corrupted, "signature is invalid"),
     ] {
         let what = format!("{signature:?}");
         refused(&what, words, |hub| hub.id_token_signature = signature).await;
@@ -62,12 +62,12 @@ async fn a_header_that_is_not_understood_is_refused() {
     for (name, value, words) in [
         ("crit", json!(["exp"]), "critical"),
         ("crit", json!([]), "critical"),
-        ("alg", json!("RS512"), "signature does not fit"),
-        ("alg", json!("ES256"), "signature does not fit"),
+        ("alg", json!("RS512"), "signature is invalid"),
+        ("alg", json!("ES256"), "signature is invalid"),
         ("alg", json!("nOnE"), "not accepted"),
         ("alg", json!(["RS256"]), "not a signed JWT"),
-        ("kid", json!("of-another"), "does not publish"),
-        ("kid", json!(""), "does not publish"),
+        ("kid", json!("of-another"), "is not in the provider's JWKS"),
+        ("kid", json!(""), "is not in the provider's JWKS"),
         ("kid", json!(7), "not a signed JWT"),
     ] {
         let what = format!("{name}: {value}");
@@ -94,7 +94,7 @@ async fn a_token_of_another_issuer_app_or_sign_in_is_refused() {
         ("sub", json!(""), "claim"),
         ("sub", json!(null), "claim"),
         ("sub", json!(7), "claim"),
-        ("sub", json!("62f264b9f3c90f4b65140009"), "somebody else"),
+        ("sub", json!("62f264b9f3c90f4b65140009"), "another account"),
         ("at_hash", json!("AAAAAAAAAAAAAAAAAAAAAA"), "another access token"),
         ("at_hash", json!(""), "another access token"),
     ] {
@@ -212,7 +212,7 @@ async fn what_an_honest_provider_may_do_is_accepted() {
 #[tokio::test]
 async fn userinfo_of_somebody_else_is_refused() {
     // Threats 3: userinfo of another `sub`.
-    refused("another sub", "somebody else", |hub| {
+    refused("another sub", "another account", |hub| {
         hub.userinfo_sub = Some("62f264b9f3c90f4b65140009".to_owned());
     })
     .await;

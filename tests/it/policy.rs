@@ -254,7 +254,7 @@ async fn somebody_else_can_sign_in_after_a_refusal() {
     for front in FRONTS {
         let world = World::of_acme(front).await;
         let mut browser = world.browser();
-        let refused = browser.sign_in("dan").await.expect_page(403, "Sign in as somebody else");
+        let refused = browser.sign_in("dan").await.expect_page(403, "Sign in with another account");
         assert!(refused.text().contains("href=\"/oauth2/sign_out?rd=%2F\""));
         browser.open("/oauth2/sign_out?rd=%2F").await.expect(200);
         assert_eq!(browser.sign_in("ada").await.expect(200).echo().username(), Some("ada"));

@@ -91,7 +91,7 @@ async fn metadata_that_cannot_be_trusted_stops_the_start() {
         gate.secret(SECRET).allow_anyone().build().await
     };
     let changes: [(Change, &str); 5] = [
-        (|hub| hub.discovery_issuer = Some("https://evil.example".into()), "calls itself"),
+        (|hub| hub.discovery_issuer = Some("https://evil.example".into()), "names the issuer"),
         (
             |hub| {
                 hub.edit_discovery = Some(huggate::hub::Edit::new(|document| {
@@ -155,7 +155,7 @@ async fn whatever_the_provider_answers_the_page_says_what_was_wrong_and_nobody_i
             assert!(!ada.has_session(), "{what} lets somebody in");
             let expected = match (&fault, endpoint) {
                 // A client error of the token endpoint without an error document.
-                (Fault::Status(404), Endpoint::Token) => "the provider refused",
+                (Fault::Status(404), Endpoint::Token) => "the provider rejected",
                 _ => words,
             };
             assert_eq!(page.status, status, "{what}: {}", page.text());

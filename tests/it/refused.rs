@@ -196,8 +196,8 @@ async fn an_organisation_that_was_not_granted_can_be_asked_for_in_two_ways() {
         );
         for words in [
             "You are in acme, but this app has not been shown your role there.",
-            "Show <bdi>acme</bdi> to this app",
-            "asks which organisations to show only once",
+            "Share <bdi>acme</bdi> with this app",
+            "only asks which organisations to share",
             &format!("href=\"/oauth2/start?rd=%2Fboard&amp;org={id}\""),
             &format!("href=\"{settings}\""),
         ] {
@@ -220,7 +220,7 @@ async fn an_organisation_that_is_not_listed_is_asked_for_as_far_as_its_id_is_kno
         // Nobody has told what acme's id is; disconnecting is the way that is left.
         let (page, told) = refused(&mut dan, "/").await;
         assert!(
-            page.contains("Are you in <bdi>acme</bdi>?") && page.contains("To be asked again, open"),
+            page.contains("Are you a member of <bdi>acme</bdi>?") && page.contains("To be asked again, open"),
             "{page}"
         );
         assert!(!page.contains("org=") && told.get("grant_url").is_none(), "{told}");
@@ -268,7 +268,7 @@ async fn whoever_an_organisation_restricts_is_led_to_it() {
         let (id, hub) = (acme(&world), world.hub.issuer().to_owned());
         let (page, told) = refused(&mut world.signed_in("cleo").await, "/x").await;
         for words in [
-            "What <bdi>acme</bdi> asks for",
+            "What <bdi>acme</bdi> requires",
             &format!("href=\"/oauth2/start?rd=%2Fx&amp;org={id}\""),
             &format!("href=\"{hub}/acme\""),
         ] {
@@ -358,7 +358,7 @@ async fn several_ways_in_are_a_list_and_the_most_promising_is_offered() {
         assert_eq!(told["open_to"].as_array().unwrap().len(), 3);
         // acme, where ben is for certain; and not labs, where he may be.
         assert_eq!(told["organisation_not_granted"], "acme");
-        assert!(page.contains("Show <bdi>acme</bdi> to this app"), "{page}");
+        assert!(page.contains("Share <bdi>acme</bdi> with this app"), "{page}");
     }
 }
 

@@ -16,7 +16,7 @@ async fn what_is_under_way_is_finished_and_the_status_is_0() {
         // On the way to the app, once another request on another connection is back.
         assert_eq!(serve.status("/").await, 200);
         serve.signal(signal);
-        serve.logged("asked to stop").await;
+        serve.logged("shutting down").await;
         patiently(async {
             while TcpStream::connect(&serve.address).await.is_ok() {
                 tokio::time::sleep(std::time::Duration::from_millis(5)).await;

@@ -107,7 +107,7 @@ test("dan, a member of nothing, is told who may enter", async () => {
   assert.match(said, /as dan/);
   assert.match(said, /acme/);
   // As somebody else: the session here ends, and the stand-in has its own.
-  await page.getByRole("link", { name: "Sign in as somebody else" }).click();
+  await page.getByRole("link", { name: "Sign in with another account" }).click();
   await page.getByRole("heading", { name: /You are signed out/ }).waitFor();
 });
 

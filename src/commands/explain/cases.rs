@@ -1,4 +1,4 @@
-//! `huggate explain --cases`: a policy under test.
+//! `huggate explain --cases`: tests of the rules.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -12,27 +12,27 @@ use super::super::output::print;
 use super::loaded_gate::LoadedGate;
 use super::{json_report, text_report};
 
-/// How wide the columns are: 80 with what is between them and the last.
+/// Column widths; with the gaps and the last column they fill 80 columns.
 const URL: usize = 30;
 const NAME: usize = 10;
 
-/// A case, and what came of it.
+/// A case and its result.
 struct Tried<'a> {
     case: &'a Case,
     explanation: Explanation,
-    /// What is not as expected; nothing, if all is.
+    /// Differences from the expectation; empty if the case passes.
     faults: Vec<Fault>,
 }
 
-/// Something that is not as expected.
+/// A difference from the expectation.
 #[derive(serde::Serialize)]
 struct Fault {
     expected: String,
     found: String,
 }
 
-/// Tries every case of the file. What is printed is the table, whatever comes of
-/// it; one that is not as expected makes it a failure.
+/// Runs every case of the file. The table is printed in any case; a failed case makes the
+/// command fail.
 pub(super) fn run(loaded: &LoadedGate, path: &Path, as_json: bool) -> Result<String, Failure> {
     let cases = Cases::load(path, loaded.gate.routes())
         .map_err(|problems| Failure::Configuration(problems.to_string()))?;
@@ -42,7 +42,7 @@ pub(super) fn run(loaded: &LoadedGate, path: &Path, as_json: bool) -> Result<Str
     if failed == 0 {
         return Ok(text);
     }
-    // Where results are looked for, and not among complaints.
+    // To standard output, because it is the result and not an error message.
     print(&text);
     Err(Failure::Run(String::new()))
 }
@@ -75,19 +75,19 @@ fn as_table(loaded: &LoadedGate, tried: &[Tried<'_>], failed: usize) -> String {
     for Tried { case, faults, .. } in tried {
         let (mark, result) = match faults.as_slice() {
             [] => ("ok", case.expect.as_str().to_owned()),
-            [Fault { expected, found }, ..] => ("FAIL", format!("{found}, not {expected}")),
+            [Fault { expected, found }, ..] => ("FAIL", format!("{found}, expected {expected}")),
         };
         let method = if case.preflight { format!("({})", case.method) } else { case.method.to_string() };
         let (url, name) = (cut(&case.url, URL), cut(&case.name, NAME));
         let line = format!("{mark:<4}  {method:<7} {url:<URL$} {name:<NAME$} {result}");
-        // Writing to a text cannot fail.
+        // Writing to a String cannot fail.
         let _ = writeln!(text, "{}", line.trim_end());
     }
     for Tried { case, explanation, faults } in tried.iter().filter(|tried| !tried.faults.is_empty()) {
         let preflight = if case.preflight { "the preflight of " } else { "" };
         let _ = writeln!(text, "\n{}: {preflight}{} {}", case.origin, case.method, case.url);
         for Fault { expected, found } in faults {
-            let _ = writeln!(text, "  expected  {expected}, and it is {found}");
+            let _ = writeln!(text, "  expected  {expected}, got {found}");
         }
         text.push_str(&text_report::below(loaded, explanation, None));
     }
@@ -117,7 +117,7 @@ fn as_document(loaded: &LoadedGate, tried: &[Tried<'_>], failed: usize) -> Strin
     json_report::printed(&json!({"passed": tried.len() - failed, "failed": failed, "cases": cases}))
 }
 
-/// `text`, with its middle left out if it is too long.
+/// Shortens `text` to `width` by leaving out its middle.
 fn cut(text: &str, width: usize) -> String {
     let length = text.chars().count();
     if length <= width {

@@ -1,4 +1,4 @@
-//! An explanation for scripts. The fields are in the README: they stay.
+//! The JSON form of an explanation. Its fields are documented and stable.
 
 use huggate::explain::{Destination, Explanation, Who};
 use huggate::identity::Standing;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::loaded_gate::LoadedGate;
 use super::text_report::time;
 
-/// The whole of it, as text.
+/// The whole explanation.
 pub(super) fn whole(
     loaded: &LoadedGate,
     explanation: &Explanation,
@@ -24,12 +24,12 @@ pub(super) fn whole(
     printed(&document)
 }
 
-/// As it is printed.
+/// Formats a document for output.
 pub(super) fn printed(document: &Value) -> String {
     format!("{document:#}\n")
 }
 
-/// All but what a cookie says of its session.
+/// The explanation without the session.
 pub(super) fn of(loaded: &LoadedGate, explanation: &Explanation, who: Who<'_>) -> Value {
     let user = match who {
         Who::TestSubject(visitor) => Some(visitor.user()),
@@ -66,7 +66,7 @@ pub(super) fn of(loaded: &LoadedGate, explanation: &Explanation, who: Who<'_>) -
     })
 }
 
-/// What was not said is null.
+/// Unknown values are null.
 fn person(user: &User) -> Value {
     json!({
         "username": said(user.username()),

@@ -1,9 +1,9 @@
-//! The gate that is asked.
+//! The gate whose decisions are explained.
 
 use huggate::Gate;
 use huggate::config::Origin;
 
-/// The gate of a configuration, and where its routes are from.
+/// The gate of a configuration, and the origins of its routes.
 pub(super) struct LoadedGate {
     pub(super) gate: Gate,
     pub(super) public_url: String,

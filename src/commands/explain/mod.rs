@@ -1,4 +1,4 @@
-//! `huggate explain`: what would become of a request, and why.
+//! `huggate explain`: how a request would be decided, and why.
 
 mod cases;
 mod json_report;
@@ -19,7 +19,7 @@ use super::failure::Failure;
 use super::runtime::runtime;
 use loaded_gate::LoadedGate;
 
-/// What nobody can mean by a cookie.
+/// Maximum size of a cookie file.
 const MAX_COOKIE: u64 = 256 * 1024;
 
 const EXAMPLES: &str = "\
@@ -29,52 +29,52 @@ Examples:
   huggate explain --cookie - https://app.example.com/admin < cookie.txt
   huggate explain --cases cases.toml
 
-Nothing is sent anywhere: the rules of the configuration are asked, as they are
-for requests. What is not said of a person is not there (no other organisation,
-no e-mail address, no PRO); ids and roles that are not said are not known.";
+Nothing is sent: the rules of the configuration are evaluated as they are for
+requests. Organisations, e-mail address and PRO that are not given are absent;
+ids and roles that are not given are unknown.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// GET unless given
+    /// Method [default: GET]
     #[arg(value_name = "METHOD")]
     first: Option<String>,
-    /// A path at the public URL, or a whole address
+    /// Path at the public URL, or an absolute URL
     #[arg(value_name = "URL")]
     second: Option<String>,
-    /// Who asks, by username or id; nobody unless given
+    /// Who sends the request: a username or id [default: nobody is signed in]
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
-    /// The id of that account, for rules that name it
+    /// The account's id, for rules with ids
     #[arg(long, value_name = "ID", requires = "user")]
     id: Option<String>,
-    /// An organisation they are in: acme, acme:admin, or with its id acme=ID:admin
+    /// An organisation the person is in: acme, acme:admin, or with its id acme=ID:admin
     #[arg(long = "org", value_name = "ORG[:ROLE]", requires = "user")]
     orgs: Vec<String>,
-    /// A resource group they are in: acme/gpu-team, or acme/gpu-team:write
+    /// A resource group the person is in: acme/gpu-team, or acme/gpu-team:write
     #[arg(long = "resource-group", value_name = "ORG/GROUP[:ROLE]", requires = "user")]
     resource_groups: Vec<String>,
-    /// Their verified e-mail address
+    /// The person's verified e-mail address
     #[arg(long, value_name = "ADDRESS", requires = "user")]
     email: Option<String>,
-    /// They have a PRO account
+    /// The person has a PRO account
     #[arg(long, requires = "user")]
     pro: bool,
-    /// Who asks, by the session cookie in this file; - is standard input
+    /// Take the person from the session cookie in this file; - is standard input
     #[arg(long, alias = "cookie-file", value_name = "FILE", conflicts_with = "user")]
     cookie: Option<PathBuf>,
-    /// Not the request, but the CORS preflight that comes before it
+    /// Explain the CORS preflight of the request instead
     #[arg(long)]
     preflight: bool,
-    /// Explain the cases in this file, and fail if one is not as expected
+    /// Run the test cases in this file, and fail if one has another result than expected
     #[arg(long, value_name = "FILE", conflicts_with_all = ["first", "user", "cookie", "preflight"])]
     cases: Option<PathBuf>,
-    /// As JSON, for scripts
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-/// Explains, and returns what is to be printed.
+/// Explains, and returns the output.
 pub(crate) fn run(
     arguments: &Arguments,
     config: Option<&Path>,
@@ -84,7 +84,7 @@ pub(crate) fn run(
         (Some(_), _) => None,
         (None, Some(first)) => Some(inquiry(first, arguments.second.as_deref(), arguments.preflight)?),
         (None, None) => {
-            return Err(usage("say which address is asked for, as in: huggate explain GET /admin"));
+            return Err(usage("give a URL, as in: huggate explain GET /admin"));
         }
     };
     let visitor =
@@ -117,7 +117,7 @@ pub(crate) fn run(
     Ok(text_report::whole(&loaded, &explanation, inspected.as_ref()) + &more_to_say(&explanation))
 }
 
-/// How to say what was asked for and not said.
+/// A hint which options would complete the description of the person.
 fn more_to_say(explanation: &Explanation) -> String {
     let reasons = explanation.entries.iter().flat_map(|entry| &entry.because);
     if reasons.clone().any(|reason| reason.contains("was not said") || reason.contains("the id was said")) {
@@ -127,7 +127,7 @@ fn more_to_say(explanation: &Explanation) -> String {
     String::new()
 }
 
-/// The request on the command line: `METHOD URL`, or `URL` alone.
+/// Parses the request: `METHOD URL`, or `URL` alone.
 fn inquiry(first: &str, second: Option<&str>, preflight: bool) -> Result<SampleRequest, Failure> {
     let (method, url) = second.map_or(("GET", first), |second| (first, second));
     if method.bytes().any(|byte| byte.is_ascii_lowercase()) {
@@ -140,7 +140,7 @@ fn inquiry(first: &str, second: Option<&str>, preflight: bool) -> Result<SampleR
     Ok(if preflight { inquiry.preflight() } else { inquiry })
 }
 
-/// Somebody on the command line; or the option that says nothing of them.
+/// The person described by the options; or the invalid option.
 fn visitor(arguments: &Arguments) -> Result<Option<TestSubject>, (&'static str, &str, TestSubjectError)> {
     let Some(user) = arguments.user.as_deref() else { return Ok(None) };
     let mut visitor = TestSubject::named(user).map_err(|why| ("--user", user, why))?;
@@ -159,13 +159,13 @@ fn visitor(arguments: &Arguments) -> Result<Option<TestSubject>, (&'static str, 
     Ok(Some(visitor.with_pro(arguments.pro)))
 }
 
-/// What is in the cookie that `path` holds. No message shows anything of it, nor
-/// of the path, which may be the cookie itself.
+/// Inspects the cookie in the file `path`. Messages show neither the cookie nor the path, which
+/// may be the cookie itself.
 fn inspect(gate: &Gate, path: &Path) -> Result<Inspected, Failure> {
     let failed = |why: String| {
         Failure::Run(format!(
-            "huggate explain: --cookie: {why}; it takes a file with the cookie in it, or - for standard input \
-             (on the command line itself everybody on this machine could see it)"
+            "huggate explain: --cookie: {why}; give a file that contains the cookie, or - for standard input \
+             (other users of this machine can read command lines)"
         ))
     };
     let input: Box<dyn Read> = if path == Path::new("-") {

@@ -1,4 +1,4 @@
-//! An explanation for people: 80 columns, nothing that needs colour.
+//! The text form of an explanation: 80 columns, no colour.
 
 use std::fmt::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
@@ -9,27 +9,27 @@ use huggate::session::{Inspected, SessionReport};
 
 use super::loaded_gate::LoadedGate;
 
-/// How long a line may be.
+/// Maximum line length.
 const WIDTH: usize = 80;
-/// Where the text begins, after its loaded.
+/// Column at which the text begins, after the subject.
 const INDENT: usize = 12;
-/// How many readings of a path that lead to one place are shown.
+/// Number of readings shown per destination.
 const SHOWN: usize = 3;
 
-/// The whole of it.
+/// The whole explanation.
 pub(super) fn whole(loaded: &LoadedGate, explanation: &Explanation, inspected: Option<&Inspected>) -> String {
     let mut text = format!("{}\n", asked(loaded, explanation));
     text.push_str(&below(loaded, explanation, inspected));
     text
 }
 
-/// The request as one line.
+/// The request on one line.
 fn asked(loaded: &LoadedGate, explanation: &Explanation) -> String {
     let scheme = if loaded.public_url.starts_with("https") { "https" } else { "http" };
     format!("{} {scheme}://{}{}", explanation.method, explanation.host, explanation.path)
 }
 
-/// All but the request.
+/// The explanation without the request.
 pub(super) fn below(loaded: &LoadedGate, explanation: &Explanation, inspected: Option<&Inspected>) -> String {
     let mut text = String::new();
     let nobody = || match inspected {
@@ -42,7 +42,7 @@ pub(super) fn below(loaded: &LoadedGate, explanation: &Explanation, inspected: O
         row(&mut text, "", &doubts(session));
     }
     if !explanation.host_is_known && !explanation.host.is_empty() {
-        let note = "neither the public URL's nor a route's, so routes without a host decide";
+        let note = "neither the public URL's host nor a route's, so routes without a host decide";
         row(&mut text, "host", &format!("{} is {note}", explanation.host));
     }
     readings(&mut text, loaded, explanation);
@@ -67,7 +67,7 @@ fn rule(text: &mut String, entry: &Entry) {
     };
     row(text, answer, &format!("{}: {}", entry.key, entry.rule));
     for reason in &entry.because {
-        // Said already by the answer.
+        // The answer column already says "unknown".
         let reason = reason.strip_prefix("not known: ").filter(|_| answer == "unknown").unwrap_or(reason);
         for line in wrapped(reason, WIDTH - INDENT - 2) {
             let _ = writeln!(text, "{:INDENT$}  {line}", "");
@@ -75,27 +75,27 @@ fn rule(text: &mut String, entry: &Entry) {
     }
 }
 
-/// What a decision is called, and its status.
+/// A decision and its status.
 pub(super) fn decision(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Public => "public",
         Outcome::Allow => "allowed",
-        Outcome::SignIn => "sign in (401, or sent to Hugging Face)",
+        Outcome::SignIn => "sign in (401, or a redirect to Hugging Face)",
         Outcome::Refuse => "refused (403)",
         Outcome::BadRequest => "bad request (400)",
         _ => "huggate's own",
     }
 }
 
-/// A route by its number, its pattern and where it is written; or none.
+/// A route's index, pattern and origin; or none.
 fn place(loaded: &LoadedGate, route: Option<usize>) -> String {
-    let Some(index) = route else { return "none of them: [access] decides".to_owned() };
+    let Some(index) = route else { return "none: [access] decides".to_owned() };
     let pattern = loaded.gate.routes().get(index).map(huggate::Route::pattern).unwrap_or_default();
     let origin = loaded.routes_from.get(index).map(|origin| format!(" ({origin})")).unwrap_or_default();
     format!("route[{index}] {pattern}{origin}")
 }
 
-/// The readings, if there is more than one, by where they lead.
+/// The readings, if there are several, grouped by the route they match.
 fn readings(text: &mut String, loaded: &LoadedGate, explanation: &Explanation) {
     let readings = &explanation.readings;
     if readings.len() < 2 {
@@ -108,7 +108,7 @@ fn readings(text: &mut String, loaded: &LoadedGate, explanation: &Explanation) {
             None => groups.push((reading.leads, vec![&reading.path])),
         }
     }
-    row(text, "readings", &format!("servers may read this path in {} ways:", readings.len()));
+    row(text, "readings", &format!("servers may interpret this path in {} ways:", readings.len()));
     for (leads, paths) in groups {
         let to = match leads {
             Destination::Route(index) => place(loaded, Some(index)),
@@ -126,26 +126,26 @@ fn readings(text: &mut String, loaded: &LoadedGate, explanation: &Explanation) {
     }
 }
 
-/// Why a cookie is nobody's.
+/// Why a cookie has no session.
 fn why_nobody(inspected: &Inspected) -> &'static str {
     match inspected {
-        Inspected::NoCookie => "no session cookie of this huggate is in it",
+        Inspected::NoCookie => "it contains no session cookie of this configuration",
         Inspected::DoesNotOpen => {
-            "the cookie does not open: it was sealed with another secret, is cut short, or is not huggate's"
+            "the cookie cannot be opened: it was sealed with another secret, is truncated, or is not a huggate cookie"
         }
-        Inspected::OtherStore => "the cookie was made when sessions were kept elsewhere (session.store)",
+        Inspected::OtherStore => "the cookie belongs to another session store (session.store)",
         Inspected::NotInStore => {
-            "the store has no such session; one in memory is in the running huggate alone, and cannot be seen from here"
+            "the store has no such session; sessions in memory are visible to the running huggate only"
         }
-        Inspected::StoreUnavailable => "the session store does not answer (a request would get 503)",
-        _ => "the session is over",
+        Inspected::StoreUnavailable => "the session store is not reachable (a request would get 503)",
+        _ => "the session has ended",
     }
 }
 
 fn times(session: &SessionReport) -> String {
-    let state = if session.in_force { "in force" } else { "over" };
+    let state = if session.in_force { "valid" } else { "ended" };
     format!(
-        "{}'s, {state}: began {}, last seen in use {}, ends {} if it is not used and {} in any case",
+        "{}'s, {state}: started {}, last used {}, expires {} if idle and {} at the latest",
         session.user.username(),
         time(session.began),
         time(session.seen),
@@ -154,11 +154,11 @@ fn times(session: &SessionReport) -> String {
     )
 }
 
-/// What the cookie alone does not tell.
+/// What the cookie alone cannot tell.
 fn doubts(session: &SessionReport) -> String {
-    let due = if session.check_is_due { "; the next request has it asked again" } else { "" };
+    let due = if session.check_is_due { "; the next request revalidates them" } else { "" };
     format!(
-        "What Hugging Face said of them is from {}{due}. Whether they signed out since is not in a cookie.",
+        "The claims from Hugging Face are from {}{due}. A cookie does not show whether the person has signed out since.",
         time(session.checked)
     )
 }
@@ -168,16 +168,16 @@ pub(super) fn time(seconds: u64) -> String {
     humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds)).to_string()
 }
 
-/// A loaded, and what there is to say of it.
+/// Writes a row: a subject and its text.
 fn row(text: &mut String, subject: &str, what: &str) {
     for (index, line) in wrapped(what, WIDTH - INDENT).iter().enumerate() {
         let subject = if index == 0 { subject } else { "" };
-        // Writing to a text cannot fail.
+        // Writing to a String cannot fail.
         let _ = writeln!(text, "{}", format!("  {subject:<10}{line}").trim_end());
     }
 }
 
-/// `text` in lines of at most `width`, broken at spaces where there are any.
+/// Wraps `text` at spaces to lines of at most `width`.
 fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {

@@ -58,7 +58,7 @@ fn each_mistake_about_the_provider_is_named() {
         ("client_id = \"a b\"", "provider.client_id: \"a b\" is not a client id; it has no spaces"),
         (
             "client_id = \"id\"\nissuer = \"http://example.com\"",
-            "provider.issuer: \"http://example.com\" must be https: over http anybody on the way could answer in the provider's place",
+            "provider.issuer: \"http://example.com\" must be https; with http, anybody on the network could impersonate the provider",
         ),
         ("client_id = \"id\"\nclient_secret = \"\"", "provider.client_secret: is empty"),
         ("client_id = \"id\"\nclient_secret = 5", "provider.client_secret: must be text in quotation marks"),

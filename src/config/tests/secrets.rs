@@ -46,7 +46,7 @@ fn each_mistake_about_a_secret_is_named() {
         ("secret = []".to_owned(), "session.secret: is an empty list".to_owned()),
         (
             "secret = \"tooshort\"".to_owned(),
-            "session.secret: holds 6 bytes, and at least 32 random ones are needed; `huggate secret` prints one"
+            "session.secret: has 6 bytes; at least 32 random bytes are required; `huggate secret` prints one"
                 .to_owned(),
         ),
         (
@@ -62,7 +62,7 @@ fn each_mistake_about_a_secret_is_named() {
         (format!("secret_file = {:?}", at("empty")), format!("session.secret_file: {:?} is empty", at("empty"))),
         (
             format!("secret_file = {:?}", at("short")),
-            "session.secret_file: holds 2 bytes, and at least 32 random ones are needed; `huggate secret` prints one"
+            "session.secret_file: has 2 bytes; at least 32 random bytes are required; `huggate secret` prints one"
                 .to_owned(),
         ),
         (format!("secret_file = {long:?}"), format!("session.secret_file: {long:?} is too long to be a secret")),
