@@ -249,12 +249,12 @@ upstream = "http://127.0.0.1:5000"
             below,
             [
                 format!(
-                    "warning: {path}:2: public_url: \"http://app.example.com\" is http: anybody on the way can read and take sessions"
+                    "warning: {path}:2: public_url: \"http://app.example.com\" is http: anybody on the network can read and steal sessions"
                 ),
                 format!(
-                    "warning: {path}:15: route[1].host: \"mlflow.example.com\" is no barrier: by another name the same app is \
-                     reached through [access], which decides otherwise; give the route an upstream of its own, or let the \
-                     app tell its hosts apart"
+                    "warning: {path}:15: route[1].host: \"mlflow.example.com\" does not protect the app: with another Host header, requests reach it \
+                     through [access], which has other rules; give the route an upstream of its own, or check the host in \
+                     the app"
                 ),
             ]
         );

@@ -1,6 +1,6 @@
-//! Who a configuration is read for.
+//! The consumer of a configuration.
 
-/// Who asks: the program needs an upstream, the layer does not.
+/// The proxy needs an upstream, the layer does not.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Consumer {
     Proxy,

@@ -1,8 +1,9 @@
-//! Routes whose host is no barrier: the same app answers to other names, too.
+//! Detection of routes whose `host` can be bypassed, because the same app is reachable with
+//! other hosts.
 //!
-//! Whoever can send a request can send it with any `Host`. So a rule for one host
-//! protects an app only if the app is not reached, or is better protected, by
-//! all others; or if the app itself looks at the host, which cannot be seen here.
+//! Clients can send any `Host`. A rule for one host therefore protects an app only if the
+//! routes for all other hosts lead to other apps or are at least as strict, or if the app
+//! checks the host itself, which is unknown here.
 
 use url::Url;
 
@@ -14,7 +15,7 @@ use crate::policy::{Access, Route, RouteAccess};
 /// Warns of each such route.
 pub(super) fn warn(root: &Table<'_>, routes: &[RouteEntry<'_>], access: &Access, consumer: Consumer) {
     let default = root.field("upstream").and_then(|field| Url::parse(field.as_text()?).ok());
-    // Around the layer's service there is one app, whatever a route says.
+    // The layer has only one app, whatever `upstream` says.
     let app = |route: &Route| match consumer {
         Consumer::Proxy => route.upstream.clone().or_else(|| default.clone()),
         Consumer::Layer => None,
@@ -30,7 +31,8 @@ pub(super) fn warn(root: &Table<'_>, routes: &[RouteEntry<'_>], access: &Access,
             other.host != route.host
                 && app(other) == app(route)
                 && !is_as_strict(other, route, access)
-                // Requests of the one that, by the other's host, would be the other's.
+                // Requests that match the other route with its host, and are not matched
+                // earlier.
                 && route.shared_with(other).is_some_and(|shared| shared.shadowed_by(earlier).is_none())
                 && other.shared_with(route).is_some_and(|shared| shared.shadowed_by(before).is_none())
         };
@@ -45,14 +47,14 @@ pub(super) fn warn(root: &Table<'_>, routes: &[RouteEntry<'_>], access: &Access,
         };
         if let Some(host) = field.as_table().and_then(|table| table.field("host")) {
             host.warn(format_args!(
-                "is no barrier: by another name the same app is reached through {through}, which decides \
-                 otherwise; give the route an upstream of its own, or let the app tell its hosts apart"
+                "does not protect the app: with another Host header, requests reach it through {through}, which has \
+                 other rules; give the route an upstream of its own, or check the host in the app"
             ));
         }
     }
 }
 
-/// Whether `other` surely lets in nobody consumer `route` keeps out.
+/// Whether `other` certainly admits nobody whom `route` does not.
 fn is_as_strict(other: &Route, route: &Route, access: &Access) -> bool {
     let admits_no_more = match (&other.access, &route.access) {
         (_, RouteAccess::Public) => true,

@@ -1,9 +1,8 @@
-//! Settings from a TOML file and the environment.
+//! Configuration from a TOML file and the environment.
 //!
-//! The file in the repository root, `config.toml`, is the reference: every key,
-//! its default, what it does. Variables (`HUGGATE_SESSION__IDLE_TIMEOUT=1h`) win
-//! over the file, and the file over what a Space of Hugging Face says of itself.
-//! Everything that is wrong is found in one run:
+//! The reference is `config.toml` in the repository root: every key with its default and
+//! meaning. Variables (`HUGGATE_SESSION__IDLE_TIMEOUT=1h`) override the file, and the file
+//! overrides what a Hugging Face Space provides. All problems are reported at once:
 //!
 //! ```
 //! use huggate::config::{Config, Environment};
@@ -68,73 +67,72 @@ use problem::Report;
 use reader::{Field, Table};
 use space::Space;
 
-/// The file that is read if none is named.
+/// The default file.
 const DEFAULT_FILE: &str = "config.toml";
 
-/// What a configuration says, ready for use.
+/// A loaded configuration.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Config {
-    /// The file it comes from; `None` if the environment alone was enough.
+    /// The file; `None` if the configuration is from the environment alone.
     pub file: Option<PathBuf>,
-    /// Every file that it depends on, itself the first.
+    /// Every file that the configuration depends on, starting with its own.
     pub files: Vec<PathBuf>,
-    /// What is sound and likely not meant, one by one.
+    /// Warnings: valid settings that are probably not intended.
     pub warnings: Vec<Problem>,
-    /// Who may enter, and how they sign in.
+    /// Access rules and sign-in.
     pub gate: GateSettings,
-    /// Where each of the gate's routes is from, in their order.
+    /// The origin of each route in `gate`.
     pub routes_from: Vec<Origin>,
     /// How clients are served.
     #[cfg(feature = "proxy")]
     pub server: ServerSettings,
-    /// Where their requests go.
+    /// Where requests are sent.
     #[cfg(feature = "proxy")]
     pub upstream: UpstreamSettings,
 }
 
-/// Why [`Gate::from_config`] made no gate.
+/// Why [`Gate::from_config`] failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FromConfigError {
-    /// The file, or a variable, has problems.
+    /// The file or a variable has problems.
     #[error(transparent)]
     Config(#[from] Problems),
-    /// The provider cannot be used, or the settings do not go together.
+    /// The provider cannot be used, or the settings contradict each other.
     #[error(transparent)]
     Build(#[from] BuildError),
 }
 
 impl Config {
-    /// Reads the file at `path`; without one `config.toml` of the working
-    /// directory, or the environment alone if that says something.
+    /// Loads the file at `path`. Without a path, loads `config.toml` in the working directory,
+    /// or the environment alone if it has settings.
     ///
     /// # Errors
-    /// [`Problems`]: all there are.
+    /// [`Problems`]: all problems of the configuration.
     pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Self, Problems> {
         let found = source::find(path, Path::new(DEFAULT_FILE), environment)?;
         let parts = read(&found.text, &found.name, environment, Consumer::Proxy)?;
         parts.into_config(found.file, &found.name)
     }
 
-    /// Reads a file's text. `file` is its path: what problems call it, and where
-    /// relative paths in it start.
+    /// Parses a file's text. `file` is its path: its name in problems, and the base of relative
+    /// paths.
     ///
     /// # Errors
-    /// [`Problems`]: all there are.
+    /// [`Problems`]: all problems of the configuration.
     pub fn parse(text: &str, file: &str, environment: &Environment) -> Result<Self, Problems> {
         read(text, file, environment, Consumer::Proxy)?.into_config(Some(file.into()), file)
     }
 }
 
 impl Gate {
-    /// A gate from a configuration file and the environment, for the layer. What
-    /// only the proxy uses (`upstream`, `listen`, …) may be missing.
+    /// Creates a gate for the layer from a configuration file and the environment. Settings of
+    /// the proxy (`upstream`, `listen`, …) may be missing.
     ///
     /// # Errors
-    /// [`FromConfigError`]: every problem of the configuration, or what is wrong
-    /// with the provider's answer. A provider that is down does not stop the
-    /// start.
+    /// [`FromConfigError`]: all problems of the configuration, or an invalid response of the
+    /// provider. An unreachable provider is not an error.
     pub async fn from_config(path: impl AsRef<Path>) -> Result<Self, FromConfigError> {
         let environment = Environment::of_process();
         let found = source::find(Some(path.as_ref()), Path::new(DEFAULT_FILE), &environment)?;
@@ -148,10 +146,10 @@ impl Gate {
     }
 }
 
-/// What was read.
+/// The parts of a configuration.
 struct Parts {
     warnings: Vec<Problem>,
-    /// Besides the one that was read.
+    /// Files other than the configuration file.
     files: Vec<PathBuf>,
     gate: GateSettings,
     routes_from: Vec<Origin>,
@@ -183,8 +181,8 @@ impl Parts {
     }
 }
 
-/// From text to settings: parse, let the environment have its say, look for keys
-/// that nobody knows, and read the rest.
+/// From text to settings: parses, applies the environment, rejects unknown keys, and reads the
+/// rest.
 fn read(text: &str, file: &str, environment: &Environment, consumer: Consumer) -> Result<Parts, Problems> {
     let mut tree = toml_parser::parse(text, file)?;
     let report = Report::new(file);
@@ -252,10 +250,11 @@ fn parts(root: &Table<'_>, folder: &Path, space: Option<&Space>, consumer: Consu
 }
 
 fn public_url(root: &Table<'_>) -> Option<PublicUrl> {
-    let field = root.required("public_url", "say what people type, as in \"https://app.example.com\"")?;
+    let field =
+        root.required("public_url", "set the URL that people open, as in \"https://app.example.com\"")?;
     let url = field.parse(PublicUrl::parse)?;
     if !url.is_https() && !url.is_loopback() {
-        field.warn("is http: anybody on the way can read and take sessions");
+        field.warn("is http: anybody on the network can read and steal sessions");
     }
     Some(url)
 }
@@ -277,7 +276,7 @@ fn access(root: &Table<'_>) -> Option<Access> {
 
 fn trusted_proxies(root: &Table<'_>) -> TrustedProxies {
     let list = root.field("trusted_proxies").and_then(|field| field.list()).unwrap_or_default();
-    // "unix" is whoever connects to a unix socket of ours.
+    // "unix" means every peer of a unix listener.
     let (unix, list): (Vec<_>, Vec<_>) = list.into_iter().partition(|field| field.as_text() == Some("unix"));
     let network = |field: &Field<'_>| {
         let network = field.parse(|text| {
@@ -288,7 +287,7 @@ fn trusted_proxies(root: &Table<'_>) -> TrustedProxies {
                 .ok_or("is not a network; write it like \"10.0.0.0/8\", or \"unix\"")
         })?;
         if network.prefix_len() == 0 {
-            field.warn("is everybody: any client may claim any address");
+            field.warn("contains every address: any client can claim any address");
         }
         Some(network)
     };

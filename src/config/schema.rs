@@ -1,26 +1,26 @@
-//! The form of the file: every key there is. What is not here is a mistake.
+//! The schema of the configuration file: every key.
 
-/// A key, and what it takes.
+/// A key and the kind of its value.
 pub(super) struct Key {
     pub(super) name: &'static str,
     pub(super) takes: Takes,
 }
 
 pub(super) enum Takes {
-    /// Text and nothing else: a variable's value is taken as it is.
+    /// A string; the value of a variable is used verbatim.
     Text,
-    /// A number, a switch, a list, or text that stands for one of them.
+    /// A number, a boolean, a list, or a string that represents one.
     Value,
-    /// What a rule says of somebody; a list of such tables.
+    /// A list of rules.
     Rules,
-    /// Names of the operator's choice.
+    /// A table with arbitrary keys.
     Names,
     Table(&'static [Key]),
-    /// `[[route]]`
+    /// A list of tables: `[[route]]`.
     Tables(&'static [Key]),
-    /// Tables of these keys, under names of the operator's choice.
+    /// A table of tables with arbitrary names.
     NamedTables(&'static [Key]),
-    /// A name, or such a table itself.
+    /// A string or a table.
     TextOrTable(&'static [Key]),
 }
 
@@ -40,7 +40,7 @@ const fn table(name: &'static str, keys: &'static [Key]) -> Key {
     Key { name, takes: Takes::Table(keys) }
 }
 
-/// The file.
+/// The keys of a configuration file.
 pub(super) const ROOT: &[Key] = &[
     text("public_url"),
     value("listen"),
@@ -131,7 +131,7 @@ pub(super) const ROOT: &[Key] = &[
     ),
 ];
 
-/// One entry of `allow` and `deny`.
+/// The keys of a rule in `allow` and `deny`.
 pub(super) const RULE: &[Key] = &[
     text("user"),
     text("org"),
@@ -163,7 +163,7 @@ pub(super) fn find(path: &[&str]) -> Option<&'static Key> {
     found
 }
 
-/// Whether `path` (dotted) or its last part alone is a key or a table somewhere.
+/// Whether a key or table with this path (dotted), or its last segment, exists anywhere.
 pub(super) fn knows(path: &str) -> bool {
     let name = path.rsplit('.').next().unwrap_or(path);
     name == "headers" || [ROOT, CASES].iter().flat_map(|form| all("", form)).any(|(_, key)| key.name == name)
@@ -186,11 +186,11 @@ pub(super) fn all(above: &str, keys: &'static [Key]) -> Vec<(String, &'static Ke
     found
 }
 
-/// Somebody, in a file of cases.
+/// The keys of a person in a case file.
 const PERSON: &[Key] =
     &[text("user"), text("id"), value("orgs"), value("resource_groups"), text("email"), value("pro")];
 
-/// A file of cases.
+/// The keys of a case file.
 pub(super) const CASES: &[Key] = &[
     Key { name: "people", takes: Takes::NamedTables(PERSON) },
     Key {

@@ -1,4 +1,4 @@
-//! Secrets, given as they are or as a file. No message shows anything of them.
+//! Secrets, given inline or as a file. They never appear in messages.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -9,26 +9,26 @@ use super::space::Space;
 use crate::client::PublicUrl;
 use crate::keys::{Secret, SecretString};
 
-/// The session secret in the annotated `config.toml`. Everybody knows it, so it
-/// is accepted for a public URL on this machine only.
+/// The session secret in the annotated `config.toml`. It is public, so it is accepted for
+/// loopback public URLs only.
 pub const EXAMPLE_SECRET: &str = "dGhpcyBpcyBwdWJsaXNoZWQ6IGh1Z2dhdGUgc2VjcmV0";
 
-/// Larger than any file of secrets.
+/// Maximum size of a secret file.
 const MAX_FILE: u64 = 64 * 1024;
-const HOW: &str = "`huggate secret` prints one";
+const HOW: &str = "generate one with `huggate secret`";
 const HOW_IN_A_SPACE: &str =
-    "`huggate secret` prints one, for a secret of the Space named HUGGATE_SESSION__SECRET";
+    "generate one with `huggate secret`, and save it as the Space's secret HUGGATE_SESSION__SECRET";
 
-/// A secret where it was found.
+/// A secret and its field.
 struct Given<'a> {
     field: Field<'a>,
     text: SecretString,
 }
 
-/// `provider.client_secret`; without one it is a public client.
+/// Reads `provider.client_secret`; `None` for a public client.
 pub(super) fn client(provider: &Table<'_>, folder: &Path) -> Option<SecretString> {
     if let Some(field) = provider.field("client_secret").filter(|field| field.as_list().is_some()) {
-        field.problem("must be text in quotation marks: an app has one secret");
+        field.problem("must be a string in quotation marks: an app has one secret");
         return None;
     }
     let mut given = given(provider, "client_secret", folder)?;
@@ -39,7 +39,7 @@ pub(super) fn client(provider: &Table<'_>, folder: &Path) -> Option<SecretString
     Some(first.text)
 }
 
-/// `session.secret`: the first seals, all open.
+/// Reads `session.secret`: the first one seals, all of them open.
 pub(super) fn session(
     session: &Table<'_>,
     folder: &Path,
@@ -59,9 +59,9 @@ pub(super) fn session(
             Ok(secret) => {
                 let published = example.as_ref().is_ok_and(|example| *example == secret);
                 if published && !public_url.is_none_or(PublicUrl::is_loopback) {
-                    given
-                        .field
-                        .problem(format!("is the published example, with which anybody signs in; {HOW}"));
+                    given.field.problem(format!(
+                        "is the published example, with which anybody can forge sessions; {HOW}"
+                    ));
                 }
                 secrets.push(secret);
             }
@@ -71,12 +71,12 @@ pub(super) fn session(
     secrets
 }
 
-/// The secrets under `name` or in the file under `name_file`; never an empty list.
+/// Reads the secrets of `name` or of the file `name_file`; never an empty list.
 fn given<'a>(table: &Table<'a>, name: &str, folder: &Path) -> Option<Vec<Given<'a>>> {
     let file_name = format!("{name}_file");
     let found: Vec<Given<'a>> = match (table.field(name), table.field(&file_name)) {
         (Some(_), Some(file)) => {
-            file.problem(format!("is given besides `{name}`; take out one of the two"));
+            file.problem(format!("is set in addition to `{name}`; remove one of the two"));
             return None;
         }
         (Some(field), None) => {
@@ -106,7 +106,7 @@ fn given<'a>(table: &Table<'a>, name: &str, folder: &Path) -> Option<Vec<Given<'
     (!found.is_empty()).then_some(found)
 }
 
-/// The text of a file of secrets, or why there is none.
+/// Reads a secret file.
 fn read_file(path: &Path, field: &Field<'_>) -> Result<SecretString, String> {
     let why = |error: std::io::Error| match error.kind() {
         ErrorKind::NotFound => "does not exist".to_owned(),
@@ -131,7 +131,7 @@ fn warn_if_world_readable(file: &File, field: &Field<'_>) {
     use std::os::unix::fs::PermissionsExt;
     let open = file.metadata().is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o004 != 0);
     if open {
-        field.warn("can be read by everybody on this machine; chmod 600 would do");
+        field.warn("can be read by all users of this machine; chmod 600 would restrict it");
     }
 }
 

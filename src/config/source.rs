@@ -1,4 +1,4 @@
-//! Where a configuration's text is from.
+//! Finding and loading the configuration.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -7,16 +7,16 @@ use super::environment::Environment;
 use super::problem::Problems;
 use super::space::Space;
 
-/// A configuration's text, and where it is from.
+/// A configuration's text and its origin.
 pub(super) struct ConfigSource {
     pub(super) text: String,
-    /// What problems call it.
+    /// Its name in problems.
     pub(super) name: String,
     pub(super) file: Option<PathBuf>,
 }
 
-/// Reads the file at `path`, which must be there; or the one at `usual`, which
-/// need not be if the environment says enough.
+/// Loads the file at `path`, which must exist, or the one at `usual`, which need not exist if
+/// the environment has settings.
 pub(super) fn find(
     path: Option<&Path>,
     usual: &Path,
@@ -34,8 +34,8 @@ pub(super) fn find(
             return Ok(ConfigSource { text: String::new(), name: "environment".to_owned(), file: None });
         }
         ErrorKind::NotFound if path.is_none() => {
-            "is not in the working directory, and no HUGGATE_ variable stands in for it; name a file with \
-             --config, or begin with the annotated config.toml of huggate's repository"
+            "does not exist, and no HUGGATE_ variables are set; name a file with \
+             --config, or start from the annotated config.toml in huggate's repository"
                 .to_owned()
         }
         ErrorKind::NotFound => "does not exist".to_owned(),

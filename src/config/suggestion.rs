@@ -1,6 +1,6 @@
-//! "Did you mean": the known name that is nearest to an unknown one.
+//! "Did you mean" suggestions.
 
-/// The name that a misspelt one was most likely meant to be.
+/// The known name most similar to an unknown one, if it is similar enough.
 pub(super) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let (likeness, near) = names
         .map(|known| {

@@ -1,4 +1,4 @@
-//! From TOML to a [`Node`], with the line of each value; and syntax errors as people read them.
+//! Parses TOML to a [`Node`] with the line of each value, and formats syntax errors.
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -7,17 +7,17 @@ use super::problem::Problems;
 use super::schema;
 use super::tree::{Node, Place, Value};
 
-/// Reads a file's text.
+/// Parses a file.
 pub(super) fn parse(text: &str, file: &str) -> Result<Node, Problems> {
     let table = DeTable::parse(text).map_err(|error| {
         Problems::one(file, syntax(text, error.message(), error.span().map_or(0, |span| span.start)))
     })?;
     let place = |offset| Place::Line(line_of(text, offset).0);
-    // What is missing at the top has no line.
+    // Missing top-level keys have no line.
     Ok(Node { value: entries(table.get_ref(), &place), place: Place::File })
 }
 
-/// Reads a value that stands alone, as in a variable.
+/// Parses a single value, as in a variable.
 pub(super) fn parse_value(text: &str, place: &Place) -> Option<Node> {
     let value = DeValue::parse(text).ok()?;
     Some(node(&value, &|_| place.clone()))
@@ -45,7 +45,7 @@ fn entries(table: &DeTable<'_>, place: &dyn Fn(usize) -> Place) -> Value {
     )
 }
 
-/// Line and column of an offset, from 1.
+/// Line and column of an offset, starting at 1.
 fn line_of(text: &str, offset: usize) -> (usize, usize) {
     let before = text.get(..offset).unwrap_or(text);
     let start = before.rfind('\n').map_or(0, |newline| newline + 1);
@@ -53,16 +53,15 @@ fn line_of(text: &str, offset: usize) -> (usize, usize) {
     (before.matches('\n').count() + 1, column + 1)
 }
 
-/// The parser's message, with the line and a caret below it. The line is left
-/// out where it may hold a secret, since a secret with a quotation mark missing
-/// is a common way to come here.
+/// The parser's message with the line and a caret. The line is left out if it may contain a
+/// secret: a secret with a missing quotation mark is a common cause.
 fn syntax(text: &str, message: &str, offset: usize) -> String {
     let (line, column) = line_of(text, offset);
     let lines: Vec<&str> = text.lines().collect();
     let shown = lines.get(line - 1).copied().unwrap_or_default().trim_end();
-    // The statement that the line belongs to begins at the last key or table we know.
+    // The statement starts at the last line with a known key or table.
     let statement = lines.iter().take(line).rev().find(|line| begins_statement(line));
-    // A key that is not known may be a misspelt one.
+    // An unknown key may be a misspelt secret.
     let known = !shown.contains('=') || begins_statement(shown);
     let harmless = known && statement.is_some_and(|begin| !mentions_secret(begin)) && !mentions_secret(shown);
     if !harmless {

@@ -1,22 +1,22 @@
-//! The file as a tree that knows where each value stands.
+//! The configuration as a tree in which every value has a place.
 //!
-//! The tree is our own, and not the parser's, because values also come from the
-//! environment, and a problem then names the variable instead of a line.
+//! It differs from the parser's tree because values also come from the environment; their place
+//! is the variable instead of a line.
 
 use std::collections::BTreeMap;
 
-/// Where a value stands.
+/// The place of a value.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum Place {
-    /// In the file, at this line.
+    /// This line of the file.
     Line(usize),
-    /// In this environment variable.
+    /// This environment variable.
     Variable(String),
-    /// Nowhere: what is missing has no line.
+    /// The file as a whole: missing keys have no line.
     File,
 }
 
-/// A value and its place. No `Debug`: it may be a secret.
+/// A value and its place. No `Debug`, because it may be a secret.
 pub(super) struct Node {
     pub(super) value: Value,
     pub(super) place: Place,
@@ -26,13 +26,11 @@ pub(super) enum Value {
     Text(String),
     Integer(u64),
     Boolean(bool),
-    /// A number below zero or with a fraction, a date: nothing takes one. The
-    /// text is for messages.
+    /// A negative number, a fraction or a date, which no key accepts; as text for messages.
     Other(String),
     List(Vec<Node>),
     Table(BTreeMap<String, Node>),
-    /// Something was here, and it is reported already; nobody else is to
-    /// complain, neither of the value nor of its absence.
+    /// An invalid value that has been reported; no further problem is reported about it.
     Reported,
 }
 
@@ -45,7 +43,7 @@ impl Node {
         Self { value: Value::Table(BTreeMap::new()), place }
     }
 
-    /// What is under `name`, if this is a table.
+    /// The entry `name`, if this is a table.
     pub(super) fn get(&self, name: &str) -> Option<&Self> {
         match &self.value {
             Value::Table(entries) => entries.get(name),
@@ -58,8 +56,7 @@ impl Node {
         }
     }
 
-    /// The table at `path`, made where there is none; `None` if something else
-    /// is in the way.
+    /// The table at `path`, created if missing; `None` if another value is there.
     pub(super) fn entries(&mut self, path: &[&str]) -> Option<&mut BTreeMap<String, Self>> {
         let place = self.place.clone();
         let Value::Table(entries) = &mut self.value else { return None };

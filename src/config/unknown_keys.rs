@@ -1,12 +1,12 @@
-//! Keys that nothing reads, and tables that are none.
+//! Reports unknown keys, and values where a table is expected.
 
 use super::problem::Report;
 use super::schema::{self, Key, RULE, Takes};
 use super::tree::{Node, Value};
 use super::{suggestion, unsupported};
 
-/// Reports keys that nothing reads and tables that are none, and takes them out
-/// of the tree. `form` is the file's: [`schema::ROOT`] or [`schema::CASES`].
+/// Reports unknown keys and values that should be tables, and marks them as reported. `form` is
+/// [`schema::ROOT`] or [`schema::CASES`].
 pub(super) fn check(root: &mut Node, form: &'static [Key], report: &Report) {
     Check { form, report }.table(root, "", form);
 }
@@ -41,8 +41,7 @@ impl Check<'_> {
                 Takes::Table(keys) => self.table(node, &path, keys),
                 Takes::Tables(keys) => self.tables(node, &path, keys),
                 Takes::NamedTables(keys) => self.named_tables(node, &path, keys),
-                // What else is not a table is left to the reader of rules, and of
-                // names.
+                // Other values are checked by their readers.
                 Takes::Rules => self.tables_in_list(node, &path, RULE),
                 Takes::TextOrTable(keys) if matches!(node.value, Value::Table(_)) => {
                     self.table(node, &path, keys);
@@ -87,14 +86,14 @@ impl Check<'_> {
         }
     }
 
-    /// What an unknown key may have been meant to be.
+    /// A suggestion for an unknown key.
     fn suggest(&self, name: &str, above: &str, keys: &[Key]) -> String {
         if let Some(near) = suggestion::nearest(name, keys.iter().map(|key| key.name)) {
             return format!("; did you mean `{near}`?");
         }
         let everywhere = schema::all("", self.form);
         match everywhere.iter().find(|(_, key)| key.name == name) {
-            // After a [table] every key belongs to it, which is easily forgotten.
+            // Keys after a [table] belong to that table, which is a common mistake.
             Some((path, _)) if path == name && !above.is_empty() => {
                 format!("; `{name}` belongs at the top of the file, before the first [table]")
             }

@@ -1,11 +1,11 @@
-//! What the reference names and this version does not have yet. Nothing of it is
-//! accepted in silence: a setting that did nothing would be a false promise.
+//! Settings of the reference that this version does not support. They are rejected, because a
+//! setting without effect would be misleading.
 
 use super::tree::{Node, Value};
 
-pub(super) const MESSAGE: &str = "is not available in this version yet; take it out";
+pub(super) const MESSAGE: &str = "is not available in this version; remove it";
 
-/// Delete the line when the thing is there.
+/// Remove an entry when the setting is implemented.
 const UNSUPPORTED: &[(&str, Extent)] = &[
     ("session.store", Extent::Prefix("file:")),
     ("session.store", Extent::Prefix("redis:")),
@@ -15,15 +15,15 @@ const UNSUPPORTED: &[(&str, Extent)] = &[
     ("admin", Extent::Key),
 ];
 
-/// What of a key is not there yet.
+/// The unsupported part of a key.
 enum Extent {
-    /// All of it.
+    /// Every value.
     Key,
-    /// Values that start so, alone or in a list.
+    /// Values with this prefix, alone or in a list.
     Prefix(&'static str),
 }
 
-/// Whether `node` at `path` asks for something of the table above.
+/// Whether `node` at `path` is unsupported.
 pub(super) fn is(path: &str, node: &Node) -> bool {
     let indexed = path.starts_with("route[").then(|| path.split_once("].")).flatten();
     let path = indexed.map_or(path.to_owned(), |(_, key)| format!("route.{key}"));
@@ -33,7 +33,7 @@ pub(super) fn is(path: &str, node: &Node) -> bool {
     })
 }
 
-/// Whether a variable's path leads into the table above.
+/// Whether a variable's path is unsupported.
 pub(super) fn is_below(path: &[&str]) -> bool {
     let path = path.join(".");
     UNSUPPORTED.iter().any(|(key, what)| {

@@ -285,8 +285,8 @@ fn cookies_never_appear_in_messages() {
     assert!(text.contains("the file is empty"), "{text}");
     for (cookie, nobody) in [
         ("theme=dark", "it contains no session cookie of this configuration"),
-        ("__Host-huggate=AbCdEfGh", "the cookie cannot be opened: it was sealed with another secret"),
-        ("AbCdEfGh", "the cookie cannot be opened: it was sealed with another secret"),
+        ("__Host-huggate=AbCdEfGh", "the cookie cannot be opened: sealed with another secret"),
+        ("AbCdEfGh", "the cookie cannot be opened: sealed with another secret"),
     ] {
         let path = folder.write("cookie", cookie);
         let text = explain(&path).unwrap();
@@ -379,16 +379,16 @@ fn errors_in_a_case_file_name_the_line() {
         ("[case]\nurl = \"/\"", "cases.toml:1: case: must be a list of tables; write each as [[case]]"),
         (
             "[[case]]\nulr = \"/\"\nexpect = \"allow\"",
-            "cases.toml:1: case[0].url: is missing; say which address is asked for, as in url = \"/admin\"\ncases.toml:2: case[0].ulr: unknown key; did you mean `url`?",
+            "cases.toml:1: case[0].url: is missing; give the URL of the request, as in url = \"/admin\"\ncases.toml:2: case[0].ulr: unknown key; did you mean `url`?",
         ),
         (
             "[[case]]\nurl = \"/\"",
-            "cases.toml:1: case[0].expect: is missing; say what is expected, as in expect = \"allow\"",
+            "cases.toml:1: case[0].expect: is missing; give the expected decision, as in expect = \"allow\"",
         ),
         (
             "[[case]]\nurl = \"x\"\nexpect = \"allowed\"",
             "cases.toml:2: case[0].url: \"x\" is neither a path, as in \"/admin\", nor an address, as in \"https://app.example.com/admin\"\n\
-             cases.toml:3: case[0].expect: \"allowed\" is nothing that can be expected, which is allow, public, sign_in, refuse, bad_request, endpoint; did you mean \"allow\"?",
+             cases.toml:3: case[0].expect: \"allowed\" is not a decision; write one of allow, public, sign_in, refuse, bad_request, endpoint; did you mean \"allow\"?",
         ),
         (
             "[[case]]\nurl = \"/\"\nmethod = \"get\"\nexpect = \"allow\"",
@@ -396,7 +396,7 @@ fn errors_in_a_case_file_name_the_line() {
         ),
         (
             "[people.ada]\n[[case]]\nurl = \"/\"\nwho = \"adda\"\nexpect = \"allow\"",
-            "cases.toml:4: case[0].who: \"adda\" is nobody of [people]; describe them there, or write who = { user = \"adda\" }; did you mean \"ada\"?",
+            "cases.toml:4: case[0].who: \"adda\" is not defined in [people]; define it there, or write who = { user = \"adda\" }; did you mean \"ada\"?",
         ),
         (
             "[people.ada]\norg = \"acme\"\n[[case]]\nurl = \"/\"\nexpect = \"allow\"",
@@ -408,23 +408,23 @@ fn errors_in_a_case_file_name_the_line() {
         ),
         (
             "[people.nobody]\n[[case]]\nurl = \"/\"\nexpect = \"allow\"",
-            "cases.toml:1: people.nobody: is whoever is not signed in; take another name",
+            "cases.toml:1: people.nobody: means that nobody is signed in; use another name",
         ),
         (
             "[people.\"a guest\"]\n[[case]]\nurl = \"/\"\nexpect = \"allow\"",
-            "cases.toml:1: people.a guest.user: is missing; say the username, since this name is none",
+            "cases.toml:1: people.a guest.user: is missing; give the username, since this name is not one",
         ),
         (
             "[[case]]\nurl = \"/\"\nwho = {}\nexpect = \"allow\"",
-            "cases.toml:3: case[0].who.user: is missing; say who it is, as in who = { user = \"ada\" }",
+            "cases.toml:3: case[0].who.user: is missing; give the username, as in who = { user = \"ada\" }",
         ),
         (
             "[[case]]\nurl = \"/\"\nexpect = \"allow\"\nroute = 3",
-            "cases.toml:4: case[0].route: 3 is the number of no route; the last is route[2]",
+            "cases.toml:4: case[0].route: 3 is not the index of a route; the last is route[2]",
         ),
         (
             "[[case]]\nurl = \"/\"\nexpect = \"allow\"\nroute = \"/admn/**\"",
-            "cases.toml:4: case[0].route: \"/admn/**\" is no route's pattern; write a number, a pattern or \"access\"; did you mean \"/admin/**\"?",
+            "cases.toml:4: case[0].route: \"/admn/**\" is not the pattern of a route; write an index, a pattern or \"access\"; did you mean \"/admin/**\"?",
         ),
         (
             "[[case]]\nurl = \"/",

@@ -131,7 +131,7 @@ fn why_nobody(inspected: &Inspected) -> &'static str {
     match inspected {
         Inspected::NoCookie => "it contains no session cookie of this configuration",
         Inspected::DoesNotOpen => {
-            "the cookie cannot be opened: it was sealed with another secret, is truncated, or is not a huggate cookie"
+            "the cookie cannot be opened: sealed with another secret, truncated, or not a huggate cookie"
         }
         Inspected::OtherStore => "the cookie belongs to another session store (session.store)",
         Inspected::NotInStore => {

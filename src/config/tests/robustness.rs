@@ -1,9 +1,9 @@
-//! What no table of mistakes lists: any value under any key, any text at all.
+//! Any value for any key, and arbitrary text.
 
 use super::*;
 use crate::config::schema::{self, Takes};
 
-/// A sound file in dotted keys, with `path` set to `value`.
+/// A valid file in dotted keys, with `path` set to `value`.
 fn set(path: &str, value: &str) -> String {
     let secret = format!("{SECRET:?}");
     let mut lines = vec![
@@ -13,14 +13,14 @@ fn set(path: &str, value: &str) -> String {
         ("session.secret", secret.as_str()),
         ("access.allow", "\"anyone\""),
     ];
-    // `x_file` besides `x` is a problem whatever it says.
+    // `x_file` together with `x` is always a problem.
     let below = format!("{path}.");
     lines.retain(|(key, _)| *key != path && format!("{key}_file") != path && !key.starts_with(&below));
     lines.push((path, value));
     lines.into_iter().map(|(key, value)| format!("{key} = {value}\n")).collect()
 }
 
-/// Every key there is, set to `value`.
+/// One text per key, with the key set to `value`.
 fn everywhere(value: &str) -> Vec<String> {
     let mut texts = Vec::new();
     for (path, key) in schema::all("", schema::ROOT) {
@@ -48,13 +48,13 @@ fn everywhere(value: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_file_in_dotted_keys_is_sound() {
+fn the_file_in_dotted_keys_is_valid() {
     assert_eq!(problems(&set("prefix", "\"/oauth2\""), &Environment::default()), "");
 }
 
 #[cfg(feature = "proxy")]
 #[test]
-fn no_key_takes_what_nothing_means() {
+fn meaningless_values_are_rejected_by_every_key() {
     for value in ["1979-05-27", "0.5", "-1", "[[]]", "[0.5]", "{ nonsense = 0.5 }", "\"\""] {
         for text in everywhere(value) {
             assert_ne!(problems(&text, &Environment::default()), "", "accepted:\n{text}");
@@ -63,7 +63,7 @@ fn no_key_takes_what_nothing_means() {
 }
 
 #[test]
-fn a_problem_is_one_line_of_the_house_style() {
+fn every_problem_is_one_line_in_the_common_format() {
     for value in ["1979-05-27", "0", "true", "\"\"", "\"a b\\n\"", "[]", "[[]]", "{}", "{ x = 1 }", "\"ü\""]
     {
         for text in everywhere(value) {
@@ -81,13 +81,13 @@ fn a_problem_is_one_line_of_the_house_style() {
 
 proptest::proptest! {
     #[test]
-    fn no_text_panics(text in ".{0,200}", lines in proptest::collection::vec("[a-z_]{0,8}( ?= ?|\\[+|\\]+|\")[ -~]{0,20}", 0..8)) {
+    fn arbitrary_text_does_not_panic(text in ".{0,200}", lines in proptest::collection::vec("[a-z_]{0,8}( ?= ?|\\[+|\\]+|\")[ -~]{0,20}", 0..8)) {
         problems(&text, &Environment::default());
         problems(&lines.join("\n"), &Environment::from([("HUGGATE_ACCESS__ALLOW", text.as_str())]));
     }
 
     #[test]
-    fn no_cut_of_the_reference_panics(at in 0..6000_usize, put in "[\"\\[\\]{}=#'\\\\a]{0,3}") {
+    fn truncated_references_do_not_panic(at in 0..6000_usize, put in "[\"\\[\\]{}=#'\\\\a]{0,3}") {
         let text = include_str!("../../../config.toml");
         let at = at.min(text.len());
         if let Some((before, after)) = text.split_at_checked(at) {
