@@ -1,4 +1,4 @@
-//! Misbehaviour on request.
+//! Deviations and fault injection.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{World, location, parameter, part};
 
 #[tokio::test]
-async fn id_tokens_can_be_forged_in_every_way() {
+async fn id_tokens_can_be_forged() {
     let world = World::start().await;
     let good = world.sign_in("ada", "openid", &[]).await;
     assert!(world.verified(&good).await.is_some());
@@ -46,13 +46,13 @@ async fn id_tokens_can_be_forged_in_every_way() {
     let header = part(tokens["id_token"].as_str().unwrap(), 0);
     assert!(header.get("kid").is_none());
     assert_eq!(header["crit"], json!(["x"]));
-    let claims = world.verified(&tokens).await.expect("it is properly signed all the same");
+    let claims = world.verified(&tokens).await.expect("its signature is valid");
     assert_eq!((&claims["iss"], &claims["exp"]), (&json!("https://evil.example"), &json!(1e300)));
     assert!(claims.get("sub").is_none());
 }
 
 #[tokio::test]
-async fn answers_can_be_changed_on_the_way() {
+async fn responses_can_be_edited() {
     let world = World::start().await;
     world.hub.behave(|behaviour| {
         behaviour.no_id_token = true;
@@ -94,7 +94,7 @@ async fn answers_can_be_changed_on_the_way() {
 }
 
 #[tokio::test]
-async fn what_is_unknown_of_the_real_one_can_be_had_both_ways() {
+async fn unknown_provider_behaviour_is_configurable() {
     let world = World::start().await;
     let tokens = world.sign_in("ben", "openid read-memberships", &[]).await;
     world.hub.behave(|behaviour| behaviour.role_by_scope = true);
@@ -107,7 +107,7 @@ async fn what_is_unknown_of_the_real_one_can_be_had_both_ways() {
 }
 
 #[tokio::test]
-async fn every_fault_strikes() {
+async fn every_fault_is_injected() {
     let world = World::start().await;
     let fail = |fault| world.hub.behave(|behaviour| behaviour.fail(Endpoint::Jwks, fault));
     fail(Fault::Status(503));
@@ -138,6 +138,6 @@ async fn every_fault_strikes() {
     world.hub.behave(|behaviour| behaviour.fail_times(Endpoint::Jwks, Fault::Status(500), 1));
     assert_eq!(world.get("/oauth/jwks").await.status(), 500);
     assert_eq!(world.get("/oauth/jwks").await.status(), 200);
-    assert_eq!(world.hub.calls(Endpoint::Jwks), 13, "requests that met a fault count too");
-    assert_eq!(world.get("/").await.status(), 200, "other endpoints are not struck");
+    assert_eq!(world.hub.calls(Endpoint::Jwks), 13, "requests with a fault are counted");
+    assert_eq!(world.get("/").await.status(), 200, "other endpoints have no fault");
 }

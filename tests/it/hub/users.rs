@@ -1,4 +1,4 @@
-//! What userinfo and whoami say about people.
+//! What userinfo and whoami return.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::World;
 
 #[tokio::test]
-async fn userinfo_says_what_the_scopes_and_the_consent_allow() {
+async fn userinfo_depends_on_scopes_and_consent() {
     let world = World::start().await;
     let bare = world.userinfo(&world.sign_in("ada", "openid", &[]).await).await;
     assert!(bare.get("name").is_none() && bare.get("email").is_none() && bare.get("canPay").is_none());
@@ -36,7 +36,7 @@ async fn userinfo_says_what_the_scopes_and_the_consent_allow() {
 }
 
 #[tokio::test]
-async fn each_built_in_person_is_a_case_of_their_own() {
+async fn each_built_in_user_is_a_test_case() {
     let world = World::start().await;
     for (person, org, field, expected) in [
         ("ben", "acme", "roleInOrg", json!("read")),
@@ -61,7 +61,7 @@ async fn each_built_in_person_is_a_case_of_their_own() {
 }
 
 #[tokio::test]
-async fn userinfo_takes_get_and_post_but_only_living_oauth_tokens() {
+async fn userinfo_accepts_get_and_post_with_valid_oauth_tokens_only() {
     let world = World::start().await;
     let tokens = world.sign_in("ada", "openid", &[]).await;
     let token = tokens["access_token"].as_str().unwrap();
@@ -80,7 +80,7 @@ async fn userinfo_takes_get_and_post_but_only_living_oauth_tokens() {
 }
 
 #[tokio::test]
-async fn whoami_tells_the_kinds_of_token_apart() {
+async fn whoami_distinguishes_kinds_of_tokens() {
     let world = World::start().await;
     for (person, role) in [("ada", "write"), ("ben", "read"), ("cleo", "fineGrained")] {
         let token = world.hub.token_of(person).unwrap();
@@ -121,7 +121,7 @@ async fn whoami_tells_the_kinds_of_token_apart() {
 }
 
 #[tokio::test]
-async fn whoami_is_rate_limited_until_the_window_ends() {
+async fn whoami_is_rate_limited_per_window() {
     let world = World::with(Behaviour { rate_limit: 1, ..Behaviour::default() }).await;
     let token = world.hub.token_of("ada").unwrap();
     assert_eq!(world.bearer("/api/whoami-v2", &token).await.status(), 200);
