@@ -50,7 +50,7 @@ enum Command {
     /// huggate in front of it
     Demo(commands::demo::Arguments),
     /// Run the stand-in for huggingface.co alone, to develop an app against
-    #[command(after_help = commands::hub::people())]
+    #[command(after_help = commands::hub::users_help())]
     Hub(commands::hub::Arguments),
     /// Check the configuration and print every problem
     Check {

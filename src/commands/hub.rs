@@ -24,9 +24,9 @@ pub(crate) struct Arguments {
 }
 
 /// The built-in users, for `--help`.
-pub(crate) fn people() -> String {
-    let people = users_table(&Settings::default().users);
-    format!("Users and their access tokens (use --users FILE for others):\n\n{people}")
+pub(crate) fn users_help() -> String {
+    let users = users_table(&Settings::default().users);
+    format!("Users and their access tokens (use --users FILE for others):\n\n{users}")
 }
 
 /// Runs until a shutdown signal.
@@ -60,10 +60,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String, Failure> {
              \n\
              Any redirect URL on http://localhost or http://127.0.0.1 is accepted.\n\
              \n\
-             Users and their access tokens for its API:\n\n{people}\n\
+             Users and their access tokens for its API:\n\n{users}\n\
              Press Ctrl-C to stop.\n",
             issuer = hub.issuer(),
-            people = users_table(&hub.users()),
+            users = users_table(&hub.users()),
         ));
         shutdown_signal().await;
         hub.stop().await;

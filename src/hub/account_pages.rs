@@ -19,7 +19,7 @@ pub(super) async fn login(State(hub): State<Shared>) -> Response {
 /// `POST /login`.
 pub(super) async fn sign_in(State(hub): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
     let parameters = Parameters::from_form(&body);
-    if let Err(refused) = csrf::check(&hub, &headers, &parameters) {
+    if let Err(refused) = csrf::verify(&hub, &headers, &parameters) {
         return *refused;
     }
     let user = parameters.find("username").and_then(|name| hub.state().user_named(name).cloned());
@@ -58,7 +58,7 @@ pub(super) async fn connected(State(hub): State<Shared>, headers: HeaderMap) -> 
 /// `POST /settings/connected-applications`: the "Disconnect" button.
 pub(super) async fn disconnect(State(hub): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
     let parameters = Parameters::from_form(&body);
-    if let Err(refused) = csrf::check(&hub, &headers, &parameters) {
+    if let Err(refused) = csrf::verify(&hub, &headers, &parameters) {
         return *refused;
     }
     let Some(user) = browser_session::user(&hub, &headers) else { return see_other("/login", None) };

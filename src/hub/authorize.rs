@@ -39,7 +39,7 @@ pub(super) async fn show(
 /// `POST /oauth/authorize`: submission of the account picker or the consent form.
 pub(super) async fn submit(State(hub): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
     let parameters = Parameters::from_form(&body);
-    let request = match csrf::check(&hub, &headers, &parameters) {
+    let request = match csrf::verify(&hub, &headers, &parameters) {
         Ok(Some(request)) => request,
         Ok(None) => return csrf::expired_form(),
         Err(refused) => return *refused,

@@ -12,7 +12,7 @@ use super::parameters::Parameters;
 use super::state::HubContext;
 
 /// The parameters of a form or a JSON object.
-pub(super) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Parameters, OAuthError> {
+pub(super) fn parse_parameters(headers: &HeaderMap, body: &[u8]) -> Result<Parameters, OAuthError> {
     let parameters = Parameters::from_body(headers, body).ok_or_else(|| {
         OAuthError::invalid_request("the body must be a form or a JSON object, with its Content-Type")
     })?;

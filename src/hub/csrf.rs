@@ -22,7 +22,7 @@ pub(super) fn issue(hub: &HubContext, request: Option<AuthorizationRequest>) -> 
 
 /// Verifies a submitted form and returns the request it belongs to. Other sites cannot know the
 /// ticket, and `Origin` names the site a form comes from.
-pub(super) fn check(
+pub(super) fn verify(
     hub: &HubContext,
     headers: &HeaderMap,
     parameters: &Parameters,

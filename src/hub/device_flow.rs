@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::authorization_request::{AuthorizationRequest, ResponseTarget};
-use super::client_authentication::{authenticate, read};
+use super::client_authentication::{authenticate, parse_parameters};
 use super::clients::Client;
 use super::device_authorization::{Decision, DeviceAuthorization};
 use super::grant::Grant;
@@ -35,7 +35,7 @@ pub(super) async fn begin(State(hub): State<Shared>, headers: HeaderMap, body: B
 
 /// Validates the request and stores the device authorization.
 fn answer(hub: &HubContext, headers: &HeaderMap, body: &[u8]) -> Result<Value, OAuthError> {
-    let parameters = read(headers, body)?;
+    let parameters = parse_parameters(headers, body)?;
     let client = authenticate(hub, headers, &parameters)?;
     let client = client.ok_or_else(|| OAuthError::invalid_request("client_id is missing"))?;
     let scopes = parameters.find("scope").map_or_else(|| client.scopes.clone(), parameters::scopes);

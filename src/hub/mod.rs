@@ -110,7 +110,7 @@ impl Settings {
     /// # Errors
     /// The first problem, with its line and key.
     pub fn from_users_toml(text: &str) -> Result<Self, UsersError> {
-        let (users, apps) = users_file::read(text)?;
+        let (users, apps) = users_file::parse(text)?;
         Ok(Self { users, apps, ..Self::default() })
     }
 }

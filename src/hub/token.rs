@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::behaviour::Behaviour;
-use super::client_authentication::{authenticate, read};
+use super::client_authentication::{authenticate, parse_parameters};
 use super::clients::Client;
 use super::device_flow;
 use super::grant::Grant;
@@ -34,7 +34,7 @@ pub(super) async fn token(State(hub): State<Shared>, headers: HeaderMap, body: B
 
 /// The token response.
 fn answer(hub: &HubContext, headers: &HeaderMap, body: &[u8]) -> Result<Object, OAuthError> {
-    let parameters = read(headers, body)?;
+    let parameters = parse_parameters(headers, body)?;
     let (grant, nonce, refresh) = match parameters.find("grant_type") {
         Some("authorization_code") => redeem_code(hub, headers, &parameters)?,
         Some("refresh_token") => redeem_refresh_token(hub, headers, &parameters)?,

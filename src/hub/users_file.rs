@@ -22,7 +22,7 @@ pub struct UsersError {
 }
 
 /// Parses a users file.
-pub(super) fn read(text: &str) -> Result<(Vec<User>, Vec<App>), UsersError> {
+pub(super) fn parse(text: &str) -> Result<(Vec<User>, Vec<App>), UsersError> {
     let file: RawFile = toml::from_str(text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start);
         UsersError { line: line(text, at), key: key(text, at), reason: error.message().to_owned() }
@@ -40,7 +40,7 @@ pub(super) fn read(text: &str) -> Result<(Vec<User>, Vec<App>), UsersError> {
 
 /// The built-in users and applications.
 pub(super) fn built_in() -> (Vec<User>, Vec<App>) {
-    read(BUILT_IN).expect("the built-in file is read in a test")
+    parse(BUILT_IN).expect("the built-in file is read in a test")
 }
 
 /// The raw file.
@@ -127,7 +127,7 @@ impl RawUser {
         if let Some(more) = self.more_orgs {
             let (at, more) = (more.span().start, more.into_inner());
             if more > 2000 {
-                return Err(wrong(text, at, "more_orgs", "expected at most 2000"));
+                return Err(error_at(text, at, "more_orgs", "expected at most 2000"));
             }
             orgs.extend((1..=more).map(|number| Membership {
                 name: format!("Guild {number}"),
@@ -210,10 +210,10 @@ fn distinct(text: &str, found: (Vec<User>, Vec<App>)) -> Result<(Vec<User>, Vec<
         for other in found.0.iter().skip(index + 1) {
             let at = text.rfind(&other.username).unwrap_or(0);
             if user.username.eq_ignore_ascii_case(&other.username) {
-                return Err(wrong(text, at, "username", "this username is listed twice"));
+                return Err(error_at(text, at, "username", "this username is listed twice"));
             }
             if user.token == other.token || user.id == other.id {
-                return Err(wrong(text, at, "token", "this token or id belongs to another user"));
+                return Err(error_at(text, at, "token", "this token or id belongs to another user"));
             }
         }
     }
@@ -256,11 +256,11 @@ fn checked(
     if fits(given.get_ref()) {
         return Ok(given.get_ref().clone());
     }
-    Err(wrong(text, given.span().start, key, expected))
+    Err(error_at(text, given.span().start, key, expected))
 }
 
 /// An error at a position in the text.
-fn wrong(text: &str, at: usize, key: &str, reason: &str) -> UsersError {
+fn error_at(text: &str, at: usize, key: &str, reason: &str) -> UsersError {
     UsersError { line: line(text, at), key: key.to_owned(), reason: reason.to_owned() }
 }
 
@@ -300,7 +300,7 @@ mod tests {
             ("", 1, "user"),
         ];
         for (text, line, key) in table {
-            let error = read(text).unwrap_err();
+            let error = parse(text).unwrap_err();
             assert_eq!((error.line, error.key.as_str()), (line, key), "{text}: {error}");
         }
     }

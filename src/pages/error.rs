@@ -26,14 +26,14 @@ pub(crate) fn bad_request(cause: &str) -> Page {
 /// An internal error (500); the details are in the log.
 pub(crate) fn internal_error() -> Page {
     plain(
-        "Something went wrong here",
+        "Something went wrong",
         "An error occurred while handling your request. It has been logged for the people who run this app. Try again later.",
     )
 }
 
 /// An unknown path below our prefix (404).
 pub(crate) fn not_found() -> Page {
-    plain("There is nothing here", "There is no page at this address. Check the address, or go to the app.")
+    plain("Page not found", "There is no page at this address. Check the address, or go to the app.")
 }
 
 /// A heading, a sentence and a link to the app.

@@ -132,7 +132,7 @@ impl Provider {
         let keys = self.jwks.for_token(&self.http, &metadata, id_token.kid()).await;
         let keys = keys.map_err(IdTokenError::from)?;
         let subject = id_token.verify(&keys, &expected)?;
-        let person = userinfo::ask(&self.http, &metadata, &tokens.access, &subject).await?;
+        let person = userinfo::fetch(&self.http, &metadata, &tokens.access, &subject).await?;
         Ok((person, tokens))
     }
 
@@ -143,7 +143,7 @@ impl Provider {
         subject: &str,
     ) -> Result<Person, SignInError> {
         let metadata = self.metadata().await?;
-        Ok(userinfo::ask(&self.http, &metadata, access_token, subject).await?)
+        Ok(userinfo::fetch(&self.http, &metadata, access_token, subject).await?)
     }
 
     /// Exchanges a refresh token, which is invalid afterwards if the provider rotates it.
@@ -156,7 +156,7 @@ impl Provider {
     /// Asks the provider who owns an API client's token. Callers must limit the rate: the
     /// provider's limit is per address.
     pub(crate) async fn whoami(&self, token: &SecretString) -> Whoami {
-        whoami::ask(&self.http, &self.settings.issuer.whoami(), token).await
+        whoami::fetch(&self.http, &self.settings.issuer.whoami(), token).await
     }
 }
 

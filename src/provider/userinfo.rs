@@ -54,7 +54,7 @@ pub(crate) enum UserinfoError {
 }
 
 /// Fetches userinfo. `subject` is the `sub` of the ID token.
-pub(super) async fn ask(
+pub(super) async fn fetch(
     http: &HttpClient,
     metadata: &Metadata,
     access_token: &SecretString,
@@ -70,11 +70,11 @@ pub(super) async fn ask(
     if !equal(document.sub.as_bytes(), subject.as_bytes()) {
         return Err(UserinfoError::Subject);
     }
-    read(document)
+    convert(document)
 }
 
 /// Converts the response to a [`Person`].
-fn read(document: Document) -> Result<Person, UserinfoError> {
+fn convert(document: Document) -> Result<Person, UserinfoError> {
     let sub = identifier(document.sub).ok_or(UserinfoError::Unusable("sub"))?;
     let username = match document.preferred_username {
         Some(name) => identifier(name).ok_or(UserinfoError::Unusable("preferred_username"))?,
@@ -113,7 +113,7 @@ mod tests {
     use crate::provider::claims::MAX_NAME;
 
     fn person(json: &str) -> Result<Person, UserinfoError> {
-        read(serde_json::from_str(json).unwrap())
+        convert(serde_json::from_str(json).unwrap())
     }
 
     #[test]

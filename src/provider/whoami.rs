@@ -136,7 +136,7 @@ impl WhoamiError {
 }
 
 /// Asks the provider who owns `token`.
-pub(super) async fn ask(http: &HttpClient, url: &Url, token: &SecretString) -> Whoami {
+pub(super) async fn fetch(http: &HttpClient, url: &Url, token: &SecretString) -> Whoami {
     let Some(bearer) = bearer(token) else {
         return Whoami { owner: Err(WhoamiError::Unusable("token")), retry_after: None };
     };
@@ -158,13 +158,13 @@ pub(super) async fn ask(http: &HttpClient, url: &Url, token: &SecretString) -> W
             .ok()
             .and_then(|answer| answer.json())
             .map_err(Into::into)
-            .and_then(|document| read(document, url))
+            .and_then(|document| convert(document, url))
     };
     Whoami { owner, retry_after }
 }
 
 /// Converts the response to a [`TokenOwner`]. Relative URLs are resolved against `base`.
-fn read(document: Document, base: &Url) -> Result<TokenOwner, WhoamiError> {
+fn convert(document: Document, base: &Url) -> Result<TokenOwner, WhoamiError> {
     let auth = document.auth.as_ref().ok_or(WhoamiError::Kind)?;
     let kind = match (document.kind.as_str(), auth.kind.as_str()) {
         ("org", _) => return Err(WhoamiError::Organisation),
@@ -218,7 +218,7 @@ mod tests {
 
     fn owner(json: &str) -> Result<TokenOwner, WhoamiError> {
         let base = Url::parse("https://huggingface.co/api/whoami-v2").unwrap();
-        read(serde_json::from_str(json).unwrap(), &base)
+        convert(serde_json::from_str(json).unwrap(), &base)
     }
 
     /// A response about Ada with this `auth` and these further members.

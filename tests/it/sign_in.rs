@@ -154,7 +154,7 @@ async fn our_endpoints_accept_get_and_unknown_paths_are_404() {
         {
             world.send(Ask::get(path)).await.expect(404);
         }
-        world.send(Ask::navigation("/oauth2/x")).await.expect_page(404, "There is nothing here");
+        world.send(Ask::navigation("/oauth2/x")).await.expect_page(404, "Page not found");
         assert_eq!(world.app.calls(), 0);
     }
 }

@@ -158,7 +158,7 @@ const PAGES = [
     return page.reload();
   }, 502],
   ["bad_request", /^This address cannot be opened$/, page => page.goto(`${gate.url}/assets/..%2fadmin`), 400],
-  ["not_found", /^There is nothing here$/, page => page.goto(`${gate.url}/oauth2/nothing`), 404],
+  ["not_found", /^Page not found$/, page => page.goto(`${gate.url}/oauth2/nothing`), 404],
   ["cancelled", /^You are not signed in$/, async page => {
     await page.goto(`${gate.url}/deep`);
     await page.locator("button[name=username][value=ivy]").click();

@@ -84,7 +84,7 @@ async fn events(State(app): State<App>) -> Sse<impl Stream<Item = Result<Event, 
 
 /// A WebSocket that greets the person and echoes messages.
 async fn echo(upgrade: WebSocketUpgrade, request: Request) -> Response {
-    let name = page::told(request.headers(), "x-forwarded-preferred-username");
+    let name = page::identity_header(request.headers(), "x-forwarded-preferred-username");
     let greeting = format!("Hello, {}. Say something.", name.as_deref().unwrap_or("stranger"));
     upgrade.max_message_size(64 * 1024).on_upgrade(|socket| talk(socket, greeting))
 }

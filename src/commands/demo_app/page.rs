@@ -13,7 +13,7 @@ const TEMPLATE: &str = include_str!("index.html");
 
 /// Renders the page for one request.
 pub(super) fn render(method: &Method, uri: &Uri, headers: &HeaderMap, verdict: &Verdict) -> String {
-    let name = told(headers, "x-forwarded-preferred-username");
+    let name = identity_header(headers, "x-forwarded-preferred-username");
     fill(TEMPLATE, |place| match place {
         "name" => Text(name.as_deref().unwrap_or("stranger")).to_string(),
         "initial" => {
@@ -32,7 +32,7 @@ pub(super) fn render(method: &Method, uri: &Uri, headers: &HeaderMap, verdict: &
 
 /// The readable value of an identity header: non-ASCII values are sent as an ext-value (RFC
 /// 8187, section 3.2).
-pub(super) fn told(headers: &HeaderMap, name: &str) -> Option<String> {
+pub(super) fn identity_header(headers: &HeaderMap, name: &str) -> Option<String> {
     let value = String::from_utf8_lossy(headers.get(name)?.as_bytes()).into_owned();
     Some(readable(&value).unwrap_or(value))
 }
@@ -47,11 +47,11 @@ fn readable(value: &str) -> Option<String> {
 fn who(headers: &HeaderMap) -> String {
     let mut html = String::new();
     for (label, name) in [("id", "x-forwarded-user"), ("email", "x-forwarded-email")] {
-        if let Some(value) = told(headers, name) {
+        if let Some(value) = identity_header(headers, name) {
             _ = write!(html, "<li><small>{label}</small> <bdi>{}</bdi></li>", Text(&value));
         }
     }
-    let groups = told(headers, "x-forwarded-groups").unwrap_or_default();
+    let groups = identity_header(headers, "x-forwarded-groups").unwrap_or_default();
     for group in groups.split(',').map(str::trim).filter(|group| !group.is_empty()) {
         _ = write!(html, "<li class=\"group\"><small>group</small> <bdi>{}</bdi></li>", Text(group));
     }

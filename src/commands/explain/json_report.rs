@@ -69,8 +69,8 @@ pub(super) fn of(loaded: &LoadedGate, explanation: &Explanation, who: Who<'_>) -
 /// Unknown values are null.
 fn person(user: &User) -> Value {
     json!({
-        "username": said(user.username()),
-        "id": said(user.id()),
+        "username": non_empty(user.username()),
+        "id": non_empty(user.id()),
         "email": user.email(),
         "pro": user.is_pro(),
         "orgs": user.orgs().iter().map(org).collect::<Vec<_>>(),
@@ -79,23 +79,23 @@ fn person(user: &User) -> Value {
 
 fn org(org: &Org) -> Value {
     let (standing, role) = match &org.standing {
-        Standing::Member(role) => ("member", said(role.as_str())),
+        Standing::Member(role) => ("member", non_empty(role.as_str())),
         Standing::NotGranted => ("not_granted", None),
         _ => ("restricted", None),
     };
     let groups = org.resource_groups.iter().map(
-        |group| json!({"name": said(&group.name), "id": said(&group.id), "role": said(group.role.as_str())}),
+        |group| json!({"name": non_empty(&group.name), "id": non_empty(&group.id), "role": non_empty(group.role.as_str())}),
     );
     json!({
-        "name": said(&org.slug),
-        "id": said(&org.id),
+        "name": non_empty(&org.slug),
+        "id": non_empty(&org.id),
         "standing": standing,
         "role": role,
         "resource_groups": groups.collect::<Vec<_>>(),
     })
 }
 
-fn said(text: &str) -> Option<&str> {
+fn non_empty(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
 }
 

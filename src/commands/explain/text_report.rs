@@ -18,13 +18,13 @@ const SHOWN: usize = 3;
 
 /// The whole explanation.
 pub(super) fn whole(loaded: &LoadedGate, explanation: &Explanation, inspected: Option<&Inspected>) -> String {
-    let mut text = format!("{}\n", asked(loaded, explanation));
+    let mut text = format!("{}\n", request_line(loaded, explanation));
     text.push_str(&below(loaded, explanation, inspected));
     text
 }
 
 /// The request on one line.
-fn asked(loaded: &LoadedGate, explanation: &Explanation) -> String {
+fn request_line(loaded: &LoadedGate, explanation: &Explanation) -> String {
     let scheme = if loaded.public_url.starts_with("https") { "https" } else { "http" };
     format!("{} {scheme}://{}{}", explanation.method, explanation.host, explanation.path)
 }
