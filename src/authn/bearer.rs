@@ -13,7 +13,7 @@ use http::HeaderMap;
 use super::{authorization, introspection::TokenIntrospector, token_policy::TokenPolicy};
 use crate::clock::{Clock, UnixTime};
 use crate::identity::{HeaderSettings, Person, RenderedIdentity};
-use crate::keys::{SecretString, Keyring};
+use crate::keys::{Keyring, SecretString};
 use crate::provider::{MAX_TOKEN, Provider, TokenKind};
 use crate::respond::Refusal;
 

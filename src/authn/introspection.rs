@@ -11,8 +11,8 @@ use super::bearer::{IntrospectionConfig, TokenError, VerifiedToken};
 use super::token_policy::{ClaimedType, TokenPolicy};
 use crate::clock::{Clock, UnixTime};
 use crate::identity::{RenderedIdentity, User};
-use crate::keys::{Fingerprint, Fingerprints, SecretString, Keyring};
-use crate::provider::{TokenOwner, Provider, Whoami, WhoamiError};
+use crate::keys::{Fingerprint, Fingerprints, Keyring, SecretString};
+use crate::provider::{Provider, TokenOwner, Whoami, WhoamiError};
 
 /// How long the provider's yes counts, in seconds, from when it was asked. So long
 /// does a token live on that was revoked.

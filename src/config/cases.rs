@@ -126,7 +126,10 @@ fn case(field: &Field<'_>, people: &BTreeMap<&str, Option<TestSubject>>, routes:
 }
 
 /// A name of `[people]`, or an inline description.
-fn who(field: &Field<'_>, people: &BTreeMap<&str, Option<TestSubject>>) -> Option<(String, Option<TestSubject>)> {
+fn who(
+    field: &Field<'_>,
+    people: &BTreeMap<&str, Option<TestSubject>>,
+) -> Option<(String, Option<TestSubject>)> {
     if let Some(table) = field.as_table() {
         let visitor = visitor(&table, None)?;
         let user = visitor.user();

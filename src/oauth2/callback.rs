@@ -118,7 +118,10 @@ impl OAuth2 {
                 return Err(Failure::Cancelled);
             }
             let description = parameters.error_description.as_deref().unwrap_or_default();
-            return Err(Failure::Provider { error: truncated(error, 64), description: truncated(description, 300) });
+            return Err(Failure::Provider {
+                error: truncated(error, 64),
+                description: truncated(description, 300),
+            });
         }
         let code = parameters.code.as_deref().filter(|code| !code.is_empty()).ok_or(Failure::NoCode)?;
         let grant = CodeGrant {

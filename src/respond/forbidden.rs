@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::answer;
 use crate::gate::Inner;
 use crate::oauth2::Ask;
-use crate::pages::{self, Requirement, OrganisationHint, Forbidden};
+use crate::pages::{self, Forbidden, OrganisationHint, Requirement};
 use crate::policy::{Denial, DenialKind, Remedy, RemedyKind};
 use crate::provider::TokenKind;
 

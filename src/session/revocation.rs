@@ -231,8 +231,11 @@ mod tests {
     #[test]
     fn an_old_cookie_does_not_bring_back_what_was_known_once() {
         let register = RevocationTable::default();
-        let tokens =
-            |text: &str, expires| Tokens { access: SecretString::new(text), refresh: None, expires: Some(expires) };
+        let tokens = |text: &str, expires| Tokens {
+            access: SecretString::new(text),
+            refresh: None,
+            expires: Some(expires),
+        };
         let old = Session { tokens: tokens("old", 100), checked: 10, ..session() };
         let live = register.enter(old.clone(), known, 0).unwrap();
         // Another process asked, and refreshed.
