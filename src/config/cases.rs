@@ -38,7 +38,7 @@ pub struct Case {
     /// The origin of the case.
     pub origin: Origin,
     /// The request.
-    pub inquiry: SampleRequest,
+    pub request: SampleRequest,
     /// The method as written.
     pub method: Method,
     /// The URL as written.
@@ -85,7 +85,7 @@ impl Cases {
         let people = root.table("people").fields();
         let people: BTreeMap<&str, Option<TestSubject>> = people
             .iter()
-            .filter_map(|(name, field)| Some((*name, visitor(&field.as_table()?, Some(name)))))
+            .filter_map(|(name, field)| Some((*name, test_subject(&field.as_table()?, Some(name)))))
             .collect();
         let list = root.required("case", "write one as [[case]]").and_then(|field| field.as_list());
         let list = list.unwrap_or_default();
@@ -109,12 +109,12 @@ fn case(field: &Field<'_>, people: &BTreeMap<&str, Option<TestSubject>>, routes:
     };
     let (url_field, url) = url?;
     let method = method?;
-    let inquiry = url_field.parse(|url| SampleRequest::new(method.clone(), url))?;
+    let request = url_field.parse(|url| SampleRequest::new(method.clone(), url))?;
     let preflight = preflight?;
     let (name, who) = who?;
     Some(Case {
         origin: field.origin(),
-        inquiry: if preflight { inquiry.preflight() } else { inquiry },
+        request: if preflight { request.preflight() } else { request },
         method,
         url: url.to_owned(),
         preflight,
@@ -131,10 +131,10 @@ fn who(
     people: &BTreeMap<&str, Option<TestSubject>>,
 ) -> Option<(String, Option<TestSubject>)> {
     if let Some(table) = field.as_table() {
-        let visitor = visitor(&table, None)?;
-        let user = visitor.user();
+        let subject = test_subject(&table, None)?;
+        let user = subject.user();
         let name = if user.username().is_empty() { user.id() } else { user.username() };
-        return Some((name.to_owned(), Some(visitor)));
+        return Some((name.to_owned(), Some(subject)));
     }
     let name = field.parse(|name| {
         if name == NOBODY || people.contains_key(name) {
@@ -147,21 +147,21 @@ fn who(
         ))
     })?;
     match people.get(name.as_str()) {
-        Some(visitor) => Some((name, Some(visitor.clone()?))),
+        Some(subject) => Some((name, Some(subject.clone()?))),
         None => Some((name, None)),
     }
 }
 
 /// A person as described; `name` is their key in the file.
-fn visitor(table: &Table<'_>, name: Option<&str>) -> Option<TestSubject> {
+fn test_subject(table: &Table<'_>, name: Option<&str>) -> Option<TestSubject> {
     if name == Some(NOBODY) {
         table.problem("means that nobody is signed in; use another name");
         return None;
     }
-    let visitor = match (table.field("user"), name) {
+    let subject = match (table.field("user"), name) {
         (Some(field), _) => field.parse(TestSubject::named)?,
         (None, Some(name)) => match TestSubject::named(name) {
-            Ok(visitor) => visitor,
+            Ok(subject) => subject,
             Err(_) => {
                 table.missing("user", "give the username, since this name is not one");
                 return None;
@@ -172,25 +172,25 @@ fn visitor(table: &Table<'_>, name: Option<&str>) -> Option<TestSubject> {
             return None;
         }
     };
-    let visitor = each(visitor, table.field("id").into_iter().collect(), TestSubject::with_id)?;
-    let visitor = each(visitor, list(table, "orgs")?, TestSubject::in_org)?;
-    let visitor = each(visitor, list(table, "resource_groups")?, TestSubject::in_group)?;
-    let visitor = each(visitor, table.field("email").into_iter().collect(), TestSubject::with_email)?;
+    let subject = each(subject, table.field("id").into_iter().collect(), TestSubject::with_id)?;
+    let subject = each(subject, list(table, "orgs")?, TestSubject::in_org)?;
+    let subject = each(subject, list(table, "resource_groups")?, TestSubject::in_group)?;
+    let subject = each(subject, table.field("email").into_iter().collect(), TestSubject::with_email)?;
     let pro = table.field("pro").map_or(Some(false), |field| field.flag())?;
-    Some(visitor.with_pro(pro))
+    Some(subject.with_pro(pro))
 }
 
 fn list<'a>(table: &Table<'a>, name: &str) -> Option<Vec<Field<'a>>> {
     table.field(name).map_or(Some(Vec::new()), |field| field.list())
 }
 
-/// Applies `add` to `visitor` for each of `fields`.
+/// Applies `add` to `subject` for each of `fields`.
 fn each(
-    visitor: TestSubject,
+    subject: TestSubject,
     fields: Vec<Field<'_>>,
     add: impl Fn(TestSubject, &str) -> Result<TestSubject, TestSubjectError>,
 ) -> Option<TestSubject> {
-    fields.into_iter().try_fold(visitor, |visitor, field| field.parse(|text| add(visitor, text)))
+    fields.into_iter().try_fold(subject, |subject, field| field.parse(|text| add(subject, text)))
 }
 
 fn outcome(text: &str) -> Result<Outcome, String> {

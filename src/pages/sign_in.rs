@@ -47,7 +47,7 @@ pub(crate) fn sign_in_framed(host: &str, start_url: &str) -> Page {
         "<p class=\"do\"><a class=\"button\" target=\"_blank\" rel=\"noopener\" href=\"{}\">",
         &[start_url],
     );
-    main.add(BUTTON, &[]).add("Open the sign-in in a new tab</a>\n", &[]);
+    main.add(BUTTON, &[]).add("Sign in (new tab)</a>\n", &[]);
     main.add("<a class=\"button second\" href=\"\">Then reload this page</a></p>\n", &[]);
     main.add(
         "<p class=\"quiet\">If you still see this page after that, your browser blocks cookies in embedded pages. \
@@ -75,7 +75,7 @@ pub(crate) fn form_not_sent(host: &str, start_url: &str) -> Page {
         "<p class=\"do\"><a class=\"button\" target=\"_blank\" rel=\"noopener\" href=\"{}\">",
         &[start_url],
     );
-    main.add(BUTTON, &[]).add("Open the sign-in in a new tab</a></p>\n", &[]);
+    main.add(BUTTON, &[]).add("Sign in (new tab)</a></p>\n", &[]);
     page("Your form was not sent", Illustration::Puzzled, &main)
 }
 

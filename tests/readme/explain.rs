@@ -122,7 +122,7 @@ fn as_expected(config: Config, cases: &str) {
     assert!(!cases.list.is_empty());
     for case in cases.list {
         let explanation =
-            gate.explain(&case.inquiry, case.who.as_ref().map_or(Who::Nobody, Who::TestSubject));
+            gate.explain(&case.request, case.who.as_ref().map_or(Who::Nobody, Who::TestSubject));
         assert_eq!(explanation.outcome, case.expect, "{explanation:#?}");
         assert!(case.route.is_none_or(|route| route == explanation.route), "{explanation:#?}");
     }

@@ -48,7 +48,7 @@ pub(super) fn run(loaded: &LoadedGate, path: &Path, as_json: bool) -> Result<Str
 }
 
 fn try_one<'a>(loaded: &LoadedGate, case: &'a Case) -> Tried<'a> {
-    let explanation = loaded.gate.explain(&case.inquiry, who(case));
+    let explanation = loaded.gate.explain(&case.request, who(case));
     let mut faults = Vec::new();
     if explanation.outcome != case.expect {
         let (expected, found) = (case.expect.as_str(), explanation.outcome.as_str());

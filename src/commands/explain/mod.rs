@@ -82,13 +82,13 @@ pub(crate) fn run(
 ) -> Result<String, Failure> {
     let asked = match (&arguments.cases, &arguments.first) {
         (Some(_), _) => None,
-        (None, Some(first)) => Some(inquiry(first, arguments.second.as_deref(), arguments.preflight)?),
+        (None, Some(first)) => Some(sample_request(first, arguments.second.as_deref(), arguments.preflight)?),
         (None, None) => {
             return Err(usage("give a URL, as in: huggate explain GET /admin"));
         }
     };
-    let visitor =
-        visitor(arguments).map_err(|(option, text, why)| usage(&format!("{option}: {text:?} {why}")))?;
+    let subject =
+        test_subject(arguments).map_err(|(option, text, why)| usage(&format!("{option}: {text:?} {why}")))?;
     let config =
         Config::load(config, environment).map_err(|problems| Failure::Configuration(problems.to_string()))?;
     let loaded = LoadedGate {
@@ -105,8 +105,8 @@ pub(crate) fn run(
         Some(path) => Some(inspect(&loaded.gate, path)?),
         None => None,
     };
-    let who = match (&visitor, &inspected) {
-        (Some(visitor), _) => Who::TestSubject(visitor),
+    let who = match (&subject, &inspected) {
+        (Some(subject), _) => Who::TestSubject(subject),
         (None, Some(Inspected::Session(session))) => Who::Session(session),
         (None, _) => Who::Nobody,
     };
@@ -128,7 +128,7 @@ fn more_to_say(explanation: &Explanation) -> String {
 }
 
 /// Parses the request: `METHOD URL`, or `URL` alone.
-fn inquiry(first: &str, second: Option<&str>, preflight: bool) -> Result<SampleRequest, Failure> {
+fn sample_request(first: &str, second: Option<&str>, preflight: bool) -> Result<SampleRequest, Failure> {
     let (method, url) = second.map_or(("GET", first), |second| (first, second));
     if method.bytes().any(|byte| byte.is_ascii_lowercase()) {
         let capitals = method.to_ascii_uppercase();
@@ -136,27 +136,29 @@ fn inquiry(first: &str, second: Option<&str>, preflight: bool) -> Result<SampleR
     }
     let method = Method::from_bytes(method.as_bytes())
         .map_err(|_| usage(&format!("{method:?} is not a method, as in: huggate explain GET /admin")))?;
-    let inquiry = SampleRequest::new(method, url).map_err(|why| usage(&format!("{url:?} {why}")))?;
-    Ok(if preflight { inquiry.preflight() } else { inquiry })
+    let request = SampleRequest::new(method, url).map_err(|why| usage(&format!("{url:?} {why}")))?;
+    Ok(if preflight { request.preflight() } else { request })
 }
 
 /// The person described by the options; or the invalid option.
-fn visitor(arguments: &Arguments) -> Result<Option<TestSubject>, (&'static str, &str, TestSubjectError)> {
+fn test_subject(
+    arguments: &Arguments,
+) -> Result<Option<TestSubject>, (&'static str, &str, TestSubjectError)> {
     let Some(user) = arguments.user.as_deref() else { return Ok(None) };
-    let mut visitor = TestSubject::named(user).map_err(|why| ("--user", user, why))?;
+    let mut subject = TestSubject::named(user).map_err(|why| ("--user", user, why))?;
     if let Some(id) = arguments.id.as_deref() {
-        visitor = visitor.with_id(id).map_err(|why| ("--id", id, why))?;
+        subject = subject.with_id(id).map_err(|why| ("--id", id, why))?;
     }
     for org in &arguments.orgs {
-        visitor = visitor.in_org(org).map_err(|why| ("--org", org.as_str(), why))?;
+        subject = subject.in_org(org).map_err(|why| ("--org", org.as_str(), why))?;
     }
     for group in &arguments.resource_groups {
-        visitor = visitor.in_group(group).map_err(|why| ("--resource-group", group.as_str(), why))?;
+        subject = subject.in_group(group).map_err(|why| ("--resource-group", group.as_str(), why))?;
     }
     if let Some(email) = arguments.email.as_deref() {
-        visitor = visitor.with_email(email).map_err(|why| ("--email", email, why))?;
+        subject = subject.with_email(email).map_err(|why| ("--email", email, why))?;
     }
-    Ok(Some(visitor.with_pro(arguments.pro)))
+    Ok(Some(subject.with_pro(arguments.pro)))
 }
 
 /// Inspects the cookie in the file `path`. Messages show neither the cookie nor the path, which
