@@ -1,17 +1,17 @@
-//! The only source of time.
+//! The clock, the only source of time.
 //!
-//! Everything that depends on the time of day asks a [`Clock`], which comes in
-//! as an argument: a test sets it by a number instead of waiting.
+//! Whatever depends on the time of day takes a [`Clock`] as an argument, so that tests can set
+//! the time instead of waiting.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Seconds since the Unix epoch: the unit of every time claim (RFC 7519,
-/// section 2, `NumericDate`) and of every time we store.
+/// Seconds since the Unix epoch, the unit of all time claims (RFC 7519, section 2,
+/// `NumericDate`) and stored times.
 pub type UnixTime = u64;
 
-/// Tells the time of day; cheap to clone.
+/// The time of day; cheap to clone.
 ///
 /// ```
 /// use huggate::clock::Clock;
@@ -22,18 +22,18 @@ pub type UnixTime = u64;
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Clock {
-    /// Present: the time is this number of seconds and moves only by hand.
+    /// A manual time, which only [`Clock::advance`] changes.
     manual: Option<Arc<AtomicU64>>,
 }
 
 impl Clock {
-    /// The system's clock.
+    /// The system clock.
     #[must_use]
     pub fn system() -> Self {
         Self { manual: None }
     }
 
-    /// A clock that stands at `now` until it is moved by [`Clock::advance`].
+    /// A manual clock that shows `now` until [`Clock::advance`] is called.
     #[must_use]
     pub fn manual(now: UnixTime) -> Self {
         Self { manual: Some(Arc::new(AtomicU64::new(now))) }
@@ -45,13 +45,13 @@ impl Clock {
     pub fn now(&self) -> UnixTime {
         match &self.manual {
             Some(now) => now.load(Ordering::Relaxed),
-            // A system clock before 1970 reads as 1970: every session is then
-            // from the future, and refused.
+            // A system clock before 1970 reads as 1970: all sessions are then from the future
+            // and rejected.
             None => SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         }
     }
 
-    /// Moves a manual clock forward; the system's clock is left alone.
+    /// Advances a manual clock; does nothing to the system clock.
     pub fn advance(&self, by: Duration) {
         if let Some(now) = &self.manual {
             now.fetch_add(by.as_secs(), Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! The program: arguments to command, exit status, and the only prints.
+//! The program: parses arguments, runs a command, prints its output and sets the exit status.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -11,15 +11,15 @@ use huggate::telemetry::{self, LogFormat};
 mod commands;
 
 use commands::Failure;
-use commands::check::Checked;
+use commands::check::CheckOutcome;
 
 /// Sign in with Hugging Face, in front of any web app.
 #[derive(Debug, Parser)]
-#[command(name = "huggate", version, about, long_about = None, after_help = "Without a command it is `huggate serve`. Try it offline: huggate demo")]
+#[command(name = "huggate", version, about, long_about = None, after_help = "Without a command, huggate runs `serve`. To try it offline: huggate demo")]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
-    /// The configuration file; config.toml in this folder unless given
+    /// Configuration file [default: config.toml in the working directory]
     #[arg(long, short, global = true, env = "HUGGATE_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]
@@ -28,10 +28,10 @@ struct Arguments {
 
 #[derive(Debug, Args)]
 struct LogArguments {
-    /// What to log: a level (error, warn, info, debug), or target=level pairs
+    /// Log filter: a level (error, warn, info, debug), or target=level pairs
     #[arg(long, global = true, env = "HUGGATE_LOG", value_name = "FILTER")]
     log: Option<String>,
-    /// How log lines look
+    /// Log format
     #[arg(long, global = true, env = "HUGGATE_LOG_FORMAT", value_enum, default_value = "pretty")]
     log_format: Format,
 }
@@ -46,24 +46,25 @@ enum Format {
 enum Command {
     /// Run the proxy in front of your app
     Serve,
-    /// Everything in one process, offline: a stand-in for huggingface.co, a sample app, huggate before it
+    /// Run everything in one process, offline: a stand-in for huggingface.co, a sample app, and
+    /// huggate in front of it
     Demo(commands::demo::Arguments),
-    /// The stand-in for huggingface.co alone, to develop an app against
-    #[command(after_help = commands::hub::people())]
+    /// Run the stand-in for huggingface.co alone, to develop an app against
+    #[command(after_help = commands::hub::users_help())]
     Hub(commands::hub::Arguments),
-    /// Say everything that is wrong with the configuration, at once
+    /// Check the configuration and print every problem
     Check {
-        /// Ask the provider too: its metadata, its keys
+        /// Also check the provider: metadata and keys
         #[arg(long)]
         online: bool,
     },
-    /// Say what would become of a request, and why
+    /// Explain how a request would be decided
     Explain(commands::explain::Arguments),
-    /// Print a fresh session secret
+    /// Print a new session secret
     Secret,
     /// Print a completion script: huggate completions bash > /etc/bash_completion.d/huggate
     Completions {
-        /// For which shell
+        /// The shell
         shell: clap_complete::Shell,
     },
 }
@@ -73,7 +74,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match run(arguments) {
         Ok(text) => {
-            // A reader that left early, as `head` does, is no failure.
+            // A reader that closes the pipe early, as `head` does, is not an error.
             let _ = write!(std::io::stdout(), "{text}");
             ExitCode::SUCCESS
         }
@@ -90,15 +91,15 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs a command; what it returns is printed.
+/// Runs a command and returns its output.
 fn run(arguments: Arguments) -> Result<String, Failure> {
     let format = match arguments.log.log_format {
         Format::Pretty => LogFormat::Pretty,
         Format::Json => LogFormat::Json,
     };
-    telemetry::start(format, arguments.log.log.as_deref()).map_err(Failure::Configuration)?;
-    // For whatever in this process asks for TLS without saying whose; an error
-    // says that somebody was first.
+    telemetry::init(format, arguments.log.log.as_deref()).map_err(Failure::Configuration)?;
+    // For TLS users in this process that do not choose a provider; fails if one is installed
+    // already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let environment = Environment::of_process();
     let config = arguments.config.as_deref();
@@ -109,9 +110,9 @@ fn run(arguments: Arguments) -> Result<String, Failure> {
         Some(Command::Check { online }) => {
             let check = commands::check::check(config, online, &environment);
             match commands::runtime()?.block_on(check) {
-                Checked::Fine(text) => Ok(text),
-                Checked::NoProvider(text) => Err(Failure::Run(text)),
-                Checked::Wrong(text) => Err(Failure::Configuration(text)),
+                CheckOutcome::Valid(text) => Ok(text),
+                CheckOutcome::ProviderUnusable(text) => Err(Failure::Run(text)),
+                CheckOutcome::Invalid(text) => Err(Failure::Configuration(text)),
             }
         }
         Some(Command::Explain(arguments)) => commands::explain::run(&arguments, config, &environment),

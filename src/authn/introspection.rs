@@ -14,8 +14,8 @@ use super::token_caller::VerifiedToken;
 use super::token_policy::{ClaimedType, TokenPolicy};
 use crate::clock::{Clock, UnixTime};
 use crate::identity::{IdentityRenderer, User};
-use crate::keys::{Fingerprint, Fingerprints, Hidden, Keyring};
-use crate::provider::{Owner, Provider, Whoami, WhoamiError};
+use crate::keys::{Fingerprint, Fingerprints, Keyring, SecretString};
+use crate::provider::{Provider, TokenOwner, Whoami, WhoamiError};
 
 /// How long an answer that a token is valid counts, in seconds, from when it was
 /// asked for. A revoked token stays valid here for that long at most.
@@ -75,7 +75,7 @@ struct CachedError {
 /// One request to the provider. It goes on when the client that caused it leaves.
 struct Introspection {
     fingerprint: Fingerprint,
-    token: Hidden,
+    token: SecretString,
     claimed: ClaimedType,
     /// When it was asked.
     at: UnixTime,
@@ -182,7 +182,7 @@ impl TokenIntrospector {
         let (result, receiver) = watch::channel(None);
         in_flight.insert(fingerprint, receiver.clone());
         drop(in_flight);
-        let token = Hidden::new(token);
+        let token = SecretString::new(token);
         let introspection = Introspection { fingerprint, token, claimed, at, result, _permit: permit };
         tokio::spawn(Arc::clone(self).introspect(introspection));
         Ok(receiver)
@@ -191,7 +191,7 @@ impl TokenIntrospector {
     async fn introspect(self: Arc<Self>, introspection: Introspection) {
         let fingerprint = introspection.fingerprint;
         let _guard = InFlightGuard { introspector: &self, fingerprint };
-        let Whoami { owner, pause } = self.provider.whoami(&introspection.token).await;
+        let Whoami { owner, retry_after: pause } = self.provider.whoami(&introspection.token).await;
         let now = self.clock.now();
         if let Some(pause) = pause {
             tracing::warn!(
@@ -228,8 +228,8 @@ impl TokenIntrospector {
     }
 
     /// What is cached of a valid token.
-    fn verified(&self, introspection: &Introspection, owner: Owner) -> VerifiedToken {
-        let Owner { mut person, kind } = owner;
+    fn verified(&self, introspection: &Introspection, owner: TokenOwner) -> VerifiedToken {
+        let TokenOwner { mut person, kind } = owner;
         let method = kind.auth_method();
         (self.retain)(&mut person);
         let user = User::new(person, method);

@@ -19,7 +19,7 @@ use super::token_caller::TokenCaller;
 use super::token_policy::TokenPolicy;
 use crate::clock::Clock;
 use crate::identity::IdentityRenderer;
-use crate::keys::{Hidden, Keyring};
+use crate::keys::{Keyring, SecretString};
 use crate::provider::{MAX_TOKEN, Provider};
 
 const TOO_LONG: &str = "This is longer than any token of Hugging Face.";
@@ -61,7 +61,7 @@ impl TokenAuthenticator {
         let Some(token) = token_of(headers)? else { return Ok(TokenCheck::NoToken) };
         match self.introspector.cached(token) {
             Some(Ok(verified)) => {
-                Ok(TokenCheck::Valid(Arc::new(TokenCaller { verified, token: Hidden::new(token) })))
+                Ok(TokenCheck::Valid(Arc::new(TokenCaller { verified, token: SecretString::new(token) })))
             }
             Some(Err(error)) => Err(error.into()),
             None => Ok(TokenCheck::Unknown),
@@ -75,7 +75,7 @@ impl TokenAuthenticator {
     ) -> Result<Option<Arc<TokenCaller>>, AuthnError> {
         let Some(token) = token_of(headers)? else { return Ok(None) };
         let verified = self.introspector.verify(token).await?;
-        Ok(Some(Arc::new(TokenCaller { verified, token: Hidden::new(token) })))
+        Ok(Some(Arc::new(TokenCaller { verified, token: SecretString::new(token) })))
     }
 
     /// Verifies the token of an open stream once more: from the cache while the

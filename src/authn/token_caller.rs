@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::clock::UnixTime;
 use crate::identity::{RenderedIdentity, TokenKind};
-use crate::keys::Hidden;
+use crate::keys::SecretString;
 
 /// Whom a token belongs to, by an answer of the provider that still counts.
 pub(super) struct VerifiedToken {
@@ -19,7 +19,7 @@ pub(super) struct VerifiedToken {
 pub(crate) struct TokenCaller {
     pub(super) verified: Arc<VerifiedToken>,
     /// The request's own. It is stored nowhere else and dropped with the request.
-    pub(super) token: Hidden,
+    pub(super) token: SecretString,
 }
 
 impl TokenCaller {

@@ -1,4 +1,4 @@
-//! `huggate check`: every problem of a configuration, or what it amounts to.
+//! `huggate check`: every problem of a configuration, or its summary.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -11,46 +11,46 @@ use huggate::server::{Running, Server};
 use huggate::upstream::Target;
 use huggate::{Gate, Route, Rule};
 
-/// What came of a check; each holds the text to print.
+/// The outcome of a check, with the text to print.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Checked {
-    /// Nothing is wrong.
-    Fine(String),
+pub(crate) enum CheckOutcome {
+    /// The configuration is valid.
+    Valid(String),
     /// The configuration has problems.
-    Wrong(String),
-    /// The configuration is fine, and the provider cannot be used.
-    NoProvider(String),
+    Invalid(String),
+    /// The configuration is valid, but the provider cannot be used.
+    ProviderUnusable(String),
 }
 
-/// Reads the configuration as `serve` would; `online` asks the provider too.
-pub(crate) async fn check(path: Option<&Path>, online: bool, environment: &Environment) -> Checked {
+/// Loads the configuration as `serve` does; `online` checks the provider as well.
+pub(crate) async fn check(path: Option<&Path>, online: bool, environment: &Environment) -> CheckOutcome {
     let config = match Config::load(path, environment) {
         Ok(config) => config,
-        Err(problems) => return Checked::Wrong(problems.to_string()),
+        Err(problems) => return CheckOutcome::Invalid(problems.to_string()),
     };
     let name = config.file.as_ref().map_or("the environment".to_owned(), |file| file.display().to_string());
     let unreadable = unreadable(&config, &name);
     if !unreadable.is_empty() {
-        return Checked::Wrong(unreadable.join("\n"));
+        return CheckOutcome::Invalid(unreadable.join("\n"));
     }
-    let mut text = format!("{name} is fine{}:\n{}", but_for(&config.warnings), summary(&config));
+    let mut text = format!("{name} is valid{}:\n{}", but_for(&config.warnings), summary(&config));
     let warnings: String = config.warnings.iter().map(|warning| format!("warning: {warning}\n")).collect();
     let issuer = config.gate.provider.issuer.as_str().to_owned();
     let gate = match Gate::new(config.gate, Clock::default()) {
         Ok(gate) => gate,
-        Err(error) => return Checked::Wrong(format!("{name}: {error}")),
+        Err(error) => return CheckOutcome::Invalid(format!("{name}: {error}")),
     };
     if !online {
-        return Checked::Fine(text + &warnings);
+        return CheckOutcome::Valid(text + &warnings);
     }
     match gate.discover().await {
         Ok(()) => {
-            row(&mut text, "provider", &format!("{issuer} answers"));
-            Checked::Fine(text + &warnings)
+            row(&mut text, "provider", &format!("{issuer} is reachable"));
+            CheckOutcome::Valid(text + &warnings)
         }
         Err(reason) => {
             row(&mut text, "provider", &format!("{issuer} cannot be used: {reason}"));
-            Checked::NoProvider(text + &warnings)
+            CheckOutcome::ProviderUnusable(text + &warnings)
         }
     }
 }
@@ -63,7 +63,7 @@ fn but_for(warnings: &[Problem]) -> String {
     }
 }
 
-/// The files that the server will open, as far as it could not.
+/// Files that the server would fail to open.
 fn unreadable(config: &Config, name: &str) -> Vec<String> {
     let tls = config.server.tls.iter();
     let client = config.upstream.tls.client.iter();
@@ -81,12 +81,13 @@ fn unreadable(config: &Config, name: &str) -> Vec<String> {
     if !problems.is_empty() {
         return problems;
     }
-    // Read as the server reads them: a key of another certificate shows here.
+    // Loaded as the server loads them: this also detects a key that does not match its
+    // certificate.
     let tls = Server::new(config.server.clone(), Running::default()).err();
     tls.map(|error| format!("{name}: {error}")).into_iter().collect()
 }
 
-/// What a configuration amounts to, a row a subject.
+/// A summary of the configuration, one subject per row.
 fn summary(config: &Config) -> String {
     let gate = &config.gate;
     let mut text = String::new();
@@ -112,11 +113,11 @@ fn summary(config: &Config) -> String {
 }
 
 fn row(text: &mut String, subject: &str, what: &str) {
-    // Writing to a text cannot fail.
+    // Writing to a String cannot fail.
     let _ = writeln!(text, "  {subject:<12}  {what}");
 }
 
-/// A route on one line: what it is for, who may enter, where it leads.
+/// A route on one line: its conditions, who may enter, its upstream.
 fn describe(route: &Route, upstream: Option<&Target>) -> String {
     let mut text = route.pattern() + ": ";
     text.push_str(&match &route.access {
@@ -144,7 +145,7 @@ fn describe(route: &Route, upstream: Option<&Target>) -> String {
     text
 }
 
-/// Which tokens of API clients count.
+/// Which API tokens are accepted.
 fn tokens(bearer: &BearerSettings) -> String {
     let mut text = "user access tokens, and OAuth tokens of this app".to_owned();
     for client in &bearer.clients {
@@ -193,7 +194,7 @@ preflight = true
 upstream = "http://127.0.0.1:5000"
 "#;
 
-    async fn checked(text: &str, online: bool) -> (Checked, String) {
+    async fn checked(text: &str, online: bool) -> (CheckOutcome, String) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.toml");
         std::fs::write(&path, text).unwrap();
@@ -201,10 +202,10 @@ upstream = "http://127.0.0.1:5000"
     }
 
     #[tokio::test]
-    async fn a_sound_file_is_summed_up() {
+    async fn a_valid_file_is_summarised() {
         let (checked, path) = checked(CONFIG, false).await;
         let expected = format!(
-            "{path} is fine:
+            "{path} is valid:
   public URL    https://app.example.com
   callback URL  https://app.example.com/oauth2/callback (register it with the app at Hugging Face)
   listens on    127.0.0.1:4180
@@ -216,17 +217,17 @@ upstream = "http://127.0.0.1:5000"
                 GET POST mlflow.example.com/admin/**: a member of acme with the role admin or above; CORS preflights pass; to http://127.0.0.1:5000
 "
         );
-        assert!(matches!(checked, Checked::Fine(_)));
-        assert_eq!(checked, Checked::Fine(expected));
+        assert!(matches!(checked, CheckOutcome::Valid(_)));
+        assert_eq!(checked, CheckOutcome::Valid(expected));
     }
 
     #[tokio::test]
-    async fn which_tokens_are_taken_and_where_is_summed_up() {
+    async fn accepted_tokens_are_summarised() {
         let bearer = "[bearer]\nhub_tokens = true\nclients = [\"other\"]\napp_tokens = true\n";
         let routes = "[[route]]\npath = \"/v1/**\"\nbearer = \"only\"\n\
                       [[route]]\npath = \"/app/**\"\nbearer = \"off\"\nforward_authorization = true\n";
         let (checked, _) = checked(&format!("{CONFIG}{bearer}{routes}"), false).await;
-        let Checked::Fine(text) = checked else { panic!("{checked:?}") };
+        let CheckOutcome::Valid(text) = checked else { panic!("{checked:?}") };
         for line in [
             "  tokens        user access tokens, and OAuth tokens of this app, of other; tokens of apps",
             "                /v1/**: as everywhere; with a token alone",
@@ -237,33 +238,33 @@ upstream = "http://127.0.0.1:5000"
     }
 
     #[tokio::test]
-    async fn what_is_likely_not_meant_comes_below_with_its_line() {
+    async fn warnings_follow_the_summary_with_their_lines() {
         let doubtful =
             CONFIG.replace("https://app", "http://app").replace("upstream = \"http://127.0.0.1:5000\"\n", "");
         let (checked, path) = checked(&doubtful, false).await;
-        let Checked::Fine(text) = checked else { panic!("{checked:?}") };
-        assert!(text.starts_with(&format!("{path} is fine, with 2 warnings:\n  public URL ")), "{text}");
+        let CheckOutcome::Valid(text) = checked else { panic!("{checked:?}") };
+        assert!(text.starts_with(&format!("{path} is valid, with 2 warnings:\n  public URL ")), "{text}");
         let below = text.lines().skip_while(|line| !line.starts_with("warning: ")).collect::<Vec<_>>();
         assert_eq!(
             below,
             [
                 format!(
-                    "warning: {path}:2: public_url: \"http://app.example.com\" is http: anybody on the way can read and take sessions"
+                    "warning: {path}:2: public_url: \"http://app.example.com\" is http: anybody on the network can read and steal sessions"
                 ),
                 format!(
-                    "warning: {path}:15: route[1].host: \"mlflow.example.com\" is no barrier: by another name the same app is \
-                     reached through [access], which decides otherwise; give the route an upstream of its own, or let the \
-                     app tell its hosts apart"
+                    "warning: {path}:15: route[1].host: \"mlflow.example.com\" does not protect the app: with another Host header, requests reach it \
+                     through [access], which has other rules; give the route an upstream of its own, or check the host in \
+                     the app"
                 ),
             ]
         );
     }
 
     #[tokio::test]
-    async fn problems_come_one_on_a_line() {
+    async fn problems_are_printed_one_per_line() {
         let (checked, path) = checked(&CONFIG.replace("allow =", "alow ="), false).await;
-        assert!(matches!(checked, Checked::Wrong(_)));
-        let Checked::Wrong(text) = checked else { panic!("{checked:?}") };
+        assert!(matches!(checked, CheckOutcome::Invalid(_)));
+        let CheckOutcome::Invalid(text) = checked else { panic!("{checked:?}") };
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines.iter().all(|line| line.starts_with(&path)), "{text}");
         let misspelt = format!("{path}:9: access.alow: unknown key; did you mean `allow`?");
@@ -271,13 +272,13 @@ upstream = "http://127.0.0.1:5000"
     }
 
     #[tokio::test]
-    async fn a_certificate_that_is_not_there_is_a_problem() {
+    async fn a_missing_certificate_is_a_problem() {
         let (checked, path) =
             checked(&format!("{CONFIG}[tls]\ncert_file = \"/no/cert\"\nkey_file = \"/no/key\"\n"), false)
                 .await;
         assert_eq!(
             checked,
-            Checked::Wrong(format!(
+            CheckOutcome::Invalid(format!(
                 "{path}: tls.cert_file: \"/no/cert\" cannot be read: entity not found\n\
                  {path}: tls.key_file: \"/no/key\" cannot be read: entity not found"
             ))
@@ -285,13 +286,13 @@ upstream = "http://127.0.0.1:5000"
     }
 
     #[tokio::test]
-    async fn online_asks_the_provider() {
-        // Nothing listens on the port: it was bound, and let go of.
+    async fn online_checks_the_provider() {
+        // Nothing listens on the port: it was bound and released.
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let issuer = format!("[provider]\nissuer = \"http://127.0.0.1:{port}\"\n");
         let (checked, _) = checked(&CONFIG.replace("[provider]\n", &issuer), true).await;
-        assert!(matches!(checked, Checked::NoProvider(_)));
-        let Checked::NoProvider(text) = checked else { panic!("{checked:?}") };
+        assert!(matches!(checked, CheckOutcome::ProviderUnusable(_)));
+        let CheckOutcome::ProviderUnusable(text) = checked else { panic!("{checked:?}") };
         assert!(
             text.contains(&format!("  provider      http://127.0.0.1:{port} cannot be used: ")),
             "{text}"

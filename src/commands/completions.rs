@@ -1,9 +1,9 @@
-//! `huggate completions`: what a shell needs to complete our commands.
+//! `huggate completions`: shell completion scripts.
 
 use clap::Command;
 use clap_complete::Shell;
 
-/// The script for `shell`, of the program that `command` describes.
+/// The completion script of `command` for `shell`.
 pub(crate) fn completions(shell: Shell, command: &mut Command) -> String {
     let mut script = Vec::new();
     let name = command.get_name().to_owned();
@@ -16,7 +16,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_shell_gets_a_script_that_knows_the_commands() {
+    fn every_shell_gets_a_script_with_the_commands() {
         for shell in [Shell::Bash, Shell::Elvish, Shell::Fish, Shell::PowerShell, Shell::Zsh] {
             let mut command = Command::new("huggate").subcommand(Command::new("explain"));
             assert!(completions(shell, &mut command).contains("explain"), "{shell}");

@@ -1,5 +1,5 @@
-//! `huggate demo`: the stand-in, a sample app, and the gate in front of it, in one
-//! process, offline.
+//! `huggate demo`: the stand-in, a sample app, and the gate in front of it, in one process and
+//! offline.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -16,30 +16,35 @@ use huggate::server::{Listener, Listeners, Running, Server, ServerSettings};
 use huggate::upstream::{Upstream, UpstreamSettings, UpstreamTls, UpstreamUrl};
 use huggate::{Gate, PathPattern, Role, Route, Rule};
 
+use super::demo_app;
+use super::failure::Failure;
+use super::listen::listen;
+use super::output::print;
+use super::runtime::runtime;
 use super::serve::until_stopped;
-use super::{Failure, asked_to_stop, demo_app, listen, runtime, say};
+use super::shutdown::shutdown_signal;
 
 /// Arguments of `huggate demo`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Where to listen; an address of this machine alone
+    /// Listen address; loopback only
     #[arg(long, default_value = "127.0.0.1:4180", value_name = "ADDR")]
     listen: SocketAddr,
 }
 
-/// Runs until it is asked to stop.
+/// Runs until a shutdown signal.
 pub(crate) fn run(arguments: &Arguments) -> Result<String, Failure> {
     if !arguments.listen.ip().is_loopback() {
         return Err(Failure::Configuration(format!(
-            "--listen {}: the demo lets anybody be anybody, so it listens on this machine alone (127.0.0.1 or [::1])",
+            "--listen {}: in the demo anybody can sign in as any user, so it only listens on loopback addresses (127.0.0.1 or [::1])",
             arguments.listen
         )));
     }
     runtime()?.block_on(serve(arguments.listen))
 }
 
+/// Starts all three and serves until a shutdown signal.
 async fn serve(addr: SocketAddr) -> Result<String, Failure> {
-    let failed = |error: &dyn std::fmt::Display| Failure::Run(error.to_string());
     let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let listener = listen(addr).await?;
     let public_url = format!("http://{}", listener.local_addr().map_err(|error| failed(&error))?);
@@ -55,17 +60,33 @@ async fn serve(addr: SocketAddr) -> Result<String, Failure> {
     let app_url = format!("http://{}", app.local_addr().map_err(|error| failed(&error))?);
     let running = Running::default();
     let stopped = running.stop.clone().cancelled_owned();
-    let gate_of_app = demo_app::Gate { public_url: public_url.clone() };
+    let gate_url = public_url.clone();
     running.tasks.spawn(async move {
-        if let Err(error) = demo_app::serve(app, gate_of_app, stopped).await {
-            tracing::error!(%error, "the sample app ended");
+        if let Err(error) = demo_app::serve(app, &gate_url, stopped).await {
+            tracing::error!(%error, "the sample app failed");
         }
     });
 
+    let gate = gate(&public_url, &hub, id, secret).await?;
+    let upstream = upstream_settings(UpstreamUrl::parse(&app_url).map_err(|error| failed(&error))?);
+    let upstream = Upstream::new(&upstream, running.tasks.clone(), running.stop.clone())
+        .map_err(|error| failed(&error))?;
+    let server = ServerSettings { drain_timeout: Duration::from_secs(2), ..ServerSettings::default() };
+    let server = Server::new(server, running.clone()).map_err(|error| failed(&error))?;
+    let listener = listener.into_std().and_then(Listener::from_tcp).map_err(|error| failed(&error))?;
+    let proxy = Arc::new(ArcSwap::from_pointee(Proxy::new(gate, upstream)));
+    print(&welcome(&public_url, hub.issuer(), &hub.token_of("ada").unwrap_or_default()));
+    until_stopped(proxy, server, Listeners::new(vec![listener]), running, shutdown_signal()).await;
+    hub.stop().await;
+    Ok("\nThe demo has stopped.\n".to_owned())
+}
+
+/// The demo's rules: the app for members of acme, a public folder, a folder for admins.
+async fn gate(public_url: &str, hub: &Hub, id: String, secret: String) -> Result<Gate, Failure> {
     let acme = || Rule::org("acme");
     let pattern = |text| PathPattern::parse(text).map_err(|error| failed(&error));
-    let gate = Gate::builder()
-        .public_url(&public_url)
+    Gate::builder()
+        .public_url(public_url)
         .issuer(hub.issuer())
         .client(id, secret)
         .secret(Secret::generate())
@@ -77,9 +98,13 @@ async fn serve(addr: SocketAddr) -> Result<String, Failure> {
         .clock(Clock::system())
         .build()
         .await
-        .map_err(|error| failed(&error))?;
-    let upstream = UpstreamSettings {
-        default: UpstreamUrl::parse(&app_url).map_err(|error| failed(&error))?.into(),
+        .map_err(|error| failed(&error))
+}
+
+/// Upstream settings for the sample app at `url`.
+fn upstream_settings(url: UpstreamUrl) -> UpstreamSettings {
+    UpstreamSettings {
+        default: url.into(),
         routes: Vec::new(),
         connect_timeout: Duration::from_secs(5),
         response_timeout: Duration::from_secs(60),
@@ -87,50 +112,45 @@ async fn serve(addr: SocketAddr) -> Result<String, Failure> {
         tls: UpstreamTls::default(),
         body_bytes: None,
         connections: 1_000,
-    };
-    let upstream = Upstream::new(&upstream, running.tasks.clone(), running.stop.clone())
-        .map_err(|error| failed(&error))?;
-    let server = ServerSettings { drain_timeout: Duration::from_secs(2), ..ServerSettings::default() };
-    let server = Server::new(server, running.clone()).map_err(|error| failed(&error))?;
-    let listener = listener.into_std().and_then(Listener::from_tcp).map_err(|error| failed(&error))?;
-    let proxy = Arc::new(ArcSwap::from_pointee(Proxy::new(gate, upstream)));
-    say(&welcome(&public_url, hub.issuer(), &hub.token_of("ada").unwrap_or_default()));
-    until_stopped(proxy, server, Listeners::new(vec![listener]), running, asked_to_stop()).await;
-    hub.stop().await;
-    Ok("\nThe demo is over.\n".to_owned())
+    }
 }
 
-/// What a newcomer needs to know.
+/// Converts an error to a [`Failure`].
+fn failed(error: &dyn std::fmt::Display) -> Failure {
+    Failure::Run(error.to_string())
+}
+
+/// The welcome text.
 fn welcome(public_url: &str, issuer: &str, token: &str) -> String {
     format!(
         "
   huggate demo: a sample app behind Sign in with Hugging Face.
-  All of it runs here, offline. Nobody needs an account or a password.
+  All of it runs here, offline. You need no account and no password.
 
   Open   {public_url}
 
   You are sent to a stand-in for huggingface.co ({issuer}), where
-  you choose who to be. The app is open to members of the organisation acme:
-  tick acme when you are asked what to share.
+  you choose an account. The app is open to members of the organisation acme:
+  select acme when you are asked what to share.
 
-    ada    admin of acme             gets in, and into /admin
-    ben    may read in acme          gets in, and not into /admin
-    cleo   acme asks for her SSO     is told what is missing
-    dan    member of nothing         is told who may enter
-    joerg  Jörg Müller-李            a name that is not ASCII
-    eve    in 300 organisations      and still a small cookie
+    ada    admin of acme             may use the app and /admin
+    ben    may read in acme          may use the app, but not /admin
+    cleo   has not passed acme's SSO sees what is missing
+    dan    not a member of acme      sees who may enter
+    joerg  Jörg Müller-李            has a name that is not ASCII
+    eve    in 300 organisations      still has a small cookie
 
   Try
-    - {public_url}/reports/42?tab=2   a deep link is kept across the sign-in
+    - {public_url}/reports/42?tab=2   a deep link survives the sign-in
     - {public_url}/admin              for admins of acme
     - {public_url}/public/hello       open to everybody
-    - curl -i {public_url}/           a program gets 401 and JSON, not a redirect
-    - {public_url}/oauth2/userinfo    who am I
+    - curl -i {public_url}/           programs get 401 and JSON, not a redirect
+    - {public_url}/oauth2/userinfo    the signed-in user as JSON
     - curl -H 'Authorization: Bearer {token}' {public_url}/oauth2/userinfo
-                                            a program comes in with a token: it is ada's
-    - sign out in one tab and watch the stream and the socket end in another
+                                            programs authenticate with a token, here ada's
+    - sign out in one tab, and the stream and the WebSocket in another tab end
 
-  Ctrl-C ends it.
+  Press Ctrl-C to stop.
 
 "
     )

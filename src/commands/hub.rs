@@ -4,28 +4,32 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
-use huggate::hub::{Client, Hub, Settings, table};
+use huggate::hub::{Client, Hub, Settings, users_table};
 
-use super::{Failure, asked_to_stop, listen, runtime, say};
+use super::failure::Failure;
+use super::listen::listen;
+use super::output::print;
+use super::runtime::runtime;
+use super::shutdown::shutdown_signal;
 
 /// Arguments of `huggate hub`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Where to listen; an address of this machine alone
+    /// Listen address; loopback only
     #[arg(long, default_value = "127.0.0.1:4182", value_name = "ADDR")]
     listen: SocketAddr,
-    /// People of your own, instead of the built-in ones
+    /// Users file to use instead of the built-in users
     #[arg(long, value_name = "FILE")]
     users: Option<PathBuf>,
 }
 
-/// The built-in people, for `--help`.
-pub(crate) fn people() -> String {
-    let people = table(&Settings::default().people);
-    format!("Who can sign in, and their user access tokens (--users FILE brings other people):\n\n{people}")
+/// The built-in users, for `--help`.
+pub(crate) fn users_help() -> String {
+    let users = users_table(&Settings::default().users);
+    format!("Users and their access tokens (use --users FILE for others):\n\n{users}")
 }
 
-/// Runs until it is asked to stop.
+/// Runs until a shutdown signal.
 pub(crate) fn run(arguments: &Arguments) -> Result<String, Failure> {
     let settings = match &arguments.users {
         None => Settings::default(),
@@ -44,10 +48,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String, Failure> {
         let client = Client::for_development("An app under development");
         let (id, secret) = (client.id.clone(), client.secret.clone().unwrap_or_default());
         hub.register(client);
-        say(&format!(
-            "\nA stand-in for huggingface.co listens at {issuer}\n\
+        print(&format!(
+            "\nThe stand-in for huggingface.co listens at {issuer}\n\
              \n\
-             Put this into config.toml, or give it to any OAuth client:\n\
+             Put this into config.toml, or configure any OAuth client with it:\n\
              \n\
              [provider]\n\
              issuer        = \"{issuer}\"\n\
@@ -56,12 +60,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String, Failure> {
              \n\
              Any redirect URL on http://localhost or http://127.0.0.1 is accepted.\n\
              \n\
-             Who can sign in, and their user access tokens, for its API:\n\n{people}\n\
-             Ctrl-C ends it.\n",
+             Users and their access tokens for its API:\n\n{users}\n\
+             Press Ctrl-C to stop.\n",
             issuer = hub.issuer(),
-            people = table(&hub.people()),
+            users = users_table(&hub.users()),
         ));
-        asked_to_stop().await;
+        shutdown_signal().await;
         hub.stop().await;
         Ok(String::new())
     })

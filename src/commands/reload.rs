@@ -1,4 +1,4 @@
-//! The configuration and its files, read anew while requests go on.
+//! Reloading the configuration and its files without dropping requests.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,49 +10,50 @@ use huggate::proxy::Proxy;
 use huggate::server::{ListenAddress, Listeners, Running, Server};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::descriptors::{self, Descriptors};
-use super::serve::bind;
-use super::{Failure, never};
+use super::failure::Failure;
+use super::file_descriptors::FileDescriptorLimit;
+use super::listen::bind;
+use super::systemd;
 
-/// How often the files are looked at. Looking rather than waiting for the kernel's
-/// word sees what is mounted, linked and renamed as well, as Kubernetes does it.
-const LOOK: Duration = Duration::from_secs(1);
+/// How often the files are checked. Polling also detects changes of mounts, symbolic links and
+/// renames, as Kubernetes makes them.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What is replaced when the configuration is.
+/// What a reload needs, and what it replaces.
 pub(super) struct Reload {
     pub(super) path: Option<PathBuf>,
     pub(super) environment: Environment,
-    pub(super) descriptors: Descriptors,
+    pub(super) descriptors: FileDescriptorLimit,
     pub(super) proxy: Arc<ArcSwap<Proxy>>,
     pub(super) server: Server,
     pub(super) listeners: Listeners,
     pub(super) own_listeners: bool,
-    /// Nothing is replaced any more once the end was asked for.
+    /// Reloads stop at shutdown.
     pub(super) running: Running,
 }
 
-/// What a file is known by, without reading it.
-type Look = Option<(SystemTime, u64, u64)>;
+/// Modification time, size and inode.
+type FileStamp = Option<(SystemTime, u64, u64)>;
 
 impl Reload {
-    /// Reloads on SIGHUP, and when one of `files` has changed and is at rest again.
+    /// Reloads on SIGHUP, and when one of `files` has changed and been stable for an interval.
     pub(super) async fn watch(self, mut files: Vec<PathBuf>) {
         let mut hangup = signal(SignalKind::hangup()).ok();
-        let mut known = look(&files);
+        let mut known = stamps(&files);
         let mut before = known.clone();
         loop {
             let asked = async {
                 match &mut hangup {
                     Some(hangup) => drop(hangup.recv().await),
-                    None => never().await,
+                    None => std::future::pending().await,
                 }
             };
             let changed = tokio::select! {
                 () = self.running.stop.cancelled() => return,
                 () = asked => true,
-                () = tokio::time::sleep(LOOK) => {
-                    let now = look(&files);
-                    // Twice the same: whoever writes is done.
+                () = tokio::time::sleep(POLL_INTERVAL) => {
+                    let now = stamps(&files);
+                    // Unchanged since the last check: the writer is done.
                     let settled = now == before && now != known;
                     before = now;
                     settled
@@ -61,34 +62,34 @@ impl Reload {
             if !changed {
                 continue;
             }
-            // Of before they are read: what changes meanwhile is seen next time.
-            let seen = look(&files);
-            descriptors::say_reloading();
+            // Taken before the files are read, so that changes during the reload are detected.
+            let seen = stamps(&files);
+            systemd::notify_reloading();
             match self.reload() {
                 Ok(read) => {
-                    known = if read == files { seen } else { look(&read) };
+                    known = if read == files { seen } else { stamps(&read) };
                     files = read;
-                    tracing::info!("the configuration was read anew and is in force");
+                    tracing::info!("the configuration was reloaded");
                 }
                 Err(Failure::Configuration(why) | Failure::Run(why)) => {
                     known = seen;
                     for line in why.lines() {
                         tracing::error!("{line}");
                     }
-                    tracing::error!("the configuration was not taken over; the one of before stays in force");
+                    tracing::error!("reloading failed; the previous configuration stays in effect");
                 }
             }
-            descriptors::say_ready();
+            systemd::notify_ready();
             before = known.clone();
         }
     }
 
-    /// Everything that can fail comes before anything is replaced.
+    /// Everything fallible happens before anything is replaced.
     fn reload(&self) -> Result<Vec<PathBuf>, Failure> {
         let wrong = |error: &dyn std::fmt::Display| Failure::Configuration(error.to_string());
         let mut config =
             Config::load(self.path.as_deref(), &self.environment).map_err(|problems| wrong(&problems))?;
-        self.descriptors.fit(&mut config.server);
+        self.descriptors.cap_connections(&mut config.server);
         let current = self.proxy.load();
         let gate = current.gate().prepare_reload(config.gate).map_err(|error| wrong(&error))?;
         let upstream = current.upstream().reloaded(&config.upstream).map_err(|error| wrong(&error))?;
@@ -102,7 +103,7 @@ impl Reload {
             tracing::warn!("{warning}");
         }
         for listener in &new {
-            tracing::info!(listen = %listener.address(), "listening here as well");
+            tracing::info!(listen = %listener.address(), "listening on a new address");
         }
         self.proxy.store(Arc::new(Proxy::new(gate.activate(), upstream)));
         if self.own_listeners {
@@ -112,7 +113,7 @@ impl Reload {
     }
 }
 
-fn look(files: &[PathBuf]) -> Vec<Look> {
+fn stamps(files: &[PathBuf]) -> Vec<FileStamp> {
     use std::os::unix::fs::MetadataExt;
 
     let one = |file: &PathBuf| {

@@ -8,27 +8,30 @@ use huggate::clock::Clock;
 use huggate::config::{Config, Environment};
 use huggate::gate::Gate;
 use huggate::proxy::Proxy;
-use huggate::server::{ListenAddress, Listener, Listeners, Running, Server, ServerSettings};
-use huggate::telemetry::Asked;
+use huggate::server::{Listener, Listeners, Running, Server};
+use huggate::telemetry::AuditEntry;
 use huggate::upstream::Upstream;
 
-use super::descriptors::{self, Descriptors};
+use super::failure::Failure;
+use super::file_descriptors::FileDescriptorLimit;
+use super::listen::bind;
 use super::reload::Reload;
-use super::{Failure, asked_to_stop, quiet_runtime, why_not};
+use super::runtime::current_thread_runtime;
+use super::shutdown::shutdown_signal;
+use super::systemd;
 
-/// Runs until it is asked to stop.
+/// Runs until a shutdown signal.
 pub(crate) fn run(path: Option<&Path>, environment: Environment) -> Result<String, Failure> {
     let mut config =
         Config::load(path, &environment).map_err(|problems| Failure::Configuration(problems.to_string()))?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    let descriptors = Descriptors::raise();
-    descriptors.fit(&mut config.server);
-    // The threads that answer requests are the server's; this one accepts,
-    // watches and reloads.
-    quiet_runtime()?.block_on(async {
-        let passed = descriptors::passed().map_err(|error| {
+    let descriptors = FileDescriptorLimit::raise();
+    descriptors.cap_connections(&mut config.server);
+    // The server's threads answer requests; this one accepts, watches files and reloads.
+    current_thread_runtime()?.block_on(async {
+        let passed = systemd::activated_sockets().map_err(|error| {
             Failure::Run(format!("the sockets that systemd passed (LISTEN_FDS) cannot be used: {error}"))
         })?;
         let running = Running::default();
@@ -46,27 +49,27 @@ pub(crate) fn run(path: Option<&Path>, environment: Environment) -> Result<Strin
             running: running.clone(),
         };
         let watching = tokio::spawn(reload.watch(files));
-        descriptors::say_ready();
+        systemd::notify_ready();
         let Prepared { proxy, server, listeners, .. } = prepared;
-        let finished = until_stopped(proxy, server, listeners, running, asked_to_stop()).await;
+        let finished = until_stopped(proxy, server, listeners, running, shutdown_signal()).await;
         watching.abort();
         if !finished {
-            tracing::warn!("some requests did not finish within timeouts.drain and were cut");
+            tracing::warn!("some requests did not finish within timeouts.drain and were aborted");
         }
         Ok(String::new())
     })
 }
 
-/// What a server is run with.
+/// Everything that serving needs.
 struct Prepared {
     proxy: Arc<ArcSwap<Proxy>>,
     server: Server,
     listeners: Listeners,
-    /// Whether we bound the sockets ourselves.
+    /// Whether the listeners were bound here, not passed by systemd.
     own_listeners: bool,
 }
 
-/// Makes everything that can fail before the first request is taken.
+/// Does everything fallible before the first request is accepted.
 fn prepare(config: Config, running: &Running, passed: Vec<Listener>) -> Result<Prepared, Failure> {
     let public_url = config.gate.public_url.as_str().to_owned();
     let callback = format!("{public_url}{}/callback", config.gate.prefix);
@@ -87,15 +90,7 @@ fn prepare(config: Config, running: &Running, passed: Vec<Listener>) -> Result<P
     Ok(Prepared { proxy, server, listeners: Listeners::new(listeners), own_listeners })
 }
 
-/// Listens at `addresses`, or says why not and what to do.
-pub(super) fn bind(settings: &ServerSettings, addresses: &[ListenAddress]) -> Result<Vec<Listener>, Failure> {
-    let bind = |address: &ListenAddress| {
-        Listener::bind(address, settings.listen_mode).map_err(|error| why_not(address, &error))
-    };
-    addresses.iter().map(bind).collect()
-}
-
-/// Serves until `stop`, then drains; `true` if all that was under way finished.
+/// Serves until `stop`, then drains; returns whether all requests finished.
 pub(super) async fn until_stopped(
     proxy: Arc<ArcSwap<Proxy>>,
     server: Server,
@@ -106,19 +101,19 @@ pub(super) async fn until_stopped(
     let draining = Arc::clone(&proxy);
     tokio::spawn(async move {
         stop.await;
-        tracing::info!("asked to stop: no new connections, what is under way is finished");
-        descriptors::say_stopping();
-        // Whoever asks about readiness must not be told to send more.
+        tracing::info!("shutting down: finishing current requests, accepting no new connections");
+        systemd::notify_stopping();
+        // Readiness checks must fail before the listeners close.
         draining.load().gate().drain();
         running.stop.cancel();
     });
     let service = move |request, context| {
         let proxy = proxy.load_full();
         async move {
-            let asked = Asked::of(&request);
+            let entry = AuditEntry::of(&request);
             let response = proxy.handle(request, context).await;
-            if let Some(asked) = asked {
-                asked.decided(&response);
+            if let Some(entry) = entry {
+                entry.record(&response);
             }
             response
         }
@@ -126,14 +121,13 @@ pub(super) async fn until_stopped(
     server.run(listeners, service).await
 }
 
-/// Asks the provider early, so that a mistake shows in the log at the start and
-/// not when the first person wants in.
+/// Queries the provider at start, so that a mistake shows in the log before the first sign-in.
 async fn discover(gate: Gate) {
     match gate.discover().await {
-        Ok(()) => tracing::info!("the provider answers"),
+        Ok(()) => tracing::info!("the provider is reachable"),
         Err(reason) if reason.is_transient() => {
-            tracing::warn!(%reason, "the provider does not answer yet; sign-ins are answered with 503 until it does");
+            tracing::warn!(%reason, "the provider is not reachable yet; sign-ins get 503 until it is");
         }
-        Err(reason) => tracing::error!(%reason, "the provider cannot be used; nobody can sign in"),
+        Err(reason) => tracing::error!(%reason, "the provider cannot be used, so nobody can sign in"),
     }
 }

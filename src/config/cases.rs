@@ -1,4 +1,4 @@
-//! Files of cases: what the rules of a configuration are expected to decide.
+//! Case files: the expected decisions of a configuration's rules.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,11 +7,11 @@ use http::Method;
 
 use super::problem::{Origin, Problems, Report};
 use super::reader::{Field, Table};
-use super::{routes, schema, tree};
+use super::{routes, schema, suggestion, toml_parser, unknown_keys};
 use crate::explain::{Outcome, SampleRequest, TestSubject, TestSubjectError};
 use crate::policy::Route;
 
-/// The outcomes by the names they have in a file.
+/// The outcomes that a file can expect.
 const OUTCOMES: [Outcome; 6] = [
     Outcome::Allow,
     Outcome::Public,
@@ -20,10 +20,10 @@ const OUTCOMES: [Outcome; 6] = [
     Outcome::BadRequest,
     Outcome::Endpoint,
 ];
-/// Whoever is not signed in.
+/// The name for a request without a signed-in person.
 const NOBODY: &str = "nobody";
 
-/// Every case of a file.
+/// The cases of a file.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Cases {
@@ -31,35 +31,35 @@ pub struct Cases {
     pub list: Vec<Case>,
 }
 
-/// A request, who sends it, and what is expected to become of it.
+/// A request, the person who sends it, and the expected decision.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Case {
-    /// Where it is.
+    /// The origin of the case.
     pub origin: Origin,
     /// The request.
-    pub inquiry: SampleRequest,
-    /// The request as it is written.
+    pub request: SampleRequest,
+    /// The method as written.
     pub method: Method,
-    /// Its address, as it is written.
+    /// The URL as written.
     pub url: String,
-    /// Whether it is the CORS preflight of that request.
+    /// Whether the case is about the CORS preflight of the request.
     pub preflight: bool,
-    /// Who sends it: a name of `[people]`, a username, or `nobody`.
+    /// The person: a name of `[people]`, a username, or `nobody`.
     pub name: String,
-    /// Who that is; `None` is nobody.
+    /// The person; `None` if nobody is signed in.
     pub who: Option<TestSubject>,
-    /// What is expected.
+    /// The expected decision.
     pub expect: Outcome,
-    /// Which route is expected, if that is said: its place in the list, or none.
+    /// The expected route, if given: its index, or none.
     pub route: Option<Option<usize>>,
 }
 
 impl Cases {
-    /// Reads the file at `path`; `routes` are the configuration's.
+    /// Loads the file at `path`; `routes` are those of the configuration.
     ///
     /// # Errors
-    /// [`Problems`]: all there are.
+    /// [`Problems`]: all problems of the file.
     pub fn load(path: &Path, routes: &[Route]) -> Result<Self, Problems> {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|error| {
@@ -73,19 +73,19 @@ impl Cases {
         Self::parse(&text, &name, routes)
     }
 
-    /// Reads a file's text; `file` is what problems call it.
+    /// Parses a file's text; `file` is its name in problems.
     ///
     /// # Errors
-    /// [`Problems`]: all there are.
+    /// [`Problems`]: all problems of the file.
     pub fn parse(text: &str, file: &str, routes: &[Route]) -> Result<Self, Problems> {
-        let mut tree = tree::parse(text, file)?;
+        let mut tree = toml_parser::parse(text, file)?;
         let report = Report::new(file);
-        schema::check(&mut tree, schema::CASES, &report);
+        unknown_keys::check(&mut tree, schema::CASES, &report);
         let root = Table::root(&tree, &report);
         let people = root.table("people").fields();
         let people: BTreeMap<&str, Option<TestSubject>> = people
             .iter()
-            .filter_map(|(name, field)| Some((*name, visitor(&field.as_table()?, Some(name)))))
+            .filter_map(|(name, field)| Some((*name, test_subject(&field.as_table()?, Some(name)))))
             .collect();
         let list = root.required("case", "write one as [[case]]").and_then(|field| field.as_list());
         let list = list.unwrap_or_default();
@@ -98,10 +98,10 @@ fn case(field: &Field<'_>, people: &BTreeMap<&str, Option<TestSubject>>, routes:
     let table = field.as_table()?;
     let method = table.field("method").map_or(Some(Method::GET), |field| routes::method(&field));
     let preflight = table.field("preflight").map_or(Some(false), |field| field.flag());
-    let url = table.required("url", "say which address is asked for, as in url = \"/admin\"");
+    let url = table.required("url", "give the URL of the request, as in url = \"/admin\"");
     let url = url.and_then(|field| Some((field.clone(), field.text()?)));
     let who = table.field("who").map_or(Some((NOBODY.to_owned(), None)), |field| who(&field, people));
-    let expect = table.required("expect", "say what is expected, as in expect = \"allow\"");
+    let expect = table.required("expect", "give the expected decision, as in expect = \"allow\"");
     let expect = expect.and_then(|field| field.parse(outcome));
     let route = match table.field("route") {
         Some(field) => Some(expected_route(&field, routes)?),
@@ -109,12 +109,12 @@ fn case(field: &Field<'_>, people: &BTreeMap<&str, Option<TestSubject>>, routes:
     };
     let (url_field, url) = url?;
     let method = method?;
-    let inquiry = url_field.parse(|url| SampleRequest::new(method.clone(), url))?;
+    let request = url_field.parse(|url| SampleRequest::new(method.clone(), url))?;
     let preflight = preflight?;
     let (name, who) = who?;
     Some(Case {
         origin: field.origin(),
-        inquiry: if preflight { inquiry.preflight() } else { inquiry },
+        request: if preflight { request.preflight() } else { request },
         method,
         url: url.to_owned(),
         preflight,
@@ -125,91 +125,94 @@ fn case(field: &Field<'_>, people: &BTreeMap<&str, Option<TestSubject>>, routes:
     })
 }
 
-/// A name of `[people]`, or somebody described on the spot.
+/// A name of `[people]`, or an inline description.
 fn who(
     field: &Field<'_>,
     people: &BTreeMap<&str, Option<TestSubject>>,
 ) -> Option<(String, Option<TestSubject>)> {
     if let Some(table) = field.as_table() {
-        let visitor = visitor(&table, None)?;
-        let user = visitor.user();
+        let subject = test_subject(&table, None)?;
+        let user = subject.user();
         let name = if user.username().is_empty() { user.id() } else { user.username() };
-        return Some((name.to_owned(), Some(visitor)));
+        return Some((name.to_owned(), Some(subject)));
     }
     let name = field.parse(|name| {
         if name == NOBODY || people.contains_key(name) {
             return Ok(name.to_owned());
         }
-        let near = schema::nearest(name, people.keys().copied());
+        let near = suggestion::nearest(name, people.keys().copied());
         let near = near.map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
-        Err(format!("is nobody of [people]; describe them there, or write who = {{ user = {name:?} }}{near}"))
+        Err(format!(
+            "is not defined in [people]; define it there, or write who = {{ user = {name:?} }}{near}"
+        ))
     })?;
     match people.get(name.as_str()) {
-        Some(visitor) => Some((name, Some(visitor.clone()?))),
+        Some(subject) => Some((name, Some(subject.clone()?))),
         None => Some((name, None)),
     }
 }
 
-/// Somebody, as far as they are described; `name` is what the file calls them.
-fn visitor(table: &Table<'_>, name: Option<&str>) -> Option<TestSubject> {
+/// A person as described; `name` is their key in the file.
+fn test_subject(table: &Table<'_>, name: Option<&str>) -> Option<TestSubject> {
     if name == Some(NOBODY) {
-        table.problem("is whoever is not signed in; take another name");
+        table.problem("means that nobody is signed in; use another name");
         return None;
     }
-    let visitor = match (table.field("user"), name) {
+    let subject = match (table.field("user"), name) {
         (Some(field), _) => field.parse(TestSubject::named)?,
         (None, Some(name)) => match TestSubject::named(name) {
-            Ok(visitor) => visitor,
+            Ok(subject) => subject,
             Err(_) => {
-                table.missing("user", "say the username, since this name is none");
+                table.missing("user", "give the username, since this name is not one");
                 return None;
             }
         },
         (None, None) => {
-            table.missing("user", "say who it is, as in who = { user = \"ada\" }");
+            table.missing("user", "give the username, as in who = { user = \"ada\" }");
             return None;
         }
     };
-    let visitor = each(visitor, table.field("id").into_iter().collect(), TestSubject::with_id)?;
-    let visitor = each(visitor, list(table, "orgs")?, TestSubject::in_org)?;
-    let visitor = each(visitor, list(table, "resource_groups")?, TestSubject::in_group)?;
-    let visitor = each(visitor, table.field("email").into_iter().collect(), TestSubject::with_email)?;
+    let subject = each(subject, table.field("id").into_iter().collect(), TestSubject::with_id)?;
+    let subject = each(subject, list(table, "orgs")?, TestSubject::in_org)?;
+    let subject = each(subject, list(table, "resource_groups")?, TestSubject::in_group)?;
+    let subject = each(subject, table.field("email").into_iter().collect(), TestSubject::with_email)?;
     let pro = table.field("pro").map_or(Some(false), |field| field.flag())?;
-    Some(visitor.with_pro(pro))
+    Some(subject.with_pro(pro))
 }
 
 fn list<'a>(table: &Table<'a>, name: &str) -> Option<Vec<Field<'a>>> {
     table.field(name).map_or(Some(Vec::new()), |field| field.list())
 }
 
-/// `visitor` with what each of `fields` adds.
+/// Applies `add` to `subject` for each of `fields`.
 fn each(
-    visitor: TestSubject,
+    subject: TestSubject,
     fields: Vec<Field<'_>>,
     add: impl Fn(TestSubject, &str) -> Result<TestSubject, TestSubjectError>,
 ) -> Option<TestSubject> {
-    fields.into_iter().try_fold(visitor, |visitor, field| field.parse(|text| add(visitor, text)))
+    fields.into_iter().try_fold(subject, |subject, field| field.parse(|text| add(subject, text)))
 }
 
 fn outcome(text: &str) -> Result<Outcome, String> {
     let known = OUTCOMES.iter().find(|outcome| outcome.as_str() == text);
     known.copied().ok_or_else(|| {
         let names = || OUTCOMES.iter().map(|outcome| outcome.as_str());
-        let near = schema::nearest(text, names());
+        let near = suggestion::nearest(text, names());
         let near = near.map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
-        format!("is nothing that can be expected, which is {}{near}", names().collect::<Vec<_>>().join(", "))
+        format!("is not a decision; write one of {}{near}", names().collect::<Vec<_>>().join(", "))
     })
 }
 
-/// A route by its number or its pattern; `"access"` is none of them.
+/// A route by index or pattern; `"access"` is none of them.
 fn expected_route(field: &Field<'_>, routes: &[Route]) -> Option<Option<usize>> {
     if let Some(index) = field.as_count() {
         if index < routes.len() {
             return Some(Some(index));
         }
         let last = routes.len().checked_sub(1);
-        let there_are = last.map_or("there is none".to_owned(), |last| format!("the last is route[{last}]"));
-        field.wrong(format_args!("is the number of no route; {there_are}"));
+        let there_are =
+            last.map_or("there are no routes".to_owned(), |last| format!("the last is route[{last}]"));
+        field.invalid(format_args!("is not the index of a route; {there_are}"));
         return None;
     }
     field.parse(|text| {
@@ -223,13 +226,13 @@ fn expected_route(field: &Field<'_>, routes: &[Route]) -> Option<Option<usize>> 
             [index] => Ok(Some(*index)),
             [] => {
                 let patterns: Vec<String> = routes.iter().map(Route::pattern).collect();
-                let near = schema::nearest(text, patterns.iter().map(String::as_str));
+                let near = suggestion::nearest(text, patterns.iter().map(String::as_str));
                 let near = near.map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
-                Err(format!("is no route's pattern; write a number, a pattern or \"access\"{near}"))
+                Err(format!("is not the pattern of a route; write an index, a pattern or \"access\"{near}"))
             }
             several => {
                 let several: Vec<String> = several.iter().map(|index| format!("route[{index}]")).collect();
-                Err(format!("is the pattern of {}; write the number of one", several.join(" and ")))
+                Err(format!("is the pattern of {}; write the index of one", several.join(" and ")))
             }
         }
     })

@@ -1,4 +1,4 @@
-//! The environment: read once, and handed on as a value.
+//! Environment variables, read once and passed on as a value.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -6,18 +6,18 @@ use std::fmt;
 
 use super::problem::Report;
 use super::schema::{self, Takes};
-use super::tree::{self, Node, Place, Value};
-use super::unavailable;
+use super::tree::{Node, Place, Value};
+use super::{suggestion, toml_parser, unsupported};
 
-/// The variables that this configuration reads start so.
+/// Prefix of the variables that set configuration keys.
 const PREFIX: &str = "HUGGATE_";
-/// Variables of ours that are none of the configuration's.
-const OF_THE_PROGRAM: [&str; 3] = ["HUGGATE_CONFIG", "HUGGATE_LOG", "HUGGATE_LOG_FORMAT"];
-/// What a Space says of itself and of its OAuth app.
-const OF_A_SPACE: [&str; 5] =
+/// Variables with that prefix that are read elsewhere.
+const PROGRAM_VARIABLES: [&str; 3] = ["HUGGATE_CONFIG", "HUGGATE_LOG", "HUGGATE_LOG_FORMAT"];
+/// Variables that a Space sets about itself and its OAuth app.
+const SPACE_VARIABLES: [&str; 5] =
     ["SPACE_HOST", "OAUTH_CLIENT_ID", "OAUTH_CLIENT_SECRET", "OAUTH_SCOPES", "OPENID_PROVIDER_URL"];
 
-/// The environment variables that count, as they were when the program started.
+/// A snapshot of the relevant environment variables.
 ///
 /// ```
 /// use huggate::config::Environment;
@@ -29,25 +29,25 @@ const OF_A_SPACE: [&str; 5] =
 pub struct Environment(BTreeMap<String, OsString>);
 
 impl Environment {
-    /// The variables of this process.
+    /// The variables of the current process.
     #[must_use]
     pub fn of_process() -> Self {
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect()
     }
 
-    /// A variable that is set, and set to something.
+    /// A variable that is set and not empty.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).and_then(|value| value.to_str()).filter(|value| !value.is_empty())
     }
 
-    /// Whether any variable sets something of the configuration.
+    /// Whether any variable sets a configuration key.
     pub(super) fn configures(&self) -> bool {
-        self.of_configuration().next().is_some()
+        self.settings().next().is_some()
     }
 
-    /// The variables that set something, and the path of what they set.
-    fn of_configuration(&self) -> impl Iterator<Item = (&str, &OsStr, String)> {
-        self.0.iter().filter(|(name, _)| !OF_THE_PROGRAM.contains(&name.as_str())).filter_map(
+    /// The variables that set keys, with the path of the key.
+    fn settings(&self) -> impl Iterator<Item = (&str, &OsStr, String)> {
+        self.0.iter().filter(|(name, _)| !PROGRAM_VARIABLES.contains(&name.as_str())).filter_map(
             |(name, value)| {
                 let path = name.strip_prefix(PREFIX)?.to_ascii_lowercase().replace("__", ".");
                 Some((name.as_str(), value.as_os_str(), path))
@@ -55,53 +55,53 @@ impl Environment {
         )
     }
 
-    /// Writes the variables over what the file says.
+    /// Overrides the file's values with the variables.
     pub(super) fn apply(&self, root: &mut Node, report: &Report) {
-        for (name, value, path) in self.of_configuration() {
+        for (name, value, path) in self.settings() {
             let place = Place::Variable(name.to_owned());
             let segments: Vec<&str> = path.split('.').collect();
             match read(&segments, value, &place) {
-                Ok(node) => put(root, &segments, node),
+                Ok(node) => set(root, &segments, node),
                 Err(message) => report.add(&place, "", message),
             }
         }
     }
 }
 
-/// The value of a variable, as the key at `path` takes it.
+/// Parses the value of a variable for the key at `path`.
 fn read(path: &[&str], value: &OsStr, place: &Place) -> Result<Node, String> {
-    if unavailable::is_below(path) {
-        return Err(unavailable::MESSAGE.to_owned());
+    if unsupported::is_below(path) {
+        return Err(unsupported::MESSAGE.to_owned());
     }
     let Some(key) = schema::find(path) else {
         return Err(format!("unknown variable{}", suggest(path)));
     };
     let Some(text) = value.to_str() else { return Err("is not UTF-8".to_owned()) };
     if text.trim().is_empty() {
-        return Err("is empty; unset it, or give it a value".to_owned());
+        return Err("is empty; unset it, or set a value".to_owned());
     }
     match key.takes {
         Takes::Text => Ok(Node::text(text, place.clone())),
         Takes::Table(keys) => {
             let first = keys.first().map_or("", |key| key.name);
             let example = variable(&[path, &[first]].concat());
-            Err(format!("names a table; set its keys one by one, as in {example}"))
+            Err(format!("is a table; set its keys one by one, as in {example}"))
         }
-        // Text that is no TOML stands for itself: HUGGATE_LISTEN=127.0.0.1:4180.
+        // A value that is not TOML is taken as a string: HUGGATE_LISTEN=127.0.0.1:4180.
         Takes::Value
         | Takes::Rules
         | Takes::Names
         | Takes::Tables(_)
         | Takes::NamedTables(_)
         | Takes::TextOrTable(_) => {
-            Ok(tree::parse_value(text, place).unwrap_or_else(|| Node::text(text, place.clone())))
+            Ok(toml_parser::parse_value(text, place).unwrap_or_else(|| Node::text(text, place.clone())))
         }
     }
 }
 
-/// Puts a value in the place of the file's. `x` and `x_file` are one setting, so
-/// either replaces the other where that comes from the file.
-fn put(root: &mut Node, path: &[&str], node: Node) {
+/// Sets a value in the tree. `x` and `x_file` are one setting, so either replaces the other if
+/// that one is from the file.
+fn set(root: &mut Node, path: &[&str], node: Node) {
     let Some((name, above)) = path.split_last() else { return };
     let Some(entries) = root.entries(above) else { return };
     let twin = name.strip_suffix("_file").map_or_else(|| format!("{name}_file"), str::to_owned);
@@ -111,7 +111,7 @@ fn put(root: &mut Node, path: &[&str], node: Node) {
     entries.insert((*name).to_owned(), node);
 }
 
-/// The variable that sets the key at `path`.
+/// The name of the variable for the key at `path`.
 fn variable(path: &[&str]) -> String {
     format!("{PREFIX}{}", path.join("__").to_ascii_uppercase())
 }
@@ -128,13 +128,13 @@ fn suggest(path: &[&str]) -> String {
         .iter()
         .filter(|(path, key)| !path.contains("[]") && !matches!(key.takes, Takes::Table(_)))
         .map(|(path, _)| path.as_str());
-    let near = schema::nearest(&path.join("."), settable);
+    let near = suggestion::nearest(&path.join("."), settable);
     let near = near.map(|near| variable(&near.split('.').collect::<Vec<_>>()));
     near.map_or_else(String::new, |near| format!("; did you mean {near}?"))
 }
 
-/// The value under a Space's variable, unless the tree has one already.
-pub(super) fn put_default(root: &mut Node, path: &[&str], value: &str, name: &str) {
+/// Sets a value from a Space's variable, unless there is one already.
+pub(super) fn set_default(root: &mut Node, path: &[&str], value: &str, name: &str) {
     let Some((last, above)) = path.split_last() else { return };
     let Some(entries) = root.entries(above) else { return };
     entries.entry((*last).to_owned()).or_insert_with(|| Node {
@@ -145,7 +145,7 @@ pub(super) fn put_default(root: &mut Node, path: &[&str], value: &str, name: &st
 
 impl<K: Into<String>, V: Into<OsString>> FromIterator<(K, V)> for Environment {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(variables: I) -> Self {
-        let counts = |name: &str| name.starts_with(PREFIX) || OF_A_SPACE.contains(&name);
+        let counts = |name: &str| name.starts_with(PREFIX) || SPACE_VARIABLES.contains(&name);
         let variables = variables.into_iter().map(|(name, value)| (name.into(), value.into()));
         Self(variables.filter(|(name, _): &(String, OsString)| counts(name)).collect())
     }
@@ -158,7 +158,7 @@ impl<K: Into<String>, V: Into<OsString>, const N: usize> From<[(K, V); N]> for E
 }
 
 impl fmt::Debug for Environment {
-    /// Names alone: among the values are secrets.
+    /// Only the names: the values may be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Environment").field(&self.0.keys()).finish()
     }

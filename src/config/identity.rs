@@ -1,4 +1,4 @@
-//! `[identity]`: what the app is told.
+//! `[identity]`: headers and assertion for the app.
 
 use http::header::HeaderName;
 
@@ -6,8 +6,8 @@ use super::reader::{Field, Table};
 use crate::identity::headers::fold;
 use crate::identity::{AssertionSettings, Claim, HeaderSettings};
 
-/// Names with a meaning of their own: of the connection (RFC 9110, section
-/// 7.6.1), of the message, of the client, or of another header we write.
+/// Header names with another meaning: connection headers (RFC 9110, section 7.6.1), message and
+/// client headers, and other headers that we write.
 const RESERVED: &[&str] = &[
     "accept",
     "accept-encoding",
@@ -53,7 +53,7 @@ pub(super) fn read(root: &Table<'_>) -> (HeaderSettings, AssertionSettings) {
     if let Some(flag) = table.field("access_token").and_then(|field| field.flag()) {
         headers.access_token = flag;
     }
-    // What is not given keeps its defaults, whose names are taken then.
+    // Defaults that are not overridden reserve their names.
     let (given, carrier) = (table.field("headers"), table.field("assertion_header"));
     let mut names = Names::default();
     if carrier.is_none() {
@@ -66,17 +66,17 @@ pub(super) fn read(root: &Table<'_>) -> (HeaderSettings, AssertionSettings) {
     if let Some(field) = carrier {
         let fields = field.one_or_more();
         if fields.is_empty() {
-            field.wrong("names no header; to send none, write assertion = false");
+            field.invalid("names no header; to disable the assertion, write assertion = false");
         }
         assertion.headers = fields.iter().filter_map(|field| names.take(field, field.text()?)).collect();
     }
     (headers, assertion)
 }
 
-/// `[identity.headers]` takes the place of the default set.
+/// `[identity.headers]` replaces the default set.
 fn claims(field: &Field<'_>, names: &mut Names) -> Vec<(HeaderName, Claim)> {
     let Some(table) = field.as_table() else {
-        field.wrong("is not a table; write it like X-Forwarded-User = \"sub\" under [identity.headers]");
+        field.invalid("is not a table; write it like X-Forwarded-User = \"sub\" under [identity.headers]");
         return Vec::new();
     };
     let mut claims = Vec::new();
@@ -86,7 +86,7 @@ fn claims(field: &Field<'_>, names: &mut Names) -> Vec<(HeaderName, Claim)> {
             let claim = Claim::ALL.into_iter().find(|claim| claim.as_str() == text);
             claim.ok_or_else(|| {
                 let known: Vec<&str> = Claim::ALL.iter().map(|claim| claim.as_str()).collect();
-                format!("is not a claim; there are {}", known.join(", "))
+                format!("is not a claim; the claims are {}", known.join(", "))
             })
         });
         if let (Some(name), Some(claim)) = (name, claim) {
@@ -96,13 +96,13 @@ fn claims(field: &Field<'_>, names: &mut Names) -> Vec<(HeaderName, Claim)> {
     claims
 }
 
-/// The header names so far. Two that an app server folds into one (by case, `-`,
-/// `_` or `.`) would overwrite each other.
+/// The header names used so far. Names that app servers fold together (case, `-`, `_`, `.`)
+/// would overwrite each other.
 #[derive(Default)]
 struct Names(Vec<HeaderName>);
 
 impl Names {
-    /// `text` as the name of a header that we may write.
+    /// Parses and reserves a header name.
     fn take(&mut self, field: &Field<'_>, text: &str) -> Option<HeaderName> {
         let Ok(name) = HeaderName::from_bytes(text.as_bytes()) else {
             field.problem(format!("{text:?} is not a header name; use letters, digits and -"));
@@ -112,11 +112,11 @@ impl Names {
             || name.as_str().starts_with("sec-")
             || name.as_str().starts_with("access-control-");
         if reserved {
-            field.problem(format!("{text} means something else already; take a name like X-Forwarded-User"));
+            field.problem(format!("{text} has another meaning; use a name like X-Forwarded-User"));
             return None;
         }
         if let Some(earlier) = self.0.iter().find(|earlier| same(earlier.as_str(), name.as_str())) {
-            field.problem(format!("{text} is the same header as {earlier} to an app; take another name"));
+            field.problem(format!("{text} is the same header as {earlier} to an app; use another name"));
             return None;
         }
         self.0.push(name.clone());

@@ -1,9 +1,8 @@
-//! Settings from a TOML file and the environment.
+//! Configuration from a TOML file and the environment.
 //!
-//! The file in the repository root, `config.toml`, is the reference: every key,
-//! its default, what it does. Variables (`HUGGATE_SESSION__IDLE_TIMEOUT=1h`) win
-//! over the file, and the file over what a Space of Hugging Face says of itself.
-//! Everything that is wrong is found in one run:
+//! The reference is `config.toml` in the repository root: every key with its default and
+//! meaning. Variables (`HUGGATE_SESSION__IDLE_TIMEOUT=1h`) override the file, and the file
+//! overrides what a Hugging Face Space provides. All problems are reported at once:
 //!
 //! ```
 //! use huggate::config::{Config, Environment};
@@ -22,8 +21,9 @@
 
 mod bearer;
 mod cases;
+mod consumer;
 mod environment;
-mod hosts;
+mod host_bypass;
 mod identity;
 mod problem;
 mod provider;
@@ -35,13 +35,16 @@ mod secrets;
 #[cfg(feature = "proxy")]
 mod server;
 mod session;
+mod source;
 mod space;
+mod suggestion;
+mod toml_parser;
 mod tree;
-mod unavailable;
+mod unknown_keys;
+mod unsupported;
 #[cfg(feature = "proxy")]
 mod upstream;
 
-use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -59,81 +62,81 @@ use crate::oauth2::ReturnHosts;
 use crate::policy::{Access, OwnPrefix, Route};
 #[cfg(feature = "proxy")]
 use crate::{server::ServerSettings, upstream::UpstreamSettings};
+use consumer::Consumer;
 use problem::Report;
 use reader::{Field, Table};
 use space::Space;
 
-/// The file that is read if none is named.
+/// The default file.
 const DEFAULT_FILE: &str = "config.toml";
 
-/// What a configuration says, ready for use.
+/// A loaded configuration.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Config {
-    /// The file it comes from; `None` if the environment alone was enough.
+    /// The file; `None` if the configuration is from the environment alone.
     pub file: Option<PathBuf>,
-    /// Every file that it depends on, itself the first.
+    /// Every file that the configuration depends on, starting with its own.
     pub files: Vec<PathBuf>,
-    /// What is sound and likely not meant, one by one.
+    /// Warnings: valid settings that are probably not intended.
     pub warnings: Vec<Problem>,
-    /// Who may enter, and how they sign in.
+    /// Access rules and sign-in.
     pub gate: GateSettings,
-    /// Where each of the gate's routes is from, in their order.
+    /// The origin of each route in `gate`.
     pub routes_from: Vec<Origin>,
     /// How clients are served.
     #[cfg(feature = "proxy")]
     pub server: ServerSettings,
-    /// Where their requests go.
+    /// Where requests are sent.
     #[cfg(feature = "proxy")]
     pub upstream: UpstreamSettings,
 }
 
-/// Why [`Gate::from_config`] made no gate.
+/// Why [`Gate::from_config`] failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FromConfigError {
-    /// The file, or a variable, has problems.
+    /// The file or a variable has problems.
     #[error(transparent)]
     Config(#[from] Problems),
-    /// The provider cannot be used, or the settings do not go together.
+    /// The provider cannot be used, or the settings contradict each other.
     #[error(transparent)]
     Build(#[from] BuildError),
 }
 
 impl Config {
-    /// Reads the file at `path`; without one `config.toml` of the working
-    /// directory, or the environment alone if that says something.
+    /// Loads the file at `path`. Without a path, loads `config.toml` in the working directory,
+    /// or the environment alone if it has settings.
     ///
     /// # Errors
-    /// [`Problems`]: all there are.
+    /// [`Problems`]: all problems of the configuration.
     pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Self, Problems> {
-        let found = find(path, Path::new(DEFAULT_FILE), environment)?;
-        let parts = read(&found.text, &found.name, environment, For::Program)?;
+        let found = source::find(path, Path::new(DEFAULT_FILE), environment)?;
+        let parts = read(&found.text, &found.name, environment, Consumer::Proxy)?;
         parts.into_config(found.file, &found.name)
     }
 
-    /// Reads a file's text. `file` is its path: what problems call it, and where
-    /// relative paths in it start.
+    /// Parses a file's text. `file` is its path: its name in problems, and the base of relative
+    /// paths.
     ///
     /// # Errors
-    /// [`Problems`]: all there are.
+    /// [`Problems`]: all problems of the configuration.
     pub fn parse(text: &str, file: &str, environment: &Environment) -> Result<Self, Problems> {
-        read(text, file, environment, For::Program)?.into_config(Some(file.into()), file)
+        read(text, file, environment, Consumer::Proxy)?.into_config(Some(file.into()), file)
     }
 }
 
 impl Gate {
-    /// A gate from a configuration file and the environment, for the layer. What
-    /// only the proxy uses (`upstream`, `listen`, …) may be missing.
+    /// Creates a gate for the layer from a configuration file and the environment. Settings of
+    /// the proxy (`upstream`, `listen`, …) may be missing.
     ///
     /// # Errors
-    /// [`FromConfigError`]: every problem of the configuration, or what is wrong
-    /// with the provider's answer. A provider that is down does not stop the
-    /// start.
+    /// [`FromConfigError`]: all problems of the configuration, or an invalid response of the
+    /// provider. An unreachable provider is not an error.
     pub async fn from_config(path: impl AsRef<Path>) -> Result<Self, FromConfigError> {
         let environment = Environment::of_process();
-        let found = find(Some(path.as_ref()), Path::new(DEFAULT_FILE), &environment)?;
-        let parts = read(&found.text, &found.name, &environment, For::Layer)?;
+        let found = source::find(Some(path.as_ref()), Path::new(DEFAULT_FILE), &environment)?;
+        let parts = read(&found.text, &found.name, &environment, Consumer::Layer)?;
         for warning in &parts.warnings {
             tracing::warn!("{warning}");
         }
@@ -143,51 +146,10 @@ impl Gate {
     }
 }
 
-/// A configuration's text, and where it is from.
-struct Found {
-    text: String,
-    /// What problems call it.
-    name: String,
-    file: Option<PathBuf>,
-}
-
-/// Reads the file at `path`, which must be there; or the one at `usual`, which
-/// need not be if the environment says enough.
-fn find(path: Option<&Path>, usual: &Path, environment: &Environment) -> Result<Found, Problems> {
-    let file = path.unwrap_or(usual);
-    let name = file.display().to_string();
-    let kind = match std::fs::read_to_string(file) {
-        Ok(text) => return Ok(Found { text, name, file: Some(file.to_owned()) }),
-        Err(error) => error.kind(),
-    };
-    let enough = path.is_none() && (Space::is(environment) || environment.configures());
-    let message = match kind {
-        ErrorKind::NotFound if enough => {
-            return Ok(Found { text: String::new(), name: "environment".to_owned(), file: None });
-        }
-        ErrorKind::NotFound if path.is_none() => {
-            "is not in the working directory, and no HUGGATE_ variable stands in for it; name a file with \
-             --config, or begin with the annotated config.toml of huggate's repository"
-                .to_owned()
-        }
-        ErrorKind::NotFound => "does not exist".to_owned(),
-        ErrorKind::InvalidData => "cannot be read: it is not UTF-8".to_owned(),
-        kind => format!("cannot be read: {kind}"),
-    };
-    Err(Problems::one(&name, message))
-}
-
-/// Who asks: the program needs an upstream, the layer does not.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum For {
-    Program,
-    Layer,
-}
-
-/// What was read.
+/// The parts of a configuration.
 struct Parts {
     warnings: Vec<Problem>,
-    /// Besides the one that was read.
+    /// Files other than the configuration file.
     files: Vec<PathBuf>,
     gate: GateSettings,
     routes_from: Vec<Origin>,
@@ -219,26 +181,26 @@ impl Parts {
     }
 }
 
-/// From text to settings: parse, let the environment have its say, look for keys
-/// that nobody knows, and read the rest.
-fn read(text: &str, file: &str, environment: &Environment, whom: For) -> Result<Parts, Problems> {
-    let mut tree = tree::parse(text, file)?;
+/// From text to settings: parses, applies the environment, rejects unknown keys, and reads the
+/// rest.
+fn read(text: &str, file: &str, environment: &Environment, consumer: Consumer) -> Result<Parts, Problems> {
+    let mut tree = toml_parser::parse(text, file)?;
     let report = Report::new(file);
     environment.apply(&mut tree, &report);
     let space = Space::apply(environment, &mut tree);
-    schema::check(&mut tree, schema::ROOT, &report);
+    unknown_keys::check(&mut tree, schema::ROOT, &report);
     let root = Table::root(&tree, &report);
     let folder = Path::new(file).parent().unwrap_or(Path::new(""));
-    if whom == For::Program {
+    if consumer == Consumer::Proxy {
         root.required("upstream", "say where the app listens, as in upstream = \"http://127.0.0.1:7860\"");
     }
-    let parts = parts(&root, folder, space.as_ref(), whom);
+    let parts = parts(&root, folder, space.as_ref(), consumer);
     let files = report.files();
     let (parts, warnings) = report.finish(parts)?;
     Ok(Parts { warnings, files, ..parts })
 }
 
-fn parts(root: &Table<'_>, folder: &Path, space: Option<&Space>, whom: For) -> Option<Parts> {
+fn parts(root: &Table<'_>, folder: &Path, space: Option<&Space>, consumer: Consumer) -> Option<Parts> {
     let public_url = public_url(root);
     let prefix = prefix(root);
     let access = access(root);
@@ -248,7 +210,7 @@ fn parts(root: &Table<'_>, folder: &Path, space: Option<&Space>, whom: For) -> O
     let session = session::read(root, folder, space, public_url.as_ref());
     let nobody = Access::Rules(Vec::new());
     let allow = access.as_ref().unwrap_or(&nobody);
-    hosts::warn(root, &routes, allow, whom);
+    host_bypass::warn(root, &routes, allow, consumer);
     #[cfg(feature = "proxy")]
     let route_fields: Vec<Field<'_>> = routes.iter().map(|(_, field)| field.clone()).collect();
     let (routes, routes_from): (Vec<Route>, _) =
@@ -288,10 +250,11 @@ fn parts(root: &Table<'_>, folder: &Path, space: Option<&Space>, whom: For) -> O
 }
 
 fn public_url(root: &Table<'_>) -> Option<PublicUrl> {
-    let field = root.required("public_url", "say what people type, as in \"https://app.example.com\"")?;
+    let field =
+        root.required("public_url", "set the URL that people open, as in \"https://app.example.com\"")?;
     let url = field.parse(PublicUrl::parse)?;
     if !url.is_https() && !url.is_loopback() {
-        field.warn("is http: anybody on the way can read and take sessions");
+        field.warn("is http: anybody on the network can read and steal sessions");
     }
     Some(url)
 }
@@ -313,7 +276,7 @@ fn access(root: &Table<'_>) -> Option<Access> {
 
 fn trusted_proxies(root: &Table<'_>) -> TrustedProxies {
     let list = root.field("trusted_proxies").and_then(|field| field.list()).unwrap_or_default();
-    // "unix" is whoever connects to a unix socket of ours.
+    // "unix" means every peer of a unix listener.
     let (unix, list): (Vec<_>, Vec<_>) = list.into_iter().partition(|field| field.as_text() == Some("unix"));
     let network = |field: &Field<'_>| {
         let network = field.parse(|text| {
@@ -324,7 +287,7 @@ fn trusted_proxies(root: &Table<'_>) -> TrustedProxies {
                 .ok_or("is not a network; write it like \"10.0.0.0/8\", or \"unix\"")
         })?;
         if network.prefix_len() == 0 {
-            field.warn("is everybody: any client may claim any address");
+            field.warn("contains every address: any client can claim any address");
         }
         Some(network)
     };

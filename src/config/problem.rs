@@ -1,5 +1,4 @@
-//! What is wrong with a configuration: every problem of it, not the first alone;
-//! and what is sound and still worth a warning.
+//! Problems and warnings of a configuration, all of them at once.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -7,30 +6,30 @@ use std::path::{Path, PathBuf};
 
 use super::tree::Place;
 
-/// One problem, or one warning: where it is, and what would be right.
+/// A problem or warning: where it is, and what to do.
 ///
-/// It never holds a secret, so that it can be printed and logged.
+/// It never contains a secret, so it can be printed and logged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Problem {
-    /// The file, or the environment variable, that the value comes from.
+    /// The file or environment variable.
     pub source: String,
-    /// The line of the file.
+    /// The line in the file.
     pub line: Option<usize>,
-    /// The key, from the top: `session.idle_timeout`, `route[2].path`. Empty if
-    /// it is about the file as a whole.
+    /// The full key: `session.idle_timeout`, `route[2].path`. Empty if the problem is about the
+    /// whole file.
     pub key: String,
-    /// What is wrong, and what would be right.
+    /// What is wrong, and what to do.
     pub message: String,
 }
 
-/// Where in a configuration something is from.
+/// The origin of a setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Origin {
-    /// The file, or the environment variable.
+    /// The file or environment variable.
     pub source: String,
-    /// The line of the file.
+    /// The line in the file.
     pub line: Option<usize>,
 }
 
@@ -57,7 +56,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Every problem of a configuration, one on a line.
+/// Every problem of a configuration, one per line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problems(Vec<Problem>);
 
@@ -66,7 +65,7 @@ impl Problems {
         Self(vec![Problem { source: source.to_owned(), line: None, key: String::new(), message }])
     }
 
-    /// The problems, in the order of their lines.
+    /// The problems, ordered by line.
     pub fn iter(&self) -> impl Iterator<Item = &Problem> {
         self.0.iter()
     }
@@ -86,10 +85,9 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-/// Collects problems while the settings are read, so that nothing has to stop at
-/// the first.
+/// Collects problems while settings are read, so that reading does not stop at the first one.
 pub(super) struct Report {
-    /// What to call the file.
+    /// The file's name in problems.
     file: String,
     found: RefCell<Vec<Problem>>,
     warnings: RefCell<Vec<Problem>>,
@@ -106,29 +104,29 @@ impl Report {
         }
     }
 
-    /// Notes a file that the configuration names, and so depends on.
-    pub(super) fn names(&self, file: &Path) {
+    /// Records a file that the configuration depends on.
+    pub(super) fn add_file(&self, file: &Path) {
         self.files.borrow_mut().push(file.to_owned());
     }
 
-    /// The files that were named so far.
+    /// The recorded files.
     pub(super) fn files(&self) -> Vec<PathBuf> {
         self.files.borrow().clone()
     }
 
-    /// Reports what must not be so.
+    /// Adds a problem.
     pub(super) fn add(&self, place: &Place, key: &str, message: impl Into<String>) {
         self.note(&self.found, place, key, message.into());
     }
 
-    /// Reports what may be so, and is likely not meant.
+    /// Adds a warning about a valid setting that is probably not intended.
     pub(super) fn warn(&self, place: &Place, key: &str, message: impl Into<String>) {
         self.note(&self.warnings, place, key, message.into());
     }
 
     fn note(&self, list: &RefCell<Vec<Problem>>, place: &Place, key: &str, message: String) {
         let Origin { source, line } = self.origin(place);
-        // A quoted key can hold anything; a problem is one line.
+        // A quoted key can contain anything, but a problem is a single line.
         let key = key.replace(char::is_control, "?");
         let problem = Problem { source, line, key, message };
         let mut list = list.borrow_mut();
@@ -137,7 +135,7 @@ impl Report {
         }
     }
 
-    /// A place as people are told it.
+    /// The origin for a place.
     pub(super) fn origin(&self, place: &Place) -> Origin {
         match place {
             Place::Line(line) => Origin { source: self.file.clone(), line: Some(*line) },
@@ -146,12 +144,11 @@ impl Report {
         }
     }
 
-    /// `value` and the warnings, if nothing else was found; otherwise everything
-    /// that was.
+    /// Returns `value` and the warnings, or all problems if there are any.
     pub(super) fn finish<T>(self, value: Option<T>) -> Result<(T, Vec<Problem>), Problems> {
         let mut found = self.found.into_inner();
         let mut warnings = self.warnings.into_inner();
-        // What has no line is missing, or in the environment; it comes last.
+        // Problems without a line (missing keys, variables) come last.
         found.sort_by_key(|problem| (problem.line.is_none(), problem.line));
         warnings.sort_by_key(|warning| (warning.line.is_none(), warning.line));
         match value {

@@ -1,4 +1,4 @@
-//! `[provider]`: who signs people in, and who we are there.
+//! `[provider]`: the provider and our registration there.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::provider::{Issuer, ProviderSettings};
 
 const ISSUER: &str = "https://huggingface.co";
 
-/// Whom the gate knows, as far as the scopes depend on it.
+/// The rules, which determine the required scopes.
 pub(super) struct Rules<'a> {
     pub(super) access: &'a Access,
     pub(super) deny: &'a [Rule],
@@ -52,18 +52,18 @@ pub(super) fn client_id(text: &str) -> Result<String, &'static str> {
 fn org_id(field: &Field<'_>) -> Option<String> {
     field.parse(|text| {
         let why = "is not an organisation's id, which is 24 hex digits; \
-                   a member's token at https://huggingface.co/api/whoami-v2 tells it (`orgs[].id`)";
+                   https://huggingface.co/api/whoami-v2 returns it for a member's token (`orgs[].id`)";
         if is_id(text) { Ok(text.to_owned()) } else { Err(why) }
     })
 }
 
-/// The scopes to ask for, and whether they are enough for the rules.
+/// The scopes to request; reports missing ones that the rules need.
 fn scope(provider: &Table<'_>, space: Option<&Space>, rules: &Rules<'_>) -> Option<String> {
     let needed = default_scope(rules.access, rules.deny, rules.routes);
     if let Some(field) = provider.field("scope") {
         let scope = field.parse(tokens)?;
         for (missing, why) in rules.lacking(&scope.split(' ').collect::<Vec<_>>()) {
-            field.wrong(format_args!("lacks {missing}, which {why}"));
+            field.invalid(format_args!("lacks {missing}, which {why}"));
         }
         return Some(scope);
     }
@@ -78,7 +78,7 @@ fn scope(provider: &Table<'_>, space: Option<&Space>, rules: &Rules<'_>) -> Opti
     Some(allowed.join(" "))
 }
 
-/// Scopes with one space between them (RFC 6749, section 3.3).
+/// Normalises a list of scopes (RFC 6749, section 3.3).
 fn tokens(text: &str) -> Result<String, &'static str> {
     let token = |scope: &str| scope.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e));
     let scopes: Vec<&str> = text.split_whitespace().collect();
@@ -86,14 +86,14 @@ fn tokens(text: &str) -> Result<String, &'static str> {
         return Err("is not a list of scopes; write it like \"openid profile email\", with spaces between");
     }
     if !scopes.contains(&"openid") {
-        return Err("lacks openid, without which nobody can be signed in");
+        return Err("lacks openid, which is required");
     }
     Ok(scopes.join(" "))
 }
 
 impl Rules<'_> {
-    /// Scopes that `asked` lacks, and what needs them. What the rules cannot see
-    /// an `allow` refuses and, worse, a `deny` may let pass.
+    /// Scopes that `asked` lacks, with the rules that need them. Without the data, an `allow`
+    /// rule denies everybody, and a `deny` rule may miss somebody.
     fn lacking(&self, asked: &[&str]) -> Vec<(&'static str, &'static str)> {
         let mut lacking = Vec::new();
         let mut need = |scope, needed: bool, why| {

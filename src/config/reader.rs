@@ -1,4 +1,4 @@
-//! Reads values, and says what is wrong with those that cannot be read.
+//! Typed access to values; reports those that are invalid.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -7,11 +7,10 @@ use std::time::Duration;
 use super::problem::{Origin, Report};
 use super::tree::{Node, Place, Value};
 
-/// Longer than anything that makes sense, and short enough that no sum of times
-/// overflows.
-const LONGEST: Duration = Duration::from_secs(3650 * 24 * 3600);
+/// Upper bound for durations, so that sums cannot overflow.
+const MAX_DURATION: Duration = Duration::from_secs(3650 * 24 * 3600);
 
-/// A table, or the absence of one, which reads like an empty one.
+/// A table; a missing one reads like an empty one.
 #[derive(Clone)]
 pub(super) struct Table<'a> {
     key: String,
@@ -19,7 +18,7 @@ pub(super) struct Table<'a> {
     pub(super) report: &'a Report,
 }
 
-/// A value with its key.
+/// A value and its key.
 #[derive(Clone)]
 pub(super) struct Field<'a> {
     pub(super) key: String,
@@ -36,19 +35,19 @@ impl<'a> Table<'a> {
         if self.key.is_empty() { name.to_owned() } else { format!("{}.{name}", self.key) }
     }
 
-    /// The value under `name`, if there is one.
+    /// The value of `name`, if there is one.
     pub(super) fn field(&self, name: &str) -> Option<Field<'a>> {
         let node = self.node?.get(name)?;
         Some(Field { key: self.below(name), node, report: self.report })
     }
 
-    /// The table under `name`.
+    /// The table `name`.
     pub(super) fn table(&self, name: &str) -> Self {
         let node = self.node.and_then(|node| node.get(name));
         Self { key: self.below(name), node, report: self.report }
     }
 
-    /// Every entry.
+    /// All entries.
     pub(super) fn fields(&self) -> Vec<(&'a str, Field<'a>)> {
         let Some(Node { value: Value::Table(entries), .. }) = self.node else { return Vec::new() };
         entries
@@ -57,7 +56,7 @@ impl<'a> Table<'a> {
             .collect()
     }
 
-    /// The value under `name`, which must be there; `otherwise` says how to get one.
+    /// The value of `name`; reports its absence with the hint `otherwise`.
     pub(super) fn required(&self, name: &str, otherwise: &str) -> Option<Field<'a>> {
         let field = self.field(name);
         if field.is_none() {
@@ -66,12 +65,12 @@ impl<'a> Table<'a> {
         field
     }
 
-    /// Reports the table as a whole.
+    /// Reports a problem of the whole table.
     pub(super) fn problem(&self, message: &str) {
         self.report.add(self.node.map_or(&Place::File, |node| &node.place), &self.key, message);
     }
 
-    /// Reports that there is nothing under `name`.
+    /// Reports that `name` is missing.
     pub(super) fn missing(&self, name: &str, otherwise: &str) {
         if self.node.is_some_and(|node| matches!(node.value, Value::Reported)) {
             return;
@@ -82,37 +81,35 @@ impl<'a> Table<'a> {
 }
 
 impl<'a> Field<'a> {
-    /// Reports `message`.
+    /// Reports a problem.
     pub(super) fn problem(&self, message: impl Into<String>) {
         self.report.add(&self.node.place, &self.key, message);
     }
 
-    /// Reports the value, and after it what is wrong with it.
-    pub(super) fn wrong(&self, why: impl Display) {
+    /// Reports a problem that starts with the value: "5 is not …".
+    pub(super) fn invalid(&self, why: impl Display) {
         self.problem(format!("{} {why}", show(self.node)));
     }
 
-    /// Reports what may be so, and is likely not meant. As with [`Field::wrong`],
-    /// the value comes first.
+    /// Reports a warning; as with [`Field::invalid`], it starts with the value.
     pub(super) fn warn(&self, why: impl Display) {
         self.report.warn(&self.node.place, &self.key, format!("{} {why}", show(self.node)));
     }
 
-    /// The path that this is, as the file means it: relative to the folder that the
-    /// file is in.
+    /// Reads a path; relative ones are based on the configuration file's folder.
     pub(super) fn path(&self, folder: &Path) -> Option<PathBuf> {
         let path =
             self.parse(|text| if text.is_empty() { Err("is not a path") } else { Ok(folder.join(text)) })?;
-        self.report.names(&path);
+        self.report.add_file(&path);
         Some(path)
     }
 
-    /// Where the value is from.
+    /// The origin of the value.
     pub(super) fn origin(&self) -> Origin {
         self.report.origin(&self.node.place)
     }
 
-    /// Where the value stands, for a message about another one.
+    /// The key and line, for messages about other values.
     pub(super) fn place(&self) -> String {
         match &self.node.place {
             Place::Line(line) => format!("{} (line {line})", self.key),
@@ -124,20 +121,20 @@ impl<'a> Field<'a> {
         matches!(self.node.value, Value::Reported)
     }
 
-    /// `read` of the value; where it has none, a problem.
+    /// Returns `read`; reports a problem if it is `None`.
     fn read<T>(&self, read: Option<T>, why: &str) -> Option<T> {
         if read.is_none() && !self.is_reported() {
-            self.wrong(why);
+            self.invalid(why);
         }
         read
     }
 
-    /// The whole number that this is, without a word if it is something else.
+    /// The whole number, if it is one; reports nothing.
     pub(super) fn as_count(&self) -> Option<usize> {
         if let Value::Integer(count) = self.node.value { usize::try_from(count).ok() } else { None }
     }
 
-    /// The text that this is, without a word if it is something else.
+    /// The string, if it is one; reports nothing.
     pub(super) fn as_text(&self) -> Option<&'a str> {
         match &self.node.value {
             Value::Text(text) => Some(text),
@@ -151,26 +148,26 @@ impl<'a> Field<'a> {
     }
 
     pub(super) fn text(&self) -> Option<&'a str> {
-        self.read(self.as_text(), "is not text; write it in quotation marks")
+        self.read(self.as_text(), "is not a string; write it in quotation marks")
     }
 
-    /// Text of which nothing may be shown.
-    pub(super) fn hidden(&self) -> Option<&'a str> {
+    /// Reads a string that must not appear in messages.
+    pub(super) fn secret_text(&self) -> Option<&'a str> {
         let text = self.as_text();
         match text {
-            None if !self.is_reported() => self.problem("must be text in quotation marks"),
+            None if !self.is_reported() => self.problem("must be a string in quotation marks"),
             Some("") => self.problem("is empty"),
             Some(_) | None => {}
         }
         text.filter(|text| !text.is_empty())
     }
 
-    /// Text as `parse` reads it. Its error goes on from the value: "… is not a URL".
+    /// Reads a string and parses it. The error continues after the value: "… is not a URL".
     pub(super) fn parse<T, E: Display>(&self, parse: impl FnOnce(&str) -> Result<T, E>) -> Option<T> {
         match parse(self.text()?) {
             Ok(value) => Some(value),
             Err(error) => {
-                self.wrong(error);
+                self.invalid(error);
                 None
             }
         }
@@ -178,10 +175,10 @@ impl<'a> Field<'a> {
 
     pub(super) fn flag(&self) -> Option<bool> {
         let flag = if let Value::Boolean(flag) = self.node.value { Some(flag) } else { None };
-        self.read(flag, "is not a switch; write true or false, without quotation marks")
+        self.read(flag, "is not a boolean; write true or false, without quotation marks")
     }
 
-    /// A time of at least `shortest`.
+    /// Reads a duration of at least `shortest`.
     pub(super) fn duration(&self, shortest: Duration) -> Option<Duration> {
         let text = self.as_text();
         let duration = self.read(
@@ -189,20 +186,20 @@ impl<'a> Field<'a> {
             r#"is not a duration; write it like "15m", "12h" or "7d""#,
         )?;
         if duration < shortest {
-            self.wrong(format_args!(
+            self.invalid(format_args!(
                 "is too short; it must be at least {}",
                 humantime::format_duration(shortest)
             ));
             return None;
         }
-        if duration > LONGEST {
-            self.wrong("is too long; it must be at most 3650d");
+        if duration > MAX_DURATION {
+            self.invalid("is too long; it must be at most 3650d");
             return None;
         }
         Some(duration)
     }
 
-    /// A number of bytes.
+    /// Reads a number of bytes.
     #[cfg(feature = "proxy")]
     pub(super) fn size(&self) -> Option<u64> {
         let size = match &self.node.value {
@@ -213,18 +210,18 @@ impl<'a> Field<'a> {
         self.read(size, r#"is not a size; write it like "64KiB" or "10MiB""#)
     }
 
-    /// A whole number.
+    /// Reads a whole number.
     #[cfg(feature = "proxy")]
     pub(super) fn count(&self) -> Option<usize> {
         self.read(self.as_count(), "is not a whole number; write it like 10000")
     }
 
-    /// The elements of a list.
+    /// Reads a list.
     pub(super) fn list(&self) -> Option<Vec<Self>> {
         self.read(self.as_list(), r#"is not a list; write it in brackets, like ["…"]"#)
     }
 
-    /// The elements of a list, or the value alone.
+    /// Reads a list or a single value.
     pub(super) fn one_or_more(&self) -> Vec<Self> {
         if self.is_reported() {
             return Vec::new();
@@ -232,7 +229,7 @@ impl<'a> Field<'a> {
         self.as_list().unwrap_or_else(|| vec![self.clone()])
     }
 
-    /// The elements of a list, without a word if it is none.
+    /// The list, if it is one; reports nothing.
     pub(super) fn as_list(&self) -> Option<Vec<Self>> {
         let Value::List(list) = &self.node.value else { return None };
         let element =
@@ -240,7 +237,7 @@ impl<'a> Field<'a> {
         Some(list.iter().enumerate().map(element).collect())
     }
 
-    /// The table that this is, without a word if it is none.
+    /// The table, if it is one; reports nothing.
     pub(super) fn as_table(&self) -> Option<Table<'a>> {
         matches!(self.node.value, Value::Table(_)).then(|| Table {
             key: self.key.clone(),
@@ -250,10 +247,10 @@ impl<'a> Field<'a> {
     }
 }
 
-/// A value as a message shows it.
+/// Formats a value for messages.
 fn show(node: &Node) -> String {
     match &node.value {
-        Value::Text(text) => shorten(&without_password(text)),
+        Value::Text(text) => truncate(&redact_password(text)),
         Value::Integer(number) => number.to_string(),
         Value::Boolean(flag) => flag.to_string(),
         Value::Other(text) => text.clone(),
@@ -264,8 +261,8 @@ fn show(node: &Node) -> String {
     }
 }
 
-/// A URL can hold a password, which no message may show.
-fn without_password(text: &str) -> String {
+/// Hides the user information of a URL, which may contain a password.
+fn redact_password(text: &str) -> String {
     let hide = || {
         let (scheme, rest) = text.split_once("://")?;
         let (_, host) = rest.rsplit_once('@')?;
@@ -274,7 +271,7 @@ fn without_password(text: &str) -> String {
     hide().unwrap_or_else(|| text.to_owned())
 }
 
-fn shorten(text: &str) -> String {
+fn truncate(text: &str) -> String {
     let mut shown: String = text.chars().take(80).collect();
     if shown.len() < text.len() {
         shown.push('…');

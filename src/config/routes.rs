@@ -1,4 +1,4 @@
-//! `[[route]]`: parts of the app with rules of their own.
+//! `[[route]]`: parts of the app with their own rules.
 
 use http::Method;
 use url::Url;
@@ -8,14 +8,14 @@ use super::{bearer, rules};
 use crate::client::normalized;
 use crate::policy::{PathPattern, Route, RouteAccess};
 
-/// A route, and where it stands.
-pub(super) type Read<'a> = (Route, Field<'a>);
+/// A route and its place in the configuration.
+pub(super) type RouteEntry<'a> = (Route, Field<'a>);
 
-/// All routes, in order. A route that cannot be read is left out, which does no
-/// harm: its problem stops the start. `tokens`: those of API clients are taken.
-pub(super) fn read<'a>(root: &Table<'a>, prefix: &str, tokens: bool) -> Vec<Read<'a>> {
+/// Reads all routes in order. An invalid route is left out, but its problem stops the start.
+/// `tokens`: whether tokens of API clients are enabled.
+pub(super) fn read<'a>(root: &Table<'a>, prefix: &str, tokens: bool) -> Vec<RouteEntry<'a>> {
     let list = root.field("route").and_then(|field| field.as_list()).unwrap_or_default();
-    let mut read: Vec<Read<'a>> = Vec::new();
+    let mut read: Vec<RouteEntry<'a>> = Vec::new();
     for field in list {
         let Some(route) = field.as_table().and_then(|table| route(&field, &table, prefix, tokens)) else {
             continue;
@@ -26,10 +26,10 @@ pub(super) fn read<'a>(root: &Table<'a>, prefix: &str, tokens: bool) -> Vec<Read
                 takers.iter().filter_map(|index| Some(read.get(*index)?.1.place())).collect();
             field.problem(match takers.as_slice() {
                 [several @ .., last] if !several.is_empty() => format!(
-                    "can never match: {} and {last} take all its requests between them",
+                    "can never match: {} and {last} together match all its requests first",
                     several.join(", ")
                 ),
-                one => format!("can never match: {} takes all its requests", one.concat()),
+                one => format!("can never match: {} matches all its requests first", one.concat()),
             });
         }
         read.push((route, field));
@@ -39,10 +39,10 @@ pub(super) fn read<'a>(root: &Table<'a>, prefix: &str, tokens: bool) -> Vec<Read
 
 fn route(field: &Field<'_>, table: &Table<'_>, prefix: &str, tokens: bool) -> Option<Route> {
     if ["host", "path", "methods"].iter().all(|name| table.field(name).is_none()) {
-        field.problem("is for every request; say for which by path, host or methods (path = \"/**\" is all)");
+        field.problem("matches every request; set path, host or methods (path = \"/**\" for all paths)");
         return None;
     }
-    // Read all before the first `?`, so that one problem does not hide the next.
+    // Everything is read before the first `?`, so that all problems are reported.
     let host = table.field("host").map(|field| host(&field));
     let path = table.field("path").map(|field| path(&field, prefix));
     let methods = table.field("methods").map(|field| methods(&field));
@@ -65,7 +65,7 @@ fn route(field: &Field<'_>, table: &Table<'_>, prefix: &str, tokens: bool) -> Op
     })
 }
 
-/// Absent is fine, unreadable is not.
+/// A missing value is fine, an invalid one is not.
 fn transpose<T>(read: Option<Option<T>>) -> Option<Option<T>> {
     match read {
         None => Some(None),
@@ -73,14 +73,14 @@ fn transpose<T>(read: Option<Option<T>>) -> Option<Option<T>> {
     }
 }
 
-/// A host in the one spelling that a request's is compared in.
+/// A host, normalised as the hosts of requests are.
 fn host(field: &Field<'_>) -> Option<String> {
     const WHY: &str = "is not a host; write it like \"app.example.com\" or \"app.example.com:8443\"";
     field.parse(|text| {
         if text.contains(['/', '\\', '@', '?', '#', '*']) || text.contains(char::is_whitespace) {
             return Err(WHY);
         }
-        // The URL parser's idea of a host: lower case, other alphabets as punycode.
+        // Parsed as a URL's host: lower case, other scripts as punycode.
         let url = Url::parse(&format!("https://{text}/")).map_err(|_| WHY)?;
         let host = url.host_str().ok_or(WHY)?;
         Ok(normalized(&url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))))
@@ -91,7 +91,7 @@ fn path(field: &Field<'_>, prefix: &str) -> Option<PathPattern> {
     let pattern = field.parse(PathPattern::parse)?;
     let ours = PathPattern::parse(&format!("{prefix}/**"));
     if ours.is_ok_and(|ours| ours.covers(&pattern)) {
-        field.wrong(format_args!("can never match: huggate's own endpoints are under {prefix}"));
+        field.invalid(format_args!("can never match: huggate's own endpoints are under {prefix}"));
     }
     Some(pattern)
 }
@@ -99,7 +99,7 @@ fn path(field: &Field<'_>, prefix: &str) -> Option<PathPattern> {
 fn methods(field: &Field<'_>) -> Option<Vec<Method>> {
     let list = field.list()?;
     if list.is_empty() {
-        field.wrong("matches nothing; leave it out for all methods");
+        field.invalid("matches nothing; leave it out for all methods");
     }
     Some(list.iter().filter_map(method).collect())
 }
@@ -119,7 +119,7 @@ fn access(table: &Table<'_>) -> Option<RouteAccess> {
     let allow = table.field("allow").map(|field| rules::access(&field).map(RouteAccess::Own));
     match (is_public?, allow) {
         (true, Some(_)) => {
-            public?.problem("lets everybody in, and `allow` lets in some; take out one of the two");
+            public?.problem("contradicts `allow`; remove one of the two");
             None
         }
         (true, None) => Some(RouteAccess::Public),
@@ -128,8 +128,8 @@ fn access(table: &Table<'_>) -> Option<RouteAccess> {
     }
 }
 
-/// Where the route's requests go, as far as it tells one app from another: of
-/// several addresses, the first and, as its fragment, the others.
+/// The route's upstream, for comparing it with others: the first URL, with the others in its
+/// fragment.
 fn upstream(field: &Field<'_>) -> Option<Url> {
     let fields = field.one_or_more();
     let read: Option<Vec<Url>> = fields.iter().map(one_upstream).collect();
@@ -148,8 +148,7 @@ fn one_upstream(field: &Field<'_>) -> Option<Url> {
         crate::upstream::UpstreamUrl::parse(text).map_err(|why| why.to_string())?;
         let known = |url: &Url| matches!(url.scheme(), "http" | "https" | "h2c" | "unix");
         let url = Url::parse(text).ok().filter(known);
-        // The layer keeps the address without a use for it; a password must not
-        // be kept with it.
+        // The layer stores the URL without using it; it must not contain a password.
         url.filter(|url| url.username().is_empty() && url.password().is_none()).ok_or_else(|| {
             "is not an http, https or h2c URL, as in http://127.0.0.1:7860, or a socket, as in unix:/run/app.sock"
                 .to_owned()

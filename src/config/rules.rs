@@ -1,27 +1,27 @@
-//! `allow` and `deny`: who is meant.
+//! `allow` and `deny`.
 
 use super::reader::{Field, Table};
 use crate::identity::Role;
 use crate::policy::{Access, Rule};
 
-/// `allow`: `"anyone"`, or a list of rules.
+/// Reads `allow`: `"anyone"`, or a list of rules.
 pub(super) fn access(field: &Field<'_>) -> Option<Access> {
     match field.as_text() {
         Some("anyone") => return Some(Access::Anyone),
         Some(_) => {
-            field.wrong(r#"says nobody; write a list, like [{ org = "acme" }], or "anyone""#);
+            field.invalid(r#"is not a list of rules; write a list, like [{ org = "acme" }], or "anyone""#);
             return None;
         }
         None => {}
     }
     let rules = rules(field)?;
     if field.as_list().is_some_and(|list| list.is_empty()) {
-        field.wrong(r#"lets nobody in; say who may enter, like [{ org = "acme" }], or "anyone""#);
+        field.invalid(r#"lets nobody in; say who may enter, like [{ org = "acme" }], or "anyone""#);
     }
     Some(Access::Rules(rules))
 }
 
-/// A list of rules; what is wrong in it is reported and left out.
+/// Reads a list of rules; invalid ones are reported and left out.
 pub(super) fn rules(field: &Field<'_>) -> Option<Vec<Rule>> {
     Some(field.list()?.iter().filter_map(rule).collect())
 }
@@ -29,16 +29,16 @@ pub(super) fn rules(field: &Field<'_>) -> Option<Vec<Rule>> {
 fn rule(field: &Field<'_>) -> Option<Rule> {
     let Some(table) = field.as_table() else {
         if field.as_text() == Some("anyone") {
-            field.wrong(r#"cannot stand in a list; write allow = "anyone""#);
+            field.invalid(r#"cannot be in a list; write allow = "anyone""#);
         } else {
-            field.wrong(
+            field.invalid(
                 r#"is not a rule; write it like { user = "ada" } or { org = "acme", role = "admin" }"#,
             );
         }
         return None;
     };
     if table.fields().is_empty() {
-        field.problem("an empty rule means nobody; say who is meant, as in { user = \"ada\" }");
+        field.problem("an empty rule matches nobody; write it like { user = \"ada\" }");
         return None;
     }
     let parts = [user(&table), org(&table), email(&table), email_domain(&table), pro(&table)];
@@ -47,7 +47,7 @@ fn rule(field: &Field<'_>) -> Option<Rule> {
 
 fn user(table: &Table<'_>) -> Option<Rule> {
     let user = table.field("user")?.parse(|text| match text {
-        _ if text.contains('@') => Err("is not a username or an id; an address goes under `email`"),
+        _ if text.contains('@') => Err("is not a username or an id; use `email` for an e-mail address"),
         _ if is_name(text) => Ok(text.to_owned()),
         _ => Err("is not a username or an id, as in huggingface.co/ada"),
     })?;
@@ -58,14 +58,14 @@ fn org(table: &Table<'_>) -> Option<Rule> {
     let Some(org) = table.field("org") else {
         for name in ["role", "resource_group"] {
             if let Some(field) = table.field(name) {
-                field.problem("stands alone; it takes an `org` in the same rule");
+                field.problem("needs an `org` in the same rule");
             }
         }
         return None;
     };
     let org = org.parse(|text| match text {
         _ if is_name(text) => Ok(text.to_owned()),
-        _ => Err("is not an organisation's name in addresses or its id, as in huggingface.co/acme"),
+        _ => Err("is not an organisation's slug or id; the slug is the name in huggingface.co/acme"),
     });
     let role = table.field("role").and_then(|field| field.parse(role));
     let group = table.field("resource_group").and_then(|field| field.parse(not_blank));
@@ -82,10 +82,10 @@ fn org(table: &Table<'_>) -> Option<Rule> {
 fn role(text: &str) -> Result<Role, String> {
     const KNOWN: [&str; 4] = ["read", "contributor", "write", "admin"];
     if text == "no_access" {
-        return Err("is no role that anybody enters by; name another, or leave it out".to_owned());
+        return Err("does not give access; name another role, or leave it out".to_owned());
     }
-    // A custom role may have any name, but one that differs by case alone from
-    // a known one is a slip, and would match nobody.
+    // Custom roles can have any name, but one that differs from a built-in role by case alone
+    // is probably a mistake and would match nobody.
     match KNOWN.iter().find(|known| **known != text && known.eq_ignore_ascii_case(text)) {
         Some(known) => Err(format!("is not a role; did you mean \"{known}\"?")),
         None => Ok(Role::parse(&not_blank(text)?)),
@@ -112,11 +112,11 @@ fn email_domain(table: &Table<'_>) -> Option<Rule> {
             !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_'))
         };
         if text.contains('@') {
-            Err("is not a domain; leave out the @ and what is before it")
+            Err("is not a domain; remove the @ and the part before it")
         } else if name.split('.').all(plain) {
             Ok(text.to_owned())
         } else {
-            Err("is not a domain; write it like \"example.com\", or \".example.com\" for those below it too")
+            Err("is not a domain; write it like \"example.com\", or \".example.com\" to include its subdomains")
         }
     })?;
     Some(Rule::email_domain(&domain))

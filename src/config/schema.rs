@@ -1,30 +1,26 @@
-//! The form of the file: every key there is. What is not here is a mistake.
+//! The schema of the configuration file: every key.
 
-use super::problem::Report;
-use super::tree::{Node, Value};
-use super::unavailable;
-
-/// A key, and what it takes.
+/// A key and the kind of its value.
 pub(super) struct Key {
     pub(super) name: &'static str,
     pub(super) takes: Takes,
 }
 
 pub(super) enum Takes {
-    /// Text and nothing else: a variable's value is taken as it is.
+    /// A string; the value of a variable is used verbatim.
     Text,
-    /// A number, a switch, a list, or text that stands for one of them.
+    /// A number, a boolean, a list, or a string that represents one.
     Value,
-    /// What a rule says of somebody; a list of such tables.
+    /// A list of rules.
     Rules,
-    /// Names of the operator's choice.
+    /// A table with arbitrary keys.
     Names,
     Table(&'static [Key]),
-    /// `[[route]]`
+    /// A list of tables: `[[route]]`.
     Tables(&'static [Key]),
-    /// Tables of these keys, under names of the operator's choice.
+    /// A table of tables with arbitrary names.
     NamedTables(&'static [Key]),
-    /// A name, or such a table itself.
+    /// A string or a table.
     TextOrTable(&'static [Key]),
 }
 
@@ -44,7 +40,7 @@ const fn table(name: &'static str, keys: &'static [Key]) -> Key {
     Key { name, takes: Takes::Table(keys) }
 }
 
-/// The file.
+/// The keys of a configuration file.
 pub(super) const ROOT: &[Key] = &[
     text("public_url"),
     value("listen"),
@@ -135,7 +131,7 @@ pub(super) const ROOT: &[Key] = &[
     ),
 ];
 
-/// One entry of `allow` and `deny`.
+/// The keys of a rule in `allow` and `deny`.
 pub(super) const RULE: &[Key] = &[
     text("user"),
     text("org"),
@@ -167,7 +163,7 @@ pub(super) fn find(path: &[&str]) -> Option<&'static Key> {
     found
 }
 
-/// Whether `path` (dotted) or its last part alone is a key or a table somewhere.
+/// Whether a key or table with this path (dotted), or its last segment, exists anywhere.
 pub(super) fn knows(path: &str) -> bool {
     let name = path.rsplit('.').next().unwrap_or(path);
     name == "headers" || [ROOT, CASES].iter().flat_map(|form| all("", form)).any(|(_, key)| key.name == name)
@@ -190,11 +186,11 @@ pub(super) fn all(above: &str, keys: &'static [Key]) -> Vec<(String, &'static Ke
     found
 }
 
-/// Somebody, in a file of cases.
+/// The keys of a person in a case file.
 const PERSON: &[Key] =
     &[text("user"), text("id"), value("orgs"), value("resource_groups"), text("email"), value("pro")];
 
-/// A file of cases.
+/// The keys of a case file.
 pub(super) const CASES: &[Key] = &[
     Key { name: "people", takes: Takes::NamedTables(PERSON) },
     Key {
@@ -209,112 +205,3 @@ pub(super) const CASES: &[Key] = &[
         ]),
     },
 ];
-
-/// Reports keys that nothing reads and tables that are none, and takes them out
-/// of the tree. `form` is the file's: [`ROOT`] or [`CASES`].
-pub(super) fn check(root: &mut Node, form: &'static [Key], report: &Report) {
-    Check { form, report }.table(root, "", form);
-}
-
-struct Check<'a> {
-    form: &'static [Key],
-    report: &'a Report,
-}
-
-impl Check<'_> {
-    fn table(&self, node: &mut Node, above: &str, keys: &'static [Key]) {
-        let Value::Table(entries) = &mut node.value else {
-            self.report.add(&node.place, above, format!("must be a table; write it as [{above}]"));
-            node.value = Value::Reported;
-            return;
-        };
-        for (name, node) in entries {
-            let path = if above.is_empty() { name.clone() } else { format!("{above}.{name}") };
-            if unavailable::is(&path, node) {
-                self.report.add(&node.place, &path, unavailable::MESSAGE);
-                node.value = Value::Reported;
-                continue;
-            }
-            let Some(key) = keys.iter().find(|key| key.name == name) else {
-                let message = format!("unknown key{}", self.suggest(name, above, keys));
-                self.report.add(&node.place, &path, message);
-                node.value = Value::Reported;
-                continue;
-            };
-            match key.takes {
-                Takes::Text | Takes::Value | Takes::Names => {}
-                Takes::Table(keys) => self.table(node, &path, keys),
-                Takes::Tables(keys) => self.tables(node, &path, keys),
-                Takes::NamedTables(keys) => self.named_tables(node, &path, keys),
-                // What else is not a table is left to the reader of rules, and of
-                // names.
-                Takes::Rules => self.tables_in_list(node, &path, RULE),
-                Takes::TextOrTable(keys) if matches!(node.value, Value::Table(_)) => {
-                    self.table(node, &path, keys);
-                }
-                Takes::TextOrTable(_) => {}
-            }
-        }
-    }
-
-    fn tables(&self, node: &mut Node, path: &str, keys: &'static [Key]) {
-        let Value::List(list) = &mut node.value else {
-            let message = format!("must be a list of tables; write each as [[{path}]]");
-            self.report.add(&node.place, path, message);
-            node.value = Value::Reported;
-            return;
-        };
-        for (index, node) in list.iter_mut().enumerate() {
-            let path = format!("{path}[{index}]");
-            if matches!(node.value, Value::Table(_)) {
-                self.table(node, &path, keys);
-            } else {
-                let name = path.split('[').next().unwrap_or_default();
-                self.report.add(&node.place, &path, format!("must be a table; write it as [[{name}]]"));
-                node.value = Value::Reported;
-            }
-        }
-    }
-
-    fn named_tables(&self, node: &mut Node, path: &str, keys: &'static [Key]) {
-        let Value::Table(entries) = &mut node.value else { return self.table(node, path, keys) };
-        for (name, node) in entries {
-            self.table(node, &format!("{path}.{name}"), keys);
-        }
-    }
-
-    fn tables_in_list(&self, node: &mut Node, path: &str, keys: &'static [Key]) {
-        let Value::List(list) = &mut node.value else { return };
-        for (index, node) in list.iter_mut().enumerate() {
-            if matches!(node.value, Value::Table(_)) {
-                self.table(node, &format!("{path}[{index}]"), keys);
-            }
-        }
-    }
-
-    /// What an unknown key may have been meant to be.
-    fn suggest(&self, name: &str, above: &str, keys: &[Key]) -> String {
-        if let Some(near) = nearest(name, keys.iter().map(|key| key.name)) {
-            return format!("; did you mean `{near}`?");
-        }
-        let everywhere = all("", self.form);
-        match everywhere.iter().find(|(_, key)| key.name == name) {
-            // After a [table] every key belongs to it, which is easily forgotten.
-            Some((path, _)) if path == name && !above.is_empty() => {
-                format!("; `{name}` belongs at the top of the file, before the first [table]")
-            }
-            Some((path, _)) => format!("; did you mean `{path}`?"),
-            None => String::new(),
-        }
-    }
-}
-
-/// The name that a misspelt one was most likely meant to be.
-pub(super) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let (likeness, near) = names
-        .map(|known| {
-            (strsim::normalized_damerau_levenshtein(&name.to_lowercase(), &known.to_lowercase()), known)
-        })
-        .max_by(|a, b| a.0.total_cmp(&b.0))?;
-    (likeness >= 0.6).then_some(near)
-}

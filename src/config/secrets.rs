@@ -1,4 +1,4 @@
-//! Secrets, given as they are or as a file. No message shows anything of them.
+//! Secrets, given inline or as a file. They never appear in messages.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -7,28 +7,28 @@ use std::path::Path;
 use super::reader::{Field, Table};
 use super::space::Space;
 use crate::client::PublicUrl;
-use crate::keys::{Hidden, Secret};
+use crate::keys::{Secret, SecretString};
 
-/// The session secret in the annotated `config.toml`. Everybody knows it, so it
-/// is accepted for a public URL on this machine only.
+/// The session secret in the annotated `config.toml`. It is public, so it is accepted for
+/// loopback public URLs only.
 pub const EXAMPLE_SECRET: &str = "dGhpcyBpcyBwdWJsaXNoZWQ6IGh1Z2dhdGUgc2VjcmV0";
 
-/// Larger than any file of secrets.
+/// Maximum size of a secret file.
 const MAX_FILE: u64 = 64 * 1024;
-const HOW: &str = "`huggate secret` prints one";
+const HOW: &str = "generate one with `huggate secret`";
 const HOW_IN_A_SPACE: &str =
-    "`huggate secret` prints one, for a secret of the Space named HUGGATE_SESSION__SECRET";
+    "generate one with `huggate secret`, and save it as the Space's secret HUGGATE_SESSION__SECRET";
 
-/// A secret where it was found.
+/// A secret and its field.
 struct Given<'a> {
     field: Field<'a>,
-    text: Hidden,
+    text: SecretString,
 }
 
-/// `provider.client_secret`; without one it is a public client.
-pub(super) fn client(provider: &Table<'_>, folder: &Path) -> Option<Hidden> {
+/// Reads `provider.client_secret`; `None` for a public client.
+pub(super) fn client(provider: &Table<'_>, folder: &Path) -> Option<SecretString> {
     if let Some(field) = provider.field("client_secret").filter(|field| field.as_list().is_some()) {
-        field.problem("must be text in quotation marks: an app has one secret");
+        field.problem("must be a string in quotation marks: an app has one secret");
         return None;
     }
     let mut given = given(provider, "client_secret", folder)?;
@@ -39,7 +39,7 @@ pub(super) fn client(provider: &Table<'_>, folder: &Path) -> Option<Hidden> {
     Some(first.text)
 }
 
-/// `session.secret`: the first seals, all open.
+/// Reads `session.secret`: the first one seals, all of them open.
 pub(super) fn session(
     session: &Table<'_>,
     folder: &Path,
@@ -59,9 +59,9 @@ pub(super) fn session(
             Ok(secret) => {
                 let published = example.as_ref().is_ok_and(|example| *example == secret);
                 if published && !public_url.is_none_or(PublicUrl::is_loopback) {
-                    given
-                        .field
-                        .problem(format!("is the published example, with which anybody signs in; {HOW}"));
+                    given.field.problem(format!(
+                        "is the published example, with which anybody can forge sessions; {HOW}"
+                    ));
                 }
                 secrets.push(secret);
             }
@@ -71,12 +71,12 @@ pub(super) fn session(
     secrets
 }
 
-/// The secrets under `name` or in the file under `name_file`; never an empty list.
+/// Reads the secrets of `name` or of the file `name_file`; never an empty list.
 fn given<'a>(table: &Table<'a>, name: &str, folder: &Path) -> Option<Vec<Given<'a>>> {
     let file_name = format!("{name}_file");
     let found: Vec<Given<'a>> = match (table.field(name), table.field(&file_name)) {
         (Some(_), Some(file)) => {
-            file.problem(format!("is given besides `{name}`; take out one of the two"));
+            file.problem(format!("is set in addition to `{name}`; remove one of the two"));
             return None;
         }
         (Some(field), None) => {
@@ -86,7 +86,7 @@ fn given<'a>(table: &Table<'a>, name: &str, folder: &Path) -> Option<Vec<Given<'
             }
             list.unwrap_or_else(|| vec![field])
                 .into_iter()
-                .filter_map(|field| Some(Given { text: Hidden::new(field.hidden()?), field }))
+                .filter_map(|field| Some(Given { text: SecretString::new(field.secret_text()?), field }))
                 .collect()
         }
         (None, Some(field)) => {
@@ -99,24 +99,24 @@ fn given<'a>(table: &Table<'a>, name: &str, folder: &Path) -> Option<Vec<Given<'
                 }
             };
             let lines = text.expose().lines().map(str::trim).filter(|line| !line.is_empty());
-            lines.map(|line| Given { text: Hidden::new(line), field: field.clone() }).collect()
+            lines.map(|line| Given { text: SecretString::new(line), field: field.clone() }).collect()
         }
         (None, None) => return None,
     };
     (!found.is_empty()).then_some(found)
 }
 
-/// The text of a file of secrets, or why there is none.
-fn read_file(path: &Path, field: &Field<'_>) -> Result<Hidden, String> {
+/// Reads a secret file.
+fn read_file(path: &Path, field: &Field<'_>) -> Result<SecretString, String> {
     let why = |error: std::io::Error| match error.kind() {
         ErrorKind::NotFound => "does not exist".to_owned(),
         kind => format!("cannot be read: {kind}"),
     };
     let file = File::open(path).map_err(why)?;
-    warn_if_open_to_all(&file, field);
+    warn_if_world_readable(&file, field);
     let mut text = String::new();
     let length = file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(why);
-    let text = Hidden::new(text);
+    let text = SecretString::new(text);
     if length? as u64 > MAX_FILE {
         return Err("is too long to be a secret".to_owned());
     }
@@ -127,13 +127,13 @@ fn read_file(path: &Path, field: &Field<'_>) -> Result<Hidden, String> {
 }
 
 #[cfg(unix)]
-fn warn_if_open_to_all(file: &File, field: &Field<'_>) {
+fn warn_if_world_readable(file: &File, field: &Field<'_>) {
     use std::os::unix::fs::PermissionsExt;
     let open = file.metadata().is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o004 != 0);
     if open {
-        field.warn("can be read by everybody on this machine; chmod 600 would do");
+        field.warn("can be read by all users of this machine; chmod 600 would restrict it");
     }
 }
 
 #[cfg(not(unix))]
-fn warn_if_open_to_all(_: &File, _: &Field<'_>) {}
+fn warn_if_world_readable(_: &File, _: &Field<'_>) {}

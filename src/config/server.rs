@@ -1,5 +1,4 @@
-//! What only the proxy has: where it listens, how long and how much it takes from
-//! clients.
+//! Settings of the server: listeners, timeouts and limits towards clients.
 
 use std::net::SocketAddr;
 use std::num::NonZero;
@@ -10,16 +9,16 @@ use super::reader::{Field, Table};
 use crate::client::TrustedProxies;
 use crate::server::{CertificateFiles, ListenAddress, ServerSettings};
 
-/// Less, and a browser with a long cookie is refused.
-const LEAST_HEADERS: u64 = 8 * 1024;
-/// More, and a handful of clients fill the memory.
-const MOST_HEADERS: u64 = 1024 * 1024;
-/// No request has more header lines than this; the library's own limit.
-const MOST_LINES: usize = 10_000;
-const MOST_STREAMS: usize = 10_000;
-const MOST_THREADS: usize = 1_024;
+/// Less would reject browsers with a long cookie.
+const MIN_HEADER_BYTES: u64 = 8 * 1024;
+/// More would let a few clients exhaust the memory.
+const MAX_HEADER_BYTES: u64 = 1024 * 1024;
+/// The HTTP library's own limit.
+const MAX_HEADERS: usize = 10_000;
+const MAX_STREAMS: usize = 10_000;
+const MAX_THREADS: usize = 1_024;
 
-/// The server's settings; their defaults are those of the reference.
+/// Reads the server's settings; the defaults are those of the reference.
 pub(super) fn server(root: &Table<'_>, folder: &Path, trusted_proxies: &TrustedProxies) -> ServerSettings {
     let timeouts = root.table("timeouts");
     let limits = root.table("limits");
@@ -31,23 +30,23 @@ pub(super) fn server(root: &Table<'_>, folder: &Path, trusted_proxies: &TrustedP
         proxy_protocol: proxy_protocol(root, trusted_proxies),
         trusted_proxies: trusted_proxies.clone(),
         tls: tls(&root.table("tls"), folder),
-        threads: count(root, "threads", 1, MOST_THREADS).unwrap_or_else(cores),
+        threads: count(root, "threads", 1, MAX_THREADS).unwrap_or_else(cores),
         header_timeout: time(&timeouts, "header", 10),
         idle_timeout: time(&timeouts, "idle", 75),
         stream_timeout: time(&timeouts, "stream", 600),
         drain_timeout: time(&timeouts, "drain", 30),
         header_bytes: header_bytes(&limits).unwrap_or(usual.header_bytes),
-        headers: at_least_one("headers", MOST_LINES).unwrap_or(usual.headers),
+        headers: at_least_one("headers", MAX_HEADERS).unwrap_or(usual.headers),
         connections: at_least_one("connections", usize::MAX).unwrap_or(usual.connections),
         connections_per_address: at_least_one("connections_per_address", usize::MAX)
             .unwrap_or(usual.connections_per_address),
-        streams: at_least_one("streams", MOST_STREAMS)
+        streams: at_least_one("streams", MAX_STREAMS)
             .and_then(|count| count.try_into().ok())
             .unwrap_or(usual.streams),
     }
 }
 
-/// The addresses among them that have a port.
+/// The TCP addresses.
 pub(super) fn ports(listen: &[ListenAddress]) -> Vec<SocketAddr> {
     let port = |address: &ListenAddress| match address {
         ListenAddress::Tcp(address) => Some(*address),
@@ -56,7 +55,7 @@ pub(super) fn ports(listen: &[ListenAddress]) -> Vec<SocketAddr> {
     listen.iter().filter_map(port).collect()
 }
 
-/// One thread for each core.
+/// The number of CPU cores.
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get)
 }
@@ -65,13 +64,13 @@ fn listen(root: &Table<'_>) -> Option<Vec<ListenAddress>> {
     let field = root.field("listen")?;
     let fields = field.one_or_more();
     if field.as_list().is_some_and(|list| list.is_empty()) {
-        field.wrong("names no address; write it like \"127.0.0.1:4180\"");
+        field.invalid("names no address; write it like \"127.0.0.1:4180\"");
     }
     let mut addresses = Vec::new();
     for field in fields {
         let Some(address) = field.parse(ListenAddress::parse) else { continue };
         if addresses.contains(&address) {
-            field.wrong("is listed already");
+            field.invalid("is listed already");
         }
         addresses.push(address);
     }
@@ -82,7 +81,7 @@ fn listen_mode(root: &Table<'_>) -> Option<u32> {
     let field = root.field("listen_mode")?;
     field.parse(|text| {
         let bits = u32::from_str_radix(text, 8).ok().filter(|bits| *bits <= 0o777);
-        bits.ok_or("is no mode of a file; write it in octal, like \"660\"")
+        bits.ok_or("is not a file mode; write it in octal, like \"660\"")
     })
 }
 
@@ -90,19 +89,18 @@ fn proxy_protocol(root: &Table<'_>, trusted_proxies: &TrustedProxies) -> bool {
     let Some(field) = root.field("proxy_protocol") else { return false };
     let on = field.flag().unwrap_or(false);
     if on && trusted_proxies.is_nobody() {
-        field.wrong(
-            "is for connections of trusted proxies; name the load balancer's address in `trusted_proxies`",
-        );
+        field.invalid("needs the load balancer's address in `trusted_proxies`");
     }
     on
 }
 
-/// The certificates, the one of the table itself first.
+/// The certificates; the one of `[tls]` itself comes first.
 fn tls(table: &Table<'_>, folder: &Path) -> Vec<CertificateFiles> {
     let mut certificates: Vec<_> = pair(table, folder).into_iter().collect();
     let Some(further) = table.field("certificates") else { return certificates };
     if certificates.is_empty() && table.field("cert_file").is_none() {
-        further.wrong("is for further certificates; give the first one as tls.cert_file and tls.key_file");
+        further
+            .invalid("is for additional certificates; set the first one with tls.cert_file and tls.key_file");
     }
     for entry in further.as_list().unwrap_or_default() {
         certificates.extend(entry.as_table().and_then(|table| pair(&table, folder)));
@@ -110,21 +108,21 @@ fn tls(table: &Table<'_>, folder: &Path) -> Vec<CertificateFiles> {
     certificates
 }
 
-/// A certificate and its key.
+/// Reads a certificate and its key.
 fn pair(table: &Table<'_>, folder: &Path) -> Option<CertificateFiles> {
     if table.field("cert_file").is_none() && table.field("key_file").is_none() {
         return None;
     }
     let cert_file = table
-        .required("cert_file", "TLS takes a certificate chain besides its key")
+        .required("cert_file", "TLS needs a certificate chain and its key")
         .and_then(|field| path(&field, folder));
     let key_file = table
-        .required("key_file", "TLS takes a key besides the certificate")
+        .required("key_file", "TLS needs a certificate chain and its key")
         .and_then(|field| path(&field, folder));
     Some(CertificateFiles { cert_file: cert_file?, key_file: key_file? })
 }
 
-/// A path as the file means it: relative to the folder that the file is in.
+/// Reads a path; relative ones are based on the configuration file's folder.
 pub(super) fn path(field: &Field<'_>, folder: &Path) -> Option<PathBuf> {
     field.path(folder)
 }
@@ -137,18 +135,18 @@ pub(super) fn time(timeouts: &Table<'_>, name: &str, seconds: u64) -> Duration {
 fn header_bytes(limits: &Table<'_>) -> Option<usize> {
     let field = limits.field("header_bytes")?;
     let size = field.size()?;
-    if !(LEAST_HEADERS..=MOST_HEADERS).contains(&size) {
-        field.wrong("is out of range; it must be from 8KiB to 1MiB");
+    if !(MIN_HEADER_BYTES..=MAX_HEADER_BYTES).contains(&size) {
+        field.invalid("is out of range; it must be from 8KiB to 1MiB");
     }
     usize::try_from(size).ok()
 }
 
-/// A number from `least` to `most`.
+/// Reads a number from `least` to `most`.
 fn count(table: &Table<'_>, name: &str, least: usize, most: usize) -> Option<usize> {
     let field = table.field(name)?;
     let count = field.count()?;
     if !(least..=most).contains(&count) {
-        field.wrong(match most {
+        field.invalid(match most {
             usize::MAX => format!("is too few; it must be at least {least}"),
             _ => format!("is out of range; it must be from {least} to {most}"),
         });

@@ -1,4 +1,4 @@
-//! `[session]`: how sessions are kept.
+//! `[session]`: session settings.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use super::space::Space;
 use crate::client::PublicUrl;
 use crate::session::{SameSitePolicy, SessionSettings, StoreSettings};
 
-/// Sessions count in seconds.
-const SHORTEST: Duration = Duration::from_secs(1);
+/// Sessions have a resolution of seconds.
+const MIN_DURATION: Duration = Duration::from_secs(1);
 
 pub(super) fn read(
     root: &Table<'_>,
@@ -23,10 +23,10 @@ pub(super) fn read(
     let cookie_name = table.field("cookie_name").and_then(|field| field.parse(cookie_name));
     let same_site = same_site(&table, public_url);
     let at_least = |shortest: Duration, name| table.field(name).and_then(|field| field.duration(shortest));
-    let duration = |name| at_least(SHORTEST, name);
+    let duration = |name| at_least(MIN_DURATION, name);
     let (idle_timeout, max_age) = (duration("idle_timeout"), duration("max_age"));
     let revalidate = duration("revalidate");
-    // None at all is a choice: then the provider's silence is a no.
+    // Zero is valid: a failed revalidation then ends the session at once.
     let grace = at_least(Duration::ZERO, "revalidate_grace");
     let store = table.field("store").and_then(|field| field.parse(store));
 
@@ -38,13 +38,13 @@ pub(super) fn read(
     settings.max_age = max_age.unwrap_or(settings.max_age);
     settings.revalidate = revalidate.unwrap_or(settings.revalidate);
     settings.revalidate_grace = grace.unwrap_or(settings.revalidate_grace);
-    // Who shortens the whole did not ask for a longer idle time.
+    // A short max_age also limits the default of idle_timeout.
     settings.idle_timeout = idle_timeout.unwrap_or(settings.idle_timeout.min(settings.max_age));
     if settings.idle_timeout > settings.max_age
         && let Some(field) = table.field("idle_timeout")
     {
         let max_age = humantime::format_duration(settings.max_age);
-        field.wrong(format_args!("is longer than max_age, which is {max_age}"));
+        field.invalid(format_args!("is longer than max_age, which is {max_age}"));
     }
     Some(settings)
 }
@@ -56,9 +56,9 @@ fn cookie_name(text: &str) -> Result<String, &'static str> {
     if text.is_empty() || !text.bytes().all(token) {
         Err("is not a cookie name; use letters, digits, - and _")
     } else if starts("__Host-") || starts("__Secure-") {
-        Err("must not start so; huggate adds __Host- itself where the public URL is https")
+        Err("must not have this prefix; huggate adds __Host- itself if public_url is https")
     } else if text.len() > 64 {
-        Err("is too long for a cookie name; 64 characters are the most")
+        Err("is too long for a cookie name; it must be at most 64 characters")
     } else {
         Ok(text.to_owned())
     }
@@ -69,13 +69,11 @@ fn same_site(table: &Table<'_>, public_url: Option<&PublicUrl>) -> Option<SameSi
     let policy = field.parse(|text| match text {
         "lax" => Ok(SameSitePolicy::Lax),
         "none" => Ok(SameSitePolicy::None),
-        "strict" => {
-            Err("would lose every sign-in, which ends with a navigation from another site; write \"lax\"")
-        }
+        "strict" => Err("would break every sign-in, which ends with a cross-site navigation; write \"lax\""),
         _ => Err("is not a policy; write \"lax\" or \"none\""),
     })?;
     if policy == SameSitePolicy::None && public_url.is_some_and(|url| !url.is_https()) {
-        field.wrong("needs an https public_url: browsers keep such cookies from https alone");
+        field.invalid("needs an https public_url: browsers accept such cookies over https only");
     }
     Some(policy)
 }

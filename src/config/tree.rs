@@ -1,28 +1,22 @@
-//! The file as a tree that knows where each value stands.
+//! The configuration as a tree in which every value has a place.
 //!
-//! The tree is our own, and not the parser's, because values also come from the
-//! environment, and a problem then names the variable instead of a line.
+//! It differs from the parser's tree because values also come from the environment; their place
+//! is the variable instead of a line.
 
 use std::collections::BTreeMap;
 
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
-
-use super::problem::Problems;
-use super::schema;
-
-/// Where a value stands.
+/// The place of a value.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum Place {
-    /// In the file, at this line.
+    /// This line of the file.
     Line(usize),
-    /// In this environment variable.
+    /// This environment variable.
     Variable(String),
-    /// Nowhere: what is missing has no line.
+    /// The file as a whole: missing keys have no line.
     File,
 }
 
-/// A value and its place. No `Debug`: it may be a secret.
+/// A value and its place. No `Debug`, because it may be a secret.
 pub(super) struct Node {
     pub(super) value: Value,
     pub(super) place: Place,
@@ -32,13 +26,11 @@ pub(super) enum Value {
     Text(String),
     Integer(u64),
     Boolean(bool),
-    /// A number below zero or with a fraction, a date: nothing takes one. The
-    /// text is for messages.
+    /// A negative number, a fraction or a date, which no key accepts; as text for messages.
     Other(String),
     List(Vec<Node>),
     Table(BTreeMap<String, Node>),
-    /// Something was here, and it is reported already; nobody else is to
-    /// complain, neither of the value nor of its absence.
+    /// An invalid value that has been reported; no further problem is reported about it.
     Reported,
 }
 
@@ -51,7 +43,7 @@ impl Node {
         Self { value: Value::Table(BTreeMap::new()), place }
     }
 
-    /// What is under `name`, if this is a table.
+    /// The entry `name`, if this is a table.
     pub(super) fn get(&self, name: &str) -> Option<&Self> {
         match &self.value {
             Value::Table(entries) => entries.get(name),
@@ -64,8 +56,7 @@ impl Node {
         }
     }
 
-    /// The table at `path`, made where there is none; `None` if something else
-    /// is in the way.
+    /// The table at `path`, created if missing; `None` if another value is there.
     pub(super) fn entries(&mut self, path: &[&str]) -> Option<&mut BTreeMap<String, Self>> {
         let place = self.place.clone();
         let Value::Table(entries) = &mut self.value else { return None };
@@ -76,90 +67,4 @@ impl Node {
             }
         }
     }
-}
-
-/// Reads a file's text.
-pub(super) fn parse(text: &str, file: &str) -> Result<Node, Problems> {
-    let table = DeTable::parse(text).map_err(|error| {
-        Problems::one(file, syntax(text, error.message(), error.span().map_or(0, |span| span.start)))
-    })?;
-    let place = |offset| Place::Line(line_of(text, offset).0);
-    // What is missing at the top has no line.
-    Ok(Node { value: entries(table.get_ref(), &place), place: Place::File })
-}
-
-/// Reads a value that stands alone, as in a variable.
-pub(super) fn parse_value(text: &str, place: &Place) -> Option<Node> {
-    let value = DeValue::parse(text).ok()?;
-    Some(node(&value, &|_| place.clone()))
-}
-
-fn node(value: &Spanned<DeValue<'_>>, place: &dyn Fn(usize) -> Place) -> Node {
-    let read = match value.get_ref() {
-        DeValue::String(text) => Value::Text(text.clone().into_owned()),
-        DeValue::Integer(number) => match u64::from_str_radix(number.as_str(), number.radix()) {
-            Ok(number) => Value::Integer(number),
-            Err(_) => Value::Other(number.to_string()),
-        },
-        DeValue::Float(number) => Value::Other(number.to_string()),
-        DeValue::Boolean(flag) => Value::Boolean(*flag),
-        DeValue::Datetime(date) => Value::Other(date.to_string()),
-        DeValue::Array(list) => Value::List(list.iter().map(|value| node(value, place)).collect()),
-        DeValue::Table(table) => entries(table, place),
-    };
-    Node { value: read, place: place(value.span().start) }
-}
-
-fn entries(table: &DeTable<'_>, place: &dyn Fn(usize) -> Place) -> Value {
-    Value::Table(
-        table.iter().map(|(name, value)| (name.get_ref().clone().into_owned(), node(value, place))).collect(),
-    )
-}
-
-/// Line and column of an offset, from 1.
-fn line_of(text: &str, offset: usize) -> (usize, usize) {
-    let before = text.get(..offset).unwrap_or(text);
-    let start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    let column = before.get(start..).unwrap_or_default().chars().count();
-    (before.matches('\n').count() + 1, column + 1)
-}
-
-/// The parser's message, with the line and a caret below it. The line is left
-/// out where it may hold a secret, since a secret with a quotation mark missing
-/// is a common way to come here.
-fn syntax(text: &str, message: &str, offset: usize) -> String {
-    let (line, column) = line_of(text, offset);
-    let lines: Vec<&str> = text.lines().collect();
-    let shown = lines.get(line - 1).copied().unwrap_or_default().trim_end();
-    // The statement that the line belongs to begins at the last key or table we know.
-    let statement = lines.iter().take(line).rev().find(|line| begins_statement(line));
-    // A key that is not known may be a misspelt one.
-    let known = !shown.contains('=') || begins_statement(shown);
-    let harmless = known && statement.is_some_and(|begin| !mentions_secret(begin)) && !mentions_secret(shown);
-    if !harmless {
-        return format!("not TOML at line {line}, column {column}: {message}");
-    }
-    let gutter = " ".repeat(line.to_string().len());
-    let caret = " ".repeat(column - 1);
-    format!(
-        "not TOML at line {line}, column {column}: {message}\n{gutter} |\n{line} | {shown}\n{gutter} | {caret}^"
-    )
-}
-
-fn begins_statement(line: &str) -> bool {
-    let line = line.trim_start();
-    let bare = |byte: char| byte.is_ascii_alphanumeric() || matches!(byte, '_' | '-' | '.');
-    match line.strip_prefix('[') {
-        Some(header) => {
-            schema::knows(header.trim_matches(['[', ']', ' ']).split(']').next().unwrap_or_default())
-        }
-        None => {
-            let key = line.split(|c| !bare(c)).next().unwrap_or_default();
-            line.contains('=') && schema::knows(key)
-        }
-    }
-}
-
-fn mentions_secret(line: &str) -> bool {
-    line.to_ascii_lowercase().contains("secret")
 }

@@ -1,4 +1,4 @@
-//! What only the proxy has: where it sends requests, and what it waits for there.
+//! Settings of the upstream.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -7,11 +7,11 @@ use super::reader::{Field, Table};
 use super::server::{path, time};
 use crate::upstream::{ClientCertificate, HealthPath, Target, UpstreamSettings, UpstreamTls, UpstreamUrl};
 
-/// How many addresses an app may have.
-const MOST: usize = 64;
+/// Maximum number of addresses of an app.
+const MAX_ADDRESSES: usize = 64;
 
-/// The upstream's settings; `None` without an upstream, which the layer has no
-/// use for. `routes`: the tables of the gate's routes.
+/// Reads the upstream's settings; `None` without an upstream, which the layer does not need.
+/// `routes`: the tables of the gate's routes.
 pub(super) fn upstream(
     root: &Table<'_>,
     folder: &Path,
@@ -31,12 +31,14 @@ pub(super) fn upstream(
     for field in of_routes.chain(root.field("upstream")).flat_map(|field| field.one_or_more()) {
         let url = field.as_text().and_then(|text| UpstreamUrl::parse(text).ok());
         if url.is_some_and(|url| listen.iter().any(|address| leads_to(&url, *address))) {
-            field.wrong("is where huggate itself listens; let the app listen elsewhere, or set `listen`");
+            field.invalid(
+                "is an address that huggate listens on; let the app listen elsewhere, or change `listen`",
+            );
         }
     }
     let routes = routes.iter().map(|route| of_route(&route.as_table()?)).collect();
     let default = Target {
-        urls: urls(&root.field("upstream")?, Said::Here)?,
+        urls: urls(&root.field("upstream")?, OnError::Report)?,
         health: root.field("health").and_then(|field| field.parse(HealthPath::parse)),
     };
     Some(UpstreamSettings {
@@ -51,43 +53,43 @@ pub(super) fn upstream(
     })
 }
 
-/// Whether problems with a value were reported elsewhere.
+/// Whether to report invalid values; some have been reported elsewhere.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Said {
-    Here,
-    Elsewhere,
+enum OnError {
+    Report,
+    Ignore,
 }
 
-/// Where a route sends its requests, if not where all go. What is wrong with an
-/// address was said when the route was read.
+/// The target of a route, if it has its own. Problems of its URLs were reported when the route
+/// was read.
 fn of_route(route: &Table<'_>) -> Option<Target> {
     let health = route.field("health");
     let Some(upstream) = route.field("upstream") else {
         if let Some(health) = health {
-            health.wrong("is asked at the route's own upstream, and there is none; add it, or take this out");
+            health.invalid("needs an upstream in the same route; add one, or remove this");
         }
         return None;
     };
     let health = health.and_then(|field| field.parse(HealthPath::parse));
-    Some(Target { urls: urls(&upstream, Said::Elsewhere)?, health })
+    Some(Target { urls: urls(&upstream, OnError::Ignore)?, health })
 }
 
-fn urls(field: &Field<'_>, said: Said) -> Option<Vec<UpstreamUrl>> {
+fn urls(field: &Field<'_>, on_error: OnError) -> Option<Vec<UpstreamUrl>> {
     let fields = field.one_or_more();
     if field.as_list().is_some_and(|list| list.is_empty()) {
-        field.wrong("names no address; write it like \"http://127.0.0.1:7860\"");
+        field.invalid("names no address; write it like \"http://127.0.0.1:7860\"");
     }
-    if fields.len() > MOST {
-        field.wrong(format_args!("is too long; it must be at most {MOST} addresses"));
+    if fields.len() > MAX_ADDRESSES {
+        field.invalid(format_args!("is too long; it must be at most {MAX_ADDRESSES} addresses"));
     }
     let mut urls = Vec::new();
     for field in fields {
-        let url = match said {
-            Said::Here => field.parse(UpstreamUrl::parse)?,
-            Said::Elsewhere => UpstreamUrl::parse(field.as_text()?).ok()?,
+        let url = match on_error {
+            OnError::Report => field.parse(UpstreamUrl::parse)?,
+            OnError::Ignore => UpstreamUrl::parse(field.as_text()?).ok()?,
         };
         if urls.contains(&url) {
-            field.wrong("is listed already");
+            field.invalid("is listed already");
         }
         urls.push(url);
     }
@@ -98,8 +100,8 @@ fn tls(table: &Table<'_>, folder: &Path) -> UpstreamTls {
     let file = |name| table.field(name).and_then(|field| path(&field, folder));
     let (cert, key) = (table.field("cert_file"), table.field("key_file"));
     match (&cert, &key) {
-        (Some(_), None) => table.missing("key_file", "a certificate takes its key"),
-        (None, Some(_)) => table.missing("cert_file", "a key takes its certificate"),
+        (Some(_), None) => table.missing("key_file", "a certificate needs its key"),
+        (None, Some(_)) => table.missing("cert_file", "a key needs its certificate"),
         _ => {}
     }
     let client = file("cert_file").zip(file("key_file"));
@@ -109,7 +111,7 @@ fn tls(table: &Table<'_>, folder: &Path) -> UpstreamTls {
             if fine(text) {
                 Ok(text.to_owned())
             } else {
-                Err("is not a name; write it like \"app.internal\"")
+                Err("is not a server name; write it like \"app.internal\"")
             }
         })
     });
@@ -120,7 +122,7 @@ fn tls(table: &Table<'_>, folder: &Path) -> UpstreamTls {
     }
 }
 
-/// Whether a request to `upstream` would come back to us.
+/// Whether requests to `upstream` would return to huggate.
 fn leads_to(upstream: &UpstreamUrl, listen: SocketAddr) -> bool {
     let shown = upstream.to_string();
     let shown = shown.strip_prefix("h2c://").or(shown.strip_prefix("http://")).unwrap_or(&shown);
@@ -136,7 +138,7 @@ fn body_bytes(field: &Field<'_>) -> Option<u64> {
     }
     let size = field.size()?;
     if size == 0 {
-        field.wrong("would refuse every body; \"none\" is no limit");
+        field.invalid("would reject every body; write \"none\" for no limit");
     }
     Some(size)
 }
@@ -144,7 +146,7 @@ fn body_bytes(field: &Field<'_>) -> Option<u64> {
 fn connections(field: &Field<'_>) -> Option<usize> {
     let count = field.count()?;
     if count == 0 {
-        field.wrong("would let no request through; it must be at least 1");
+        field.invalid("would let no request through; it must be at least 1");
     }
     Some(count)
 }

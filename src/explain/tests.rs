@@ -13,7 +13,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::gate::{GateBuilder, Grant};
 use crate::identity::{Email, Org, ResourceGroup, Role, Standing, Tokens};
-use crate::keys::Hidden;
+use crate::keys::SecretString;
 use crate::policy::{Access, PathPattern, Route, Rule};
 
 const IDS: [&str; 2] = ["62f264b9f3c90f4b65140001", "62f264b9f3c90f4b65140002"];
@@ -193,7 +193,7 @@ async fn done(
 
 /// The cookie of a session of `person`.
 async fn cookie(gate: &Gate, person: Person) -> HeaderValue {
-    let tokens = Tokens { access: Hidden::new("hf_oauth_x"), refresh: None, expires: None };
+    let tokens = Tokens { access: SecretString::new("hf_oauth_x"), refresh: None, expires: None };
     let lines = gate.inner.oauth2.sessions.begin(person, tokens, &HeaderMap::new()).await.unwrap();
     let pairs: Vec<_> = lines.iter().map(|line| line.to_str().unwrap().split(';').next().unwrap()).collect();
     HeaderValue::from_str(&pairs.join("; ")).unwrap()

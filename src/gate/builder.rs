@@ -9,7 +9,7 @@ use crate::authn::BearerSettings;
 use crate::client::{PublicUrl, TrustedProxies};
 use crate::clock::Clock;
 use crate::identity::{AssertionSettings, HeaderSettings};
-use crate::keys::{Hidden, Secret};
+use crate::keys::{Secret, SecretString};
 use crate::oauth2::ReturnHosts;
 use crate::policy::{Access, Route, Rule};
 use crate::provider::{Issuer, ProviderSettings};
@@ -32,10 +32,10 @@ impl fmt::Debug for SessionChanges {
 pub struct GateBuilder {
     public_url: Option<String>,
     issuer: Option<String>,
-    client: Option<(String, Option<Hidden>)>,
+    client: Option<(String, Option<SecretString>)>,
     scope: Option<String>,
     orgs: Vec<String>,
-    secrets: Vec<Hidden>,
+    secrets: Vec<SecretString>,
     access: Option<Access>,
     deny: Vec<Rule>,
     routes: Vec<Route>,
@@ -69,7 +69,7 @@ impl GateBuilder {
     /// The OAuth app's client id and secret.
     #[must_use]
     pub fn client(mut self, id: impl Into<String>, secret: impl Into<String>) -> Self {
-        self.client = Some((id.into(), Some(Hidden::new(secret))));
+        self.client = Some((id.into(), Some(SecretString::new(secret))));
         self
     }
 
@@ -106,7 +106,7 @@ impl GateBuilder {
     /// sealed once.
     #[must_use]
     pub fn secret(mut self, secret: impl Into<String>) -> Self {
-        self.secrets.push(Hidden::new(secret));
+        self.secrets.push(SecretString::new(secret));
         self
     }
 

@@ -29,7 +29,7 @@ impl Gate {
         let asked = self.inner.oauth2.provider.metadata().await;
         asked
             .map(drop)
-            .map_err(|error| ProviderUnusable { reason: error.to_string(), transient: error.is_passing() })
+            .map_err(|error| ProviderUnusable { reason: error.to_string(), transient: error.is_transient() })
     }
 
     /// The same; a provider that is down only gets a warning.

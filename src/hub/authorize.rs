@@ -1,136 +1,132 @@
-//! `/oauth/authorize`: who is it, do they agree, and back to the application.
+//! `/oauth/authorize`: identifies the user, asks for consent, redirects to the client.
 
 use std::collections::BTreeSet;
 
 use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
-use axum::http::header::{CACHE_CONTROL, LOCATION, SET_COOKIE};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
 
-use super::ask::{Answer, Ask, Callback, Refused};
+use super::authorization_request::{AuthorizationRequest, Callback, RequestError, ResponseTarget};
 use super::behaviour::Iss;
-use super::browser;
-use super::device;
-use super::fields::{Fields, encode};
-use super::pages;
-use super::people::Person;
-use super::random;
-use super::state::{Code, Grant, Inner, Shared, State as Memory};
+use super::grant::{AuthorizationCode, Grant};
+use super::parameters::{Parameters, encode};
+use super::redirect::{see_other, with_cookie};
+use super::state::{HubContext, HubState, Shared};
+use super::users::User;
+use super::{browser_session, csrf, device_flow, pages, random};
 
-/// A code must be redeemed within ten minutes (RFC 6749, section 4.1.2).
+/// An authorization code expires after ten minutes (RFC 6749, section 4.1.2).
 const CODE_LIFETIME: u64 = 600;
-/// A form must be sent within an hour.
-const TICKET_LIFETIME: u64 = 3600;
-
 /// `GET /oauth/authorize`.
 pub(super) async fn show(
     State(hub): State<Shared>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    let checked = Ask::check(&query.unwrap_or_default(), &hub.state());
+    let checked = AuthorizationRequest::parse(&query.unwrap_or_default(), &hub.state().clients);
     match checked {
-        Ok(ask) => present(&hub, ask, browser::person(&hub, &headers).as_ref()),
-        Err(Refused::Page(why)) => pages::notice(StatusCode::BAD_REQUEST, "This request is not right", &why),
-        Err(Refused::Callback { callback, error, description }) => {
+        Ok(request) => show_page(&hub, request, browser_session::user(&hub, &headers).as_ref()),
+        Err(RequestError::Page(why)) => {
+            pages::notice(StatusCode::BAD_REQUEST, "Invalid authorization request", &why)
+        }
+        Err(RequestError::Redirect { callback, error, description }) => {
             refuse(&hub, &callback, error, &description)
         }
     }
 }
 
-/// `POST /oauth/authorize`: the forms of the pages below.
+/// `POST /oauth/authorize`: submission of the account picker or the consent form.
 pub(super) async fn submit(State(hub): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
-    let fields = Fields::from_form(&body);
-    let ask = match browser::ticket(&hub, &headers, &fields) {
-        Ok(Some(ask)) => ask,
-        Ok(None) => return browser::stale(),
+    let parameters = Parameters::from_form(&body);
+    let request = match csrf::verify(&hub, &headers, &parameters) {
+        Ok(Some(request)) => request,
+        Ok(None) => return csrf::expired_form(),
         Err(refused) => return *refused,
     };
-    if fields.find("decision") == Some("switch") {
-        return see_other(&ask.resume, Some(browser::signed_out()));
+    if parameters.find("decision") == Some("switch") {
+        return see_other(&request.resume, Some(browser_session::signed_out()));
     }
-    let named = fields.find("username").and_then(|name| hub.state().person_named(name).cloned());
-    let Some(person) = named.or_else(|| browser::person(&hub, &headers)) else {
-        return pages::notice(
-            StatusCode::BAD_REQUEST,
-            "Who are you?",
-            "Nobody of this name has an account here.",
-        );
+    let named = parameters.find("username").and_then(|name| hub.state().user_named(name).cloned());
+    let Some(user) = named.or_else(|| browser_session::user(&hub, &headers)) else {
+        return pages::notice(StatusCode::BAD_REQUEST, "Unknown user", "There is no user with this name.");
     };
-    let cookie = Some(browser::signed_in(&person));
-    match fields.find("decision") {
-        None => see_other(&ask.resume, cookie),
+    let cookie = Some(browser_session::signed_in(&user));
+    match parameters.find("decision") {
+        None => see_other(&request.resume, cookie),
         Some("authorize") => {
-            let granted = granted(&hub, &ask, &person, &fields);
-            hub.state().remember(&person.id, &ask.client, &ask.scopes, granted);
-            with_cookie(allow(&hub, ask, &person), cookie)
+            let granted = granted(&hub, &request, &user, &parameters);
+            hub.state().remember(&user.id, &request.client, &request.scopes, granted);
+            with_cookie(allow(&hub, request, &user), cookie)
         }
-        Some(_) => with_cookie(deny(&hub, &ask), cookie),
+        Some(_) => with_cookie(deny(&hub, &request), cookie),
     }
 }
 
-/// The page that asks: first who it is, then whether they agree. Somebody who
-/// agreed before is sent back without a page (card, section 3).
-pub(super) fn present(hub: &Inner, ask: Ask, person: Option<&Person>) -> Response {
-    let Some(person) = person else {
-        let ticket = ticket(hub, Some(ask.clone()));
+/// Shows the account picker, or the consent page to a user who is signed in. A user who
+/// consented before is redirected without a page.
+pub(super) fn show_page(hub: &HubContext, request: AuthorizationRequest, user: Option<&User>) -> Response {
+    let Some(user) = user else {
+        let ticket = csrf::issue(hub, Some(request.clone()));
         let state = hub.state();
-        let client = state.clients.get(&ask.client).map_or("", |client| client.name.as_str());
-        return pages::picker(&state.people, &ticket, "/oauth/authorize", Some(client));
+        let client = state.clients.get(&request.client).map_or("", |client| client.name.as_str());
+        return pages::account_picker(&state.users, &ticket, "/oauth/authorize", Some(client));
     };
-    if matches!(ask.answer, Answer::Callback(_)) && settled(&hub.state(), &ask, person) {
-        return allow(hub, ask, person);
+    if matches!(request.answer, ResponseTarget::Redirect(_))
+        && already_consented(&hub.state(), &request, user)
+    {
+        return allow(hub, request, user);
     }
-    let ticket = ticket(hub, Some(ask.clone()));
+    let ticket = csrf::issue(hub, Some(request.clone()));
     let state = hub.state();
-    let before = state.consent(&person.id, &ask.client).cloned().unwrap_or_default();
-    let client = state.clients.get(&ask.client).map_or("", |client| client.name.as_str());
-    pages::consent(&pages::Consent { client, ask: &ask, person, ticket: &ticket, before: &before.orgs })
+    let before = state.consent(&user.id, &request.client).cloned().unwrap_or_default();
+    let client = state.clients.get(&request.client).map_or("", |client| client.name.as_str());
+    pages::consent(&pages::Consent { client, request: &request, user, ticket: &ticket, before: &before.orgs })
 }
 
-/// A ticket for a form that is about to be shown.
-pub(super) fn ticket(hub: &Inner, ask: Option<Ask>) -> String {
-    let ticket = random::alphanumeric(32);
-    hub.state().tickets.put(ticket.clone(), hub.now() + TICKET_LIFETIME, ask);
-    ticket
-}
-
-/// Whether the person agreed to all of this before. An organisation they are
-/// not in cannot be granted, so it does not hold them up.
-fn settled(state: &Memory, ask: &Ask, person: &Person) -> bool {
-    let Some(consent) = state.consent(&person.id, &ask.client) else { return false };
-    let in_org = |id: &&String| person.orgs.iter().any(|org| org.id == **id);
+/// Whether the user consented to all requested scopes and organisations before. Organisations
+/// they are not a member of cannot be granted and are ignored.
+fn already_consented(state: &HubState, request: &AuthorizationRequest, user: &User) -> bool {
+    let Some(consent) = state.consent(&user.id, &request.client) else { return false };
+    let in_org = |id: &&String| user.orgs.iter().any(|org| org.id == **id);
     let open = |id: &String| state.behaviour.always_ask_orgs || !consent.orgs.contains(id);
-    ask.scopes.iter().all(|scope| consent.scopes.contains(scope)) && !ask.orgs.iter().filter(in_org).any(open)
+    request.scopes.iter().all(|scope| consent.scopes.contains(scope))
+        && !request.orgs.iter().filter(in_org).any(open)
 }
 
-/// The ids of the organisations that are granted: those ticked (by id, or by
-/// slug for scripts), and those the application requires.
-fn granted(hub: &Inner, ask: &Ask, person: &Person, fields: &Fields) -> BTreeSet<String> {
-    let ticked: BTreeSet<&str> = fields.all("org").collect();
+/// The ids of the organisations to grant: those ticked (by id, or by slug for scripts) and
+/// those the client requires.
+fn granted(
+    hub: &HubContext,
+    request: &AuthorizationRequest,
+    user: &User,
+    parameters: &Parameters,
+) -> BTreeSet<String> {
+    let ticked: BTreeSet<&str> = parameters.all("org").collect();
     let state = hub.state();
-    let person = state.person(&person.id).unwrap_or(person);
-    let chosen = person.orgs.iter().filter(|org| {
-        ticked.contains(org.id.as_str()) || ticked.contains(org.slug.as_str()) || ask.orgs.contains(&org.id)
+    let user = state.user(&user.id).unwrap_or(user);
+    let chosen = user.orgs.iter().filter(|org| {
+        ticked.contains(org.id.as_str())
+            || ticked.contains(org.slug.as_str())
+            || request.orgs.contains(&org.id)
     });
     chosen.map(|org| org.id.clone()).collect()
 }
 
-/// The person agrees.
-fn allow(hub: &Inner, ask: Ask, person: &Person) -> Response {
+/// The user consents: issues a code, or approves the device.
+fn allow(hub: &HubContext, request: AuthorizationRequest, user: &User) -> Response {
     let now = hub.now();
     let grant = Grant {
-        person: person.id.clone(),
-        client: ask.client,
-        scopes: ask.scopes,
+        user: user.id.clone(),
+        client: request.client,
+        scopes: request.scopes,
         auth_time: now,
         expires: now + CODE_LIFETIME,
     };
-    match ask.answer {
-        Answer::Callback(callback) => {
+    match request.answer {
+        ResponseTarget::Redirect(callback) => {
             let name = random::alphanumeric(32);
-            let code = Code {
+            let code = AuthorizationCode {
                 grant,
                 redirect_uri: callback.redirect_uri.clone(),
                 nonce: callback.nonce.clone(),
@@ -139,27 +135,29 @@ fn allow(hub: &Inner, ask: Ask, person: &Person) -> Response {
             hub.state().codes.put(name.clone(), now + CODE_LIFETIME, code);
             back(hub, &callback, vec![("code".to_owned(), name)])
         }
-        Answer::Device(code) => device::allowed(hub, &code, grant),
+        ResponseTarget::Device(code) => device_flow::allowed(hub, &code, grant),
     }
 }
 
-/// The person does not agree.
-fn deny(hub: &Inner, ask: &Ask) -> Response {
-    match &ask.answer {
-        Answer::Callback(callback) => refuse(hub, callback, "access_denied", "The user denied the request"),
-        Answer::Device(code) => device::denied(hub, code),
+/// The user declines.
+fn deny(hub: &HubContext, request: &AuthorizationRequest) -> Response {
+    match &request.answer {
+        ResponseTarget::Redirect(callback) => {
+            refuse(hub, callback, "access_denied", "The user denied the request")
+        }
+        ResponseTarget::Device(code) => device_flow::denied(hub, code),
     }
 }
 
-/// Back to the application with an error (RFC 6749, section 4.1.2.1).
-fn refuse(hub: &Inner, callback: &Callback, error: &str, description: &str) -> Response {
+/// Redirects to the client with an error (RFC 6749, section 4.1.2.1).
+fn refuse(hub: &HubContext, callback: &Callback, error: &str, description: &str) -> Response {
     let answer =
         vec![("error".to_owned(), encode(error)), ("error_description".to_owned(), encode(description))];
     back(hub, callback, answer)
 }
 
-/// Back to the application: a 303, as the real one sends.
-fn back(hub: &Inner, callback: &Callback, mut query: Vec<(String, String)>) -> Response {
+/// Redirects to the client with a 303, as huggingface.co does.
+fn back(hub: &HubContext, callback: &Callback, mut query: Vec<(String, String)>) -> Response {
     if let Some(state) = &callback.state {
         query.push(("state".to_owned(), state.clone()));
     }
@@ -175,23 +173,4 @@ fn back(hub: &Inner, callback: &Callback, mut query: Vec<(String, String)>) -> R
     let query: Vec<String> = query.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
     let joint = if callback.redirect_uri.contains('?') { '&' } else { '?' };
     see_other(&format!("{}{joint}{}", callback.redirect_uri, query.join("&")), None)
-}
-
-/// A 303, perhaps with a cookie.
-pub(super) fn see_other(to: &str, cookie: Option<HeaderValue>) -> Response {
-    let Ok(location) = HeaderValue::from_str(to) else {
-        let why = "The address to go back to, or the state, holds what cannot stand in a header.";
-        return pages::notice(StatusCode::BAD_REQUEST, "This request is not right", why);
-    };
-    let response =
-        (StatusCode::SEE_OTHER, [(LOCATION, location)], [(CACHE_CONTROL, "no-store")]).into_response();
-    with_cookie(response, cookie)
-}
-
-/// Adds the cookie that says who is signed in.
-fn with_cookie(mut response: Response, cookie: Option<HeaderValue>) -> Response {
-    if let Some(cookie) = cookie {
-        response.headers_mut().append(SET_COOKIE, cookie);
-    }
-    response
 }

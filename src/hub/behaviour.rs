@@ -1,73 +1,73 @@
-//! Misbehaviour on request: what a gate must survive, and what is unknown
-//! about the real provider so that a gate must cope with either.
+//! Switches that make the stand-in deviate from a correct provider, and variants where the
+//! behaviour of huggingface.co is unknown.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::object::Object;
+use super::json::Object;
 
-/// What changes a token: a function of header and claims.
+/// Edits a token's header and claims.
 type TokenFn = dyn Fn(&mut Object, &mut Object) + Send + Sync;
-/// What changes a query: a function of names and values.
+/// Edits the parameters of a query.
 type QueryFn = dyn Fn(&mut Vec<(String, String)>) + Send + Sync;
 
-/// The hub's deviations from faithful behaviour; [`Behaviour::default`] has none.
+/// The hub's deviations from correct behaviour; [`Behaviour::default`] has none.
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "independent switches, each named by what it does")]
 pub struct Behaviour {
-    /// ID tokens carry no `kid` (older samples of the real provider's tokens have none).
+    /// Omit `kid` from ID tokens. Older samples of huggingface.co's tokens have none.
     pub no_kid: bool,
-    /// No ID token, although `openid` was granted.
+    /// Omit the ID token even if `openid` was granted.
     pub no_id_token: bool,
-    /// Changes an ID token's header and claims before it is signed.
+    /// Edits an ID token's header and claims before signing.
     pub edit_id_token: Option<EditToken>,
     /// How ID tokens are signed.
     pub id_token_signature: Signature,
-    /// No refresh token (whether the real provider gives one is not sure).
+    /// Omit the refresh token. It is unknown whether huggingface.co always issues one.
     pub no_refresh_token: bool,
-    /// Another spelling of `token_type`.
+    /// Another value for `token_type`.
     pub token_type: Option<String>,
-    /// Changes the token endpoint's answer.
+    /// Edits the token response.
     pub edit_token: Option<Edit>,
-    /// Changes the claims of an access token before it is signed.
+    /// Edits an access token's claims before signing.
     pub edit_access_token: Option<Edit>,
-    /// The status of `invalid_client`: 401 unless set (the real one is unknown).
+    /// The status of `invalid_client`; 401 by default. That of huggingface.co is unknown.
     pub invalid_client_status: u16,
-    /// Userinfo names another person: this `sub`.
+    /// Replaces `sub` in the userinfo response.
     pub userinfo_sub: Option<String>,
-    /// Userinfo has no `orgs` at all.
+    /// Omit `orgs` from the userinfo response.
     pub no_orgs: bool,
-    /// `orgs` is empty unless `read-memberships` was granted (unknown of the real provider).
+    /// Return an empty `orgs` unless `read-memberships` was granted. Unknown for
+    /// huggingface.co.
     pub orgs_need_scope: bool,
-    /// With `read-memberships`, `roleInOrg` shows for organisations that were
-    /// not ticked too (unknown of the real provider).
+    /// With `read-memberships`, return `roleInOrg` for organisations that were not granted as
+    /// well. Unknown for huggingface.co.
     pub role_by_scope: bool,
-    /// Changes the userinfo answer.
+    /// Edits the userinfo response.
     pub edit_userinfo: Option<Edit>,
-    /// Userinfo answers with exactly this body.
+    /// Replaces the body of the userinfo response.
     pub userinfo_body: Option<String>,
-    /// Changes the whoami answer.
+    /// Edits the whoami response.
     pub edit_whoami: Option<Edit>,
-    /// The discovery documents name this issuer.
+    /// Replaces `issuer` in the discovery documents.
     pub discovery_issuer: Option<String>,
-    /// The discovery documents announce these `token_endpoint_auth_methods_supported`.
+    /// Replaces `token_endpoint_auth_methods_supported` in the discovery documents.
     pub token_auth_methods: Option<Vec<String>>,
-    /// Changes the discovery documents.
+    /// Edits the discovery documents.
     pub edit_discovery: Option<Edit>,
-    /// `authorization_response_iss_parameter_supported` is announced (RFC 9207).
+    /// Announce `authorization_response_iss_parameter_supported` (RFC 9207).
     pub announce_iss: bool,
-    /// The callback carries this `iss` (RFC 9207); the right one is [`Iss::Right`].
+    /// Adds `iss` to the callback (RFC 9207).
     pub iss: Option<Iss>,
-    /// Changes the parameters of the callback: names, and values as they stand
-    /// in the query (percent-encoded). Repeat, drop or replace any.
+    /// Edits the parameters of the callback: names and percent-encoded values. Can repeat, drop
+    /// or replace any of them.
     pub edit_callback: Option<EditQuery>,
-    /// `orgIds` brings up the consent page even for an organisation that was
-    /// granted before.
+    /// Show the consent page for `orgIds` even if the organisation was granted before.
     pub always_ask_orgs: bool,
-    /// Requests to `/api/*` that an address may make in five minutes.
+    /// Requests to `/api/*` allowed per address in five minutes.
     pub rate_limit: u64,
-    /// What is broken: see [`Behaviour::fail`].
+    /// Injected faults; see [`Behaviour::fail`].
     pub faults: Vec<Broken>,
 }
 
@@ -97,7 +97,7 @@ impl Default for Behaviour {
             iss: None,
             edit_callback: None,
             always_ask_orgs: false,
-            // A free account's share (card, section 6).
+            // The quota of a free account.
             rate_limit: 1000,
             faults: Vec::new(),
         }
@@ -105,25 +105,25 @@ impl Default for Behaviour {
 }
 
 impl Behaviour {
-    /// Every request to `endpoint` meets `fault`, until [`Behaviour::mend`].
+    /// Injects `fault` into every request to `endpoint` until [`Behaviour::clear_faults`].
     pub fn fail(&mut self, endpoint: Endpoint, fault: Fault) {
-        self.mend(endpoint);
+        self.clear_faults(endpoint);
         self.faults.push(Broken { endpoint, fault, times: None });
     }
 
-    /// The next `times` requests to `endpoint` meet `fault`.
+    /// Injects `fault` into the next `times` requests to `endpoint`.
     pub fn fail_times(&mut self, endpoint: Endpoint, fault: Fault, times: u32) {
-        self.mend(endpoint);
+        self.clear_faults(endpoint);
         self.faults.push(Broken { endpoint, fault, times: Some(times) });
     }
 
-    /// No more faults at `endpoint`.
-    pub fn mend(&mut self, endpoint: Endpoint) {
+    /// Removes the faults of `endpoint`.
+    pub fn clear_faults(&mut self, endpoint: Endpoint) {
         self.faults.retain(|broken| broken.endpoint != endpoint);
     }
 
-    /// The fault that this request to `endpoint` meets.
-    pub(super) fn strike(&mut self, endpoint: Endpoint) -> Option<Fault> {
+    /// The fault for the current request to `endpoint`; counts it.
+    pub(super) fn next_fault(&mut self, endpoint: Endpoint) -> Option<Fault> {
         let broken = self.faults.iter_mut().find(|broken| broken.endpoint == endpoint)?;
         if let Some(left) = &mut broken.times {
             *left = left.checked_sub(1)?;
@@ -132,43 +132,43 @@ impl Behaviour {
     }
 }
 
-/// An endpoint that is out of order.
+/// A fault injected at an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Broken {
-    /// Which.
+    /// The endpoint.
     pub endpoint: Endpoint,
-    /// What happens there.
+    /// The fault.
     pub fault: Fault,
-    /// How many requests are still to meet it; `None`: all of them.
+    /// How many more requests it applies to; `None`: all.
     pub times: Option<u32>,
 }
 
-/// What can go wrong between two machines.
+/// A fault that can be injected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// The right answer, this much later.
+    /// The normal response, delayed.
     Slow(Duration),
-    /// No answer at all.
+    /// No response.
     Hang,
-    /// This status with a short JSON body; 429 has the rate-limit headers.
+    /// This status with a short JSON body; 429 carries the rate-limit headers.
     Status(u16),
-    /// 429 with `Retry-After` in so many seconds, and without the headers of a
-    /// limit: from something in front of the provider.
+    /// 429 with `Retry-After` in seconds and without rate-limit headers, as a load balancer in
+    /// front of the provider would send.
     RetryAfter(u64),
-    /// The right answer, cut off in the middle.
+    /// The normal response, cut off after half of its body.
     Truncated,
-    /// 200 and a page of HTML.
+    /// 200 with an HTML page.
     NotJson,
-    /// 200 and a JSON object of about this many bytes, streamed.
+    /// 200 with a JSON object of about this many bytes, streamed.
     Huge(u64),
-    /// A redirect to this address.
+    /// A redirect to this URL.
     Redirect(String),
-    /// The connection is reset.
+    /// A TCP reset of the connection.
     Reset,
-    /// Exactly this answer.
+    /// This response.
     Answer {
-        /// The status.
+        /// The status code.
         status: u16,
         /// The `Content-Type`.
         content_type: String,
@@ -181,42 +181,42 @@ pub enum Fault {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Signature {
-    /// As it should be.
+    /// Correctly.
     #[default]
     Rs256,
     /// `alg: none` and no signature (RFC 7519, section 6).
     None,
     /// HS256 with the client's secret.
     ClientSecret,
-    /// HS256 with the public key's PEM as the secret: the algorithm confusion
-    /// of RFC 8725, section 2.1.
+    /// HS256 with the public key's PEM as the secret (algorithm confusion, RFC 8725, section
+    /// 2.1).
     PublicKey,
-    /// RS256 and the right `kid`, but a key that is not in the key set.
+    /// RS256 with the right `kid`, but by a key that is not in the JWKS.
     ForeignKey,
-    /// RS256, one bit of the signature turned over.
-    Broken,
+    /// RS256 with one bit of the signature flipped.
+    Corrupted,
 }
 
-/// The `iss` of a callback (RFC 9207).
+/// The `iss` parameter of a callback (RFC 9207).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Iss {
     /// The hub's issuer.
     Right,
-    /// Another.
+    /// Another issuer.
     Other(String),
 }
 
-/// A change to a JSON object. It must not call the hub.
+/// An edit of a JSON object. It must not call the hub.
 #[derive(Clone)]
 pub struct Edit(Arc<dyn Fn(&mut Object) + Send + Sync>);
 
 impl Edit {
-    /// From a function.
+    /// Creates an edit from a function.
     pub fn new(edit: impl Fn(&mut Object) + Send + Sync + 'static) -> Self {
         Self(Arc::new(edit))
     }
 
-    /// Makes the change.
+    /// Applies the edit.
     pub(super) fn apply(&self, object: &mut Object) {
         (self.0)(object);
     }
@@ -228,17 +228,17 @@ impl fmt::Debug for Edit {
     }
 }
 
-/// A change to a token: its header and its claims. It must not call the hub.
+/// An edit of a token's header and claims. It must not call the hub.
 #[derive(Clone)]
 pub struct EditToken(Arc<TokenFn>);
 
 impl EditToken {
-    /// From a function of header and claims.
+    /// Creates an edit from a function of header and claims.
     pub fn new(edit: impl Fn(&mut Object, &mut Object) + Send + Sync + 'static) -> Self {
         Self(Arc::new(edit))
     }
 
-    /// Makes the change.
+    /// Applies the edit.
     pub(super) fn apply(&self, header: &mut Object, claims: &mut Object) {
         (self.0)(header, claims);
     }
@@ -250,17 +250,17 @@ impl fmt::Debug for EditToken {
     }
 }
 
-/// A change to a query. It must not call the hub.
+/// An edit of a query. It must not call the hub.
 #[derive(Clone)]
 pub struct EditQuery(Arc<QueryFn>);
 
 impl EditQuery {
-    /// From a function.
+    /// Creates an edit from a function.
     pub fn new(edit: impl Fn(&mut Vec<(String, String)>) + Send + Sync + 'static) -> Self {
         Self(Arc::new(edit))
     }
 
-    /// Makes the change.
+    /// Applies the edit.
     pub(super) fn apply(&self, query: &mut Vec<(String, String)>) {
         (self.0)(query);
     }
@@ -272,11 +272,11 @@ impl fmt::Debug for EditQuery {
     }
 }
 
-/// The hub's endpoints, as they are counted and broken.
+/// The hub's endpoints, for counting requests and injecting faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Endpoint {
-    /// Both well-known documents.
+    /// Both metadata documents.
     Discovery,
     /// `/oauth/authorize`.
     Authorize,
@@ -287,17 +287,17 @@ pub enum Endpoint {
     /// `/oauth/jwks`.
     Jwks,
     /// `/oauth/device`.
-    Device,
+    DeviceAuthorization,
     /// `/oauth/register`.
     Register,
     /// `/api/whoami-v2`.
     Whoami,
-    /// Everything else: pages, pictures, and what is not there.
+    /// Everything else: pages, images, unknown paths.
     Other,
 }
 
 impl Endpoint {
-    /// Which endpoint a path is.
+    /// The endpoint that serves `path`.
     pub(super) fn of(path: &str) -> Self {
         match path {
             "/.well-known/openid-configuration" | "/.well-known/oauth-authorization-server" => {
@@ -307,7 +307,7 @@ impl Endpoint {
             "/oauth/token" => Self::Token,
             "/oauth/userinfo" => Self::Userinfo,
             "/oauth/jwks" => Self::Jwks,
-            "/oauth/device" => Self::Device,
+            "/oauth/device" => Self::DeviceAuthorization,
             "/oauth/register" => Self::Register,
             "/api/whoami-v2" => Self::Whoami,
             _ => Self::Other,
@@ -320,15 +320,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fault_strikes_as_often_as_asked() {
+    fn a_fault_applies_to_as_many_requests_as_configured() {
         let mut behaviour = Behaviour::default();
         behaviour.fail_times(Endpoint::Token, Fault::Reset, 2);
-        assert_eq!(behaviour.strike(Endpoint::Userinfo), None);
-        assert_eq!(behaviour.strike(Endpoint::Token), Some(Fault::Reset));
-        assert_eq!(behaviour.strike(Endpoint::Token), Some(Fault::Reset));
-        assert_eq!(behaviour.strike(Endpoint::Token), None);
+        assert_eq!(behaviour.next_fault(Endpoint::Userinfo), None);
+        assert_eq!(behaviour.next_fault(Endpoint::Token), Some(Fault::Reset));
+        assert_eq!(behaviour.next_fault(Endpoint::Token), Some(Fault::Reset));
+        assert_eq!(behaviour.next_fault(Endpoint::Token), None);
         behaviour.fail(Endpoint::Token, Fault::Status(500));
-        behaviour.mend(Endpoint::Token);
-        assert_eq!(behaviour.strike(Endpoint::Token), None);
+        behaviour.clear_faults(Endpoint::Token);
+        assert_eq!(behaviour.next_fault(Endpoint::Token), None);
     }
 }

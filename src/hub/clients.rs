@@ -1,4 +1,4 @@
-//! Registered applications: what they may ask for, where they may be sent back.
+//! Registered clients: their scopes and redirect URIs.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use url::Url;
 
 use super::random;
 
-/// Every scope that is known (card, section 2).
+/// Every scope that huggingface.co knows.
 pub(super) const SCOPES: [&str; 21] = [
     "openid",
     "profile",
@@ -31,37 +31,37 @@ pub(super) const SCOPES: [&str; 21] = [
     "write-network-security",
 ];
 
-/// An access token lives this long unless the application says otherwise: 8 hours.
+/// Default lifetime of an access token: 8 hours.
 const TOKEN_LIFETIME: u64 = 28_800;
 
-/// A registered application.
+/// A registered client.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Client {
     /// The client id.
     pub id: String,
-    /// The secret; `None` is a public client, which has PKCE alone.
+    /// The client secret; `None` for a public client, which uses PKCE alone.
     pub secret: Option<String>,
     /// The name on the consent page.
     pub name: String,
-    /// Where people may be sent back to.
+    /// The allowed redirect URIs.
     pub redirect_uris: Vec<String>,
-    /// Any `http` address of this machine will do as well: for developing
-    /// before it is known where the app will listen. Hugging Face has no such thing.
+    /// Also accept any `http` loopback redirect URI: for development, before the app's port is
+    /// known. huggingface.co has no such option.
     pub any_loopback_redirect: bool,
-    /// The scopes it may ask for.
+    /// The scopes it may request.
     pub scopes: Vec<String>,
-    /// How many seconds its access tokens live.
+    /// The lifetime of its access tokens, in seconds.
     pub token_lifetime: u64,
 }
 
 impl Client {
-    /// A confidential client that may ask for every scope.
+    /// A confidential client that may request every scope.
     #[must_use]
     pub fn confidential(id: &str, secret: &str, name: &str, redirect_uris: &[&str]) -> Self {
         Self { secret: Some(secret.to_owned()), ..Self::public(id, name, redirect_uris) }
     }
 
-    /// A public client that may ask for every scope.
+    /// A public client that may request every scope.
     #[must_use]
     pub fn public(id: &str, name: &str, redirect_uris: &[&str]) -> Self {
         Self {
@@ -75,8 +75,8 @@ impl Client {
         }
     }
 
-    /// A confidential client with a fresh id and secret that may be sent back
-    /// to any address of this machine.
+    /// A confidential client with a random id and secret that accepts any loopback redirect
+    /// URI.
     #[must_use]
     pub fn for_development(name: &str) -> Self {
         Self {
@@ -85,17 +85,17 @@ impl Client {
         }
     }
 
-    /// Whether people may be sent back to `asked`.
+    /// Whether `asked` is an allowed redirect URI.
     pub(super) fn redirects_to(&self, asked: &str) -> bool {
-        // RFC 6749, section 3.1.2: no fragment. The others would end up in a
-        // header or be read differently by the browser.
+        // RFC 6749, section 3.1.2: no fragment. Other characters are not valid in a header, or
+        // browsers interpret them differently.
         let plain = asked.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#' && byte != b'\\');
         plain
             && (self.redirect_uris.iter().any(|known| known == asked || same_but_port(known, asked))
                 || (self.any_loopback_redirect && loopback(asked).is_some()))
     }
 
-    /// The first of `scopes` that the application may not ask for.
+    /// The first of `scopes` that the client may not request.
     pub(super) fn forbidden<'a>(&self, scopes: &'a [String]) -> Option<&'a str> {
         scopes.iter().find(|scope| !self.scopes.contains(scope)).map(String::as_str)
     }
@@ -111,19 +111,18 @@ impl fmt::Debug for Client {
     }
 }
 
-/// A client secret in Hugging Face's shape.
+/// A random client secret in huggingface.co's format.
 pub(super) fn fresh_secret() -> String {
     format!("oauth_app_secret_{}", random::alphanumeric(34))
 }
 
-/// The loopback rule (RFC 8252, section 7.3; card, section 3): any port, if all
-/// else is equal to the letter, the spelling of the host included.
+/// Loopback redirect URIs may use any port (RFC 8252, section 7.3); everything else must be
+/// equal, including the spelling of the host.
 fn same_but_port(known: &str, asked: &str) -> bool {
     matches!((loopback(known), loopback(asked)), (Some(known), Some(asked)) if known == asked)
 }
 
-/// An `http` address of this machine, cut into what stands before the port and
-/// what stands after it.
+/// Splits an `http` loopback URI into the parts before and after the port.
 fn loopback(uri: &str) -> Option<(&str, &str)> {
     let rest = uri.strip_prefix("http://")?;
     let (authority, path) = rest.split_at_checked(rest.find(['/', '?']).unwrap_or(rest.len()))?;
@@ -134,7 +133,7 @@ fn loopback(uri: &str) -> Option<(&str, &str)> {
     if !port.is_empty() {
         port.strip_prefix(':')?.parse::<u16>().ok()?;
     }
-    // What the pieces say must be what a browser would open.
+    // The URL parser must agree about the host, as a browser would.
     let opened = Url::parse(uri).ok()?;
     (opened.host_str() == Some(host)).then_some((authority.get(..start + host.len())?, path))
 }
@@ -144,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_redirect_is_exact_but_for_a_loopback_port() {
+    fn redirect_uris_match_exactly_except_for_loopback_ports() {
         let known = [
             "https://app.example.com/callback",
             "https://localhost:8443/cb",
@@ -180,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_for_development_goes_anywhere_on_this_machine_only() {
+    fn a_development_client_accepts_loopback_redirects_only() {
         let client = Client::for_development("App");
         assert!(client.redirects_to("http://127.0.0.1:4180/oauth2/callback"));
         assert!(!client.redirects_to("https://127.0.0.1:4180/oauth2/callback"));

@@ -1,4 +1,4 @@
-//! Both metadata documents (OpenID Connect Discovery; RFC 8414), and the key set.
+//! Discovery documents (OpenID Connect Discovery; RFC 8414) and the JWKS.
 
 use axum::Json;
 use axum::extract::State;
@@ -6,12 +6,11 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
-use super::object::{Object, set};
+use super::json::{Object, set};
 use super::state::Shared;
 
-/// Hugging Face's document of June 2026 to the letter (card, section 1), `{}`
-/// in place of the issuer. It does not announce the auth method `none`, although
-/// public clients work.
+/// huggingface.co's document as of June 2026, byte for byte, with `{}` for the issuer. It does
+/// not announce the auth method `none`, although public clients work.
 const DOCUMENT: &str = concat!(
     r#"{"issuer":"{}","#,
     r#""registration_endpoint":"{}/oauth/register","#,
@@ -66,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_document_is_json_with_no_more_and_no_less_than_the_real_one() {
+    fn the_document_is_valid_json_with_the_fields_of_the_real_one() {
         let document: Object = serde_json::from_str(&DOCUMENT.replace("{}", "http://127.0.0.1:1")).unwrap();
         assert_eq!(document.len(), 15);
         assert_eq!(document["token_endpoint"], "http://127.0.0.1:1/oauth/token");

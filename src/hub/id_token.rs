@@ -1,18 +1,19 @@
 //! The ID token (OpenID Connect Core, section 2).
 
 use super::behaviour::Behaviour;
+use super::grant::Grant;
+use super::json::{Object, set};
 use super::jwt::RsaKey;
-use super::object::{Object, set};
-use super::state::{Grant, Inner};
+use super::state::HubContext;
 use super::userinfo;
 
-/// An ID token lives this long, whatever the access token does (card, section 4).
+/// Lifetime of an ID token, independent of the access token's.
 const LIFETIME: u64 = 3600;
 
-/// The ID token for a grant. It never says a word about organisations or PRO:
-/// those are in the userinfo answer only (card, section 5a).
+/// The ID token for a grant. It has no claims about organisations or PRO: userinfo alone
+/// returns those.
 pub(super) fn sign(
-    hub: &Inner,
+    hub: &HubContext,
     behaviour: &Behaviour,
     key: &RsaKey,
     grant: &Grant,
@@ -21,7 +22,7 @@ pub(super) fn sign(
     let now = hub.now();
     let (mut claims, secret) = {
         let state = hub.state();
-        let claims = state.person(&grant.person).map(|person| userinfo::about(&hub.issuer, person, grant));
+        let claims = state.user(&grant.user).map(|user| userinfo::about(&hub.issuer, user, grant));
         let secret = state.clients.get(&grant.client).and_then(|client| client.secret.clone());
         (claims.unwrap_or_default(), secret)
     };

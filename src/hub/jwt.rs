@@ -1,5 +1,5 @@
-//! Keys and signatures. By hand, so that a test can have any header and any
-//! claims signed, or mis-signed.
+//! Keys and signatures. Implemented by hand, so that tests can sign any header and claims, or
+//! sign them wrongly.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
@@ -14,21 +14,21 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 use super::behaviour::Signature;
-use super::object::{Object, set};
+use super::json::{Object, set};
 use super::random;
 
-/// The hub's keys, made at its start and shared with nothing.
+/// The hub's keys, generated at start.
 pub(super) struct Keys {
     /// Signs ID tokens.
     signing: Arc<RsaKey>,
-    /// Former signing keys that are still in the key set.
+    /// Former signing keys that are still in the JWKS.
     retired: Vec<Arc<RsaKey>>,
-    /// Signs access tokens; in no key set (card, section 4).
+    /// Signs access tokens; not in the JWKS.
     access: Ed25519KeyPair,
 }
 
 impl Keys {
-    /// Fresh keys.
+    /// Generates keys.
     pub(super) fn generate() -> Result<Self, Unspecified> {
         Ok(Self {
             signing: Arc::new(RsaKey::generate()?),
@@ -37,12 +37,12 @@ impl Keys {
         })
     }
 
-    /// The key that signs ID tokens now.
+    /// The current signing key of ID tokens.
     pub(super) fn signing(&self) -> Arc<RsaKey> {
         Arc::clone(&self.signing)
     }
 
-    /// Signs with `fresh` from now on.
+    /// Makes `fresh` the signing key.
     pub(super) fn rotate(&mut self, fresh: RsaKey, keep_old: bool) {
         let old = std::mem::replace(&mut self.signing, Arc::new(fresh));
         if keep_old {
@@ -53,14 +53,14 @@ impl Keys {
         }
     }
 
-    /// The key set (RFC 7517, section 5).
+    /// The JWKS (RFC 7517, section 5).
     pub(super) fn jwks(&self) -> Value {
         let keys: Vec<Value> =
             std::iter::once(&self.signing).chain(&self.retired).map(|key| key.jwk()).collect();
         json!({ "keys": keys })
     }
 
-    /// An access token's text after its prefix: a JWT signed with Ed25519.
+    /// An access token without its prefix: a JWT signed with Ed25519.
     pub(super) fn access_token(&self, claims: &Value) -> String {
         let input = format!("{}.{}", encoded(&json!({"alg": "EdDSA"})), encoded(claims));
         let signature = self.access.sign(input.as_bytes());
@@ -68,16 +68,16 @@ impl Keys {
     }
 }
 
-/// A key for RS256.
+/// An RS256 key.
 pub(super) struct RsaKey {
-    /// The pair.
+    /// The key pair.
     pair: RsaKeyPair,
-    /// Its name in the key set.
+    /// Its key id.
     kid: String,
 }
 
 impl RsaKey {
-    /// A fresh key of 2048 bits.
+    /// Generates a 2048-bit key.
     pub(super) fn generate() -> Result<Self, Unspecified> {
         let pair = RsaKeyPair::generate(KeySize::Rsa2048)?;
         let kid =
@@ -85,12 +85,12 @@ impl RsaKey {
         Ok(Self { pair, kid })
     }
 
-    /// Its name in the key set.
+    /// Its key id.
     pub(super) fn kid(&self) -> &str {
         &self.kid
     }
 
-    /// An ID token with this header and these claims, signed as `how` says.
+    /// An ID token with this header and these claims, signed according to `how`.
     pub(super) fn id_token(
         &self,
         header: &mut Object,
@@ -99,7 +99,7 @@ impl RsaKey {
         client_secret: Option<&str>,
     ) -> String {
         let mac_key = match how {
-            Signature::Rs256 | Signature::ForeignKey | Signature::Broken => None,
+            Signature::Rs256 | Signature::ForeignKey | Signature::Corrupted => None,
             Signature::None => {
                 set(header, "alg", "none");
                 return format!("{}.{}.", encoded(header), encoded(claims));
@@ -119,7 +119,7 @@ impl RsaKey {
             _ => self.sign(&input),
         }
         .unwrap_or_default();
-        if *how == Signature::Broken
+        if *how == Signature::Corrupted
             && let Some(byte) = signature.last_mut()
         {
             *byte ^= 1;
@@ -134,11 +134,11 @@ impl RsaKey {
         Ok(signature)
     }
 
-    /// The public key as it stands in the key set.
+    /// The public key as a JWK.
     fn jwk(&self) -> Value {
-        // RFC 8017, appendix A.1.1: SEQUENCE { INTEGER n, INTEGER e }. At 2048
-        // bits the two heads and the sign byte are 9 bytes, then n, then the
-        // head of e; the exponent is always 65537.
+        // RFC 8017, appendix A.1.1: SEQUENCE { INTEGER n, INTEGER e }. At 2048 bits the two
+        // headers and the sign byte take 9 bytes, followed by n and the header of e; the
+        // exponent is always 65537.
         let modulus = self.pair.public_key().as_ref().get(9..9 + 256).unwrap_or_default();
         json!({
             "kty": "RSA", "use": "sig", "alg": "RS256", "kid": self.kid,
@@ -176,14 +176,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_challenge_is_that_of_the_rfc() {
+    fn the_s256_challenge_matches_the_rfc() {
         // RFC 7636, appendix B.
         let challenge = s256("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
         assert_eq!(challenge, "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
     }
 
     #[test]
-    fn the_key_set_has_the_modulus_that_verifies() {
+    fn the_jwk_verifies_signatures() {
         use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
         let key = RsaKey::generate().unwrap();
         let jwk = key.jwk();

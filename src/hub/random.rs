@@ -1,24 +1,24 @@
-//! Random names: codes, tokens, tickets, client ids.
+//! Random values: codes, tokens, tickets, client ids.
 
 use aws_lc_rs::rand;
 
-/// The letters of Hugging Face's opaque tokens.
+/// The alphabet of huggingface.co's opaque tokens.
 const ALPHANUMERIC: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
-/// What a person can type from a screen without mistaking one letter for another.
-const TYPEABLE: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+/// Letters and digits that are not easily confused with each other.
+const UNAMBIGUOUS: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 
 /// `length` random letters and digits.
 pub(super) fn alphanumeric(length: usize) -> String {
     letters(ALPHANUMERIC, length)
 }
 
-/// The `XXXX-XXXX` of the device flow (card, section 3).
+/// A user code, `XXXX-XXXX`.
 pub(super) fn user_code() -> String {
-    format!("{}-{}", letters(TYPEABLE, 4), letters(TYPEABLE, 4))
+    format!("{}-{}", letters(UNAMBIGUOUS, 4), letters(UNAMBIGUOUS, 4))
 }
 
-/// A random UUID (RFC 9562, section 5.4): the shape of Hugging Face's client ids.
+/// A random UUID (RFC 9562, section 5.4), the format of huggingface.co's client ids.
 pub(super) fn uuid() -> String {
     let mut bytes: [u8; 16] = fill();
     bytes[6] = (bytes[6] & 0x0f) | 0x40;
@@ -40,8 +40,8 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// `length` letters out of `alphabet`. The slight bias of the remainder does
-/// not matter for names that have over 100 bits to spare.
+/// `length` letters out of `alphabet`. The slight modulo bias does not matter: the values have
+/// more than 100 bits to spare.
 fn letters(alphabet: &[u8], length: usize) -> String {
     let mut bytes = vec![0_u8; length];
     rand::fill(&mut bytes).expect("the system's random generator works");
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_have_their_documented_shape() {
+    fn random_values_have_the_documented_format() {
         assert_eq!(alphanumeric(34).len(), 34);
         assert!(alphanumeric(200).bytes().all(|byte| byte.is_ascii_alphanumeric()));
         assert_ne!(alphanumeric(34), alphanumeric(34));

@@ -1,4 +1,4 @@
-//! What the hub remembers while it runs.
+//! The hub's state.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
@@ -6,143 +6,141 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::http::Request;
 
-use super::ask::Ask;
+use super::authorization_request::AuthorizationRequest;
 use super::behaviour::{Behaviour, Endpoint};
 use super::clients::Client;
-use super::device::Device;
+use super::device_authorization::DeviceAuthorization;
+use super::grant::{AuthorizationCode, Consent, Grant};
 use super::jwt::Keys;
-use super::people::{App, Person};
-use super::rate::Windows;
-use super::shelf::Shelf;
+use super::rate_limit::RateLimiter;
+use super::ttl_map::TtlMap;
+use super::users::{App, User};
 use crate::clock::{Clock, UnixTime};
 
-/// How many registrations from outside are kept.
-const REGISTERED: usize = 1000;
+/// Maximum number of clients that registered dynamically.
+const MAX_REGISTERED: usize = 1000;
 
-/// Everything the handlers share.
-pub(super) struct Inner {
+/// What the handlers share.
+pub(super) struct HubContext {
     /// `http://127.0.0.1:PORT`.
     pub(super) issuer: String,
-    /// The time.
+    /// The clock.
     pub(super) clock: Clock,
-    /// What changes.
-    pub(super) state: Mutex<State>,
+    /// The mutable state.
+    pub(super) state: Mutex<HubState>,
 }
 
-/// The handlers' way to [`Inner`].
-pub(super) type Shared = Arc<Inner>;
+/// A shared [`HubContext`].
+pub(super) type Shared = Arc<HubContext>;
 
-impl Inner {
-    /// The state. A panic elsewhere does not make it wrong: every change is
-    /// whole before anything can panic.
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+impl HubContext {
+    /// Locks the state. A poisoned lock is fine: no change can panic half-way.
+    pub(super) fn state(&self) -> MutexGuard<'_, HubState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The time.
+    /// The current time.
     pub(super) fn now(&self) -> UnixTime {
         self.clock.now()
     }
 }
 
-/// What changes while the hub runs.
-pub(super) struct State {
-    /// Who can sign in.
-    pub(super) people: Vec<Person>,
+/// The mutable state.
+pub(super) struct HubState {
+    /// The users.
+    pub(super) users: Vec<User>,
     /// Applications with tokens of their own.
     pub(super) apps: Vec<App>,
     /// Registered clients by id.
     pub(super) clients: HashMap<String, Client>,
-    /// The ids that came through `/oauth/register`, oldest first.
+    /// Ids of dynamically registered clients, oldest first.
     registered: VecDeque<String>,
-    /// (person's id, client id) → what was consented to.
+    /// (user id, client id) → consent.
     pub(super) consents: HashMap<(String, String), Consent>,
-    /// Forms that were handed out; `None` is a form that asks for no consent.
-    pub(super) tickets: Shelf<Option<Ask>>,
+    /// CSRF tickets; `None` for a form without an authorization request.
+    pub(super) tickets: TtlMap<Option<AuthorizationRequest>>,
     /// Authorization codes.
-    pub(super) codes: Shelf<Code>,
+    pub(super) codes: TtlMap<AuthorizationCode>,
     /// Access tokens.
-    pub(super) access_tokens: Shelf<Grant>,
+    pub(super) access_tokens: TtlMap<Grant>,
     /// Refresh tokens.
-    pub(super) refresh_tokens: Shelf<Grant>,
+    pub(super) refresh_tokens: TtlMap<Grant>,
     /// Device codes.
-    pub(super) devices: Shelf<Device>,
-    /// Misbehaviour.
+    pub(super) devices: TtlMap<DeviceAuthorization>,
+    /// Deviations from correct behaviour.
     pub(super) behaviour: Behaviour,
-    /// Keys.
+    /// The keys.
     pub(super) keys: Keys,
-    /// Requests by endpoint.
+    /// Number of requests per endpoint.
     pub(super) calls: HashMap<Endpoint, u64>,
     /// The last request to each endpoint.
     pub(super) last: HashMap<Endpoint, Request<()>>,
-    /// Requests by address.
-    pub(super) windows: Windows<IpAddr>,
+    /// Request counts per address.
+    pub(super) rate_limiter: RateLimiter<IpAddr>,
 }
 
-impl State {
-    /// A hub's state at its start.
+impl HubState {
+    /// The initial state.
     pub(super) fn new(
-        people: Vec<Person>,
+        users: Vec<User>,
         apps: Vec<App>,
         clients: Vec<Client>,
         behaviour: Behaviour,
         keys: Keys,
     ) -> Self {
         Self {
-            people,
+            users,
             apps,
             clients: clients.into_iter().map(|client| (client.id.clone(), client)).collect(),
             registered: VecDeque::new(),
             consents: HashMap::new(),
-            tickets: Shelf::new(10_000),
-            codes: Shelf::new(10_000),
-            access_tokens: Shelf::new(20_000),
-            refresh_tokens: Shelf::new(20_000),
-            devices: Shelf::new(1000),
+            tickets: TtlMap::new(10_000),
+            codes: TtlMap::new(10_000),
+            access_tokens: TtlMap::new(20_000),
+            refresh_tokens: TtlMap::new(20_000),
+            devices: TtlMap::new(1000),
             behaviour,
             keys,
             calls: HashMap::new(),
             last: HashMap::new(),
-            windows: Windows::default(),
+            rate_limiter: RateLimiter::default(),
         }
     }
 
-    /// The person of that username.
-    pub(super) fn person_named(&self, username: &str) -> Option<&Person> {
-        self.people.iter().find(|person| person.username.eq_ignore_ascii_case(username))
+    /// The user with that username.
+    pub(super) fn user_named(&self, username: &str) -> Option<&User> {
+        self.users.iter().find(|user| user.username.eq_ignore_ascii_case(username))
     }
 
-    /// The person of that id.
-    pub(super) fn person(&self, id: &str) -> Option<&Person> {
-        self.people.iter().find(|person| person.id == id)
+    /// The user with that id.
+    pub(super) fn user(&self, id: &str) -> Option<&User> {
+        self.users.iter().find(|user| user.id == id)
     }
 
-    /// What a person consented to for a client.
-    pub(super) fn consent(&self, person: &str, client: &str) -> Option<&Consent> {
-        self.consents.get(&(person.to_owned(), client.to_owned()))
+    /// The user's consent for a client.
+    pub(super) fn consent(&self, user: &str, client: &str) -> Option<&Consent> {
+        self.consents.get(&(user.to_owned(), client.to_owned()))
     }
 
-    /// Adds `scopes` to what was consented to, and puts `orgs` in place of the
-    /// organisations granted so far.
-    pub(super) fn remember(&mut self, person: &str, client: &str, scopes: &[String], orgs: BTreeSet<String>) {
-        let consent = self.consents.entry((person.to_owned(), client.to_owned())).or_default();
+    /// Adds `scopes` to the consent and replaces its organisations by `orgs`.
+    pub(super) fn remember(&mut self, user: &str, client: &str, scopes: &[String], orgs: BTreeSet<String>) {
+        let consent = self.consents.entry((user.to_owned(), client.to_owned())).or_default();
         consent.scopes.extend(scopes.iter().cloned());
         consent.orgs = orgs;
     }
 
-    /// Forgets the consent; the client's codes and tokens for this person are dead.
-    pub(super) fn disconnect(&mut self, person: &str, client: &str) {
-        self.consents.remove(&(person.to_owned(), client.to_owned()));
-        let others = |grant: &Grant| grant.person != person || grant.client != client;
+    /// Removes the consent and invalidates the client's codes and tokens for this user.
+    pub(super) fn disconnect(&mut self, user: &str, client: &str) {
+        self.consents.remove(&(user.to_owned(), client.to_owned()));
+        let others = |grant: &Grant| grant.user != user || grant.client != client;
         self.codes.retain(|code| others(&code.grant));
         self.access_tokens.retain(others);
         self.refresh_tokens.retain(others);
     }
 
-    /// Takes in a client that registered itself; the oldest such goes when
-    /// there are too many.
+    /// Adds a dynamically registered client; removes the oldest one if there are too many.
     pub(super) fn register(&mut self, client: Client) {
-        if self.registered.len() >= REGISTERED
+        if self.registered.len() >= MAX_REGISTERED
             && let Some(oldest) = self.registered.pop_front()
         {
             self.clients.remove(&oldest);
@@ -150,48 +148,4 @@ impl State {
         self.registered.push_back(client.id.clone());
         self.clients.insert(client.id.clone(), client);
     }
-}
-
-/// What a person consented to for a client.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Consent {
-    /// The scopes.
-    pub(super) scopes: BTreeSet<String>,
-    /// The ids of the organisations that were ticked.
-    pub(super) orgs: BTreeSet<String>,
-}
-
-/// What a code or a token stands for.
-#[derive(Debug, Clone)]
-pub(super) struct Grant {
-    /// The person's id.
-    pub(super) person: String,
-    /// The client's id.
-    pub(super) client: String,
-    /// The scopes.
-    pub(super) scopes: Vec<String>,
-    /// When the person was last seen in the browser.
-    pub(super) auth_time: UnixTime,
-    /// When the token ends.
-    pub(super) expires: UnixTime,
-}
-
-impl Grant {
-    /// Whether `scope` was granted.
-    pub(super) fn has(&self, scope: &str) -> bool {
-        self.scopes.iter().any(|granted| granted == scope)
-    }
-}
-
-/// An authorization code.
-#[derive(Debug, Clone)]
-pub(super) struct Code {
-    /// What it stands for.
-    pub(super) grant: Grant,
-    /// Where it was sent to.
-    pub(super) redirect_uri: String,
-    /// The nonce of the request, for the ID token.
-    pub(super) nonce: Option<String>,
-    /// The PKCE challenge of the request.
-    pub(super) challenge: Option<String>,
 }

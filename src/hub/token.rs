@@ -4,111 +4,104 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL};
+use axum::http::header::CACHE_CONTROL;
 use axum::response::{IntoResponse, Response};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use url::form_urlencoded;
 
 use super::behaviour::Behaviour;
+use super::client_authentication::{authenticate, parse_parameters};
 use super::clients::Client;
-use super::device;
-use super::fields::{self, Fields};
+use super::device_flow;
+use super::grant::Grant;
 use super::id_token;
+use super::json::{Object, object, set};
 use super::jwt;
-use super::object::{Object, object, set};
+use super::oauth_error::OAuthError;
+use super::parameters::{self, Parameters};
 use super::random;
-use super::refusal::Refusal;
-use super::state::{Grant, Inner, Shared};
+use super::state::{HubContext, Shared};
 
-/// A refresh token that is not used for three months is gone.
+/// A refresh token expires after three months without use.
 const REFRESH_LIFETIME: u64 = 90 * 24 * 3600;
 
 /// `POST /oauth/token`.
 pub(super) async fn token(State(hub): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
     match answer(&hub, &headers, &body) {
         Ok(object) => ([(CACHE_CONTROL, "no-store")], Json(object)).into_response(),
-        Err(refusal) => refusal.into_response(),
+        Err(error) => error.into_response(),
     }
 }
 
-/// The token answer to a request.
-fn answer(hub: &Inner, headers: &HeaderMap, body: &[u8]) -> Result<Object, Refusal> {
-    let fields = read(headers, body)?;
-    let (grant, nonce, refresh) = match fields.find("grant_type") {
-        Some("authorization_code") => by_code(hub, headers, &fields)?,
-        Some("refresh_token") => by_refresh_token(hub, headers, &fields)?,
+/// The token response.
+fn answer(hub: &HubContext, headers: &HeaderMap, body: &[u8]) -> Result<Object, OAuthError> {
+    let parameters = parse_parameters(headers, body)?;
+    let (grant, nonce, refresh) = match parameters.find("grant_type") {
+        Some("authorization_code") => redeem_code(hub, headers, &parameters)?,
+        Some("refresh_token") => redeem_refresh_token(hub, headers, &parameters)?,
         Some("urn:ietf:params:oauth:grant-type:device_code") => {
-            let client = authenticate(hub, headers, &fields)?;
-            let client = client.ok_or_else(|| Refusal::request("client_id is missing"))?;
-            (device::poll(hub, &client, &fields)?, None, true)
+            let client = authenticate(hub, headers, &parameters)?;
+            let client = client.ok_or_else(|| OAuthError::invalid_request("client_id is missing"))?;
+            (device_flow::poll(hub, &client, &parameters)?, None, true)
         }
-        // Token exchange is announced, as at the real provider, but needs an
-        // application bound to an enterprise organisation; there is none here.
+        // Token exchange is announced, as at huggingface.co, but requires a client bound to an
+        // enterprise organisation, which does not exist here.
         Some("urn:ietf:params:oauth:grant-type:token-exchange") => {
-            return Err(Refusal::client(400, "this application may not exchange tokens"));
+            return Err(OAuthError::invalid_client(400, "this application may not exchange tokens"));
         }
-        Some(_) => return Err(Refusal::new("unsupported_grant_type", "this grant_type is not supported")),
-        None => return Err(Refusal::request("grant_type is missing")),
+        Some(_) => return Err(OAuthError::new("unsupported_grant_type", "this grant_type is not supported")),
+        None => return Err(OAuthError::invalid_request("grant_type is missing")),
     };
     Ok(issue(hub, grant, nonce, refresh))
 }
 
-/// The fields of a form or a JSON object.
-pub(super) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Fields, Refusal> {
-    let fields = Fields::from_body(headers, body)
-        .ok_or_else(|| Refusal::request("the body must be a form or a JSON object, and say which"))?;
-    match fields.repeated() {
-        Some(name) => Err(Refusal::request(format!("{name} came twice"))),
-        None => Ok(fields),
-    }
-}
-
-/// What a code stands for, its nonce, and that there may be a refresh token.
-fn by_code(
-    hub: &Inner,
+/// Redeems an authorization code: its grant, its nonce, and whether to issue a refresh token.
+fn redeem_code(
+    hub: &HubContext,
     headers: &HeaderMap,
-    fields: &Fields,
-) -> Result<(Grant, Option<String>, bool), Refusal> {
-    let client = authenticate(hub, headers, fields)?;
+    parameters: &Parameters,
+) -> Result<(Grant, Option<String>, bool), OAuthError> {
+    let client = authenticate(hub, headers, parameters)?;
     let now = hub.now();
-    // Whatever comes of it, the code is used up (RFC 6749, section 4.1.2).
-    let code = fields.find("code").and_then(|code| hub.state().codes.take(code, now));
-    let code = code.ok_or_else(|| Refusal::grant("the code is unknown, expired or used"))?;
-    same_client(hub, client.as_ref(), &code.grant)?;
-    if fields.find("redirect_uri") != Some(&code.redirect_uri) {
-        return Err(Refusal::grant("redirect_uri is not the one of the authorization request"));
+    // The code is consumed even if the request fails (RFC 6749, section 4.1.2).
+    let code = parameters.find("code").and_then(|code| hub.state().codes.take(code, now));
+    let code = code.ok_or_else(|| OAuthError::invalid_grant("the code is unknown, expired or used"))?;
+    check_owner(hub, client.as_ref(), &code.grant)?;
+    if parameters.find("redirect_uri") != Some(&code.redirect_uri) {
+        return Err(OAuthError::invalid_grant("redirect_uri differs from that of the authorization request"));
     }
-    match (&code.challenge, fields.find("code_verifier")) {
+    match (&code.challenge, parameters.find("code_verifier")) {
         (None, None) => {}
         (Some(challenge), Some(verifier))
             if (43..=128).contains(&verifier.len()) && jwt::s256(verifier) == *challenge => {}
-        (Some(_), None) => return Err(Refusal::grant("code_verifier is missing")),
-        (None, Some(_)) => return Err(Refusal::grant("there was no code_challenge")),
-        (Some(_), Some(_)) => return Err(Refusal::grant("code_verifier does not fit the code_challenge")),
+        (Some(_), None) => return Err(OAuthError::invalid_grant("code_verifier is missing")),
+        (None, Some(_)) => {
+            return Err(OAuthError::invalid_grant("the authorization request had no code_challenge"));
+        }
+        (Some(_), Some(_)) => {
+            return Err(OAuthError::invalid_grant("code_verifier does not match the code_challenge"));
+        }
     }
     Ok((code.grant, code.nonce, true))
 }
 
-/// What a refresh token stands for; it is used up, a new one takes its place.
-fn by_refresh_token(
-    hub: &Inner,
+/// Redeems a refresh token, which is consumed; the response holds a new one.
+fn redeem_refresh_token(
+    hub: &HubContext,
     headers: &HeaderMap,
-    fields: &Fields,
-) -> Result<(Grant, Option<String>, bool), Refusal> {
-    let client = authenticate(hub, headers, fields)?;
+    parameters: &Parameters,
+) -> Result<(Grant, Option<String>, bool), OAuthError> {
+    let client = authenticate(hub, headers, parameters)?;
     let now = hub.now();
-    let unknown = || Refusal::grant("the refresh token is unknown, expired or used");
-    let token = fields.find("refresh_token").ok_or_else(unknown)?;
+    let unknown = || OAuthError::invalid_grant("the refresh token is unknown, expired or used");
+    let token = parameters.find("refresh_token").ok_or_else(unknown)?;
     let mut grant = hub.state().refresh_tokens.find(token, now).cloned().ok_or_else(unknown)?;
-    // Checked before it is used up: another application cannot end a session
-    // with a token it has only seen.
-    same_client(hub, client.as_ref(), &grant)?;
-    if let Some(scope) = fields.find("scope") {
-        let asked = fields::scopes(scope);
+    // Checked before the token is consumed: another client that has seen the token cannot
+    // invalidate it.
+    check_owner(hub, client.as_ref(), &grant)?;
+    if let Some(scope) = parameters.find("scope") {
+        let asked = parameters::scopes(scope);
         if asked.iter().any(|scope| !grant.has(scope)) {
-            return Err(Refusal::new("invalid_scope", "more than was granted"));
+            return Err(OAuthError::new("invalid_scope", "the scope exceeds what was granted"));
         }
         grant.scopes = asked;
     }
@@ -116,77 +109,26 @@ fn by_refresh_token(
     Ok((grant, None, true))
 }
 
-/// The client that sends a request. `None`: it does not say, as a public one
-/// may (card, section 3); then it must be the one of the code or token.
-pub(super) fn authenticate(
-    hub: &Inner,
-    headers: &HeaderMap,
-    fields: &Fields,
-) -> Result<Option<Client>, Refusal> {
-    let state = hub.state();
-    let refused = |why: &str| Refusal::client(state.behaviour.invalid_client_status, why);
-    let find = |id: &str| state.clients.get(id).cloned().ok_or_else(|| refused("no such client"));
-    if let Some(header) = headers.get(AUTHORIZATION) {
-        let pairs = header.to_str().ok().and_then(basic).ok_or_else(|| refused("not a Basic header"))?;
-        if fields.find("client_secret").is_some() {
-            // RFC 6749, section 2.3: one method per request.
-            return Err(Refusal::request("the client authenticates twice"));
-        }
-        for (id, secret) in pairs {
-            if let Some(client) = state.clients.get(&id)
-                && client.secret.as_ref() == Some(&secret)
-                && fields.find("client_id").is_none_or(|named| named == id)
-            {
-                return Ok(Some(client.clone()));
-            }
-        }
-        return Err(refused("no such client, or not its secret"));
-    }
-    let Some(id) = fields.find("client_id") else { return Ok(None) };
-    let client = find(id)?;
-    match (&client.secret, fields.find("client_secret")) {
-        (Some(known), Some(given)) if known == given => Ok(Some(client)),
-        (None, None) => Ok(Some(client)),
-        (Some(_), None) => Err(refused(
-            "client_secret is missing; if you want to do without client secret authentication, delete the secret",
-        )),
-        (_, Some(_)) => Err(refused("not the client's secret")),
-    }
-}
-
-/// Id and secret of a Basic header: form-decoded (RFC 6749, section 2.3.1), and
-/// as they stand, since not every client encodes them.
-fn basic(header: &str) -> Option<[(String, String); 2]> {
-    let (scheme, encoded) = header.split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return None;
-    }
-    let text = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
-    let (id, secret) = text.split_once(':')?;
-    let decoded = |text: &str| -> String {
-        let text = text.replace('&', "%26").replace('=', "%3D");
-        form_urlencoded::parse(text.as_bytes()).map(|(name, _)| name.into_owned()).collect()
-    };
-    Some([(decoded(id), decoded(secret)), (id.to_owned(), secret.to_owned())])
-}
-
-/// The code or token must be the client's own; an unnamed client must be public.
-fn same_client(hub: &Inner, client: Option<&Client>, grant: &Grant) -> Result<(), Refusal> {
+/// The code or token must belong to the client; an unnamed client must be public.
+fn check_owner(hub: &HubContext, client: Option<&Client>, grant: &Grant) -> Result<(), OAuthError> {
     match client {
         Some(client) if client.id == grant.client => Ok(()),
-        Some(_) => Err(Refusal::grant("it was given to another client")),
+        Some(_) => Err(OAuthError::invalid_grant("it was issued to another client")),
         None => {
             let state = hub.state();
             match state.clients.get(&grant.client) {
                 Some(owner) if owner.secret.is_none() => Ok(()),
-                _ => Err(Refusal::client(state.behaviour.invalid_client_status, "who is the client?")),
+                _ => Err(OAuthError::invalid_client(
+                    state.behaviour.invalid_client_status,
+                    "client_id is missing",
+                )),
             }
         }
     }
 }
 
-/// The tokens for a grant.
-fn issue(hub: &Inner, mut grant: Grant, nonce: Option<String>, refresh: bool) -> Object {
+/// Issues the tokens for a grant.
+fn issue(hub: &HubContext, mut grant: Grant, nonce: Option<String>, refresh: bool) -> Object {
     let now = hub.now();
     let (behaviour, signing) = {
         let state = hub.state();
@@ -201,7 +143,7 @@ fn issue(hub: &Inner, mut grant: Grant, nonce: Option<String>, refresh: bool) ->
     set(&mut object, "expires_in", lifetime);
     set(&mut object, "scope", grant.scopes.join(" "));
     if grant.has("openid") && !behaviour.no_id_token {
-        // Signed without holding the state: RSA takes its time.
+        // Signed without holding the lock: RSA is slow.
         let token = id_token::sign(hub, &behaviour, &signing, &grant, nonce);
         set(&mut object, "id_token", token);
     }
@@ -216,14 +158,14 @@ fn issue(hub: &Inner, mut grant: Grant, nonce: Option<String>, refresh: bool) ->
     object
 }
 
-/// An access token for a person, without a sign-in.
-pub(super) fn hand_out(hub: &Inner, username: &str, client: &str) -> Option<String> {
+/// Issues an access token without a sign-in.
+pub(super) fn issue_without_sign_in(hub: &HubContext, username: &str, client: &str) -> Option<String> {
     let now = hub.now();
     let grant = {
         let state = hub.state();
         let client = state.clients.get(client)?;
         Grant {
-            person: state.person_named(username)?.id.clone(),
+            user: state.user_named(username)?.id.clone(),
             client: client.id.clone(),
             scopes: client.scopes.clone(),
             auth_time: now,
@@ -235,16 +177,15 @@ pub(super) fn hand_out(hub: &Inner, username: &str, client: &str) -> Option<Stri
     Some(token)
 }
 
-/// A fresh refresh token, unless there shall be none.
+/// A new refresh token, unless it is disabled.
 fn refresh_token(behaviour: &Behaviour, wanted: bool) -> Option<String> {
     (wanted && !behaviour.no_refresh_token).then(|| format!("hf_oauth__refresh_{}", random::alphanumeric(34)))
 }
 
-/// `hf_oauth_` and a JWT in the shape of the real one (card, section 4): the
-/// audience is the hub, not the client.
-fn access_token(hub: &Inner, grant: &Grant) -> String {
+/// `hf_oauth_` and a JWT in huggingface.co's format: the audience is the hub, not the client.
+fn access_token(hub: &HubContext, grant: &Grant) -> String {
     let mut claims = object(json!({
-        "iss": hub.issuer, "aud": hub.issuer, "sub": grant.person, "client_id": grant.client,
+        "iss": hub.issuer, "aud": hub.issuer, "sub": grant.user, "client_id": grant.client,
         "scope": grant.scopes, "iat": hub.now(), "exp": grant.expires,
         "jti": random::uuid(), "sessionId": random::hex(&random::fill::<12>()),
     }));

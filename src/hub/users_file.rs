@@ -1,12 +1,15 @@
-//! The file of people: its format, and what can be wrong with it. The built-in
-//! `users.toml` is the documented example.
+//! The users file: its format and its errors. The built-in `users.toml` is the documented
+//! example.
 
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::people::{App, Membership, Person, ResourceGroup, id, token};
+use super::users::{App, Membership, ResourceGroup, User, id, token};
 
-/// What is wrong with a people file.
+/// The built-in users file.
+const BUILT_IN: &str = include_str!("users.toml");
+
+/// A problem in a users file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {key}: {reason}")]
 pub struct UsersError {
@@ -14,43 +17,48 @@ pub struct UsersError {
     pub line: usize,
     /// The key.
     pub key: String,
-    /// What is wrong with its value, and what would be right.
+    /// What is wrong with the value, and what is expected.
     pub reason: String,
 }
 
-/// The people and applications in a file's text.
-pub(super) fn read(text: &str) -> Result<(Vec<Person>, Vec<App>), UsersError> {
+/// Parses a users file.
+pub(super) fn parse(text: &str) -> Result<(Vec<User>, Vec<App>), UsersError> {
     let file: RawFile = toml::from_str(text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start);
         UsersError { line: line(text, at), key: key(text, at), reason: error.message().to_owned() }
     })?;
-    let mut people: Vec<Person> = Vec::with_capacity(file.user.len());
+    let mut users: Vec<User> = Vec::with_capacity(file.user.len());
     for raw in file.user {
-        let person = raw.person(text)?;
-        people.push(person);
+        let user = raw.user(text)?;
+        users.push(user);
     }
-    if people.is_empty() {
-        return Err(UsersError { line: 1, key: "user".to_owned(), reason: "nobody is listed".to_owned() });
+    if users.is_empty() {
+        return Err(UsersError { line: 1, key: "user".to_owned(), reason: "no user is listed".to_owned() });
     }
-    Ok((people, file.app.into_iter().map(RawApp::app).collect())).and_then(|found| distinct(text, found))
+    Ok((users, file.app.into_iter().map(RawApp::app).collect())).and_then(|found| distinct(text, found))
 }
 
-/// The file as it is written.
+/// The built-in users and applications.
+pub(super) fn built_in() -> (Vec<User>, Vec<App>) {
+    parse(BUILT_IN).expect("the built-in file is read in a test")
+}
+
+/// The raw file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawFile {
-    /// The people.
+    /// The users.
     #[serde(default)]
-    user: Vec<RawPerson>,
+    user: Vec<RawUser>,
     /// The applications.
     #[serde(default)]
     app: Vec<RawApp>,
 }
 
-/// A `[[user]]`; the fields are those of [`Person`].
+/// A `[[user]]`; the fields are those of [`User`].
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawPerson {
+struct RawUser {
     username: Spanned<String>,
     id: Option<Spanned<String>>,
     name: Option<String>,
@@ -108,9 +116,9 @@ struct RawApp {
     name: String,
 }
 
-impl RawPerson {
-    /// The person, with what was left out filled in.
-    fn person(self, text: &str) -> Result<Person, UsersError> {
+impl RawUser {
+    /// The user, with defaults for missing keys.
+    fn user(self, text: &str) -> Result<User, UsersError> {
         let username = slug(text, "username", &self.username)?;
         let mut orgs = Vec::with_capacity(self.orgs.len());
         for raw in self.orgs {
@@ -119,7 +127,7 @@ impl RawPerson {
         if let Some(more) = self.more_orgs {
             let (at, more) = (more.span().start, more.into_inner());
             if more > 2000 {
-                return Err(wrong(text, at, "more_orgs", "expected at most 2000"));
+                return Err(error_at(text, at, "more_orgs", "expected at most 2000"));
             }
             orgs.extend((1..=more).map(|number| Membership {
                 name: format!("Guild {number}"),
@@ -144,7 +152,7 @@ impl RawPerson {
                 })?
             }
         };
-        Ok(Person {
+        Ok(User {
             id: given_id(text, "user", &username, self.id)?,
             name: self.name.unwrap_or_else(|| username.clone()),
             about: self.about,
@@ -162,7 +170,7 @@ impl RawPerson {
 }
 
 impl RawMembership {
-    /// The membership, with what was left out filled in.
+    /// The membership, with defaults for missing keys.
     fn membership(self, text: &str) -> Result<Membership, UsersError> {
         let slug = slug(text, "slug", &self.slug)?;
         let mut resource_groups = Vec::with_capacity(self.resource_groups.len());
@@ -196,23 +204,23 @@ impl RawApp {
     }
 }
 
-/// Refuses two people of one name or one token.
-fn distinct(text: &str, found: (Vec<Person>, Vec<App>)) -> Result<(Vec<Person>, Vec<App>), UsersError> {
-    for (index, person) in found.0.iter().enumerate() {
+/// Rejects duplicate usernames, tokens and ids.
+fn distinct(text: &str, found: (Vec<User>, Vec<App>)) -> Result<(Vec<User>, Vec<App>), UsersError> {
+    for (index, user) in found.0.iter().enumerate() {
         for other in found.0.iter().skip(index + 1) {
             let at = text.rfind(&other.username).unwrap_or(0);
-            if person.username.eq_ignore_ascii_case(&other.username) {
-                return Err(wrong(text, at, "username", "this name is listed twice"));
+            if user.username.eq_ignore_ascii_case(&other.username) {
+                return Err(error_at(text, at, "username", "this username is listed twice"));
             }
-            if person.token == other.token || person.id == other.id {
-                return Err(wrong(text, at, "token", "the same token or id as somebody else's"));
+            if user.token == other.token || user.id == other.id {
+                return Err(error_at(text, at, "token", "this token or id belongs to another user"));
             }
         }
     }
     Ok(found)
 }
 
-/// A name as it may stand in an address.
+/// Validates a username or slug.
 fn slug(text: &str, key: &str, given: &Spanned<String>) -> Result<String, UsersError> {
     checked(text, key, given, "expected 1 to 96 letters, digits, `-`, `_` or `.`", |name| {
         (1..=96).contains(&name.len())
@@ -220,7 +228,7 @@ fn slug(text: &str, key: &str, given: &Spanned<String>) -> Result<String, UsersE
     })
 }
 
-/// The id given in the file, or one made of the name.
+/// The id given in the file, or one derived from the name.
 fn given_id(
     text: &str,
     kind: &str,
@@ -248,20 +256,20 @@ fn checked(
     if fits(given.get_ref()) {
         return Ok(given.get_ref().clone());
     }
-    Err(wrong(text, given.span().start, key, expected))
+    Err(error_at(text, given.span().start, key, expected))
 }
 
-/// An error at a place in the text.
-fn wrong(text: &str, at: usize, key: &str, reason: &str) -> UsersError {
+/// An error at a position in the text.
+fn error_at(text: &str, at: usize, key: &str, reason: &str) -> UsersError {
     UsersError { line: line(text, at), key: key.to_owned(), reason: reason.to_owned() }
 }
 
-/// The line, from 1, of a place in the text.
+/// The line, from 1, of a position in the text.
 fn line(text: &str, at: usize) -> usize {
     text.get(..at).unwrap_or_default().matches('\n').count() + 1
 }
 
-/// The key at a place in the text, or the one whose value is there.
+/// The key at a position in the text, or the key whose value is there.
 fn key(text: &str, at: usize) -> String {
     let word = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == '-';
     let after = text.get(at..).unwrap_or_default();
@@ -280,7 +288,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mistake_is_named_with_its_line_and_key() {
+    fn errors_name_line_and_key() {
         let table = [
             ("[[user]]\nusername = \"ada\"\nnick = 1\n", 3, "nick"),
             ("[[user]]\nusername = 7\n", 2, "username"),
@@ -292,8 +300,23 @@ mod tests {
             ("", 1, "user"),
         ];
         for (text, line, key) in table {
-            let error = read(text).unwrap_err();
+            let error = parse(text).unwrap_err();
             assert_eq!((error.line, error.key.as_str()), (line, key), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn the_built_in_users_match_their_descriptions() {
+        let (users, apps) = built_in();
+        let names: Vec<&str> = users.iter().map(|user| user.username.as_str()).collect();
+        assert_eq!(names, ["ada", "ben", "cleo", "dan", "eve", "finn", "gita", "hugo", "ivy", "joerg"]);
+        let find = |name: &str| users.iter().find(|user| user.username == name).unwrap();
+        assert_eq!(find("ada").token, format!("hf_ada{}Sta", "StandIn".repeat(4)));
+        assert_eq!(find("eve").orgs.len(), 300);
+        assert_eq!(find("dan").orgs, []);
+        assert_eq!(find("joerg").name, "Jörg Müller-李");
+        assert_eq!(find("ada").orgs[0].id, find("ben").orgs[0].id);
+        assert!(users.iter().all(|user| user.id.len() == 24 && user.token.len() == 37));
+        assert_eq!(apps[0].token.len(), 7 + 32);
     }
 }

@@ -1,5 +1,5 @@
-//! `GET /api/whoami-v2` (card, section 6). Mind the names: here `name` is the
-//! username and `fullname` what userinfo calls `name`.
+//! `GET /api/whoami-v2`. Unlike userinfo, `name` is the username and `fullname` the display
+//! name.
 
 use axum::Json;
 use axum::extract::{Extension, State};
@@ -7,13 +7,15 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::object::{Object, object, set};
-use super::people::{Membership, Person};
-use super::server::Peer;
-use super::state::{Grant, Shared, State as Memory};
-use super::userinfo::bearer;
+use super::api_error::{error, unauthorized};
+use super::bearer::bearer;
+use super::grant::Grant;
+use super::json::{Object, object, set};
+use super::peer::Peer;
+use super::state::{HubState, Shared};
+use super::users::{Membership, User};
 
-/// `GET /api/whoami-v2`: rate-limited by address.
+/// `GET /api/whoami-v2`, rate-limited per address.
 pub(super) async fn whoami(
     State(hub): State<Shared>,
     Extension(peer): Extension<Peer>,
@@ -22,11 +24,9 @@ pub(super) async fn whoami(
     let now = hub.now();
     let mut state = hub.state();
     let quota = state.behaviour.rate_limit;
-    let standing = state.windows.count(peer.0, quota, now);
+    let status = state.rate_limiter.count(peer.0, quota, now);
     let mut response = match bearer(&headers) {
-        _ if standing.exceeded => {
-            error(StatusCode::TOO_MANY_REQUESTS, "You have been rate-limited; slow down")
-        }
+        _ if status.exceeded => error(StatusCode::TOO_MANY_REQUESTS, "You have been rate-limited; slow down"),
         None => unauthorized(headers.contains_key(header::AUTHORIZATION)),
         Some(token) => match answer(&state, token, now) {
             Some(Value::Object(mut object)) => {
@@ -39,25 +39,14 @@ pub(super) async fn whoami(
         },
     };
     drop(state);
-    standing.write(response.headers_mut());
+    status.write(response.headers_mut());
     response
 }
 
-/// The 401 of the API: for bad credentials, or for none.
-pub(super) fn unauthorized(given: bool) -> Response {
-    let why = if given { "Invalid credentials in Authorization header" } else { "Unauthorized" };
-    error(StatusCode::UNAUTHORIZED, why)
-}
-
-/// An error as the API writes it: in the body and in a header.
-pub(super) fn error(status: StatusCode, why: &'static str) -> Response {
-    (status, [("x-error-message", why)], Json(json!({"error": why}))).into_response()
-}
-
-/// Whom a token belongs to.
-fn answer(state: &Memory, token: &str, now: u64) -> Option<Value> {
+/// The response for a token.
+fn answer(state: &HubState, token: &str, now: u64) -> Option<Value> {
     if let Some(grant) = state.access_tokens.find(token, now) {
-        return Some(by_oauth(state, state.person(&grant.person)?, grant));
+        return Some(by_oauth(state, state.user(&grant.user)?, grant));
     }
     if let Some(app) = state.apps.iter().find(|app| app.token == token) {
         return Some(json!({
@@ -65,15 +54,15 @@ fn answer(state: &Memory, token: &str, now: u64) -> Option<Value> {
             "scope": {"role": "read", "entities": []}, "auth": {"type": "app_token"},
         }));
     }
-    Some(by_access_token(state.people.iter().find(|person| person.token == token)?))
+    Some(by_access_token(state.users.iter().find(|user| user.token == token)?))
 }
 
-/// The owner of a user access token: everything shows.
-fn by_access_token(person: &Person) -> Value {
+/// The response for a user access token: without restrictions.
+fn by_access_token(user: &User) -> Value {
     let mut access = object(json!({
-        "displayName": "stand-in", "role": person.token_role, "createdAt": "2026-08-04T12:00:00.000Z",
+        "displayName": "stand-in", "role": user.token_role, "createdAt": "2026-08-04T12:00:00.000Z",
     }));
-    if person.token_role == "fineGrained" {
+    if user.token_role == "fineGrained" {
         let scoped = |org: &Membership| {
             json!({
                 "entity": {"_id": org.id, "type": "org", "name": org.slug},
@@ -85,36 +74,36 @@ fn by_access_token(person: &Person) -> Value {
             "fineGrained",
             json!({
                 "canReadGatedRepos": true, "global": ["discussion.write"],
-                "scoped": person.orgs.iter().map(scoped).collect::<Value>(),
+                "scoped": user.orgs.iter().map(scoped).collect::<Value>(),
             }),
         );
     }
     let auth = json!({"type": "access_token", "accessToken": access});
-    user(person, &auth, true, |_| true)
+    user_object(user, &auth, true, |_| true)
 }
 
-/// The person behind an OAuth token: organisations in detail only if granted.
-fn by_oauth(state: &Memory, person: &Person, grant: &Grant) -> Value {
-    let consent = state.consent(&grant.person, &grant.client);
+/// The response for an OAuth token: details only for granted organisations.
+fn by_oauth(state: &HubState, user: &User, grant: &Grant) -> Value {
+    let consent = state.consent(&grant.user, &grant.client);
     let granted = |org: &Membership| consent.is_some_and(|consent| consent.orgs.contains(&org.id));
     let auth = json!({"type": "oauth", "expiresAt": iso(grant.expires)});
-    user(person, &auth, grant.has("email"), granted)
+    user_object(user, &auth, grant.has("email"), granted)
 }
 
-/// The answer about a person.
-fn user(person: &Person, auth: &Value, email: bool, granted: impl Fn(&Membership) -> bool) -> Value {
+/// The members about a user.
+fn user_object(user: &User, auth: &Value, email: bool, granted: impl Fn(&Membership) -> bool) -> Value {
     json!({
-        "type": "user", "id": person.id, "name": person.username, "fullname": person.name,
-        "email": if email { person.email.as_deref() } else { None },
-        "emailVerified": email && person.email_verified, "canPay": person.can_pay, "billingMode": "postpaid",
-        "isPro": person.pro, "periodEnd": null, "avatarUrl": format!("/avatars/{}.svg", person.id),
-        "orgs": person.orgs.iter().map(|membership| org(membership, granted(membership))).collect::<Value>(),
+        "type": "user", "id": user.id, "name": user.username, "fullname": user.name,
+        "email": if email { user.email.as_deref() } else { None },
+        "emailVerified": email && user.email_verified, "canPay": user.can_pay, "billingMode": "postpaid",
+        "isPro": user.pro, "periodEnd": null, "avatarUrl": format!("/avatars/{}.svg", user.id),
+        "orgs": user.orgs.iter().map(|membership| org_object(membership, granted(membership))).collect::<Value>(),
         "auth": auth,
     })
 }
 
-/// An organisation in the answer.
-fn org(org: &Membership, granted: bool) -> Object {
+/// The members about an organisation.
+fn org_object(org: &Membership, granted: bool) -> Object {
     let mut entry = object(json!({
         "type": "org", "id": org.id, "name": org.slug, "fullname": org.name, "email": null,
         "canPay": org.can_pay, "billingMode": "postpaid",
@@ -162,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_written_as_dates() {
+    fn timestamps_are_formatted_as_rfc_3339() {
         assert_eq!(iso(0), "1970-01-01T00:00:00.000Z");
         assert_eq!(iso(951_827_696), "2000-02-29T12:34:56.000Z");
         assert_eq!(iso(1_790_000_000), "2026-09-21T14:13:20.000Z");

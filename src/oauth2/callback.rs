@@ -12,7 +12,7 @@ use super::pending_sign_in::{PendingSignIn, Taken};
 use super::return_to::ReturnTo;
 use super::start::ATTEMPTS_LIFETIME;
 use crate::client::IncomingRequest;
-use crate::provider::{CodeGrant, cut};
+use crate::provider::{CodeGrant, truncated};
 use crate::respond::{SignInFailure, answer, sign_in_failed};
 use crate::session::{SessionLookup, StoreDown};
 
@@ -100,8 +100,8 @@ impl OAuth2 {
             }
             let description = parameters.error_description.as_deref().unwrap_or_default();
             return Err(SignInFailure::Provider {
-                error: cut(error, 64),
-                description: cut(description, 300),
+                error: truncated(error, 64),
+                description: truncated(description, 300),
             });
         }
         let code = parameters.code.as_deref().filter(|code| !code.is_empty()).ok_or(SignInFailure::NoCode)?;

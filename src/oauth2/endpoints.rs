@@ -17,7 +17,7 @@ use crate::client::{IncomingRequest, speaks_openai};
 use crate::clock::Clock;
 use crate::identity::User;
 use crate::pages;
-use crate::provider::{Provider, Reachable};
+use crate::provider::{Provider, Reachability};
 use crate::respond::{EndpointUrls, answer, bad_request, openai, unauthenticated};
 use crate::session::Sessions;
 
@@ -124,10 +124,10 @@ impl OAuth2 {
     /// count: people who are signed in are served without it.
     fn readyz(&self) -> Response<Bytes> {
         let ready = !self.is_draining();
-        let provider = match self.provider.reachable() {
-            Reachable::Yes => "reachable",
-            Reachable::No => "unreachable",
-            Reachable::NotAskedYet => "not asked yet",
+        let provider = match self.provider.reachability() {
+            Reachability::Reachable => "reachable",
+            Reachability::Unreachable => "unreachable",
+            Reachability::Unknown => "not asked yet",
         };
         let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         answer::json(status, &json!({"ready": ready, "provider": provider}))

@@ -7,7 +7,7 @@ use http::{Response, StatusCode};
 use super::endpoints::OAuth2;
 use super::return_to::ReturnTo;
 use crate::client::{IncomingRequest, is_cross_site, is_prefetch};
-use crate::pages::{self, Onward};
+use crate::pages::{self, ContinueLink};
 use crate::respond::{answer, unavailable};
 use crate::session::{SessionLookup, StoreDown};
 
@@ -40,7 +40,7 @@ impl OAuth2 {
         }
         let cookies = self.sessions.cookies();
         lines.extend(cookies.set(cookies.attempts_name(), None, 0));
-        let onward = Onward { url: return_to.as_str(), name: return_to.name() };
+        let onward = ContinueLink { url: return_to.as_str(), name: return_to.name() };
         let onward = (return_to.as_str() != "/").then_some(&onward);
         let start = self.urls.start(ReturnTo::root().as_str(), None);
         let page = pages::signed_out(&request.client.host, &start, onward);

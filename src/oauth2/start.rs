@@ -7,7 +7,7 @@ use super::endpoints::OAuth2;
 use super::return_to::ReturnTo;
 use crate::client::{Client, IncomingRequest, RequestKind, is_prefetch};
 use crate::pages;
-use crate::provider::{AuthorizeRequest, DiscoveryError};
+use crate::provider::{AuthorizationRequest, DiscoveryError};
 use crate::respond::{answer, unauthenticated, unavailable};
 use crate::session::find_cookie;
 
@@ -73,7 +73,7 @@ impl OAuth2 {
             self.pendings.begin(return_to, &redirect_uri, &request.parts.headers, self.clock.now());
         let url = self.provider.authorize_url(
             &metadata,
-            &AuthorizeRequest {
+            &AuthorizationRequest {
                 redirect_uri: &pending.redirect_uri,
                 state: &pending.state,
                 nonce: &pending.nonce,
@@ -94,7 +94,7 @@ impl OAuth2 {
         if self.attempts(request) >= MAX_ATTEMPTS {
             tracing::warn!(host = %request.client.host, "a browser signed in twice and does not send the session cookie");
             let start = self.urls.start(self.here(request).as_str(), None);
-            let page = pages::loop_explained(self.urls.public_url.as_str(), &start);
+            let page = pages::sign_in_loop(self.urls.public_url.as_str(), &start);
             let forget = cookies.set(cookies.attempts_name(), None, 0);
             return Ok(answer::with_cookies(answer::page(StatusCode::BAD_REQUEST, page), forget));
         }

@@ -1,12 +1,13 @@
-//! What holds for every page, checked on every page.
+//! Properties of all pages.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::html::address;
+use super::layout::{STYLE, STYLE_HASH};
 use super::*;
 
-/// Every page, each value in it made by `text`, each address by `url`; the
-/// argument of both is what an ordinary value would be.
+/// Renders every page; `text` and `url` transform an ordinary value into the one to use.
 fn every_page(text: impl Fn(&str) -> String, url: impl Fn(&str) -> String) -> Vec<(&'static str, Page)> {
     let host = &text("app.example.com");
     let start = &url("/oauth2/start?rd=%2Freports%2F42");
@@ -25,27 +26,28 @@ fn every_page(text: impl Fn(&str) -> String, url: impl Fn(&str) -> String) -> Ve
              there, then sign in again.",
         ),
     ];
-    let demanded = |(who, missing): (_, &String)| Demanded {
+    let requirement = |(who, missing): (_, &String)| Requirement {
         who,
         sentence: format!("It is open to {who}."),
         missing: missing.clone(),
     };
-    let demands: Vec<Demanded<'_>> = who.iter().map(String::as_str).zip(&missing).map(demanded).collect();
+    let requirements: Vec<Requirement<'_>> =
+        who.iter().map(String::as_str).zip(&missing).map(requirement).collect();
     let organisation = text("acme");
     let organisation = organisation.as_str();
     let settings_url = "https://huggingface.co/settings/connected-applications";
-    let refuse = |demands, how| {
-        refused(&Refused {
+    let refuse = |requirements, how| {
+        forbidden(&Forbidden {
             host,
             username: &text("jörg-the-newcomer"),
-            demands,
+            requirements,
             how,
             again_url: start,
             somebody_else_url: start,
         })
     };
     let organisation_url = &url("https://huggingface.co/acme");
-    let onward = Onward { url: &url("https://www.example.com/bye"), name: &text("www.example.com") };
+    let onward = ContinueLink { url: &url("https://www.example.com/bye"), name: &text("www.example.com") };
     let failed = SignInFailed {
         title: &text("Hugging Face sent an answer we do not trust"),
         cause: &text("The signature of its answer is not one of its keys'."),
@@ -54,71 +56,76 @@ fn every_page(text: impl Fn(&str) -> String, url: impl Fn(&str) -> String) -> Ve
     };
     vec![
         ("sign_in", sign_in(host, start, &text("openid profile email read-memberships"))),
-        ("framed", framed(host, start)),
+        ("sign_in_framed", sign_in_framed(host, start)),
         ("form_not_sent", form_not_sent(host, start)),
         ("sign_in_failed", sign_in_failed(&failed)),
-        ("sign_in_not_begun_here", sign_in_not_begun_here(public_url, start)),
-        ("cancelled", cancelled(host, start)),
-        ("loop_explained", loop_explained(public_url, start)),
+        ("unknown_sign_in", unknown_sign_in(public_url, start)),
+        ("sign_in_cancelled", sign_in_cancelled(host, start)),
+        ("sign_in_loop", sign_in_loop(public_url, start)),
         ("signed_out", signed_out(host, start, None)),
         ("signed_out_onward", signed_out(host, start, Some(&onward))),
         ("confirm_sign_out", confirm_sign_out(host, &url("/oauth2/sign_out?rd=%2F"), retry)),
-        ("refused", refuse(&demands, None)),
-        ("refused_by_role", refuse(&demands[..1], None)),
+        ("forbidden", refuse(&requirements, None)),
+        ("forbidden_by_role", refuse(&requirements[..1], None)),
         (
-            "refused_share",
-            refuse(&demands, Some(HowToBeSeen::Share { organisation, start_url: Some(start), settings_url })),
-        ),
-        (
-            "refused_perhaps",
+            "forbidden_share",
             refuse(
-                &demands[..1],
-                Some(HowToBeSeen::Perhaps { organisation, start_url: Some(start), settings_url }),
+                &requirements,
+                Some(OrganisationHint::Share { organisation, start_url: Some(start), settings_url }),
             ),
         ),
         (
-            "refused_perhaps_by_hand",
-            refuse(&demands[..1], Some(HowToBeSeen::Perhaps { organisation, start_url: None, settings_url })),
+            "forbidden_perhaps",
+            refuse(
+                &requirements[..1],
+                Some(OrganisationHint::MaybeMember { organisation, start_url: Some(start), settings_url }),
+            ),
         ),
         (
-            "refused_comply",
+            "forbidden_perhaps_by_hand",
             refuse(
-                &demands[..1],
-                Some(HowToBeSeen::Comply { organisation, start_url: Some(start), organisation_url }),
+                &requirements[..1],
+                Some(OrganisationHint::MaybeMember { organisation, start_url: None, settings_url }),
+            ),
+        ),
+        (
+            "forbidden_comply",
+            refuse(
+                &requirements[..1],
+                Some(OrganisationHint::Restricted { organisation, start_url: Some(start), organisation_url }),
             ),
         ),
         ("provider_unavailable", provider_unavailable(&text("It took longer than 10 seconds."), retry)),
         ("upstream_down", upstream_down(host, true, retry)),
         ("upstream_slow", upstream_slow(host, false, retry)),
         ("upstream_busy", upstream_busy(host, false, retry)),
-        ("incomplete", incomplete()),
+        ("request_incomplete", request_incomplete()),
         (
             "bad_request",
             bad_request(&text("Different servers would read this path differently: /a/..;/admin.")),
         ),
-        ("too_large", too_large(&text("10 MiB"))),
-        ("internal", internal()),
+        ("body_too_large", body_too_large(&text("10 MiB"))),
+        ("internal_error", internal_error()),
         ("not_found", not_found()),
     ]
 }
 
-/// Every page with the values of an ordinary day.
+/// Every page with ordinary values.
 fn ordinary() -> Vec<(&'static str, Page)> {
     every_page(str::to_owned, str::to_owned)
 }
 
-/// The inside of every tag of `html`.
+/// The content of every tag in `html`.
 fn tags(html: &str) -> impl Iterator<Item = &str> {
     html.split('<').filter_map(|rest| rest.split_once('>')).map(|(tag, _)| tag)
 }
 
 #[test]
-fn the_policy_admits_the_style_as_it_is() {
+fn the_policy_allows_the_style_sheet() {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, STYLE.as_bytes());
     let hash = format!("sha256-{}", STANDARD.encode(digest));
     assert_eq!(
-        style_hash!(),
-        hash,
+        STYLE_HASH, hash,
         "style.css has changed: the left value in style_hash! becomes the right one"
     );
     for (name, page) in ordinary() {
@@ -128,22 +135,22 @@ fn the_policy_admits_the_style_as_it_is() {
 }
 
 #[test]
-fn only_the_framed_page_may_be_framed() {
+fn only_the_framed_sign_in_page_may_be_framed() {
     for (name, page) in ordinary() {
-        let ancestors = if name == "framed" { "frame-ancestors *" } else { "frame-ancestors 'none'" };
+        let ancestors = if name == "sign_in_framed" { "frame-ancestors *" } else { "frame-ancestors 'none'" };
         assert!(page.csp.ends_with(ancestors), "{name}: {}", page.csp);
     }
 }
 
 #[test]
-fn hostile_values_stay_text() {
+fn hostile_values_are_escaped() {
     const HOSTILE: &str = "\"'><script>alert(1)</script>&<img src=x onerror=y>\0\u{1b}";
     for (name, page) in every_page(|value| format!("{value}{HOSTILE}"), |value| format!("{value}\"'><b>&c")) {
         let own = page.html.replace(STYLE, "");
         for markup in ["<script", "<img", "<b>", "\0", "\u{1b}", "&c"] {
             assert!(!own.contains(markup), "{name}: {markup:?} in {own}");
         }
-        // What an attribute could be left by: quotes come in pairs in every tag.
+        // An unpaired quote would end an attribute.
         for tag in tags(&own) {
             assert_eq!(tag.matches('"').count() % 2, 0, "{name}: <{tag}>");
         }
@@ -151,7 +158,7 @@ fn hostile_values_stay_text() {
 }
 
 #[test]
-fn an_address_that_is_none_leads_to_the_app() {
+fn an_unsafe_address_is_replaced_by_the_root() {
     for url in [
         "javascript:alert(1)",
         "JAVASCRIPT:alert(1)",
@@ -173,7 +180,7 @@ fn an_address_that_is_none_leads_to_the_app() {
 }
 
 #[test]
-fn pages_run_and_load_nothing() {
+fn pages_have_no_scripts_and_no_external_resources() {
     for (name, Page { html, .. }) in ordinary() {
         for word in ["<script", "<iframe", "<img", "<object", "javascript:", "url(", "@import"] {
             assert!(!html.contains(word), "{name}: {word}");
@@ -188,7 +195,7 @@ fn pages_run_and_load_nothing() {
 }
 
 #[test]
-fn pages_are_small_and_whole() {
+fn pages_are_small_and_complete() {
     for (name, Page { html, .. }) in ordinary() {
         assert!(html.len() < 8 * 1024, "{name}: {} bytes", html.len());
         for once in
@@ -204,11 +211,11 @@ fn pages_are_small_and_whole() {
 }
 
 #[test]
-fn a_new_tab_does_not_reach_back() {
+fn links_to_new_tabs_have_no_opener() {
     for (name, Page { html, .. }) in ordinary() {
         let tabs = html.matches("target=\"_blank\"").count();
         assert_eq!(tabs, html.matches("target=\"_blank\" rel=\"noopener\"").count(), "{name}");
-        assert_eq!(tabs, usize::from(["framed", "form_not_sent"].contains(&name)), "{name}");
+        assert_eq!(tabs, usize::from(["sign_in_framed", "form_not_sent"].contains(&name)), "{name}");
     }
 }
 
@@ -225,7 +232,7 @@ fn render_pages() {
         .into_iter()
         .map(|(name, page)| (format!("{name}.rtl"), page));
     for (name, page) in pages.chain(long).chain(other) {
-        // The policy goes along, so that what it would block is missing here too.
+        // The policy is included, so that the rendering shows what it blocks.
         let policy = page.csp.split("; frame-ancestors").next().unwrap();
         let meta = format!(
             "<meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">\n<meta name=\"viewport\"",

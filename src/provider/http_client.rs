@@ -1,4 +1,4 @@
-//! How we talk to the provider: bounded in time and size, never redirected.
+//! HTTP client for the provider, with limits for time and size. It does not follow redirects.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -8,23 +8,22 @@ use reqwest::redirect::Policy;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use crate::keys::Hidden;
+use crate::keys::SecretString;
 
-/// The longest answer that is read. A userinfo of 300 organisations takes about
-/// 150 kB.
-const MAX_ANSWER: usize = 2 * 1024 * 1024;
+/// Maximum size of a response. A userinfo with 300 organisations takes about 150 kB.
+const MAX_RESPONSE: usize = 2 * 1024 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// From the first byte sent to the last received.
+/// For the whole exchange.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// One client for all exchanges, so that connections are used again.
+/// One client for all exchanges, to reuse connections.
 pub(super) struct HttpClient {
-    /// `None` if the TLS configuration of this machine could not be loaded; then
-    /// every question fails, and says so.
+    /// `None` if the TLS configuration of this machine could not be loaded; every request then
+    /// fails with that reason.
     client: Option<reqwest::Client>,
 }
 
-/// An exchange with the provider that came to nothing.
+/// A failed exchange with the provider.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum FetchError {
@@ -34,16 +33,15 @@ pub(crate) enum FetchError {
     Timeout { endpoint: String },
     #[error("{endpoint} answered {status}")]
     Status { endpoint: String, status: StatusCode },
-    #[error("{endpoint} answered with more than {MAX_ANSWER} bytes")]
+    #[error("{endpoint} sent a response of more than {MAX_RESPONSE} bytes")]
     TooLong { endpoint: String },
-    #[error("{endpoint} answered with something that is not the expected JSON ({reason})")]
+    #[error("{endpoint} sent a response that is not the expected JSON ({reason})")]
     Malformed { endpoint: String, reason: String },
 }
 
 impl FetchError {
-    /// Whether the provider is away or overloaded, rather than wrong: worth
-    /// trying again later.
-    pub(crate) fn is_passing(&self) -> bool {
+    /// Whether the provider is unreachable or overloaded, so that a later attempt may succeed.
+    pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Timeout { .. } => true,
             Self::Status { status, .. } => {
@@ -54,25 +52,25 @@ impl FetchError {
     }
 }
 
-/// A status, headers and the whole body.
-pub(super) struct Answer {
+/// A response with its whole body.
+pub(super) struct FetchResponse {
     pub(super) endpoint: String,
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     body: Vec<u8>,
 }
 
-impl Answer {
-    /// The body as JSON, whatever the status.
+impl FetchResponse {
+    /// Parses the body as JSON, regardless of the status.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, FetchError> {
         serde_json::from_slice(&self.body).map_err(|error| FetchError::Malformed {
             endpoint: self.endpoint.clone(),
-            // The position and kind alone: serde's text may quote the answer.
+            // Only position and category: serde's message may quote the response.
             reason: format!("{:?} at line {} column {}", error.classify(), error.line(), error.column()),
         })
     }
 
-    /// Refuses every status but 200.
+    /// Rejects every status but 200.
     pub(super) fn ok(self) -> Result<Self, FetchError> {
         if self.status == StatusCode::OK {
             return Ok(self);
@@ -92,13 +90,13 @@ impl HttpClient {
         match client {
             Ok(client) => Self { client: Some(client) },
             Err(error) => {
-                tracing::error!(%error, "TLS could not be set up; nobody can sign in");
+                tracing::error!(%error, "TLS could not be set up, so nobody can sign in");
                 Self { client: None }
             }
         }
     }
 
-    pub(super) async fn get(&self, url: &Url, headers: HeaderMap) -> Result<Answer, FetchError> {
+    pub(super) async fn get(&self, url: &Url, headers: HeaderMap) -> Result<FetchResponse, FetchError> {
         self.send(Method::GET, url, headers, None::<&()>).await
     }
 
@@ -108,7 +106,7 @@ impl HttpClient {
         url: &Url,
         headers: HeaderMap,
         form: &F,
-    ) -> Result<Answer, FetchError> {
+    ) -> Result<FetchResponse, FetchError> {
         self.send(Method::POST, url, headers, Some(form)).await
     }
 
@@ -118,7 +116,7 @@ impl HttpClient {
         url: &Url,
         headers: HeaderMap,
         form: Option<&F>,
-    ) -> Result<Answer, FetchError> {
+    ) -> Result<FetchResponse, FetchError> {
         let endpoint = name(url);
         let Some(client) = &self.client else {
             return Err(FetchError::Unreachable { endpoint, reason: "TLS could not be set up".to_owned() });
@@ -132,37 +130,38 @@ impl HttpClient {
             if error.is_timeout() {
                 return FetchError::Timeout { endpoint };
             }
-            FetchError::Unreachable { endpoint, reason: in_words(&error) }
+            FetchError::Unreachable { endpoint, reason: describe(&error) }
         };
         let mut response = request.send().await.map_err(failed)?;
         let status = response.status();
         let headers = std::mem::take(response.headers_mut());
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            if body.len() + chunk.len() > MAX_ANSWER {
+            if body.len() + chunk.len() > MAX_RESPONSE {
                 return Err(FetchError::TooLong { endpoint });
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { endpoint, status, headers, body })
+        Ok(FetchResponse { endpoint, status, headers, body })
     }
 }
 
-/// `Authorization` for a token (RFC 6750, section 2.1), if it can stand in a header.
-pub(super) fn bearer(token: &Hidden) -> Option<HeaderValue> {
+/// The `Authorization` header for a token (RFC 6750, section 2.1), if the token is valid in a
+/// header.
+pub(super) fn bearer(token: &SecretString) -> Option<HeaderValue> {
     let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose())).ok()?;
     value.set_sensitive(true);
     Some(value)
 }
 
-/// Where a question went, for messages: without a query, which may hold secrets.
+/// The URL without its query, which may hold secrets; for messages.
 fn name(url: &Url) -> String {
     format!("{}{}", url.origin().ascii_serialization(), url.path())
 }
 
-/// What happened, as people say it: pages show it. The innermost error knows; the
-/// outer ones repeat the URL.
-fn in_words(error: &(dyn std::error::Error + 'static)) -> String {
+/// Describes an error for pages and logs. The innermost error has the reason; the outer ones
+/// repeat the URL.
+fn describe(error: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;
@@ -175,17 +174,17 @@ fn in_words(error: &(dyn std::error::Error + 'static)) -> String {
             | ErrorKind::ConnectionAborted
             | ErrorKind::BrokenPipe
             | ErrorKind::UnexpectedEof,
-        ) => "the connection broke off".to_owned(),
+        ) => "the connection was closed".to_owned(),
         Some(ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown) => {
-            "there is no way to it in the network".to_owned()
+            "the network is unreachable".to_owned()
         }
-        Some(ErrorKind::TimedOut) => "it does not answer".to_owned(),
+        Some(ErrorKind::TimedOut) => "the connection timed out".to_owned(),
         _ => {
             let text = cause.to_string();
             if text.contains("failed to lookup address") {
-                return "its name cannot be found".to_owned();
+                return "the host name could not be resolved".to_owned();
             }
-            // The number says nothing to anybody.
+            // The error number does not help anybody.
             let text = text.split(" (os error ").next().unwrap_or_default();
             text.to_owned()
         }
@@ -199,19 +198,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_went_wrong_is_said_in_words() {
+    fn connection_errors_are_described_in_plain_words() {
         for (error, words) in [
             (Error::from_raw_os_error(111), "the connection was refused"),
-            (Error::from_raw_os_error(104), "the connection broke off"),
-            (Error::from_raw_os_error(101), "there is no way to it in the network"),
-            (Error::from_raw_os_error(113), "there is no way to it in the network"),
+            (Error::from_raw_os_error(104), "the connection was closed"),
+            (Error::from_raw_os_error(101), "the network is unreachable"),
+            (Error::from_raw_os_error(113), "the network is unreachable"),
             (
                 Error::other("failed to lookup address information: Name or service not known"),
-                "its name cannot be found",
+                "the host name could not be resolved",
             ),
             (Error::from_raw_os_error(24), "Too many open files"),
         ] {
-            assert_eq!(in_words(&error), words, "{error}");
+            assert_eq!(describe(&error), words, "{error}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The ID token: OpenID Connect Core 1.0, section 3.1.3.7.
+//! ID token validation: OpenID Connect Core 1.0, section 3.1.3.7.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -6,18 +6,17 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
 
 use super::http_client::FetchError;
-use super::jwks::Keys;
+use super::jwks::{JwksError, Keys};
 use crate::clock::UnixTime;
 use crate::keys::{equal, sha256};
 
-/// How far the provider's clock may be from ours, in seconds.
-const SKEW: u64 = 60;
-/// The longest life an ID token may claim, in seconds. The provider's live an
-/// hour; one that never ends is none.
-const MAX_LIFE: u64 = 24 * 3600;
+/// Tolerated clock skew between the provider and us, in seconds.
+const CLOCK_SKEW: u64 = 60;
+/// Maximum lifetime of an ID token, in seconds. The provider's tokens expire after an hour.
+const MAX_LIFETIME: u64 = 24 * 3600;
 
-/// The algorithms that count (RFC 8725, section 3.1): asymmetric ones alone.
-/// `none` and HMAC are not on the list, whatever a token or a key says.
+/// The allowed algorithms (RFC 8725, section 3.1). All are asymmetric: `none` and HMAC are
+/// rejected, whatever a token or a key says.
 const ALGORITHMS: &[(&str, Algorithm)] = &[
     ("RS256", Algorithm::RS256),
     ("RS384", Algorithm::RS384),
@@ -30,7 +29,7 @@ const ALGORITHMS: &[(&str, Algorithm)] = &[
     ("EdDSA", Algorithm::EdDSA),
 ];
 
-/// What the token must agree with.
+/// Expected values of the claims.
 pub(super) struct Expected<'a> {
     pub(super) issuer: &'a str,
     pub(super) client_id: &'a str,
@@ -39,34 +38,34 @@ pub(super) struct Expected<'a> {
     pub(super) now: UnixTime,
 }
 
-/// Why an ID token proves nothing.
+/// Why an ID token is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum IdTokenError {
     #[error(transparent)]
-    Keys(#[from] FetchError),
+    Keys(FetchError),
     #[error("the ID token is not a signed JWT")]
     Malformed,
     #[error("the ID token is signed with {0:?}, which is not accepted")]
     Algorithm(String),
-    #[error("the ID token has a critical header that is not understood")]
+    #[error("the ID token has an unsupported critical header parameter")]
     Critical,
-    #[error("the ID token is signed with a key that the provider does not publish")]
+    #[error("the ID token is signed with a key that is not in the provider's JWKS")]
     UnknownKey,
-    #[error("the provider's keys could not be loaded a moment ago")]
-    NoKeys,
-    #[error("the ID token's signature does not fit")]
+    #[error("the provider's keys could not be loaded")]
+    KeysUnavailable,
+    #[error("the ID token's signature is invalid")]
     Signature,
-    #[error("the ID token lacks a claim it must have, or has one of a wrong type")]
+    #[error("the ID token lacks a required claim, or a claim has the wrong type")]
     Claims,
-    #[error("the ID token comes from another issuer")]
+    #[error("the ID token is from another issuer")]
     Issuer,
-    #[error("the ID token is meant for another app")]
+    #[error("the ID token is for another app")]
     Audience,
     #[error("the ID token was issued to another app")]
     AuthorizedParty,
-    #[error("the ID token has expired, or never does")]
+    #[error("the ID token has expired, or its lifetime is too long")]
     Expired,
-    #[error("the ID token is from the future")]
+    #[error("the ID token is not valid yet")]
     Future,
     #[error("the ID token belongs to another sign-in")]
     Nonce,
@@ -74,14 +73,24 @@ pub(crate) enum IdTokenError {
     AccessToken,
 }
 
-/// A token taken apart, nothing of it proven yet.
+impl From<JwksError> for IdTokenError {
+    fn from(error: JwksError) -> Self {
+        match error {
+            JwksError::Fetch(error) => Self::Keys(error),
+            JwksError::UnknownKey => Self::UnknownKey,
+            JwksError::KeysUnavailable => Self::KeysUnavailable,
+        }
+    }
+}
+
+/// A parsed token; its signature and claims are not verified yet.
 pub(super) struct Unverified<'a> {
     token: &'a str,
     algorithm: Algorithm,
     kid: Option<String>,
 }
 
-/// The header's members that matter (RFC 7515, section 4.1).
+/// The header parameters that are used (RFC 7515, section 4.1).
 #[derive(Deserialize)]
 struct Header {
     alg: String,
@@ -89,8 +98,8 @@ struct Header {
     crit: Option<serde_json::Value>,
 }
 
-/// The claims that are checked. The types are strict on purpose: `iss` and `sub`
-/// are one text each, and a time is a number of seconds that fits.
+/// The claims that are validated. The types are strict on purpose: `iss` and `sub` must be
+/// single strings, and times must be numbers in range.
 #[derive(Deserialize)]
 struct Claims {
     iss: String,
@@ -116,7 +125,7 @@ enum Audience {
 struct Seconds(f64);
 
 impl Seconds {
-    /// Whole seconds; `None` for what is no point in time.
+    /// Whole seconds; `None` if out of range.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -127,7 +136,7 @@ impl Seconds {
     }
 }
 
-/// Reads the header and refuses what could never be accepted.
+/// Parses the header and rejects tokens that can never be accepted.
 pub(super) fn parse(token: &str) -> Result<Unverified<'_>, IdTokenError> {
     let mut parts = token.split('.');
     let (Some(header), Some(_), Some(signature), None) =
@@ -140,8 +149,8 @@ pub(super) fn parse(token: &str) -> Result<Unverified<'_>, IdTokenError> {
     }
     let header = URL_SAFE_NO_PAD.decode(header).map_err(|_| IdTokenError::Malformed)?;
     let header: Header = serde_json::from_slice(&header).map_err(|_| IdTokenError::Malformed)?;
-    // RFC 7515, section 4.1.11: a critical member that is not understood makes
-    // the token invalid, and none is understood here.
+    // RFC 7515, section 4.1.11: a token with an unsupported critical header parameter is
+    // invalid, and none is supported.
     if header.crit.is_some() {
         return Err(IdTokenError::Critical);
     }
@@ -152,15 +161,15 @@ pub(super) fn parse(token: &str) -> Result<Unverified<'_>, IdTokenError> {
 }
 
 impl Unverified<'_> {
-    /// The key the token names.
+    /// The key id in the header.
     pub(super) fn kid(&self) -> Option<&str> {
         self.kid.as_deref()
     }
 
-    /// Checks signature and claims; returns the subject.
+    /// Verifies the signature and the claims; returns the subject.
     pub(super) fn verify(&self, keys: &Keys, expected: &Expected<'_>) -> Result<String, IdTokenError> {
         let claims = self.signed_claims(keys)?;
-        // The order of section 3.1.3.7.
+        // In the order of section 3.1.3.7.
         if claims.iss != expected.issuer {
             return Err(IdTokenError::Issuer);
         }
@@ -171,7 +180,7 @@ impl Unverified<'_> {
         if !audiences.iter().any(|audience| audience == expected.client_id) {
             return Err(IdTokenError::Audience);
         }
-        // With several audiences the party must be named, or it could be any.
+        // With several audiences, the authorized party must be named.
         let party = claims.azp.as_deref().or((audiences.len() == 1).then_some(expected.client_id));
         if party != Some(expected.client_id) {
             return Err(IdTokenError::AuthorizedParty);
@@ -190,10 +199,10 @@ impl Unverified<'_> {
         Ok(claims.sub)
     }
 
-    /// The claims, if one of the keys signed them.
+    /// The claims, if one of the keys verifies the signature.
     fn signed_claims(&self, keys: &Keys) -> Result<Claims, IdTokenError> {
-        // The signature alone: the library's own checks of claims let pass what
-        // is absent, and know neither nonce nor party.
+        // Only the signature is verified here: the library accepts absent claims, and does not
+        // check nonce and authorized party.
         let mut validation = Validation::new(self.algorithm);
         validation.validate_exp = false;
         validation.validate_aud = false;
@@ -209,7 +218,7 @@ impl Unverified<'_> {
                 Ok(data) => return Ok(data.claims),
                 Err(error) => match error.kind() {
                     jsonwebtoken::errors::ErrorKind::Json(_) => return Err(IdTokenError::Claims),
-                    // Another key without a kid may fit.
+                    // Without a kid, another key may verify it.
                     _ => continue,
                 },
             }
@@ -217,9 +226,9 @@ impl Unverified<'_> {
         Err(IdTokenError::Signature)
     }
 
-    /// Section 3.1.3.6: the left half of the access token's hash. The hash is that
-    /// of the algorithm; for those with another than SHA-256 it is left unchecked,
-    /// as the section allows, rather than checked wrongly.
+    /// Section 3.1.3.6: the left half of the access token's hash. The hash function depends on
+    /// the algorithm; where it is not SHA-256, `at_hash` is not checked, which the section
+    /// allows.
     fn check_at_hash(&self, hash: &str, access_token: &str) -> Result<(), IdTokenError> {
         if !matches!(self.algorithm, Algorithm::RS256 | Algorithm::PS256 | Algorithm::ES256) {
             return Ok(());
@@ -235,17 +244,17 @@ impl Unverified<'_> {
 
 fn times(claims: &Claims, now: UnixTime) -> Result<(), IdTokenError> {
     let exp = claims.exp.whole().ok_or(IdTokenError::Expired)?;
-    if exp.saturating_add(SKEW) <= now || exp > now.saturating_add(MAX_LIFE) {
+    if exp.saturating_add(CLOCK_SKEW) <= now || exp > now.saturating_add(MAX_LIFETIME) {
         return Err(IdTokenError::Expired);
     }
     let begins = [Some(claims.iat), claims.nbf];
     for begin in begins.into_iter().flatten() {
-        if begin.whole().is_none_or(|begin| begin > now.saturating_add(SKEW)) {
+        if begin.whole().is_none_or(|begin| begin > now.saturating_add(CLOCK_SKEW)) {
             return Err(IdTokenError::Future);
         }
     }
-    // Issued long ago and still not expired: not the answer to this sign-in.
-    if claims.iat.whole().is_none_or(|iat| iat.saturating_add(MAX_LIFE) < now) {
+    // A token that was issued long ago does not belong to this sign-in.
+    if claims.iat.whole().is_none_or(|iat| iat.saturating_add(MAX_LIFETIME) < now) {
         return Err(IdTokenError::Expired);
     }
     Ok(())
@@ -264,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn algorithms_that_prove_nothing_are_refused_before_a_key_is_looked_at() {
+    fn unsafe_algorithms_are_rejected_before_any_key_is_tried() {
         for algorithm in ["none", "None", "HS256", "HS512", "rs256", "", "ES256K"] {
             let token = token(&format!(r#"{{"alg":"{algorithm}"}}"#));
             assert_eq!(
@@ -281,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_bounded_on_both_sides() {
+    fn exp_iat_and_nbf_are_bounded_on_both_sides() {
         let now = 1_790_000_000;
         let at = |exp: f64, iat: f64| {
             let claims = Claims {

@@ -1,4 +1,4 @@
-//! The provider's keys (RFC 7517), kept and asked for again when needed.
+//! The provider's JWKS (RFC 7517): caching and refetching.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,17 +11,15 @@ use tokio::time::Instant;
 
 use super::discovery::Metadata;
 use super::http_client::{FetchError, HttpClient};
-use super::id_token::IdTokenError;
 
-/// How long keys are used before they are asked for again.
-const FRESH: Duration = Duration::from_secs(3600);
-/// The least time between two questions, whatever tokens claim: a stream of
-/// unknown key ids must not become a stream of questions.
-const REFETCH: Duration = Duration::from_secs(10);
-/// How many keys are looked at.
+/// How long keys are cached.
+const MAX_AGE: Duration = Duration::from_secs(3600);
+/// Minimum time between two fetches: tokens with unknown key ids must not cause a fetch each.
+const REFETCH_INTERVAL: Duration = Duration::from_secs(10);
+/// Maximum number of keys that are read.
 const MAX_KEYS: usize = 32;
 
-/// Keys that can verify an ID token; symmetric ones never get in.
+/// Keys that can verify an ID token; symmetric ones are excluded.
 #[derive(Debug)]
 pub(super) struct Keys {
     keys: Vec<Jwk>,
@@ -29,8 +27,8 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    /// The keys to try for a token: the one it names, or all if it names none
-    /// (the provider's ID tokens may lack a `kid`).
+    /// The keys to try for a token: the one it names, or all if it names none. The provider's
+    /// ID tokens may lack a `kid`.
     pub(super) fn candidates<'a>(&'a self, kid: Option<&'a str>) -> impl Iterator<Item = &'a Jwk> {
         self.keys.iter().filter(move |key| kid.is_none() || key.common.key_id.as_deref() == kid)
     }
@@ -40,21 +38,31 @@ impl Keys {
     }
 }
 
+/// Why there is no key for a token.
+#[derive(Debug)]
+pub(super) enum JwksError {
+    Fetch(FetchError),
+    /// The JWKS has no key with that id.
+    UnknownKey,
+    /// The JWKS could not be fetched a moment ago.
+    KeysUnavailable,
+}
+
 #[derive(Default)]
 pub(super) struct Cache {
     keys: ArcSwapOption<Keys>,
-    /// When was asked last, whatever came of it.
+    /// Time of the last fetch, successful or not.
     asked: Mutex<Option<Instant>>,
 }
 
 impl Cache {
-    /// Keys for a token with this `kid`: the kept ones, or after one question.
+    /// Keys for a token with this `kid`: cached, or after one fetch.
     pub(super) async fn for_token(
         &self,
         http: &HttpClient,
         metadata: &Metadata,
         kid: Option<&str>,
-    ) -> Result<Arc<Keys>, IdTokenError> {
+    ) -> Result<Arc<Keys>, JwksError> {
         if let Some(keys) = self.usable(kid) {
             return Ok(keys);
         }
@@ -62,45 +70,45 @@ impl Cache {
         if let Some(keys) = self.usable(kid) {
             return Ok(keys);
         }
-        if asked.is_some_and(|at| at.elapsed() < REFETCH) {
-            // Old keys that know the token are better than none.
+        if asked.is_some_and(|at| at.elapsed() < REFETCH_INTERVAL) {
+            // Stale keys that include the token's key are still used.
             return match self.keys.load_full() {
                 Some(keys) if keys.knows(kid) => Ok(keys),
-                Some(_) => Err(IdTokenError::UnknownKey),
-                None => Err(IdTokenError::NoKeys),
+                Some(_) => Err(JwksError::UnknownKey),
+                None => Err(JwksError::KeysUnavailable),
             };
         }
         let fetched = fetch(http, metadata).await;
-        // Not before: a client that leaves in the middle takes its question along,
-        // and the next one's must not wait for an answer that nobody gets.
+        // Only after the fetch: a cancelled request must not make the next one wait for the
+        // interval.
         *asked = Some(Instant::now());
         match fetched {
             Ok(keys) => {
                 let keys = Arc::new(keys);
                 self.keys.store(Some(Arc::clone(&keys)));
-                if keys.knows(kid) { Ok(keys) } else { Err(IdTokenError::UnknownKey) }
+                if keys.knows(kid) { Ok(keys) } else { Err(JwksError::UnknownKey) }
             }
             Err(error) => match self.keys.load_full() {
                 Some(keys) if keys.knows(kid) => Ok(keys),
-                Some(_) | None => Err(error.into()),
+                Some(_) | None => Err(JwksError::Fetch(error)),
             },
         }
     }
 
     fn usable(&self, kid: Option<&str>) -> Option<Arc<Keys>> {
-        self.keys.load_full().filter(|keys| keys.at.elapsed() < FRESH && keys.knows(kid))
+        self.keys.load_full().filter(|keys| keys.at.elapsed() < MAX_AGE && keys.knows(kid))
     }
 }
 
 async fn fetch(http: &HttpClient, metadata: &Metadata) -> Result<Keys, FetchError> {
     let set: JwkSet = http.get(&metadata.jwks_uri, HeaderMap::new()).await?.ok()?.json()?;
-    let keys = set.keys.into_iter().take(MAX_KEYS).filter(is_for_signatures).collect();
+    let keys = set.keys.into_iter().take(MAX_KEYS).filter(can_verify).collect();
     Ok(Keys { keys, at: Instant::now() })
 }
 
-/// `kty: oct` would turn a public document into an HMAC secret, and a key for
-/// encryption must not verify anything (RFC 7517, section 4.2).
-fn is_for_signatures(key: &Jwk) -> bool {
+/// `kty: oct` would turn a public document into an HMAC secret; a key for encryption must not
+/// verify signatures (RFC 7517, section 4.2).
+fn can_verify(key: &Jwk) -> bool {
     let asymmetric = matches!(
         key.algorithm,
         AlgorithmParameters::RSA(_)
@@ -116,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn symmetric_and_encryption_keys_are_not_taken() {
+    fn symmetric_and_encryption_keys_are_excluded() {
         let set: JwkSet = serde_json::from_str(
             r#"{"keys":[
                 {"kty":"oct","k":"c2VjcmV0"},
@@ -127,7 +135,7 @@ mod tests {
             ]}"#,
         )
         .unwrap();
-        let taken: Vec<_> = set.keys.iter().filter(|key| is_for_signatures(key)).collect();
+        let taken: Vec<_> = set.keys.iter().filter(|key| can_verify(key)).collect();
         assert_eq!(taken.len(), 2);
         assert_eq!(taken[0].common.key_id.as_deref(), Some("good"));
     }

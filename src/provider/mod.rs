@@ -1,14 +1,17 @@
-//! The provider's side of a sign-in: one file per exchange.
+//! OpenID Connect and Hugging Face API client, one file per exchange.
 //!
-//! Nothing is asked before it is needed, and nothing that failed is final: the
-//! gate starts while the provider is down and signs people in once it is back.
+//! Requests are made on demand, and failures are not final: the gate starts while the provider
+//! is down and signs people in as soon as it responds.
 
+mod authorization;
+mod claims;
 mod discovery;
-mod fields;
 mod http_client;
 mod id_token;
+mod issuer;
 mod jwks;
 mod rate_limit;
+mod settings;
 mod token;
 mod userinfo;
 mod whoami;
@@ -21,33 +24,20 @@ use url::Url;
 
 use crate::clock::Clock;
 use crate::identity::{Person, Tokens};
-use crate::keys::Hidden;
+use crate::keys::SecretString;
 
-pub(crate) use discovery::{DiscoveryError, Metadata};
-pub use discovery::{Issuer, IssuerError};
+pub(crate) use authorization::AuthorizationRequest;
+pub(crate) use discovery::{DiscoveryError, Metadata, Reachability};
 use http_client::{FetchError, HttpClient};
 use id_token::Expected;
 pub(crate) use id_token::IdTokenError;
-pub(crate) use token::{MAX_TOKEN, TokenError, cut};
+pub use issuer::{Issuer, IssuerError};
+pub use settings::ProviderSettings;
+pub(crate) use token::{CodeGrant, MAX_TOKEN, TokenError, truncated};
 pub(crate) use userinfo::UserinfoError;
-pub(crate) use whoami::{Owner, Whoami, WhoamiError};
+pub(crate) use whoami::{TokenOwner, Whoami, WhoamiError};
 
-/// The provider, and who we are to it.
-#[derive(Debug, Clone)]
-pub struct ProviderSettings {
-    /// `https://huggingface.co`, unless told otherwise.
-    pub issuer: Issuer,
-    /// The OAuth app's client id.
-    pub client_id: String,
-    /// The app's secret; `None` is a public client, with PKCE alone.
-    pub client_secret: Option<Hidden>,
-    /// Scopes, separated by spaces.
-    pub scope: String,
-    /// Ids of organisations the consent page must ask for.
-    pub orgs: Vec<String>,
-}
-
-/// Talks to the provider.
+/// The client of one provider.
 pub(crate) struct Provider {
     settings: ProviderSettings,
     http: HttpClient,
@@ -56,25 +46,7 @@ pub(crate) struct Provider {
     clock: Clock,
 }
 
-/// What the authorize URL must carry for one attempt.
-pub(crate) struct AuthorizeRequest<'a> {
-    pub(crate) redirect_uri: &'a str,
-    pub(crate) state: &'a str,
-    pub(crate) nonce: &'a str,
-    pub(crate) code_challenge: &'a str,
-    /// One more organisation to ask for.
-    pub(crate) org: Option<&'a str>,
-}
-
-/// What a callback brought, and what it must match.
-pub(crate) struct CodeGrant<'a> {
-    pub(crate) code: &'a str,
-    pub(crate) redirect_uri: &'a str,
-    pub(crate) code_verifier: &'a str,
-    pub(crate) nonce: &'a str,
-}
-
-/// Why nobody was signed in, though the callback was in order.
+/// Why a sign-in failed after a valid callback.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SignInError {
     #[error(transparent)]
@@ -88,8 +60,7 @@ pub(crate) enum SignInError {
 }
 
 impl SignInError {
-    /// Whether the provider says that the tokens speak for nobody, or for somebody
-    /// else: asking again will not change that.
+    /// Whether the provider rejected the tokens, so that another attempt would fail as well.
     pub(crate) fn is_rejection(&self) -> bool {
         use http::StatusCode;
         match self {
@@ -103,14 +74,6 @@ impl SignInError {
     }
 }
 
-/// What the provider says of itself at the moment, for readiness.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reachable {
-    Yes,
-    No,
-    NotAskedYet,
-}
-
 impl Provider {
     pub(crate) fn new(settings: ProviderSettings, clock: Clock) -> Self {
         Self {
@@ -122,61 +85,38 @@ impl Provider {
         }
     }
 
-    /// Who the provider is.
+    /// The provider's issuer identifier.
     pub(crate) fn issuer(&self) -> &Issuer {
         &self.settings.issuer
     }
 
-    /// Our id there.
+    /// Our client id.
     pub(crate) fn client_id(&self) -> &str {
         &self.settings.client_id
     }
 
-    /// Whether every sign-in asks for organisations.
+    /// Whether every sign-in requests organisations.
     pub(crate) fn asks_for_orgs(&self) -> bool {
         !self.settings.orgs.is_empty()
     }
 
-    /// The provider's metadata: asked once, kept, and asked again when a failure
-    /// is a moment old.
+    /// The provider's metadata, cached; refetched after a failure or when it is stale.
     pub(crate) async fn metadata(&self) -> Result<Arc<Metadata>, DiscoveryError> {
         self.metadata.load(&self.http, &self.settings.issuer, Instant::now()).await
     }
 
-    /// Whether the last question to the provider was answered.
-    pub(crate) fn reachable(&self) -> Reachable {
-        self.metadata.reachable()
+    /// Whether the last metadata request succeeded.
+    pub(crate) fn reachability(&self) -> Reachability {
+        self.metadata.reachability()
     }
 
-    /// The authorize URL (RFC 6749, section 4.1.1; RFC 7636, section 4.3).
-    pub(crate) fn authorize_url(&self, metadata: &Metadata, request: &AuthorizeRequest<'_>) -> Url {
-        let mut url = metadata.authorization_endpoint.clone();
-        let mut orgs: Vec<&str> = self.settings.orgs.iter().map(String::as_str).collect();
-        if let Some(org) = request.org
-            && !orgs.contains(&org)
-        {
-            orgs.push(org);
-        }
-        {
-            let mut query = url.query_pairs_mut();
-            query
-                .append_pair("client_id", &self.settings.client_id)
-                .append_pair("redirect_uri", request.redirect_uri)
-                .append_pair("response_type", "code")
-                .append_pair("scope", &self.settings.scope)
-                .append_pair("state", request.state)
-                .append_pair("nonce", request.nonce)
-                .append_pair("code_challenge", request.code_challenge)
-                .append_pair("code_challenge_method", "S256");
-            if !orgs.is_empty() {
-                query.append_pair("orgIds", &orgs.join(","));
-            }
-        }
-        url
+    /// The authorization request (RFC 6749, section 4.1.1; RFC 7636, section 4.3).
+    pub(crate) fn authorize_url(&self, metadata: &Metadata, request: &AuthorizationRequest<'_>) -> Url {
+        authorization::url(&self.settings, metadata, request)
     }
 
-    /// Exchanges the code, checks the ID token, asks userinfo: the person, and
-    /// the tokens that speak for them.
+    /// Exchanges the code, validates the ID token and fetches userinfo; returns the person and
+    /// their tokens.
     pub(crate) async fn sign_in(&self, grant: &CodeGrant<'_>) -> Result<(Person, Tokens), SignInError> {
         let metadata = self.metadata().await?;
         let now = self.clock.now();
@@ -189,29 +129,34 @@ impl Provider {
             now,
         };
         let id_token = id_token::parse(id_token.expose())?;
-        let keys = self.jwks.for_token(&self.http, &metadata, id_token.kid()).await?;
+        let keys = self.jwks.for_token(&self.http, &metadata, id_token.kid()).await;
+        let keys = keys.map_err(IdTokenError::from)?;
         let subject = id_token.verify(&keys, &expected)?;
-        let person = userinfo::ask(&self.http, &metadata, &tokens.access, &subject).await?;
+        let person = userinfo::fetch(&self.http, &metadata, &tokens.access, &subject).await?;
         Ok((person, tokens))
     }
 
-    /// Asks userinfo once more; the answer must be about `subject`.
-    pub(crate) async fn person(&self, access_token: &Hidden, subject: &str) -> Result<Person, SignInError> {
+    /// Fetches userinfo again; its `sub` must equal `subject`.
+    pub(crate) async fn person(
+        &self,
+        access_token: &SecretString,
+        subject: &str,
+    ) -> Result<Person, SignInError> {
         let metadata = self.metadata().await?;
-        Ok(userinfo::ask(&self.http, &metadata, access_token, subject).await?)
+        Ok(userinfo::fetch(&self.http, &metadata, access_token, subject).await?)
     }
 
-    /// Exchanges a refresh token, which may be worth nothing from then on.
-    pub(crate) async fn refresh(&self, refresh_token: &Hidden) -> Result<Tokens, SignInError> {
+    /// Exchanges a refresh token, which is invalid afterwards if the provider rotates it.
+    pub(crate) async fn refresh(&self, refresh_token: &SecretString) -> Result<Tokens, SignInError> {
         let metadata = self.metadata().await?;
         let now = self.clock.now();
         Ok(token::refresh(&self.http, &metadata, &self.settings, refresh_token, now).await?)
     }
 
-    /// Asks whom a token of an API client belongs to. Whoever calls sees to it that
-    /// this is not asked too often: the provider limits it, by address.
-    pub(crate) async fn whoami(&self, token: &Hidden) -> Whoami {
-        whoami::ask(&self.http, &self.settings.issuer.whoami(), token).await
+    /// Asks the provider who owns an API client's token. Callers must limit the rate: the
+    /// provider's limit is per address.
+    pub(crate) async fn whoami(&self, token: &SecretString) -> Whoami {
+        whoami::fetch(&self.http, &self.settings.issuer.whoami(), token).await
     }
 }
 

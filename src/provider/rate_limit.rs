@@ -1,40 +1,39 @@
-//! How long the provider wants to be left alone: `RateLimit`
-//! (draft-ietf-httpapi-ratelimit-headers) and `Retry-After` (RFC 9110, section
-//! 10.2.3).
+//! Rate-limit headers of the provider: `RateLimit` (draft-ietf-httpapi-ratelimit-headers) and
+//! `Retry-After` (RFC 9110, section 10.2.3).
 
 use http::header::{HeaderMap, RETRY_AFTER};
 use http::{HeaderName, StatusCode};
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
-/// The provider's windows are five minutes long. A pause past that would be a
-/// mistake, or somebody else's answer.
-const LONGEST: u64 = 300;
-/// How long to wait after a 429 that does not say.
-const UNSAID: u64 = 10;
+/// The provider's windows are five minutes long. A longer pause would be a mistake, or come
+/// from something in between.
+const MAX: u64 = 300;
+/// Pause after a 429 without a time.
+const DEFAULT: u64 = 10;
 
-/// Seconds until the next question, if an answer asks for a pause. One that leaves
-/// nothing of the quota does so too: the next would be refused.
-pub(super) fn pause(status: StatusCode, headers: &HeaderMap) -> Option<u64> {
+/// Seconds to wait before the next request. A response that exhausts the quota starts a pause
+/// as well, because the next request would be rejected.
+pub(super) fn retry_after(status: StatusCode, headers: &HeaderMap) -> Option<u64> {
     let lines = headers.get_all(RATE_LIMIT).iter().filter_map(|line| line.to_str().ok());
-    let used_up = lines.flat_map(|line| line.split(',')).filter_map(used_up).max();
+    let exhausted = lines.flat_map(|line| line.split(',')).filter_map(exhausted).max();
     let after = headers.get(RETRY_AFTER).and_then(|after| seconds(after.to_str().ok()?));
     let pause = match status {
-        StatusCode::TOO_MANY_REQUESTS => used_up.max(after).unwrap_or(UNSAID),
-        _ => used_up?,
+        StatusCode::TOO_MANY_REQUESTS => exhausted.max(after).unwrap_or(DEFAULT),
+        _ => exhausted?,
     };
-    Some(pause.clamp(1, LONGEST))
+    Some(pause.clamp(1, MAX))
 }
 
-/// `t` of a quota of which nothing remains: `"api";r=0;t=120`.
-fn used_up(item: &str) -> Option<u64> {
+/// `t` of an exhausted quota: `"api";r=0;t=120`.
+fn exhausted(item: &str) -> Option<u64> {
     let parameter = |name: &str| {
         let mut parameters = item.split(';').skip(1).filter_map(|parameter| parameter.trim().split_once('='));
         parameters.find(|(key, _)| *key == name).and_then(|(_, value)| seconds(value))
     };
-    if parameter("r")? == 0 { Some(parameter("t").unwrap_or(UNSAID)) } else { None }
+    if parameter("r")? == 0 { Some(parameter("t").unwrap_or(DEFAULT)) } else { None }
 }
 
-/// A number; one that is too long for its type is a long time.
+/// Parses a number; one that overflows becomes `u64::MAX`.
 fn seconds(text: &str) -> Option<u64> {
     let text = text.trim();
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -46,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pause_is_as_long_as_is_said_and_bounded() {
+    fn the_pause_follows_the_headers_within_bounds() {
         for (status, pairs, expected) in [
             (429, vec![("ratelimit", "\"api\";r=0;t=120")], Some(120)),
             (429, vec![("ratelimit", "\"api\";r=0;t=86400")], Some(300)),
@@ -74,7 +73,7 @@ mod tests {
                 headers
             });
             assert_eq!(
-                pause(StatusCode::from_u16(status).unwrap(), &headers),
+                retry_after(StatusCode::from_u16(status).unwrap(), &headers),
                 expected,
                 "{status} {pairs:?}"
             );

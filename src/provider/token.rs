@@ -1,5 +1,5 @@
-//! The token request: RFC 6749, section 4.1.3, with PKCE (RFC 7636, section 4.5),
-//! and section 6 for a refresh.
+//! The token endpoint: RFC 6749, section 4.1.3, with PKCE (RFC 7636, section 4.5), and section
+//! 6 for refreshing.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,25 +9,33 @@ use url::form_urlencoded;
 
 use super::discovery::Metadata;
 use super::http_client::{FetchError, HttpClient};
-use super::{CodeGrant, ProviderSettings};
+use super::settings::ProviderSettings;
 use crate::clock::UnixTime;
 use crate::identity::Tokens;
-use crate::keys::Hidden;
+use crate::keys::SecretString;
 
-/// The longest ID token that is taken, in bytes. It is looked at once.
+/// Maximum size of an ID token, in bytes. It is not stored.
 const MAX_ID_TOKEN: usize = 16 * 1024;
-/// The longest of the tokens that a session keeps: with both of them at most, and
-/// a person with many organisations, it still fits into its cookies.
+/// Maximum size of a token that a session stores: two of them and a person with many
+/// organisations still fit into the session cookies.
 pub(crate) const MAX_TOKEN: usize = 4 * 1024;
+
+/// The parameters of a callback, and the secrets of its sign-in.
+pub(crate) struct CodeGrant<'a> {
+    pub(crate) code: &'a str,
+    pub(crate) redirect_uri: &'a str,
+    pub(crate) code_verifier: &'a str,
+    pub(crate) nonce: &'a str,
+}
 
 /// RFC 6749, section 5.1.
 #[derive(Deserialize)]
 struct TokenResponse {
-    access_token: Hidden,
+    access_token: SecretString,
     token_type: String,
-    id_token: Option<Hidden>,
-    refresh_token: Option<Hidden>,
-    /// Seconds. Any number is taken, and what is none says nothing.
+    id_token: Option<SecretString>,
+    refresh_token: Option<SecretString>,
+    /// Seconds. Optional, and ignored unless it is a number.
     expires_in: Option<serde_json::Value>,
 }
 
@@ -39,19 +47,19 @@ struct ErrorResponse {
     error_description: String,
 }
 
-/// Why the code was not exchanged.
+/// Why the token request failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TokenError {
     #[error(transparent)]
     Fetch(#[from] FetchError),
-    /// The provider's own error code and words, cut to a length.
-    #[error("the provider refused: {error} {description}")]
+    /// The provider's `error` and `error_description`, truncated.
+    #[error("the provider rejected the request: {error} {description}")]
     Refused { error: String, description: String },
-    #[error("the provider gave no ID token; the openid scope must be among the app's scopes")]
+    #[error("the provider sent no ID token; the app needs the openid scope")]
     NoIdToken,
-    #[error("the provider gave a token of a type other than bearer")]
+    #[error("the provider sent a token that is not a bearer token")]
     TokenType,
-    #[error("the provider gave a token that is empty or too long")]
+    #[error("the provider sent a token that is empty or too long")]
     Unusable,
 }
 
@@ -62,7 +70,7 @@ pub(super) async fn exchange(
     settings: &ProviderSettings,
     grant: &CodeGrant<'_>,
     now: UnixTime,
-) -> Result<(Tokens, Hidden), TokenError> {
+) -> Result<(Tokens, SecretString), TokenError> {
     let form = vec![
         ("grant_type", "authorization_code"),
         ("code", grant.code),
@@ -75,13 +83,13 @@ pub(super) async fn exchange(
     Ok((response.tokens(now)?, id_token))
 }
 
-/// Exchanges a refresh token for new tokens. Where the provider gives no new
-/// refresh token, the old one stays (section 6).
+/// Exchanges a refresh token for new tokens. The old refresh token is kept if the response has
+/// none (section 6).
 pub(super) async fn refresh(
     http: &HttpClient,
     metadata: &Metadata,
     settings: &ProviderSettings,
-    refresh_token: &Hidden,
+    refresh_token: &SecretString,
     now: UnixTime,
 ) -> Result<Tokens, TokenError> {
     let form = vec![("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())];
@@ -90,7 +98,7 @@ pub(super) async fn refresh(
     Ok(tokens)
 }
 
-/// Asks the token endpoint, as the client we are.
+/// Sends a token request with client authentication.
 async fn request(
     http: &HttpClient,
     metadata: &Metadata,
@@ -99,8 +107,8 @@ async fn request(
 ) -> Result<TokenResponse, TokenError> {
     let mut headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
     match &settings.client_secret {
-        // Section 2.3.1: basic is what every server must know. Post only where the
-        // provider announces that and not basic.
+        // Section 2.3.1: every server must support client_secret_basic. client_secret_post is
+        // used only if the provider announces it and not basic.
         Some(secret) if metadata.basic || !metadata.post => {
             headers.insert(AUTHORIZATION, basic(&settings.client_id, secret));
         }
@@ -112,11 +120,11 @@ async fn request(
     }
     let answer = http.post(&metadata.token_endpoint, headers, &form).await?;
     if answer.status.is_client_error() && answer.status != http::StatusCode::TOO_MANY_REQUESTS {
-        // Without the error document the status has to do.
+        // Without an error document, report the status.
         return Err(match answer.json::<ErrorResponse>() {
             Ok(refused) => TokenError::Refused {
-                error: cut(&refused.error, 64),
-                description: cut(&refused.error_description, 300),
+                error: truncated(&refused.error, 64),
+                description: truncated(&refused.error_description, 300),
             },
             Err(_) => FetchError::Status { endpoint: answer.endpoint, status: answer.status }.into(),
         });
@@ -126,12 +134,12 @@ async fn request(
 
 impl TokenResponse {
     fn tokens(self, now: UnixTime) -> Result<Tokens, TokenError> {
-        // Section 5.1: the type is case-insensitive, and the provider's is lower case.
+        // Section 5.1: `token_type` is case-insensitive.
         if !self.token_type.eq_ignore_ascii_case("bearer") {
             return Err(TokenError::TokenType);
         }
         check(&self.access_token, MAX_TOKEN)?;
-        // It is optional; one that cannot be used is none.
+        // Optional: an unusable one is dropped.
         let refresh = self.refresh_token.filter(|token| check(token, MAX_TOKEN).is_ok());
         let lifetime = self.expires_in.as_ref().and_then(serde_json::Value::as_u64);
         let expires = lifetime.map(|lifetime| now.saturating_add(lifetime));
@@ -139,15 +147,15 @@ impl TokenResponse {
     }
 }
 
-/// A token of printable characters, and of a length that can be kept.
-fn check(token: &Hidden, longest: usize) -> Result<(), TokenError> {
+/// Checks that a token is printable and not too long.
+fn check(token: &SecretString, longest: usize) -> Result<(), TokenError> {
     let text = token.expose();
     let sound = !text.is_empty() && text.len() <= longest && text.bytes().all(|byte| byte.is_ascii_graphic());
     if sound { Ok(()) } else { Err(TokenError::Unusable) }
 }
 
-/// RFC 6749, section 2.3.1: id and secret are form-encoded before they are joined.
-fn basic(client_id: &str, secret: &Hidden) -> HeaderValue {
+/// RFC 6749, section 2.3.1: id and secret are form-encoded before they are concatenated.
+fn basic(client_id: &str, secret: &SecretString) -> HeaderValue {
     let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     let credentials = STANDARD.encode(format!("{}:{}", encode(client_id), encode(secret.expose())));
     let mut value =
@@ -156,8 +164,8 @@ fn basic(client_id: &str, secret: &Hidden) -> HeaderValue {
     value
 }
 
-/// A stranger's words, cut to `limit` characters.
-pub(crate) fn cut(text: &str, limit: usize) -> String {
+/// Removes control characters from untrusted text and truncates it.
+pub(crate) fn truncated(text: &str, limit: usize) -> String {
     text.chars().filter(|character| !character.is_control()).take(limit).collect()
 }
 
@@ -166,8 +174,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn basic_credentials_are_form_encoded_first() {
-        let value = basic("id:with colon", &Hidden::new("s%cret+"));
+    fn basic_credentials_are_form_encoded() {
+        let value = basic("id:with colon", &SecretString::new("s%cret+"));
         let text = value.to_str().unwrap().strip_prefix("Basic ").unwrap().to_owned();
         let decoded = String::from_utf8(STANDARD.decode(text).unwrap()).unwrap();
         assert_eq!(decoded, "id%3Awith+colon:s%25cret%2B");

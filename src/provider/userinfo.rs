@@ -1,16 +1,16 @@
-//! Userinfo: OpenID Connect Core 1.0, section 5.3. Organisations are only here;
-//! the ID token never has them.
+//! Userinfo: OpenID Connect Core 1.0, section 5.3. Organisations are returned here only, not in
+//! the ID token.
 
 use http::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
 use serde::Deserialize;
 
+use super::claims::{self, MAX_ORGS, Membership, display_name, email, identifier};
 use super::discovery::Metadata;
-use super::fields::{self, MAX_ORGS, Membership, display_name, email, identifier};
 use super::http_client::{FetchError, HttpClient, bearer};
 use crate::identity::{Org, Person};
-use crate::keys::{Hidden, equal};
+use crate::keys::{SecretString, equal};
 
-/// Unknown members are passed over: the provider adds some now and then.
+/// Unknown members are ignored.
 #[derive(Deserialize)]
 struct Document {
     sub: String,
@@ -42,22 +42,22 @@ struct GroupDocument {
     role: Option<String>,
 }
 
-/// Why the provider's word on a person cannot be used.
+/// Why a userinfo response is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum UserinfoError {
     #[error(transparent)]
     Fetch(#[from] FetchError),
-    #[error("userinfo speaks of somebody else than the ID token")]
+    #[error("userinfo is about another account than the ID token")]
     Subject,
-    #[error("userinfo has a {0} that is empty, too long, or holds control characters")]
+    #[error("userinfo has a {0} that is empty, too long, or contains control characters")]
     Unusable(&'static str),
 }
 
-/// Asks who the access token speaks for. `subject` is the ID token's.
-pub(super) async fn ask(
+/// Fetches userinfo. `subject` is the `sub` of the ID token.
+pub(super) async fn fetch(
     http: &HttpClient,
     metadata: &Metadata,
-    access_token: &Hidden,
+    access_token: &SecretString,
     subject: &str,
 ) -> Result<Person, UserinfoError> {
     let bearer = bearer(access_token).ok_or(UserinfoError::Unusable("token"))?;
@@ -66,15 +66,15 @@ pub(super) async fn ask(
         (AUTHORIZATION, bearer),
     ]);
     let document: Document = http.get(&metadata.userinfo_endpoint, headers).await?.ok()?.json()?;
-    // Section 5.3.2: they must match exactly, or the answer must not be used.
+    // Section 5.3.2: the subjects must be identical.
     if !equal(document.sub.as_bytes(), subject.as_bytes()) {
         return Err(UserinfoError::Subject);
     }
-    read(document)
+    convert(document)
 }
 
-/// From the wire to a [`Person`].
-fn read(document: Document) -> Result<Person, UserinfoError> {
+/// Converts the response to a [`Person`].
+fn convert(document: Document) -> Result<Person, UserinfoError> {
     let sub = identifier(document.sub).ok_or(UserinfoError::Unusable("sub"))?;
     let username = match document.preferred_username {
         Some(name) => identifier(name).ok_or(UserinfoError::Unusable("preferred_username"))?,
@@ -87,7 +87,7 @@ fn read(document: Document) -> Result<Person, UserinfoError> {
         username,
         name: document.name.as_deref().and_then(display_name),
         email: document.email.and_then(|address| email(address, document.email_verified)),
-        picture: document.picture.and_then(fields::picture),
+        picture: document.picture.and_then(claims::picture),
         pro: document.is_pro.unwrap_or(false),
         orgs: document.orgs.unwrap_or_default().into_iter().take(MAX_ORGS).filter_map(org).collect(),
         orgs_known,
@@ -95,14 +95,14 @@ fn read(document: Document) -> Result<Person, UserinfoError> {
     })
 }
 
-/// An organisation; one without an id or a slug is none.
+/// An organisation; ignored without an id or a slug.
 fn org(document: OrgDocument) -> Option<Org> {
     let groups = document.resource_groups.unwrap_or_default().into_iter();
     Some(Org {
         standing: document.membership.standing()?,
         id: identifier(document.sub)?,
         slug: identifier(document.preferred_username?)?,
-        resource_groups: fields::resource_groups(groups.map(|group| (group.sub, group.name, group.role))),
+        resource_groups: claims::resource_groups(groups.map(|group| (group.sub, group.name, group.role))),
     })
 }
 
@@ -110,14 +110,14 @@ fn org(document: OrgDocument) -> Option<Org> {
 mod tests {
     use super::*;
     use crate::identity::{Role, Standing};
-    use crate::provider::fields::MAX_NAME;
+    use crate::provider::claims::MAX_NAME;
 
     fn person(json: &str) -> Result<Person, UserinfoError> {
-        read(serde_json::from_str(json).unwrap())
+        convert(serde_json::from_str(json).unwrap())
     }
 
     #[test]
-    fn every_shape_of_an_organisation_is_read_and_restrictions_fail_closed() {
+    fn organisations_are_parsed_and_restrictions_fail_closed() {
         let ada = person(
             r#"{"sub":"u","preferred_username":"ada","isPro":true,"future":{"x":1},"orgs":[
               {"sub":"1","preferred_username":"granted","name":"G","roleInOrg":"admin"},
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_has_one_at_and_is_verified_only_if_the_provider_says_true() {
+    fn an_email_needs_one_at_sign_and_explicit_verification() {
         for (json, verified) in [
             (r#"{"sub":"u","email":"a@b.c","email_verified":true}"#, Some(true)),
             (r#"{"sub":"u","email":"a@b.c","email_verified":false}"#, Some(false)),
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unusable_identifier_is_refused_and_a_long_name_is_cut() {
+    fn invalid_identifiers_are_rejected_and_long_names_truncated() {
         for json in [
             r#"{"sub":""}"#.to_owned(),
             r#"{"sub":"u\r\nX-Forwarded-User: root"}"#.to_owned(),

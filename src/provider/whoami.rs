@@ -1,21 +1,21 @@
-//! Whoami: `GET /api/whoami-v2`, whom a token belongs to. For the tokens that API
-//! clients send; signing in asks userinfo.
+//! Whoami, `GET /api/whoami-v2`: the owner of a token. It is used for API clients' tokens;
+//! sign-ins use userinfo.
 //!
-//! Mind the names: here `name` is the username and `fullname` what userinfo calls
-//! `name`; `id` is userinfo's `sub`.
+//! The names differ from userinfo's: `name` is the username, `fullname` the display name, `id`
+//! the `sub`.
 
 use http::StatusCode;
 use http::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
 use serde::Deserialize;
 use url::Url;
 
-use super::fields::{self, MAX_ORGS, Membership, display_name, email, identifier};
+use super::claims::{self, MAX_ORGS, Membership, display_name, email, identifier};
 use super::http_client::{FetchError, HttpClient, bearer};
 use super::rate_limit;
 use crate::identity::{Org, Person, TokenKind};
-use crate::keys::Hidden;
+use crate::keys::SecretString;
 
-/// Unknown members are passed over: the provider adds some now and then.
+/// Unknown members are ignored.
 #[derive(Deserialize)]
 struct Document {
     #[serde(rename = "type")]
@@ -26,7 +26,7 @@ struct Document {
     email: Option<String>,
     #[serde(rename = "emailVerified")]
     email_verified: Option<bool>,
-    /// May be relative to the provider.
+    /// May be relative to the provider's URL.
     #[serde(rename = "avatarUrl")]
     avatar_url: Option<String>,
     #[serde(rename = "isPro")]
@@ -65,44 +65,43 @@ struct AccessToken {
     role: Option<String>,
 }
 
-/// Whom a token belongs to.
+/// A token's owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Owner {
+pub(crate) struct TokenOwner {
     pub(crate) person: Person,
     pub(crate) kind: TokenKind,
 }
 
-/// What came of asking.
+/// The result of a whoami request.
 #[derive(Debug, Clone)]
 pub(crate) struct Whoami {
-    pub(crate) owner: Result<Owner, WhoamiError>,
-    /// So many seconds must go by before the next question, whatever token that is
-    /// about: the limit is our address's.
-    pub(crate) pause: Option<u64>,
+    pub(crate) owner: Result<TokenOwner, WhoamiError>,
+    /// Seconds to wait before the next request, for any token: the provider's limit is per
+    /// address.
+    pub(crate) retry_after: Option<u64>,
 }
 
-/// Why a token names nobody.
+/// Why there is no owner.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum WhoamiError {
-    /// The provider did not say.
+    /// The request failed.
     #[error(transparent)]
     Fetch(#[from] FetchError),
-    #[error("whoami has an {0} that is missing, empty, too long, or holds control characters")]
+    #[error("whoami has no valid {0}: it is missing, empty, too long, or contains control characters")]
     Unusable(&'static str),
-    /// The provider says that it is no token, or none any more.
-    #[error("the provider does not know the token")]
+    /// The token is invalid or revoked.
+    #[error("the provider rejected the token")]
     Unknown,
-    /// The token of an organisation.
+    /// The token belongs to an organisation.
     #[error("the token belongs to an organisation")]
     Organisation,
-    /// A type of owner or of token that this version has not heard of, or two that
-    /// do not go together.
-    #[error("the provider names a kind of token that is not known here")]
+    /// The type of owner or token is unknown, or the two do not fit together.
+    #[error("the provider reports an unknown kind of token")]
     Kind,
 }
 
 impl WhoamiError {
-    /// Whether the provider has spoken, and the token does not count.
+    /// Whether the provider has definitely rejected the token.
     pub(crate) fn is_final(&self) -> bool {
         match self {
             Self::Fetch(_) | Self::Unusable(_) => false,
@@ -111,10 +110,10 @@ impl WhoamiError {
     }
 }
 
-/// Asks whom `token` belongs to.
-pub(super) async fn ask(http: &HttpClient, url: &Url, token: &Hidden) -> Whoami {
+/// Asks the provider who owns `token`.
+pub(super) async fn fetch(http: &HttpClient, url: &Url, token: &SecretString) -> Whoami {
     let Some(bearer) = bearer(token) else {
-        return Whoami { owner: Err(WhoamiError::Unusable("token")), pause: None };
+        return Whoami { owner: Err(WhoamiError::Unusable("token")), retry_after: None };
     };
     let headers = HeaderMap::from_iter([
         (ACCEPT, HeaderValue::from_static("application/json")),
@@ -122,11 +121,11 @@ pub(super) async fn ask(http: &HttpClient, url: &Url, token: &Hidden) -> Whoami 
     ]);
     let answer = match http.get(url, headers).await {
         Ok(answer) => answer,
-        Err(error) => return Whoami { owner: Err(error.into()), pause: None },
+        Err(error) => return Whoami { owner: Err(error.into()), retry_after: None },
     };
-    let pause = rate_limit::pause(answer.status, &answer.headers);
-    // 401 alone is the provider's word on the token. 403 may as well come from
-    // something in between that does not like our address.
+    let retry_after = rate_limit::retry_after(answer.status, &answer.headers);
+    // Only 401 says that the token is invalid. A 403 may come from something in between, such
+    // as a firewall.
     let owner = if answer.status == StatusCode::UNAUTHORIZED {
         Err(WhoamiError::Unknown)
     } else {
@@ -134,13 +133,13 @@ pub(super) async fn ask(http: &HttpClient, url: &Url, token: &Hidden) -> Whoami 
             .ok()
             .and_then(|answer| answer.json())
             .map_err(Into::into)
-            .and_then(|document| read(document, url))
+            .and_then(|document| convert(document, url))
     };
-    Whoami { owner, pause }
+    Whoami { owner, retry_after }
 }
 
-/// From the wire to an [`Owner`]. `base` is what relative addresses start from.
-fn read(document: Document, base: &Url) -> Result<Owner, WhoamiError> {
+/// Converts the response to a [`TokenOwner`]. Relative URLs are resolved against `base`.
+fn convert(document: Document, base: &Url) -> Result<TokenOwner, WhoamiError> {
     let auth = document.auth.as_ref().ok_or(WhoamiError::Kind)?;
     let kind = match (document.kind.as_str(), auth.kind.as_str()) {
         ("org", _) => return Err(WhoamiError::Organisation),
@@ -156,7 +155,7 @@ fn read(document: Document, base: &Url) -> Result<Owner, WhoamiError> {
     let name = document.name.and_then(identifier).ok_or(WhoamiError::Unusable("name"))?;
     if document.kind == "app" {
         let person = Person::of_app(sub, &name);
-        return Ok(Owner { person, kind });
+        return Ok(TokenOwner { person, kind });
     }
     let orgs_known = document.orgs.is_some();
     let person = Person {
@@ -167,23 +166,23 @@ fn read(document: Document, base: &Url) -> Result<Owner, WhoamiError> {
         picture: document
             .avatar_url
             .and_then(|avatar| base.join(&avatar).ok())
-            .and_then(|url| fields::picture(url.into())),
+            .and_then(|url| claims::picture(url.into())),
         pro: document.is_pro.unwrap_or(false),
         orgs: document.orgs.unwrap_or_default().into_iter().take(MAX_ORGS).filter_map(org).collect(),
         orgs_known,
         orgs_cut: false,
     };
-    Ok(Owner { person, kind })
+    Ok(TokenOwner { person, kind })
 }
 
-/// An organisation; one without an id or a name is none.
+/// An organisation; ignored without an id or a name.
 fn org(document: OrgDocument) -> Option<Org> {
     let groups = document.resource_groups.unwrap_or_default().into_iter();
     Some(Org {
         standing: document.membership.standing()?,
         id: identifier(document.id)?,
         slug: identifier(document.name?)?,
-        resource_groups: fields::resource_groups(groups.map(|group| (group.id, group.name, group.role))),
+        resource_groups: claims::resource_groups(groups.map(|group| (group.id, group.name, group.role))),
     })
 }
 
@@ -192,12 +191,12 @@ mod tests {
     use super::*;
     use crate::identity::{Role, Standing};
 
-    fn owner(json: &str) -> Result<Owner, WhoamiError> {
+    fn owner(json: &str) -> Result<TokenOwner, WhoamiError> {
         let base = Url::parse("https://huggingface.co/api/whoami-v2").unwrap();
-        read(serde_json::from_str(json).unwrap(), &base)
+        convert(serde_json::from_str(json).unwrap(), &base)
     }
 
-    /// An answer about Ada with this `auth` and these further members.
+    /// A response about Ada with this `auth` and these further members.
     fn ada(auth: &str, more: &str) -> String {
         format!(r#"{{"type":"user","id":"u","name":"ada","auth":{auth}{more}}}"#)
     }
@@ -205,7 +204,7 @@ mod tests {
     const ACCESS: &str = r#"{"type":"access_token","accessToken":{"role":"read"}}"#;
 
     #[test]
-    fn the_names_are_whoamis_and_not_userinfos() {
+    fn whoami_names_are_mapped() {
         let more = r#","fullname":"Ada Example","email":"ada@example.org","emailVerified":true,"isPro":true,
             "avatarUrl":"/avatars/1.svg","future":{"x":1},"orgs":[
               {"type":"org","id":"1","name":"granted","fullname":"G","roleInOrg":"admin",
@@ -234,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_absent_lets_nobody_in() {
+    fn absent_members_grant_nothing() {
         let bare = owner(&ada(ACCESS, "")).unwrap().person;
         assert!(!bare.orgs_known && !bare.pro && bare.email.is_none() && bare.picture.is_none());
         let unverified = owner(&ada(ACCESS, r#","email":"ada@example.org""#)).unwrap().person;
@@ -250,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_of_token_is_told_apart_and_what_is_unheard_of_is_refused() {
+    fn kinds_of_tokens_are_distinguished_and_unknown_ones_rejected() {
         let access = |fine_grained| Ok(TokenKind::Access { fine_grained });
         for (kind, auth, expected) in [
             ("user", r#"{"type":"access_token","accessToken":{"role":"write"}}"#, access(false)),
@@ -276,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn an_app_is_nobody_by_name() {
+    fn an_application_token_carries_no_user_claims() {
         let json = r#"{"type":"app","id":"a","name":"ada","auth":{"type":"app_token"},
             "orgs":[{"id":"1","name":"acme","roleInOrg":"admin"}],"isPro":true,"email":"ada@example.org","emailVerified":true}"#;
         let person = owner(json).unwrap().person;
@@ -286,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unusable_name_or_id_is_not_the_providers_last_word() {
+    fn an_invalid_name_or_id_is_not_a_final_rejection() {
         for (id, name) in [
             (r#""""#, r#""ada""#),
             (r#""u\r\nX-Forwarded-User: root""#, r#""ada""#),

@@ -9,7 +9,7 @@ use super::endpoint_urls::EndpointUrls;
 use super::org_names::OrgNames;
 use crate::client::IncomingRequest;
 use crate::identity::TokenKind;
-use crate::pages::{self, Demanded, HowToBeSeen, Refused};
+use crate::pages::{self, Forbidden, OrganisationHint, Requirement};
 use crate::policy::{Denial, DenialKind, Remedy, RemedyKind};
 use crate::provider::{Issuer, Provider};
 
@@ -81,19 +81,19 @@ fn page(
     links: &Links,
     context: ForbiddenContext<'_>,
 ) -> Response<Bytes> {
-    let demands: Vec<Demanded<'_>> = denial
+    let requirements: Vec<Requirement<'_>> = denial
         .requirements
         .iter()
-        .map(|requirement| Demanded {
+        .map(|requirement| Requirement {
             who: &requirement.who,
             sentence: requirement.sentence(denial.kind),
             missing: requirement.missing_in_sentences(),
         })
         .collect();
-    let page = pages::refused(&Refused {
+    let page = pages::forbidden(&Forbidden {
         host: &request.client.host,
         username: &denial.username,
-        demands: &demands,
+        requirements: &requirements,
         how: denial.remedy.as_ref().map(|remedy| way_out(remedy, links)),
         again_url: &links.again_url,
         somebody_else_url: &context.urls.sign_out(context.return_to),
@@ -101,14 +101,14 @@ fn page(
     answer::page(StatusCode::FORBIDDEN, page)
 }
 
-fn way_out<'a>(remedy: &'a Remedy, links: &'a Links) -> HowToBeSeen<'a> {
+fn way_out<'a>(remedy: &'a Remedy, links: &'a Links) -> OrganisationHint<'a> {
     let organisation = remedy.organisation.as_str();
     let start_url = links.grant_url.as_deref();
     let settings_url = links.settings_url.as_str();
     match remedy.kind {
-        RemedyKind::NotGranted => HowToBeSeen::Share { organisation, start_url, settings_url },
-        RemedyKind::NotListed => HowToBeSeen::Perhaps { organisation, start_url, settings_url },
-        RemedyKind::Restricted => HowToBeSeen::Comply {
+        RemedyKind::NotGranted => OrganisationHint::Share { organisation, start_url, settings_url },
+        RemedyKind::NotListed => OrganisationHint::MaybeMember { organisation, start_url, settings_url },
+        RemedyKind::Restricted => OrganisationHint::Restricted {
             organisation,
             start_url,
             organisation_url: links.organisation_url.as_deref().unwrap_or_default(),

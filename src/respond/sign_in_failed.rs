@@ -52,11 +52,11 @@ pub(crate) fn sign_in_failed(
     if request.wants_page() {
         match failure {
             SignInFailure::NotBegunHere => {
-                let page = pages::sign_in_not_begun_here(urls.public_url.as_str(), start_url);
+                let page = pages::unknown_sign_in(urls.public_url.as_str(), start_url);
                 return answer::page(StatusCode::BAD_REQUEST, page);
             }
             SignInFailure::Cancelled => {
-                let page = pages::cancelled(&request.client.host, start_url);
+                let page = pages::sign_in_cancelled(&request.client.host, start_url);
                 return answer::page(StatusCode::FORBIDDEN, page);
             }
             _ => {}
@@ -162,11 +162,11 @@ impl Wording {
 /// Whether trying again in a moment may help.
 fn is_passing(error: &SignInError) -> bool {
     match error {
-        SignInError::Discovery(error) => error.is_passing(),
+        SignInError::Discovery(error) => error.is_transient(),
         SignInError::Token(TokenError::Fetch(error))
         | SignInError::Userinfo(UserinfoError::Fetch(error))
-        | SignInError::IdToken(IdTokenError::Keys(error)) => error.is_passing(),
-        SignInError::IdToken(IdTokenError::NoKeys) => true,
+        | SignInError::IdToken(IdTokenError::Keys(error)) => error.is_transient(),
+        SignInError::IdToken(IdTokenError::KeysUnavailable) => true,
         SignInError::Token(_) | SignInError::Userinfo(_) | SignInError::IdToken(_) => false,
     }
 }

@@ -26,7 +26,7 @@ pub(crate) fn login_required(sign_in_url: &str) -> Response<Bytes> {
 /// For a page in a frame, which the provider refuses to be shown in: a page whose
 /// button opens a tab.
 pub(crate) fn framed(host: &str, start_url: &str) -> Response<Bytes> {
-    challenged(answer::page(StatusCode::UNAUTHORIZED, pages::framed(host, start_url)))
+    challenged(answer::page(StatusCode::UNAUTHORIZED, pages::sign_in_framed(host, start_url)))
 }
 
 /// For a form: nothing was sent, and it can be sent again after signing in.

@@ -22,7 +22,7 @@ pub(crate) fn provider_unavailable(
     urls: &EndpointUrls,
     error: &DiscoveryError,
 ) -> Response<Bytes> {
-    let status = if error.is_passing() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::BAD_GATEWAY };
+    let status = if error.is_transient() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::BAD_GATEWAY };
     let mut response = if request.wants_page() {
         let cause = format!("What went wrong: {error}.");
         answer::page(status, pages::provider_unavailable(&cause, retry_url(request, urls)))
@@ -62,7 +62,7 @@ pub(crate) fn unconfirmed(
 pub(crate) fn store_unavailable(request: IncomingRequest<'_>) -> Response<Bytes> {
     tracing::error!("a session could not be looked up: the session store does not answer");
     let mut response = if request.wants_page() {
-        answer::page(StatusCode::SERVICE_UNAVAILABLE, pages::internal())
+        answer::page(StatusCode::SERVICE_UNAVAILABLE, pages::internal_error())
     } else {
         answer::json(
             StatusCode::SERVICE_UNAVAILABLE,

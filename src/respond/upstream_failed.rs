@@ -93,8 +93,8 @@ fn described(failure: UpstreamFailure) -> (StatusCode, &'static str, String) {
 fn page(failure: UpstreamFailure, request: FailedRequest<'_>) -> pages::Page {
     let FailedRequest { host, target, signed_in, .. } = request;
     match failure {
-        UpstreamFailure::TooLarge(limit) => pages::too_large(&size(limit)),
-        UpstreamFailure::IncompleteBody => pages::incomplete(),
+        UpstreamFailure::TooLarge(limit) => pages::body_too_large(&size(limit)),
+        UpstreamFailure::IncompleteBody => pages::request_incomplete(),
         UpstreamFailure::Timeout => pages::upstream_slow(host, signed_in, target),
         UpstreamFailure::Busy => pages::upstream_busy(host, signed_in, target),
         UpstreamFailure::Down { .. } => pages::upstream_down(host, signed_in, target),

@@ -99,7 +99,7 @@ impl State {
 mod tests {
     use super::*;
     use crate::identity::Tokens;
-    use crate::keys::Hidden;
+    use crate::keys::SecretString;
     use crate::session::tests::{session, snapshot};
 
     fn enter(register: &RevocationTable, id: [u8; 16], now: UnixTime) -> Option<Arc<SharedSession>> {
@@ -140,8 +140,11 @@ mod tests {
     #[test]
     fn an_old_cookie_does_not_bring_back_what_was_known_once() {
         let register = RevocationTable::default();
-        let tokens =
-            |text: &str, expires| Tokens { access: Hidden::new(text), refresh: None, expires: Some(expires) };
+        let tokens = |text: &str, expires| Tokens {
+            access: SecretString::new(text),
+            refresh: None,
+            expires: Some(expires),
+        };
         let old = Session { tokens: tokens("old", 100), checked: 10, ..session() };
         let shared = register.enter(old.clone(), snapshot, 0).unwrap();
         // Another process asked, and refreshed.

@@ -10,7 +10,7 @@ use super::*;
 use crate::clock::{Clock, UnixTime};
 use crate::identity::{AuthMethod, HeaderSettings, IdentityRenderer, Person, Tokens, User};
 use crate::identity::{Org, Role, Standing};
-use crate::keys::Hidden;
+use crate::keys::SecretString;
 use crate::keys::{Keyring, Secret};
 use http::header::{COOKIE, SET_COOKIE};
 
@@ -52,7 +52,7 @@ fn ada() -> Person {
 }
 
 pub(super) fn tokens(access: &str) -> Tokens {
-    Tokens { access: Hidden::new(access), refresh: None, expires: Some(NOW + 28_800) }
+    Tokens { access: SecretString::new(access), refresh: None, expires: Some(NOW + 28_800) }
 }
 
 /// A session of Ada's.

@@ -93,7 +93,7 @@ async fn a_page_of_the_app_does_not_read_the_session_in_the_answer_to_a_question
             gate.allow(Rule::org("acme")).scope("openid profile email read-memberships")
         })
         .await;
-        let eve = world.hub.people().into_iter().find(|person| person.username == "eve").unwrap();
+        let eve = world.hub.users().into_iter().find(|person| person.username == "eve").unwrap();
         let orgs: Vec<&str> = eve.orgs.iter().map(|org| org.slug.as_str()).collect();
         let mut eve = world.browser();
         eve.sign_in_showing("eve", &orgs).await;

@@ -1,11 +1,11 @@
-//! The callback: whose it is, what it may hold, and what becomes of it.
+//! The callback endpoint.
 
 use huggate::Rule;
 use huggate::hub::{EditQuery, Endpoint, Iss};
 
 use crate::world::{Ask, FRONTS, Front, World, parameter};
 
-/// The answer to a callback whose parameters `edit` changed.
+/// The response to a callback with parameters changed by `edit`.
 async fn edited(
     front: Front,
     edit: impl Fn(&mut Vec<(String, String)>) + Send + Sync + 'static,
@@ -24,7 +24,8 @@ fn pair(name: &str, value: &str) -> (String, String) {
 
 #[tokio::test]
 async fn a_callback_of_another_browser_never_reaches_the_token_endpoint() {
-    // Threats 3: state not bound to the browser; code redeemed before state is checked.
+    // Attack: a state from another browser; the code must not be redeemed before the state is
+    // verified.
     for front in FRONTS {
         let world = World::of_acme(front).await;
         let mut mallory = world.browser();
@@ -32,7 +33,7 @@ async fn a_callback_of_another_browser_never_reaches_the_token_endpoint() {
         let mut ada = world.browser();
         ada.open(&trap).await.expect_page(400, "This sign-in cannot be finished here");
         assert!(!ada.has_session());
-        // Nor with a sign-in of her own under way.
+        // Nor while a sign-in of her own is pending.
         ada.callback_url("ada").await;
         assert_eq!(ada.pending().len(), 1);
         ada.open(&trap).await.expect_page(400, "This sign-in cannot be finished here");
@@ -42,14 +43,14 @@ async fn a_callback_of_another_browser_never_reaches_the_token_endpoint() {
         ada.set_cookie(&own, &value);
         ada.open(&trap).await.expect(400);
         assert_eq!(world.calls(Endpoint::Token), 0);
-        // The victim's page does not end what the attacker began.
+        // The attacker's own sign-in is not consumed by this.
         mallory.open(&trap).await.expect(200);
         assert_eq!(world.calls(Endpoint::Token), 1);
     }
 }
 
 #[tokio::test]
-async fn a_state_that_only_looks_like_one_is_refused_before_anything_else() {
+async fn an_invalid_state_is_rejected_first() {
     for front in FRONTS {
         let world = World::of_acme(front).await;
         let mut ada = world.browser();
@@ -76,13 +77,13 @@ async fn a_state_that_only_looks_like_one_is_refused_before_anything_else() {
         let program = world.send(Ask::get("/oauth2/callback?code=x&state=y")).await.expect(400);
         assert_eq!(program.json()["error"], "invalid_request");
         assert_eq!(world.calls(Endpoint::Token), 0);
-        // None of it used up the real one.
+        // The valid state was not consumed.
         ada.open(&callback).await.expect(200);
     }
 }
 
 #[tokio::test]
-async fn a_sign_in_takes_ten_minutes_at_most() {
+async fn a_sign_in_expires_after_ten_minutes() {
     for front in FRONTS {
         let world = World::of_acme(front).await;
         let mut ada = world.browser();
@@ -97,20 +98,20 @@ async fn a_sign_in_takes_ten_minutes_at_most() {
 }
 
 #[tokio::test]
-async fn a_callback_is_accepted_once_and_somebody_who_is_signed_in_just_goes_on() {
+async fn a_callback_is_accepted_once_and_repeated_ones_lead_to_the_app() {
     for front in FRONTS {
         let world = World::of_acme(front).await;
         let mut ada = world.browser();
         let callback = ada.callback_url("ada").await;
         let mut copy = ada.at(&world);
         ada.open(&callback).await.expect(200);
-        // The back button: on to the app, and the provider is not asked again.
+        // The back button leads to the app, without another request to the provider.
         ada.open(&callback).await.expect(200);
         assert_eq!(world.calls(Endpoint::Token), 1);
-        // The same cookie and state without the session.
+        // The same cookie and state, without the session.
         copy.open(&callback).await.expect_page(400, "This sign-in cannot be finished here");
         assert!(!copy.has_session());
-        // While signed in, a stranger's link does nothing but lead home.
+        // With a session, a foreign callback redirects to the app without effect.
         let mut mallory = world.browser();
         let trap = mallory.callback_url("ben").await;
         assert_eq!(ada.open(&trap).await.expect(200).echo().username(), Some("ada"));
@@ -119,7 +120,7 @@ async fn a_callback_is_accepted_once_and_somebody_who_is_signed_in_just_goes_on(
 }
 
 #[tokio::test]
-async fn a_second_callback_returns_to_where_its_sign_in_began() {
+async fn a_repeated_callback_returns_to_its_own_page() {
     for front in FRONTS {
         let world = World::of_acme(front).await;
         let mut ada = world.browser();
@@ -134,8 +135,8 @@ async fn a_second_callback_returns_to_where_its_sign_in_began() {
 }
 
 #[tokio::test]
-async fn tabs_sign_in_side_by_side_in_any_order() {
-    // Threats 6: tabs that sign in side by side.
+async fn tabs_can_sign_in_concurrently() {
+    // Concurrent sign-ins in several tabs.
     for front in FRONTS {
         let world = World::of_acme(front).await;
         let mut ada = world.browser();
@@ -154,8 +155,8 @@ async fn tabs_sign_in_side_by_side_in_any_order() {
 }
 
 #[tokio::test]
-async fn at_most_five_sign_ins_are_under_way_and_the_newest_counts() {
-    // Threats 3: state pile-up to 431.
+async fn at_most_five_sign_ins_are_pending_and_the_newest_is_kept() {
+    // Attack: pending sign-ins pile up until the Cookie header is too large (431).
     for front in FRONTS {
         let world = World::of_acme(front).await;
         let mut ada = world.browser();
@@ -168,7 +169,7 @@ async fn at_most_five_sign_ins_are_under_way_and_the_newest_counts() {
         }
         assert_eq!(ada.pending().len(), 5);
         assert_eq!(ada.open(&last).await.expect(200).echo().target(), "/11");
-        // What is over is swept away.
+        // Expired sign-ins are removed.
         ada.open("/oauth2/sign_out").await.expect(200);
         world.advance(601);
         ada.step("/again").await.expect(302);
@@ -177,7 +178,7 @@ async fn at_most_five_sign_ins_are_under_way_and_the_newest_counts() {
 }
 
 #[tokio::test]
-async fn a_parameter_that_comes_twice_is_refused() {
+async fn duplicate_parameters_are_rejected() {
     for name in ["state", "code", "iss", "error", "error_description"] {
         let (world, answer) = edited(FRONTS[0], move |query| {
             let value =
@@ -192,8 +193,8 @@ async fn a_parameter_that_comes_twice_is_refused() {
 }
 
 #[tokio::test]
-async fn a_callback_from_another_issuer_is_refused() {
-    // Threats 3: mix-up.
+async fn a_callback_from_another_issuer_is_rejected() {
+    // Attack: mix-up (RFC 9207).
     for front in FRONTS {
         for (iss, announced, fine) in [
             (Some(Iss::Right), false, true),
@@ -224,7 +225,7 @@ async fn a_callback_from_another_issuer_is_refused() {
 }
 
 #[tokio::test]
-async fn to_say_no_at_the_provider_is_no_failure() {
+async fn a_denied_consent_is_not_an_error() {
     for front in FRONTS {
         let (world, answer) = edited(front, |query| {
             query.retain(|(name, _)| name == "state");
@@ -238,7 +239,7 @@ async fn to_say_no_at_the_provider_is_no_failure() {
 }
 
 #[tokio::test]
-async fn an_error_of_the_provider_is_shown_as_what_it_is_and_cannot_be_html() {
+async fn a_provider_error_is_shown_and_escaped() {
     for front in FRONTS {
         let (world, answer) = edited(front, |query| {
             query.retain(|(name, _)| name == "state");
@@ -253,7 +254,7 @@ async fn an_error_of_the_provider_is_shown_as_what_it_is_and_cannot_be_html() {
 }
 
 #[tokio::test]
-async fn an_error_counts_even_beside_a_code_and_nothing_at_all_is_an_error_too() {
+async fn an_error_takes_precedence_over_a_code_and_an_empty_callback_is_an_error() {
     for front in FRONTS {
         let (world, answer) = edited(front, |query| query.push(pair("error", "server_error"))).await;
         answer.expect(502);
@@ -271,8 +272,8 @@ async fn an_error_counts_even_beside_a_code_and_nothing_at_all_is_an_error_too()
 }
 
 #[tokio::test]
-async fn a_code_of_somebody_elses_sign_in_does_not_fit_ours() {
-    // PKCE: a stolen code is worth nothing in another browser's sign-in.
+async fn a_stolen_code_is_rejected() {
+    // PKCE: a stolen code cannot be redeemed in another browser's sign-in.
     for front in FRONTS {
         let world = World::of_acme(front).await;
         let mut ben = world.browser();
@@ -286,15 +287,15 @@ async fn a_code_of_somebody_elses_sign_in_does_not_fit_ours() {
 }
 
 #[tokio::test]
-async fn a_lost_session_cookie_ends_on_a_page_and_never_in_a_loop() {
-    // Threats 6: redirect loops.
+async fn a_lost_session_cookie_ends_on_a_page_instead_of_a_loop() {
+    // Redirect loops.
     for front in FRONTS {
         let world = World::of_acme(front).await;
         let mut ada = world.browser();
         ada.refused = Some("huggate".to_owned());
-        // All of our cookies are refused: the callback cannot be this browser's.
+        // The browser blocks all our cookies: the state cannot be verified.
         ada.sign_in("ada").await.expect_page(400, "This sign-in cannot be finished here");
-        // Only the session is lost on the way, say because it is too long.
+        // Only the session cookie is lost, for example because it is too large.
         let world = World::of_acme(front).await;
         let mut ada = world.browser();
         ada.be_at_hub("ada", &["acme"]);
@@ -308,18 +309,18 @@ async fn a_lost_session_cookie_ends_on_a_page_and_never_in_a_loop() {
             }
             next = ada.url.join(answer.location()).unwrap().to_string();
             rounds += 1;
-            assert!(rounds < 20, "round and round");
+            assert!(rounds < 20, "redirect loop");
         };
         last.expect_page(400, "The sign-in does not stick");
         assert_eq!(world.calls(Endpoint::Token), 2);
         assert_eq!(world.app.calls(), 0);
-        // The way out works once cookies do.
+        // As soon as cookies work, the sign-in succeeds.
         assert_eq!(ada.open("/").await.expect(200).echo().username(), Some("ada"));
     }
 }
 
 #[tokio::test]
-async fn the_app_opened_at_another_address_is_told_so_and_does_not_loop() {
+async fn an_app_opened_at_another_address_does_not_loop() {
     for front in FRONTS {
         let world = World::of_acme(front).await;
         let port = world.address.split_once(':').unwrap().1;
@@ -332,7 +333,7 @@ async fn the_app_opened_at_another_address_is_told_so_and_does_not_loop() {
 }
 
 #[tokio::test]
-async fn a_sign_in_begun_at_one_replica_ends_at_another() {
+async fn a_sign_in_can_finish_at_another_replica() {
     for front in FRONTS {
         let one = World::of_acme(front).await;
         let two = one.replica(|gate| gate.allow(Rule::org("acme"))).await;
@@ -340,13 +341,13 @@ async fn a_sign_in_begun_at_one_replica_ends_at_another() {
         let callback = ada.callback_url("ada").await;
         let mut ada = ada.at(&two);
         assert_eq!(ada.open(&callback).await.expect(200).echo().username(), Some("ada"));
-        // And the session is good at both.
+        // The session is valid at both replicas.
         assert_eq!(ada.at(&one).open("/").await.expect(200).echo().username(), Some("ada"));
     }
 }
 
 #[tokio::test]
-async fn two_callbacks_at_the_same_moment_redeem_the_code_once() {
+async fn concurrent_callbacks_redeem_the_code_once() {
     for front in FRONTS {
         let world = World::of_acme(front).await;
         let mut ada = world.browser();
@@ -359,7 +360,7 @@ async fn two_callbacks_at_the_same_moment_redeem_the_code_once() {
 }
 
 #[tokio::test]
-async fn a_failed_sign_in_keeps_the_session_there_was() {
+async fn a_failed_sign_in_keeps_the_existing_session() {
     for front in FRONTS {
         let world = World::of_acme(front).await;
         let mut ada = world.signed_in("ada").await;

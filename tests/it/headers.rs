@@ -149,7 +149,7 @@ async fn the_app_is_told_who_is_asking() {
         .await;
         let mut ada = world.browser();
         let echo = ada.sign_in_showing("ada", &["acme", "example-labs"]).await.expect(200).echo();
-        let id = world.hub.people().into_iter().find(|person| person.username == "ada").unwrap().id;
+        let id = world.hub.users().into_iter().find(|person| person.username == "ada").unwrap().id;
         assert_eq!(echo.header("x-forwarded-user"), Some(id.as_str()));
         assert_eq!(echo.header("x-forwarded-preferred-username"), Some("ada"));
         assert_eq!(echo.header("x-forwarded-email"), Some("ada@example.org"));
@@ -217,7 +217,7 @@ async fn a_value_of_the_provider_cannot_split_a_line_or_forge_a_group() {
         }
         world.behave(|hub| hub.edit_userinfo = None);
         // A role or a slug with a comma in it is one element.
-        world.hub.edit_person("ada", |ada| {
+        world.hub.edit_user("ada", |ada| {
             ada.orgs = vec![Membership::new("evil", "x,acme,acme:admin"), Membership::new("b,acme", "read")];
         });
         let mut ada = world.browser();
@@ -289,7 +289,7 @@ async fn the_assertion_says_who_and_verifies_with_the_published_keys() {
         let keys = world.jwks().await;
         let (header, claims) = verified(&asserted(&mut ada).await, &keys);
         assert_eq!((&header["alg"], &header["typ"]), (&json!("ES256"), &json!("JWT")));
-        let id = world.hub.people().into_iter().find(|person| person.username == "ada").unwrap().id;
+        let id = world.hub.users().into_iter().find(|person| person.username == "ada").unwrap().id;
         for (name, value) in [
             ("iss", json!(world.public_url)),
             ("aud", json!(world.public_url)),

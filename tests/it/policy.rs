@@ -11,7 +11,7 @@ fn route(path: &str) -> Route {
 
 /// The id of acme at the hub.
 fn acme(world: &World) -> String {
-    let ada = world.hub.people().into_iter().find(|person| person.username == "ada").unwrap();
+    let ada = world.hub.users().into_iter().find(|person| person.username == "ada").unwrap();
     ada.orgs[0].id.clone()
 }
 
@@ -100,7 +100,7 @@ async fn each_key_of_allow_lets_in_whom_it_names_and_nobody_else() {
 #[tokio::test]
 async fn a_rule_by_id_is_for_that_id_alone() {
     let world = World::of_acme(FRONTS[0]).await;
-    let (org, people) = (acme(&world), world.hub.people());
+    let (org, people) = (acme(&world), world.hub.users());
     let id = |name: &str| people.iter().find(|person| person.username == name).unwrap().id.clone();
     admits(vec![
         (allow(Rule::org(org)), vec!["ada", "ben", "finn", "hugo"]),
@@ -110,7 +110,7 @@ async fn a_rule_by_id_is_for_that_id_alone() {
     // Somebody whose username is another person's id is not that person.
     let world = World::start(FRONTS[0], |gate| gate.allow(Rule::user(id("ada")))).await;
     let stolen = id("ada");
-    world.hub.edit_person("dan", |dan| dan.username = stolen.clone());
+    world.hub.edit_user("dan", |dan| dan.username = stolen.clone());
     world.browser().sign_in(&stolen).await.expect(403);
 }
 
@@ -238,7 +238,7 @@ async fn a_refusal_says_which_rule_and_how_to_show_an_organisation() {
 async fn a_refusal_cannot_be_made_to_say_html() {
     for front in FRONTS {
         let world = World::of_acme(front).await;
-        world.hub.edit_person("dan", |dan| {
+        world.hub.edit_user("dan", |dan| {
             dan.username = "<script>alert(1)</script>".to_owned();
             dan.orgs = vec![Membership::new("\"><script>", "read")];
         });
@@ -254,7 +254,7 @@ async fn somebody_else_can_sign_in_after_a_refusal() {
     for front in FRONTS {
         let world = World::of_acme(front).await;
         let mut browser = world.browser();
-        let refused = browser.sign_in("dan").await.expect_page(403, "Sign in as somebody else");
+        let refused = browser.sign_in("dan").await.expect_page(403, "Sign in with another account");
         assert!(refused.text().contains("href=\"/oauth2/sign_out?rd=%2F\""));
         browser.open("/oauth2/sign_out?rd=%2F").await.expect(200);
         assert_eq!(browser.sign_in("ada").await.expect(200).echo().username(), Some("ada"));

@@ -1,5 +1,5 @@
-//! The provider is away, or answers nonsense: a page that says so, and nobody
-//! who is signed in notices.
+//! An unreachable or faulty provider: sign-ins end on a page that says so, and existing
+//! sessions are not affected.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use huggate::{Gate, Rule};
 
 use crate::world::{Ask, FRONTS, Front, SECRET, World, skip};
 
-/// A change of the provider's behaviour.
+/// An edit of the provider's behaviour.
 type Change = fn(&mut huggate::hub::Behaviour);
 
 async fn away(front: Front) -> World {
@@ -30,7 +30,8 @@ async fn the_gate_starts_without_the_provider_and_signs_in_once_it_is_back() {
         let program = world.send(Ask::get("/oauth2/start")).await.expect(503);
         assert_eq!(program.json()["error"], "temporarily_unavailable");
         assert!(program.header("retry-after").is_some());
-        // What needs no provider works: programs are told, we are alive and ready.
+        // Endpoints that do not need the provider work: 401 for programs, liveness and
+        // readiness.
         world.send(Ask::fetch("/x")).await.expect(401);
         world.send(Ask::navigation("/oauth2/sign_in")).await.expect(200);
         world.send(Ask::get("/oauth2/healthz")).await.expect(200);
@@ -47,7 +48,7 @@ async fn the_gate_starts_without_the_provider_and_signs_in_once_it_is_back() {
 }
 
 #[tokio::test]
-async fn who_is_signed_in_does_not_notice_that_the_provider_is_gone() {
+async fn existing_sessions_survive_an_unreachable_provider() {
     for front in FRONTS {
         let world = World::of_acme(front).await;
         let mut ada = world.signed_in("ada").await;
@@ -63,7 +64,7 @@ async fn who_is_signed_in_does_not_notice_that_the_provider_is_gone() {
 }
 
 #[tokio::test]
-async fn a_crowd_at_the_door_is_no_crowd_at_the_providers() {
+async fn concurrent_sign_ins_share_one_metadata_request() {
     for front in FRONTS {
         let mut world = away(front).await;
         world.bring_provider_back().await;
@@ -81,8 +82,8 @@ async fn a_crowd_at_the_door_is_no_crowd_at_the_providers() {
 }
 
 #[tokio::test]
-async fn metadata_that_cannot_be_trusted_stops_the_start() {
-    // Threats 3: issuer of discovery not equal to the configured one.
+async fn untrustworthy_metadata_fails_the_start() {
+    // Attack: the issuer in the metadata differs from the configured one.
     let build = async |change: Change| {
         let world = World::of_acme(FRONTS[0]).await;
         world.behave(change);
@@ -91,7 +92,7 @@ async fn metadata_that_cannot_be_trusted_stops_the_start() {
         gate.secret(SECRET).allow_anyone().build().await
     };
     let changes: [(Change, &str); 5] = [
-        (|hub| hub.discovery_issuer = Some("https://evil.example".into()), "calls itself"),
+        (|hub| hub.discovery_issuer = Some("https://evil.example".into()), "names the issuer"),
         (
             |hub| {
                 hub.edit_discovery = Some(huggate::hub::Edit::new(|document| {
@@ -120,7 +121,7 @@ async fn metadata_that_cannot_be_trusted_stops_the_start() {
 }
 
 #[tokio::test]
-async fn whatever_the_provider_answers_the_page_says_what_was_wrong_and_nobody_is_in() {
+async fn faulty_responses_end_on_a_page_that_names_the_fault() {
     let exchanges = [Endpoint::Token, Endpoint::Userinfo, Endpoint::Jwks];
     let html = "<!doctype html><script>alert(1)</script>";
     let answer = |status, body: &str| Fault::Answer {
@@ -152,18 +153,18 @@ async fn whatever_the_provider_answers_the_page_says_what_was_wrong_and_nobody_i
             world.behave(|hub| hub.fail(endpoint, fault.clone()));
             let mut ada = world.browser();
             let page = ada.sign_in("ada").await;
-            assert!(!ada.has_session(), "{what} lets somebody in");
+            assert!(!ada.has_session(), "{what} signs somebody in");
             let expected = match (&fault, endpoint) {
-                // A client error of the token endpoint without an error document.
-                (Fault::Status(404), Endpoint::Token) => "the provider refused",
+                // A 4xx response of the token endpoint without an error document.
+                (Fault::Status(404), Endpoint::Token) => "the provider rejected",
                 _ => words,
             };
             assert_eq!(page.status, status, "{what}: {}", page.text());
             assert!(page.text().contains(expected), "{what}: {expected:?} is not in {}", page.text());
             assert!(!page.text().contains("alert(1)"), "{what}");
             assert_eq!((world.app.calls(), ada.pending().len()), (0, 0), "{what}");
-            // Once it is mended, so is everything else.
-            world.behave(|hub| hub.mend(endpoint));
+            // Without the fault, the next sign-in succeeds.
+            world.behave(|hub| hub.clear_faults(endpoint));
             skip(Duration::from_secs(11)).await;
             ada.open("/").await.expect(200);
         }
@@ -171,7 +172,7 @@ async fn whatever_the_provider_answers_the_page_says_what_was_wrong_and_nobody_i
 }
 
 #[tokio::test]
-async fn an_oauth_error_is_shown_in_the_providers_words_and_cannot_be_html() {
+async fn an_oauth_error_is_shown_and_escaped() {
     for (status, error, shown) in
         [(400, "invalid_grant", 400), (401, "invalid_client", 502), (400, "unauthorized_client", 502)]
     {
@@ -186,7 +187,7 @@ async fn an_oauth_error_is_shown_in_the_providers_words_and_cannot_be_html() {
 }
 
 #[tokio::test]
-async fn a_slow_provider_is_waited_for_and_a_silent_one_is_given_up() {
+async fn a_slow_provider_is_awaited_and_a_silent_one_times_out() {
     let world = World::of_acme(FRONTS[0]).await;
     world.behave(|hub| hub.fail(Endpoint::Token, Fault::Slow(Duration::from_millis(300))));
     world.signed_in("ada").await;
@@ -207,16 +208,16 @@ async fn a_slow_provider_is_waited_for_and_a_silent_one_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_redirect_of_the_provider_is_not_followed() {
-    // The code, the secret and the token must not travel to where it points.
+async fn redirects_of_the_provider_are_not_followed() {
+    // Code, secret and token must not be sent to the redirect's target.
     let world = World::of_acme(FRONTS[0]).await;
     let other = World::of_acme(FRONTS[0]).await;
-    // In the order they are asked, since keys that are known are not asked for again.
+    // In the order of the requests, because the JWKS is cached.
     for endpoint in [Endpoint::Token, Endpoint::Jwks, Endpoint::Userinfo] {
         let elsewhere = format!("{}/oauth/token", other.hub.issuer());
         world.behave(|hub| hub.fail(endpoint, Fault::Redirect(elsewhere)));
         world.browser().sign_in("ada").await.expect(502);
-        world.behave(|hub| hub.mend(endpoint));
+        world.behave(|hub| hub.clear_faults(endpoint));
         skip(Duration::from_secs(11)).await;
     }
     assert_eq!(other.calls(Endpoint::Token), 0);

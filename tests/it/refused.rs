@@ -1,4 +1,4 @@
-//! A refusal that helps: what was needed, what is there of it, what can be done.
+//! The 403 page and JSON: the requirement, what is missing, and what to do.
 
 use huggate::hub::Edit;
 use huggate::{PathPattern, Role, Route, Rule};
@@ -14,23 +14,23 @@ const DOCUMENTED: &str = include_str!("../../docs/refused.md");
 
 /// The id of acme at the hub.
 fn acme(world: &World) -> String {
-    let ada = world.hub.people().into_iter().find(|person| person.username == "ada").unwrap();
+    let ada = world.hub.users().into_iter().find(|person| person.username == "ada").unwrap();
     ada.orgs[0].id.clone()
 }
 
-/// The page and the document that somebody gets at `path`.
+/// The page and the JSON of a refusal at `path`.
 async fn refused(browser: &mut Browser<'_>, path: &str) -> (String, Value) {
     let page = browser.step(path).await.expect_page(403, "This account has no access").text().to_owned();
     let told = browser.fetch(path).await.expect(403).json();
     assert_eq!(told["error"], "access_denied");
     let description = told["error_description"].as_str().unwrap();
     assert!(description.contains(" may not enter. "), "{description}");
-    // Both say the same, and neither names an account or an address of a rule.
+    // Both have the same content, and neither reveals accounts or e-mail addresses of a rule.
     for text in [&page, description] {
         assert!(!text.contains("zed") && !text.contains("elsewhere.example"), "{text}");
     }
     assert!(told["sign_in_url"].as_str().unwrap().contains("/oauth2/start?rd="), "{told}");
-    // All of it is documented, by these names.
+    // Every field and reason is documented.
     let documented = |name: &str| DOCUMENTED.contains(&format!("`{name}`"));
     let fields = told.as_object().unwrap().keys();
     let list = told.get("open_to").or(told.get("closed_to")).unwrap().as_array().unwrap();
@@ -42,8 +42,7 @@ async fn refused(browser: &mut Browser<'_>, path: &str) -> (String, Value) {
     (page, told)
 }
 
-/// A person, a rule that does not let them in, what is missing, and how the page
-/// says it.
+/// A user, a rule that does not admit them, what is missing, and the words of the page.
 type Case = (&'static str, Rule, Value, &'static str);
 
 fn cases() -> Vec<Case> {
@@ -132,7 +131,7 @@ fn cases() -> Vec<Case> {
             json!([{"reason": "unclear_name"}]),
             "The rule here says Acme, and at Hugging Face it is acme",
         ),
-        // Nobody becomes another account, so nothing else is worth a word.
+        // Nothing can be done about another account, so nothing is listed as missing.
         ("ben", Rule::user("zed"), json!([]), "It is open to a listed account.</p>\n<section"),
         (
             "dan",
@@ -153,7 +152,7 @@ fn cases() -> Vec<Case> {
 }
 
 #[tokio::test]
-async fn what_is_missing_is_said_to_people_and_to_programs() {
+async fn pages_and_json_say_what_is_missing() {
     for front in FRONTS {
         let world = World::start(front, |gate| {
             cases().into_iter().enumerate().fold(gate.allow_anyone(), |gate, (index, (_, rule, _, _))| {
@@ -161,7 +160,7 @@ async fn what_is_missing_is_said_to_people_and_to_programs() {
             })
         })
         .await;
-        world.hub.edit_person("joerg", |joerg| joerg.email = None);
+        world.hub.edit_user("joerg", |joerg| joerg.email = None);
         for user in ["ada", "ben", "cleo", "dan", "finn", "gita", "hugo", "joerg"] {
             let mut browser = world.signed_in(user).await;
             let own = cases().into_iter().enumerate().filter(|(_, case)| case.0 == user);
@@ -176,12 +175,12 @@ async fn what_is_missing_is_said_to_people_and_to_programs() {
                 assert!(page.contains(words), "{user}, {rule}: {words:?} is not in {page}");
             }
         }
-        assert_eq!(world.app.calls(), 8, "the page after each sign-in");
+        assert_eq!(world.app.calls(), 8, "one request after each sign-in");
     }
 }
 
 #[tokio::test]
-async fn an_organisation_that_was_not_granted_can_be_asked_for_in_two_ways() {
+async fn an_organisation_without_consent_can_be_shared_in_two_ways() {
     for front in FRONTS {
         let world = World::of_acme(front).await;
         let (id, hub) = (acme(&world), world.hub.issuer().to_owned());
@@ -196,14 +195,14 @@ async fn an_organisation_that_was_not_granted_can_be_asked_for_in_two_ways() {
         );
         for words in [
             "You are in acme, but this app has not been shown your role there.",
-            "Show <bdi>acme</bdi> to this app",
-            "asks which organisations to show only once",
+            "Share <bdi>acme</bdi> with this app",
+            "only asks which organisations to share",
             &format!("href=\"/oauth2/start?rd=%2Fboard&amp;org={id}\""),
             &format!("href=\"{settings}\""),
         ] {
             assert!(page.contains(words), "{words} is not in {page}");
         }
-        // The link does what it says: it asks for acme, and comes back with it.
+        // The link requests acme, and the sign-in succeeds.
         let start = ada.step(told["grant_url"].as_str().unwrap()).await.expect(302);
         assert!(start.location().contains(&format!("orgIds={id}")), "{}", start.location());
         world.hub.consent("ada", crate::world::CLIENT, &["acme"]);
@@ -212,25 +211,25 @@ async fn an_organisation_that_was_not_granted_can_be_asked_for_in_two_ways() {
 }
 
 #[tokio::test]
-async fn an_organisation_that_is_not_listed_is_asked_for_as_far_as_its_id_is_known() {
+async fn an_unlisted_organisation_is_requested_if_its_id_is_known() {
     for front in FRONTS {
         let world = World::of_acme(front).await;
         let id = acme(&world);
         let mut dan = world.signed_in("dan").await;
-        // Nobody has told what acme's id is; disconnecting is the way that is left.
+        // acme's id is unknown; disconnecting the app is the remaining way.
         let (page, told) = refused(&mut dan, "/").await;
         assert!(
-            page.contains("Are you in <bdi>acme</bdi>?") && page.contains("To be asked again, open"),
+            page.contains("Are you a member of <bdi>acme</bdi>?") && page.contains("To be asked again, open"),
             "{page}"
         );
         assert!(!page.contains("org=") && told.get("grant_url").is_none(), "{told}");
         assert_eq!(told["organisation_not_granted"], "acme");
-        // Since a member has signed in it is known.
+        // The id is known as soon as a member has signed in.
         world.signed_in("ben").await;
         let (page, told) = refused(&mut dan, "/").await;
         assert!(page.contains("Sign in again and share <bdi>acme</bdi>"), "{page}");
         assert!(told["grant_url"].as_str().unwrap().ends_with(&format!("&org={id}")), "{told}");
-        // Where every sign-in asks for organisations, any sign-in may do.
+        // If every sign-in requests organisations, an ordinary one suffices.
         let world =
             World::start(front, |gate| gate.allow(Rule::org("acme")).ask_for_orgs([id.clone()])).await;
         let mut dan = world.signed_in("dan").await;
@@ -238,7 +237,7 @@ async fn an_organisation_that_is_not_listed_is_asked_for_as_far_as_its_id_is_kno
         assert!(page.contains("href=\"/oauth2/start?rd=%2F\"") && !page.contains("org="), "{page}");
         let start = dan.step(told["grant_url"].as_str().unwrap()).await.expect(302);
         assert!(start.location().contains(&format!("orgIds={id}")), "{}", start.location());
-        // And a rule may have the id itself.
+        // A rule can contain the id itself.
         let world = World::start(front, |gate| gate.allow(Rule::org(id.clone()))).await;
         let (_, told) = refused(&mut world.signed_in("dan").await, "/").await;
         assert!(told["grant_url"].as_str().unwrap().ends_with(&format!("&org={id}")), "{told}");
@@ -246,7 +245,7 @@ async fn an_organisation_that_is_not_listed_is_asked_for_as_far_as_its_id_is_kno
 }
 
 #[tokio::test]
-async fn an_organisation_is_called_by_its_name_also_where_a_rule_has_its_id() {
+async fn an_organisation_is_named_even_if_the_rule_has_its_id() {
     for front in FRONTS {
         let hub = World::of_acme(front).await;
         let id = acme(&hub);
@@ -262,13 +261,13 @@ async fn an_organisation_is_called_by_its_name_also_where_a_rule_has_its_id() {
 }
 
 #[tokio::test]
-async fn whoever_an_organisation_restricts_is_led_to_it() {
+async fn a_restricted_member_is_sent_to_the_organisation() {
     for front in FRONTS {
         let world = World::of_acme(front).await;
         let (id, hub) = (acme(&world), world.hub.issuer().to_owned());
         let (page, told) = refused(&mut world.signed_in("cleo").await, "/x").await;
         for words in [
-            "What <bdi>acme</bdi> asks for",
+            "What <bdi>acme</bdi> requires",
             &format!("href=\"/oauth2/start?rd=%2Fx&amp;org={id}\""),
             &format!("href=\"{hub}/acme\""),
         ] {
@@ -278,8 +277,8 @@ async fn whoever_an_organisation_restricts_is_led_to_it() {
         assert_eq!(told["organisation_url"], format!("{hub}/acme"));
         assert!(told["grant_url"].as_str().unwrap().ends_with(&format!("&org={id}")), "{told}");
         assert_eq!(told.get("organisation_not_granted"), None);
-        // The restriction is over: a sign-in is all it takes.
-        world.hub.edit_person("cleo", |cleo| {
+        // Without the restriction, a sign-in suffices.
+        world.hub.edit_user("cleo", |cleo| {
             cleo.orgs[0].security_restrictions.clear();
             cleo.orgs[0].pending_sso = false;
         });
@@ -288,7 +287,7 @@ async fn whoever_an_organisation_restricts_is_led_to_it() {
 }
 
 #[tokio::test]
-async fn a_provider_that_tells_of_no_organisations_is_said_to() {
+async fn a_provider_without_organisations_is_reported() {
     for front in FRONTS {
         let world = World::of_acme(front).await;
         world.behave(|hub| hub.no_orgs = true);
@@ -299,7 +298,7 @@ async fn a_provider_that_tells_of_no_organisations_is_said_to() {
 }
 
 #[tokio::test]
-async fn a_deny_says_whom_it_keeps_out_and_what_would_tell() {
+async fn a_deny_rule_is_explained() {
     for front in FRONTS {
         let closed = |path: &str, rule: Rule| route(path).deny(vec![rule]);
         let world = World::start(front, |gate| {
@@ -325,7 +324,7 @@ async fn a_deny_says_whom_it_keeps_out_and_what_would_tell() {
         let (page, told) = refused(&mut world.signed_in("finn").await, "/email").await;
         assert_eq!(told["closed_to"][0]["missing"], json!([{"reason": "email_not_verified"}]));
         assert!(page.contains("whether that is you cannot be told.</p>\n<p>Your e-mail"), "{page}");
-        // To show it to the app would not help against a rule that keeps members out.
+        // Sharing the membership would not help against a deny rule.
         let (page, told) = refused(&mut world.signed_in("cleo").await, "/org").await;
         assert_eq!(
             told["closed_to"][0]["missing"],
@@ -336,7 +335,7 @@ async fn a_deny_says_whom_it_keeps_out_and_what_would_tell() {
 }
 
 #[tokio::test]
-async fn several_ways_in_are_a_list_and_the_most_promising_is_offered() {
+async fn alternatives_are_listed_and_the_most_promising_is_offered() {
     for front in FRONTS {
         let world = World::start(front, |gate| {
             gate.allow(Rule::org("labs"))
@@ -356,27 +355,27 @@ async fn several_ways_in_are_a_list_and_the_most_promising_is_offered() {
             assert!(page.contains(item), "{item} is not in {page}");
         }
         assert_eq!(told["open_to"].as_array().unwrap().len(), 3);
-        // acme, where ben is for certain; and not labs, where he may be.
+        // acme, where ben is a known member, is preferred to labs.
         assert_eq!(told["organisation_not_granted"], "acme");
-        assert!(page.contains("Show <bdi>acme</bdi> to this app"), "{page}");
+        assert!(page.contains("Share <bdi>acme</bdi> with this app"), "{page}");
     }
 }
 
 #[tokio::test]
-async fn what_has_changed_counts_after_the_sign_in_that_is_offered() {
+async fn changes_take_effect_after_the_offered_sign_in() {
     for front in FRONTS {
         let world = World::start(front, |gate| gate.allow(Rule::org("acme").with_role(Role::Write))).await;
         let mut ben = world.signed_in("ben").await;
         let (page, told) = refused(&mut ben, "/x").await;
         assert!(page.contains("Has that changed? <a href=\"/oauth2/start?rd=%2Fx\">"), "{page}");
-        world.hub.edit_person("ben", |ben| ben.orgs[0].role = "write".to_owned());
+        world.hub.edit_user("ben", |ben| ben.orgs[0].role = "write".to_owned());
         ben.open(told["sign_in_url"].as_str().unwrap()).await.expect(200);
         assert_eq!(ben.url.path(), "/x");
     }
 }
 
 #[tokio::test]
-async fn a_hostile_organisation_stays_text() {
+async fn a_hostile_role_name_is_escaped() {
     for front in FRONTS {
         let world = World::start(front, |gate| gate.allow(Rule::org("acme").with_role(Role::Admin))).await;
         world.behave(|hub| {

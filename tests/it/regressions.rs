@@ -266,7 +266,7 @@ async fn a_client_that_left_in_the_middle_kept_everybody_from_signing_in() {
         };
         with_timeout(asked).await;
         drop(leaving);
-        world.behave(|hub| hub.mend(Endpoint::Jwks));
+        world.behave(|hub| hub.clear_faults(Endpoint::Jwks));
         world.signed_in("ben").await;
     }
 }

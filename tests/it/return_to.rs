@@ -1,4 +1,4 @@
-//! Where a sign-in and a sign-out end.
+//! Return addresses of sign-in and sign-out.
 
 use huggate::Rule;
 use huggate::oauth2::ReturnHosts;
@@ -6,8 +6,8 @@ use url::Url;
 
 use crate::world::{Ask, FRONTS, World};
 
-/// What other sign-in systems were led astray by (seven advisories of
-/// oauth2-proxy, four of mod_auth_openidc, gradio CVE-2026-28415).
+/// Open redirects in other sign-in systems (seven advisories of oauth2-proxy, four of
+/// mod_auth_openidc, gradio CVE-2026-28415).
 const ASTRAY: &[&str] = &[
     "//evil.example",
     "///evil.example",
@@ -57,7 +57,7 @@ fn query(rd: &str) -> String {
     url::form_urlencoded::Serializer::new(String::new()).append_pair("rd", rd).finish()
 }
 
-/// Where the links of a page lead; the picture in its tab is none.
+/// The targets of a page's links, without the favicon.
 fn links(page: &str) -> Vec<String> {
     let links = page.split("<a ").skip(1).filter_map(|rest| rest.split("href=\"").nth(1)?.split('"').next());
     links.map(|link| link.replace("&amp;", "&")).collect()
@@ -68,7 +68,7 @@ fn hosts() -> ReturnHosts {
 }
 
 #[tokio::test]
-async fn a_sign_in_never_ends_at_a_stranger() {
+async fn a_sign_in_never_returns_to_another_site() {
     for front in FRONTS {
         let world = World::start(front, |gate| gate.allow(Rule::org("acme")).return_hosts(hosts())).await;
         let own = Url::parse(&world.public_url).unwrap();
@@ -87,7 +87,7 @@ async fn a_sign_in_never_ends_at_a_stranger() {
 }
 
 #[tokio::test]
-async fn a_sign_out_offers_no_way_to_a_stranger() {
+async fn a_sign_out_never_links_to_another_site() {
     for front in FRONTS {
         let world = World::start(front, |gate| gate.allow(Rule::org("acme")).return_hosts(hosts())).await;
         let own = Url::parse(&world.public_url).unwrap();
@@ -107,7 +107,7 @@ async fn a_sign_out_offers_no_way_to_a_stranger() {
 }
 
 #[tokio::test]
-async fn headers_do_not_say_where_to_return() {
+async fn headers_do_not_set_the_return_address() {
     for front in FRONTS {
         let world = World::of_acme(front).await;
         let mut ada = world.browser();
@@ -128,7 +128,7 @@ async fn headers_do_not_say_where_to_return() {
 }
 
 #[tokio::test]
-async fn a_listed_host_is_returned_to() {
+async fn a_listed_host_is_a_valid_return_address() {
     for front in FRONTS {
         let world = World::start(front, |gate| gate.allow(Rule::org("acme")).return_hosts(hosts())).await;
         let mut ada = world.browser();
@@ -142,7 +142,7 @@ async fn a_listed_host_is_returned_to() {
 }
 
 #[tokio::test]
-async fn a_very_long_address_is_given_up_and_the_cookie_stays_short() {
+async fn an_overlong_return_address_is_dropped() {
     for front in FRONTS {
         let world = World::of_acme(front).await;
         for length in [1_900, 2_049, 10_000, 60_000] {
@@ -154,7 +154,7 @@ async fn a_very_long_address_is_given_up_and_the_cookie_stays_short() {
 }
 
 #[tokio::test]
-async fn the_very_page_is_returned_to_byte_for_byte() {
+async fn the_return_address_is_kept_byte_for_byte() {
     for front in FRONTS {
         let world = World::of_acme(front).await;
         let mut ada = world.browser();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use http_body_util::BodyExt;
-use huggate::hub::{Endpoint, Fault, Person};
+use huggate::hub::{Endpoint, Fault, User};
 use huggate::session::StoreSettings;
 use huggate::{PathPattern, Role, Route, Rule};
 use tokio::io::AsyncReadExt;
@@ -49,7 +49,7 @@ async fn asked(world: &World, endpoint: Endpoint, times: u64) {
     panic!("{endpoint:?} was asked {} times, not {times}", world.calls(endpoint));
 }
 
-fn out_of_acme(person: &mut Person) {
+fn out_of_acme(person: &mut User) {
     person.orgs.retain(|org| org.slug != "acme");
 }
 
@@ -78,7 +78,7 @@ async fn the_next_request_asks_once_however_many_come_and_none_waits() {
 
 #[tokio::test]
 async fn whoever_loses_what_the_rule_asks_for_is_refused() {
-    type Change = fn(&mut Person);
+    type Change = fn(&mut User);
     let changes: [(&str, Change); 3] = [
         ("left the organisation", out_of_acme),
         ("lost the role", |ada| {
@@ -97,7 +97,7 @@ async fn whoever_loses_what_the_rule_asks_for_is_refused() {
                 })
                 .await;
                 let mut ada = world.signed_in("ada").await;
-                world.hub.edit_person("ada", change);
+                world.hub.edit_user("ada", change);
                 ada.fetch("/").await.expect(200);
                 world.advance(REVALIDATE);
                 becomes(&mut ada, 403).await;
@@ -114,7 +114,7 @@ async fn whoever_loses_what_the_rule_asks_for_is_refused() {
 async fn whoever_is_given_a_role_need_not_sign_in_again() {
     let world = World::start(FRONTS[0], |gate| gate.allow(Rule::org("acme").with_role(Role::Admin))).await;
     let role = |role: &'static str| {
-        world.hub.edit_person("ada", |ada| ada.orgs.iter_mut().for_each(|org| org.role = role.to_owned()));
+        world.hub.edit_user("ada", |ada| ada.orgs.iter_mut().for_each(|org| org.role = role.to_owned()));
     };
     role("read");
     let mut ada = world.browser();
@@ -130,11 +130,11 @@ async fn the_new_answer_travels_in_the_cookie() {
         let world = World::of_acme(front).await;
         let mut ada = world.signed_in("ada").await;
         let old = ada.session();
-        world.hub.edit_person("ada", out_of_acme);
+        world.hub.edit_user("ada", out_of_acme);
         world.advance(REVALIDATE);
         becomes(&mut ada, 403).await;
         // A refusal carries no new cookie; a public page may.
-        world.hub.edit_person("ada", |ada| ada.username = "ada-lovelace".to_owned());
+        world.hub.edit_user("ada", |ada| ada.username = "ada-lovelace".to_owned());
         let replica = world.replica(|gate| gate.allow_anyone()).await;
         let mut there = ada.at(&replica);
         there.fetch("/").await.expect(200);
@@ -197,7 +197,7 @@ async fn new_tokens_are_kept_even_if_nothing_else_is_answered() {
     world.advance(TOKEN);
     world.behave(|hub| hub.fail(Endpoint::Userinfo, Fault::Status(500)));
     ada.fetch("/").await.expect(503);
-    world.behave(|hub| hub.mend(Endpoint::Userinfo));
+    world.behave(|hub| hub.clear_faults(Endpoint::Userinfo));
     world.advance(PAUSE);
     ada.fetch("/").await.expect(200);
     assert_eq!(world.calls(Endpoint::Token), 2, "it was refreshed once");
@@ -270,7 +270,7 @@ async fn while_the_provider_cannot_be_asked_the_old_answer_holds_for_its_time() 
             ada.fetch("/oauth2/userinfo").await.expect(503);
             assert!(world.calls(Endpoint::Userinfo) <= 4, "{fault:?}");
             // Back when the provider is back.
-            world.behave(|hub| hub.mend(Endpoint::Userinfo));
+            world.behave(|hub| hub.clear_faults(Endpoint::Userinfo));
             world.advance(PAUSE);
             ada.fetch("/").await.expect(200);
         }
@@ -305,7 +305,7 @@ async fn a_refresh_that_is_not_answered_signs_nobody_out() {
         world.behave(|hub| hub.fail(Endpoint::Token, fault.clone()));
         let status = if later == 200 { 503 } else { 401 };
         ada.fetch("/").await.expect(status);
-        world.behave(|hub| hub.mend(Endpoint::Token));
+        world.behave(|hub| hub.clear_faults(Endpoint::Token));
         world.advance(PAUSE);
         ada.fetch("/").await.expect(later);
     }
@@ -356,9 +356,9 @@ async fn an_open_stream_ends_when_its_person_may_not_be_there_any_longer() {
             events.frame().await.unwrap().unwrap();
             let ask = Ask::websocket("/ws").with("cookie", &ada.cookie_line()).or_host(&world.address);
             let mut socket = upgraded(&world.address, ask).await;
-            let demote: fn(&mut Person) =
+            let demote: fn(&mut User) =
                 |ada| ada.orgs.iter_mut().for_each(|org| org.role = "read".to_owned());
-            world.hub.edit_person("ada", demote);
+            world.hub.edit_user("ada", demote);
             world.advance(REVALIDATE);
             if by_request {
                 ada.fetch("/").await.expect(200);
@@ -371,7 +371,7 @@ async fn an_open_stream_ends_when_its_person_may_not_be_there_any_longer() {
             });
             ended.await.expect("the stream goes on");
             // Where the role does not matter the socket stays, until that ends too.
-            world.hub.edit_person("ada", out_of_acme);
+            world.hub.edit_user("ada", out_of_acme);
             world.advance(REVALIDATE);
             becomes(&mut ada, 403).await;
             // Around somebody's own service a tunnel is that service's to close.

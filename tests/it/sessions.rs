@@ -210,7 +210,7 @@ async fn three_hundred_organisations_sign_in_and_cookies_and_headers_stay_short(
         })
         .await;
         let everything: Vec<String> = {
-            let eve = world.hub.people().into_iter().find(|person| person.username == "eve").unwrap();
+            let eve = world.hub.users().into_iter().find(|person| person.username == "eve").unwrap();
             eve.orgs.into_iter().map(|org| org.slug).collect()
         };
         assert_eq!(everything.len(), 300);
@@ -334,7 +334,7 @@ async fn a_session_with_long_tokens_fits_into_its_cookies_or_is_refused_in_words
         gate.allow(Rule::org("acme")).scope("openid profile email read-memberships")
     })
     .await;
-    let eve = world.hub.people().into_iter().find(|person| person.username == "eve").unwrap();
+    let eve = world.hub.users().into_iter().find(|person| person.username == "eve").unwrap();
     let everything: Vec<&str> = eve.orgs.iter().map(|org| org.slug.as_str()).collect();
     world.behave(|hub| hub.edit_token = token("refresh_token", 4096));
     world.browser().sign_in_showing("eve", &everything).await.expect(200);

@@ -1,4 +1,4 @@
-//! The whole way in: from a page of the app over the provider and back.
+//! The complete sign-in: from a page of the app to the provider and back.
 
 use huggate::hub::{Client, Endpoint};
 use huggate::identity::HeaderSettings;
@@ -7,7 +7,7 @@ use huggate::{Route, Rule};
 use crate::world::{Ask, CLIENT, CLIENT_SECRET, FRONTS, JWT, Log, World, parameter};
 
 #[tokio::test]
-async fn somebody_who_opens_a_page_ends_on_it_signed_in() {
+async fn a_navigation_ends_signed_in_on_the_same_page() {
     for front in FRONTS {
         let world = World::of_acme(front).await;
         let mut ada = world.browser();
@@ -15,8 +15,8 @@ async fn somebody_who_opens_a_page_ends_on_it_signed_in() {
         let page = ada.open("/reports/42?tab=2&x=%2Fy").await.expect(200);
         assert_eq!(page.echo().target(), "/reports/42?tab=2&x=%2Fy");
         assert_eq!(page.echo().username(), Some("ada"));
-        assert_eq!(world.app.calls(), 1, "the app saw something before the sign-in");
-        // Nothing of the attempt is left; the session is.
+        assert_eq!(world.app.calls(), 1, "the app received a request before the sign-in");
+        // The pending cookie is gone, and the session cookie is set.
         assert_eq!(ada.pending(), [""; 0]);
         assert!(ada.has_session());
         assert_eq!(ada.open("/next").await.expect(200).echo().username(), Some("ada"));
@@ -25,12 +25,12 @@ async fn somebody_who_opens_a_page_ends_on_it_signed_in() {
 }
 
 #[tokio::test]
-async fn the_way_to_the_provider_carries_state_nonce_and_pkce_and_nothing_of_the_app() {
+async fn the_authorization_request_has_state_nonce_and_pkce_and_nothing_of_the_app() {
     for front in FRONTS {
         let world = World::of_acme(front).await;
         let mut browser = world.browser();
         let answer = browser.step("/secret?token=of-the-app").await.expect(302);
-        // Threats 3: the protected body sent together with the redirect.
+        // Attack: the protected body sent with the redirect.
         assert!(answer.body.is_empty());
         assert_eq!(world.app.calls(), 0);
         let location = answer.location();
@@ -45,14 +45,14 @@ async fn the_way_to_the_provider_carries_state_nonce_and_pkce_and_nothing_of_the
         ] {
             assert_eq!(parameter(location, name).as_deref(), Some(value), "{location}");
         }
-        // Threats 3: PKCE or nonce optional.
+        // Attack: omitted PKCE or nonce.
         assert_eq!(parameter(location, "code_challenge").unwrap().len(), 43);
         assert!(parameter(location, "nonce").unwrap().len() >= 22);
         assert!(parameter(location, "state").unwrap().len() >= 32);
         assert_eq!(answer.cookies().len(), 1);
         let cookie = answer.cookie("huggate-pending-").unwrap();
         assert!(cookie.contains("; HttpOnly; SameSite=Lax; Path=/; Max-Age=600"), "{cookie}");
-        // Nothing of it is the same again.
+        // No value is used twice.
         let again = browser.step("/secret").await.expect(302);
         for name in ["state", "nonce", "code_challenge"] {
             assert_ne!(parameter(location, name), parameter(again.location(), name), "{name}");
@@ -61,7 +61,7 @@ async fn the_way_to_the_provider_carries_state_nonce_and_pkce_and_nothing_of_the
 }
 
 #[tokio::test]
-async fn the_scope_is_what_the_rules_need() {
+async fn the_default_scope_is_what_the_rules_need() {
     for (rule, scope) in [
         (Rule::user("ada"), "openid profile"),
         (Rule::email("ada@example.org"), "openid profile email"),
@@ -74,21 +74,21 @@ async fn the_scope_is_what_the_rules_need() {
 }
 
 #[tokio::test]
-async fn start_begins_a_sign_in_and_ends_at_its_return_address() {
+async fn start_begins_a_sign_in_and_returns_to_rd() {
     for front in FRONTS {
         let world = World::of_acme(front).await;
         let mut ada = world.browser();
         ada.be_at_hub("ada", &["acme"]);
         let page = ada.open("/oauth2/start?rd=%2Fdeep%3Fa%3Db%23part").await.expect(200);
         assert_eq!(page.echo().target(), "/deep?a=b");
-        // The fragment too (threats 6: deep link and fragment kept).
+        // The fragment is kept, too.
         assert_eq!(ada.url.fragment(), Some("part"));
         assert_eq!(ada.open("/oauth2/start").await.expect(200).echo().target(), "/");
     }
 }
 
 #[tokio::test]
-async fn an_organisation_can_be_asked_for_and_nothing_else_goes_along() {
+async fn start_can_request_an_organisation_and_nothing_else() {
     let world = World::start(FRONTS[0], |gate| {
         gate.allow(Rule::org("acme")).ask_for_orgs(["65a000000000000000000001".to_owned()])
     })
@@ -106,20 +106,20 @@ async fn an_organisation_can_be_asked_for_and_nothing_else_goes_along() {
 }
 
 #[tokio::test]
-async fn the_sign_in_page_has_a_button_that_begins_and_returns() {
+async fn the_sign_in_page_links_to_start() {
     for front in FRONTS {
         let world = World::of_acme(front).await;
         let page = world.send(Ask::navigation("/oauth2/sign_in?rd=/reports")).await;
         let page = page.expect_page(200, "Sign in with Hugging Face");
         assert!(page.text().contains("href=\"/oauth2/start?rd=%2Freports\""), "{}", page.text());
-        assert!(page.cookies().is_empty(), "a page that only offers to begin begins nothing");
+        assert!(page.cookies().is_empty(), "the sign-in page must not start a sign-in");
         let evil = world.send(Ask::navigation("/oauth2/sign_in?rd=https://evil.example/%22%3E%3Cb%3E")).await;
         assert!(!evil.text().contains("evil"), "{}", evil.text());
     }
 }
 
 #[tokio::test]
-async fn who_am_i_is_answered_without_a_token_and_401_without_a_session() {
+async fn userinfo_needs_a_session_and_contains_no_token() {
     for front in FRONTS {
         let world = World::of_acme(front).await;
         let nobody = world.send(Ask::get("/oauth2/userinfo")).await.expect(401);
@@ -137,7 +137,7 @@ async fn who_am_i_is_answered_without_a_token_and_401_without_a_session() {
 }
 
 #[tokio::test]
-async fn our_endpoints_take_get_and_say_so_and_what_is_none_of_them_is_404() {
+async fn our_endpoints_accept_get_and_unknown_paths_are_404() {
     for front in FRONTS {
         let world = World::of_acme(front).await;
         for name in ["start", "callback", "sign_in", "userinfo", "jwks.json", "healthz", "readyz"] {
@@ -154,13 +154,13 @@ async fn our_endpoints_take_get_and_say_so_and_what_is_none_of_them_is_404() {
         {
             world.send(Ask::get(path)).await.expect(404);
         }
-        world.send(Ask::navigation("/oauth2/x")).await.expect_page(404, "There is nothing here");
+        world.send(Ask::navigation("/oauth2/x")).await.expect_page(404, "Page not found");
         assert_eq!(world.app.calls(), 0);
     }
 }
 
 #[tokio::test]
-async fn health_and_readiness_are_told_to_anybody_until_the_drain_begins() {
+async fn health_and_readiness_are_public_until_the_drain() {
     for front in FRONTS {
         let world = World::of_acme(front).await;
         world.send(Ask::get("/oauth2/healthz")).await.expect(200);
@@ -179,7 +179,7 @@ async fn another_prefix_moves_every_endpoint() {
         let mut ada = world.browser();
         assert_eq!(ada.sign_in("ada").await.expect(200).echo().username(), Some("ada"));
         world.send(Ask::get("/auth/healthz")).await.expect(200);
-        // The usual prefix is the app's now, and asks for a sign-in.
+        // The default prefix belongs to the app now.
         world.send(Ask::get("/oauth2/healthz")).await.expect(401);
     }
 }
@@ -200,7 +200,7 @@ async fn a_public_client_signs_in_with_pkce_alone() {
 }
 
 #[tokio::test]
-async fn the_client_authenticates_as_the_provider_announces() {
+async fn client_authentication_follows_the_metadata() {
     for (methods, basic) in [
         (None, true),
         (Some(vec!["client_secret_post"]), false),
@@ -218,7 +218,7 @@ async fn the_client_authenticates_as_the_provider_announces() {
 }
 
 #[tokio::test]
-async fn several_hosts_sign_in_each_at_its_own_callback() {
+async fn each_host_has_its_own_callback() {
     let host = "docs.example.com";
     for front in FRONTS {
         let world = World::at(front, "https://app.example.com", |gate| {
@@ -230,7 +230,7 @@ async fn several_hosts_sign_in_each_at_its_own_callback() {
         let answer = world.send(Ask::navigation("/x").with("host", host)).await.expect(302);
         let callback = parameter(answer.location(), "redirect_uri").unwrap();
         assert_eq!(callback, "https://docs.example.com/oauth2/callback");
-        // A host that is nobody's does not become a callback.
+        // An unknown host is not used for the callback.
         let answer = world.send(Ask::navigation("/x").with("host", "evil.example")).await.expect(302);
         let callback = parameter(answer.location(), "redirect_uri").unwrap();
         assert_eq!(callback, "https://app.example.com/oauth2/callback");
@@ -243,8 +243,8 @@ async fn several_hosts_sign_in_each_at_its_own_callback() {
 }
 
 #[tokio::test]
-async fn no_secret_and_no_token_is_in_any_log_line() {
-    // Threats 3: tokens in logs and `Debug`. `World::send` looks at every page.
+async fn secrets_and_tokens_are_never_logged() {
+    // Attack: tokens in logs and `Debug` output. `World::send` checks every page.
     let log = Log::start();
     let world = World::start(FRONTS[0], |gate| {
         let headers = HeaderSettings { access_token: true, ..HeaderSettings::default() };
@@ -260,7 +260,7 @@ async fn no_secret_and_no_token_is_in_any_log_line() {
     let mut dan = world.browser();
     dan.sign_in("dan").await.expect(403);
     let text = format!("{} {:?}", log.text(), world.gate);
-    assert!(text.contains("signed in"), "nothing was recorded");
+    assert!(text.contains("signed in"), "no log lines were captured");
     let (code, state) = (parameter(&callback, "code").unwrap(), parameter(&callback, "state").unwrap());
     for secret in
         [session.as_str(), &code, &state, "hf_oauth_", JWT[0], JWT[1], CLIENT_SECRET, crate::world::SECRET]

@@ -1,4 +1,4 @@
-//! The way out.
+//! The sign-out endpoint.
 
 use huggate::Rule;
 use huggate::session::{SameSitePolicy, StoreSettings};
@@ -6,8 +6,8 @@ use huggate::session::{SameSitePolicy, StoreSettings};
 use crate::world::{Ask, FRONTS, World};
 
 #[tokio::test]
-async fn who_signs_out_is_out_and_a_kept_cookie_is_refused() {
-    // Threats 3: sign-out that does not.
+async fn a_sign_out_invalidates_copies_of_the_cookie() {
+    // Attack: a copied cookie used after the sign-out.
     for front in FRONTS {
         for store in [
             |_: &mut huggate::session::SessionSettings| {},
@@ -24,7 +24,7 @@ async fn who_signs_out_is_out_and_a_kept_cookie_is_refused() {
             assert_eq!(ada.cookies().len(), 0, "{}", ada.cookie_line());
             thief.fetch("/").await.expect(401);
             thief.fetch("/oauth2/userinfo").await.expect(401);
-            // Somebody else's session goes on.
+            // Other sessions continue.
             let mut ben = world.signed_in("ben").await;
             ada.open("/oauth2/sign_out").await.expect(200);
             ben.fetch("/").await.expect(200);
@@ -33,7 +33,7 @@ async fn who_signs_out_is_out_and_a_kept_cookie_is_refused() {
 }
 
 #[tokio::test]
-async fn a_cookie_that_was_renewed_before_the_sign_out_is_refused_too() {
+async fn a_sign_out_invalidates_renewed_cookies_too() {
     for front in FRONTS {
         let world = World::of_acme(front).await;
         let mut ada = world.signed_in("ada").await;
@@ -48,8 +48,8 @@ async fn a_cookie_that_was_renewed_before_the_sign_out_is_refused_too() {
 }
 
 #[tokio::test]
-async fn cookies_are_deleted_with_the_attributes_they_were_set_with_and_every_chunk_is() {
-    // Threats 3: Envoy CVE-2025-55162, GHSA-f24x.
+async fn every_cookie_chunk_is_deleted_with_its_attributes() {
+    // Attack: Envoy CVE-2025-55162, GHSA-f24x.
     for front in FRONTS {
         for (url, change) in [
             ("https://app.example.com", (|_| {}) as fn(&mut huggate::session::SessionSettings)),
@@ -72,7 +72,7 @@ async fn cookies_are_deleted_with_the_attributes_they_were_set_with_and_every_ch
                 let partitioned = removal.contains("SameSite=None");
                 assert_eq!(removal.contains("Partitioned"), partitioned, "{removal}");
             }
-            // A browser that holds to the rules of `__Host-` has none left.
+            // A browser that enforces `__Host-` has no cookie left.
             ada.open("/oauth2/sign_out").await.expect(200);
             assert_eq!(ada.cookies().len(), 0, "{}", ada.cookie_line());
         }
@@ -80,8 +80,8 @@ async fn cookies_are_deleted_with_the_attributes_they_were_set_with_and_every_ch
 }
 
 #[tokio::test]
-async fn another_site_cannot_sign_anybody_out_without_asking() {
-    // Threats 3: logout by another site's image.
+async fn a_cross_site_sign_out_asks_first() {
+    // Attack: sign-out by another site's image.
     for front in FRONTS {
         let world = World::of_acme(front).await;
         let mut ada = world.signed_in("ada").await;
@@ -97,7 +97,7 @@ async fn another_site_cannot_sign_anybody_out_without_asking() {
             Ask::new("POST", "/oauth2/sign_out").with("origin", "null"),
             Ask::get("/oauth2/sign_out").with("referer", "garbage"),
         ] {
-            // Nobody at all is not told that they are signed in.
+            // The page does not reveal whether anybody is signed in.
             let page = world.send(ask.clone()).await.expect_page(200, "Nothing has happened yet");
             assert!(!page.text().contains("signed in"), "{}", page.text());
             let page = ada.ask(ask).await.expect_page(200, "Another site sent you here");
@@ -105,7 +105,7 @@ async fn another_site_cannot_sign_anybody_out_without_asking() {
             assert!(page.header("clear-site-data").is_none());
         }
         ada.fetch("/").await.expect(200);
-        // The click on that page does it: a form of our own.
+        // The form of that page signs out.
         let click = Ask::navigation("/oauth2/sign_out")
             .method("POST")
             .set("sec-fetch-site", "same-origin")
@@ -116,7 +116,7 @@ async fn another_site_cannot_sign_anybody_out_without_asking() {
 }
 
 #[tokio::test]
-async fn to_sign_out_twice_or_without_a_session_does_no_harm() {
+async fn a_sign_out_without_a_session_is_harmless() {
     for front in FRONTS {
         let world = World::of_acme(front).await;
         for cookie in ["", "huggate=garbage", "huggate=5.x; huggate-1=y", "a=b"] {
@@ -124,7 +124,7 @@ async fn to_sign_out_twice_or_without_a_session_does_no_harm() {
                 world.send(Ask::navigation("/oauth2/sign_out").with("cookie", cookie)).await.expect(200);
             assert!(answer.cookie("huggate=;").is_some());
         }
-        // After signing out the next page asks for a sign-in, and gets one.
+        // After a sign-out, the next page starts a new sign-in.
         let mut ada = world.signed_in("ada").await;
         ada.open("/oauth2/sign_out").await.expect(200);
         ada.fetch("/").await.expect(401);
@@ -143,6 +143,6 @@ async fn an_open_stream_ends_with_its_session() {
         assert_eq!(stream.frame().await.unwrap().unwrap().into_data().unwrap(), "data: hello\n\n");
         ada.open("/oauth2/sign_out").await.expect(200);
         let end = tokio::time::timeout(std::time::Duration::from_secs(10), stream.frame()).await;
-        assert!(end.expect("the stream goes on").is_none());
+        assert!(end.expect("the stream did not end").is_none());
     }
 }

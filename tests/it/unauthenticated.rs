@@ -1,11 +1,12 @@
-//! Nobody is signed in: pages go to the provider, everything else is told.
+//! Requests without a session: navigations are redirected to the provider, everything else gets
+//! 401.
 
 use huggate::Rule;
 use huggate::hub::Endpoint;
 
 use crate::world::{Answer, Ask, FRONTS, World, parameter};
 
-/// 401 as JSON that says where to sign in, and begins nothing.
+/// Asserts a 401 with JSON that names the sign-in URL, without starting a sign-in.
 #[track_caller]
 fn told(answer: Answer) -> Answer {
     let answer = answer.expect(401);
@@ -15,12 +16,12 @@ fn told(answer: Answer) -> Answer {
     let url = document["sign_in_url"].as_str().unwrap();
     assert!(url.contains("/oauth2/sign_in?rd="), "{url}");
     assert!(answer.header("www-authenticate").unwrap().starts_with("Bearer "));
-    assert!(answer.cookies().is_empty(), "a sign-in was begun that nobody asked for: {answer:?}");
+    assert!(answer.cookies().is_empty(), "a sign-in was started: {answer:?}");
     answer
 }
 
 #[tokio::test]
-async fn only_what_can_use_a_page_is_sent_to_the_provider() {
+async fn only_navigations_are_redirected_to_the_provider() {
     for front in FRONTS {
         let world = World::of_acme(front).await;
         for ask in [
@@ -37,8 +38,8 @@ async fn only_what_can_use_a_page_is_sent_to_the_provider() {
 }
 
 #[tokio::test]
-async fn programs_are_told_where_to_sign_in_and_nothing_is_begun() {
-    // Threats 6: 401 instead of a redirect for XHR.
+async fn programs_get_401_and_no_sign_in_is_started() {
+    // 401 instead of a redirect for XHR.
     for front in FRONTS {
         let world = World::of_acme(front).await;
         for ask in [
@@ -62,7 +63,7 @@ async fn programs_are_told_where_to_sign_in_and_nothing_is_begun() {
         ] {
             told(world.send(ask).await);
         }
-        // A crawler's HEAD without anything has no body, and is refused all the same.
+        // A HEAD request without headers gets 401 without a body.
         let head = world.send(Ask::new("HEAD", "/x")).await.expect(401);
         assert!(head.cookies().is_empty() && head.body.is_empty());
         assert_eq!((world.app.calls(), world.calls(Endpoint::Authorize)), (0, 0));
@@ -70,7 +71,7 @@ async fn programs_are_told_where_to_sign_in_and_nothing_is_begun() {
 }
 
 #[tokio::test]
-async fn a_fetch_is_told_to_sign_in_for_the_page_it_was_made_from() {
+async fn a_fetch_gets_a_sign_in_url_for_its_page() {
     for front in FRONTS {
         let world = World::of_acme(front).await;
         for (referer, rd) in [
@@ -88,7 +89,7 @@ async fn a_fetch_is_told_to_sign_in_for_the_page_it_was_made_from() {
 }
 
 #[tokio::test]
-async fn a_page_in_a_frame_gets_a_button_that_opens_a_tab() {
+async fn a_framed_page_gets_a_button_that_opens_a_tab() {
     for front in FRONTS {
         let world = World::of_acme(front).await;
         for dest in ["iframe", "frame", "embed", "object", "fencedframe"] {
@@ -98,7 +99,7 @@ async fn a_page_in_a_frame_gets_a_button_that_opens_a_tab() {
                 let page = world.send(ask).await.expect_page(401, "target=\"_blank\"");
                 assert!(page.cookies().is_empty());
                 assert!(page.header("www-authenticate").is_some());
-                // It must show in the frame, and so is the one page that may be framed.
+                // It is shown inside the frame, so it is the only page that may be framed.
                 assert!(page.header("x-frame-options").is_none());
                 assert!(page.header("content-security-policy").unwrap().ends_with("frame-ancestors *"));
                 assert!(page.text().contains("/oauth2/start?rd=%2Fx"), "{}", page.text());
@@ -109,8 +110,8 @@ async fn a_page_in_a_frame_gets_a_button_that_opens_a_tab() {
 }
 
 #[tokio::test]
-async fn every_other_page_of_ours_refuses_to_be_framed() {
-    // A sign-in or a refusal in somebody's frame is one that clicks are stolen from.
+async fn all_other_pages_forbid_framing() {
+    // Attack: clickjacking of the sign-in or a refusal.
     for front in FRONTS {
         let world = World::of_acme(front).await;
         let mut dan = world.browser();
@@ -132,9 +133,9 @@ async fn every_other_page_of_ours_refuses_to_be_framed() {
 }
 
 #[tokio::test]
-async fn a_form_is_not_lost_by_a_redirect() {
-    // Threats 6: POST not lost when the session ran out. A redirect would drop what
-    // is in it, so the form's tab stays where it is.
+async fn a_submitted_form_is_not_lost() {
+    // An expired session must not lose a POST. A redirect would drop its body, so the page
+    // stays in the form's tab.
     for front in FRONTS {
         let world = World::of_acme(front).await;
         let form = Ask::navigation("/save")
@@ -146,7 +147,7 @@ async fn a_form_is_not_lost_by_a_redirect() {
         assert!(page.cookies().is_empty());
         assert!(page.text().contains("target=\"_blank\""));
         assert_eq!(world.app.calls(), 0);
-        // Signed in in the other tab, the reload sends the form again.
+        // After a sign-in in the other tab, reloading sends the form again.
         let mut ada = world.signed_in("ada").await;
         let sent = ada.ask(form).await.expect(200).echo();
         assert_eq!((sent.method(), sent.length()), ("POST", 9));
@@ -154,8 +155,8 @@ async fn a_form_is_not_lost_by_a_redirect() {
 }
 
 #[tokio::test]
-async fn a_start_that_no_page_asked_for_begins_nothing() {
-    // Threats 3: login by another site's image.
+async fn a_start_without_navigation_starts_no_sign_in() {
+    // Attack: a sign-in started by another site's image.
     for front in FRONTS {
         let world = World::of_acme(front).await;
         let image = Ask::get("/oauth2/start")
@@ -164,14 +165,14 @@ async fn a_start_that_no_page_asked_for_begins_nothing() {
             .with("sec-fetch-site", "cross-site");
         told(world.send(image).await);
         told(world.send(Ask::navigation("/oauth2/start").with("sec-purpose", "prefetch")).await);
-        // A plain client that follows links is served.
+        // A plain client that follows links is redirected.
         world.send(Ask::get("/oauth2/start")).await.expect(302);
     }
 }
 
 #[tokio::test]
-async fn no_header_opens_a_door() {
-    // Threats 2: health-check User-Agents let in; judged by a client's X-Forwarded-Uri.
+async fn no_header_bypasses_the_sign_in() {
+    // Attacks: health-check User-Agents, and paths taken from a client's X-Forwarded-Uri.
     for front in FRONTS {
         let world = World::start(front, |gate| {
             let health = huggate::Route::path(huggate::PathPattern::parse("/health").unwrap()).public();

@@ -41,7 +41,7 @@ async fn a_cookie_is_somebodys() {
     assert!(output.status.success(), "{output:?}");
     let text = String::from_utf8(output.stdout).unwrap();
     for line in
-        ["\n  session   ada's, in force: began 2", "\n  decision  allowed: access.allow[0] lets them in\n"]
+        ["\n  session   ada's, valid: started 2", "\n  decision  allowed: access.allow[0] lets them in\n"]
     {
         assert!(text.contains(line), "{text}");
     }
@@ -76,12 +76,12 @@ async fn a_case_that_is_not_as_expected_is_a_failure_and_explained() {
     assert_eq!(
         String::from_utf8(output.stdout).unwrap().replace(path, "cases.toml"),
         "\
-FAIL  GET     /                              dan        refuse, not allow
+FAIL  GET     /                              dan        refuse, expected allow
 
 cases.toml:1: GET /
-  expected  allow, and it is refuse
+  expected  allow, got refuse
   who       dan
-  route     none of them: [access] decides
+  route     none: [access] decides
   decision  refused (403): no entry of access.allow lets them in
 
   no        access.allow[0]: a member of acme
@@ -122,7 +122,7 @@ fn as_expected(config: Config, cases: &str) {
     assert!(!cases.list.is_empty());
     for case in cases.list {
         let explanation =
-            gate.explain(&case.inquiry, case.who.as_ref().map_or(Who::Nobody, Who::TestSubject));
+            gate.explain(&case.request, case.who.as_ref().map_or(Who::Nobody, Who::TestSubject));
         assert_eq!(explanation.outcome, case.expect, "{explanation:#?}");
         assert!(case.route.is_none_or(|route| route == explanation.route), "{explanation:#?}");
     }

@@ -9,8 +9,8 @@ use tokio::net::TcpListener;
 
 use crate::world::{Serve, app, config, http, hub, sign_in, with_timeout};
 
-const TAKEN: &str = "read anew and is in force";
-const NOT_TAKEN: &str = "the configuration was not taken over";
+const TAKEN: &str = "the configuration was reloaded";
+const NOT_TAKEN: &str = "reloading failed";
 
 fn public(path: &str) -> String {
     format!("[[route]]\npath = \"{path}\"\npublic = true\n")
@@ -147,7 +147,7 @@ async fn listen_addresses_are_added_and_removed() {
     assert_eq!(serve.status("/a").await, 200);
     // An address that cannot be bound changes nothing.
     serve.write(&text(&format!("[{port:?}, \"unix:{}/no/folder\"]", folder.path().display())));
-    serve.wait_for_log("its folder does not exist").await;
+    serve.wait_for_log("the folder does not exist").await;
     serve.wait_for_log(NOT_TAKEN).await;
     assert!(tokio::net::UnixStream::connect(&socket).await.is_ok());
     serve.write(&text(&format!("[{port:?}]")));

@@ -16,7 +16,7 @@ async fn requests_in_flight_are_completed_and_the_status_is_0() {
         // Once a later request has its response, this one is at the app.
         assert_eq!(serve.status("/").await, 200);
         serve.signal(signal);
-        serve.wait_for_log("asked to stop").await;
+        serve.wait_for_log("shutting down").await;
         with_timeout(async {
             while TcpStream::connect(&serve.address).await.is_ok() {
                 tokio::time::sleep(std::time::Duration::from_millis(5)).await;

@@ -1,4 +1,4 @@
-// Caddy in front of an app, asking huggate: deploy/caddy.
+// Caddy in front of an app with forward auth: deploy/caddy.
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
@@ -28,7 +28,7 @@ const world = asked("caddy", async ({ port, plainPort, gate, app, cert, key, pla
   });
 }, { asItCame: ["/assets/a//b", "/assets/%7Ex;y=%2F", "/assets/./x", "/assets/%41"], dropsFolded: true });
 
-test("without TLS people are sent on to it", async () => {
+test("requests without TLS are redirected to it", async () => {
   const answer = await request(`http://127.0.0.1:${world.plainPort}/x?y=1`, { headers: { host: HOST } });
   assert.equal(answer.status, 308);
   assert.match(answer.headers.location, new RegExp(`^https://${HOST}(:${world.port})?/x\\?y=1$`));

@@ -1,5 +1,4 @@
-// curl through the gate: what programs and odd clients get, and what happens
-// with much data, with a dead app and at the end.
+// curl through the gate: programs, unusual clients, large bodies, an unreachable app, shutdown.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -32,14 +31,14 @@ public = true
   cookie = (await signIn(gate.url, "ada")).header;
 });
 
-/** Runs curl; status, headers and body of its last answer. */
+/** Runs curl; returns status, headers and body of its final response. */
 async function curl(...args) {
   const { code, out, err } = await new Promise(done => {
     execFile("curl", ["--silent", "--show-error", "--include", "--noproxy", "*", "--max-time", "60", ...args],
       { encoding: "utf8", maxBuffer: 64 * MIB },
       (error, out, err) => done({ code: error?.code ?? 0, out, err }));
   });
-  // `100 Continue` and its like come first.
+  // Skips interim responses such as `100 Continue`.
   let rest = out;
   let head;
   do {
@@ -57,7 +56,7 @@ async function curl(...args) {
 
 const signedIn = () => ["--cookie", cookie];
 
-test("without a session a program gets 401, JSON, a challenge, and no cookie", async () => {
+test("without a session a program gets 401 with JSON, a challenge and no cookie", async () => {
   const answer = await curl(`${gate.url}/reports?x=1`);
   assert.equal(answer.status, 401);
   assert.equal(answer.headers["content-type"], "application/json");
@@ -68,7 +67,7 @@ test("without a session a program gets 401, JSON, a challenge, and no cookie", a
   assert.ok(answer.json.sign_in_url.startsWith(`${gate.url}/oauth2/sign_in?`));
 });
 
-test("what accepts HTML as a browser does is redirected, with nothing of the app", async () => {
+test("requests that accept HTML are redirected, without content of the app", async () => {
   const answer = await curl("--header", "Accept: text/html,application/xhtml+xml,*/*;q=0.8", `${gate.url}/reports?x=1`);
   assert.equal(answer.status, 302);
   assert.ok(answer.headers.location.startsWith(`${hub.issuer}/oauth/authorize?`));
@@ -76,7 +75,7 @@ test("what accepts HTML as a browser does is redirected, with nothing of the app
   assert.match(answer.headers["set-cookie"], /^huggate-pending-/);
 });
 
-test("no spelling of an identity header reaches the app, signed in or not", async () => {
+test("identity headers of clients never reach the app, in any spelling, with or without a session", async () => {
   const spoofs = ["X_Forwarded_User", "x-forwarded_email", "X.Forwarded.User", "X-Auth-Request-User", "Remote-User", "X-Huggate-Assertion",
     "x_huggate_assertion", "X-FORWARDED-GROUPS", "X-Forwarded-Access-Token"]
     .flatMap(name => ["--header", `${name}: mallory`]);
@@ -86,11 +85,11 @@ test("no spelling of an identity header reaches the app, signed in or not", asyn
     assert.doesNotMatch(body, /mallory/, path);
     assert.equal(json.headers["x-forwarded-preferred-username"], more.length ? "ada" : undefined);
   }
-  // The app does see what is nobody's identity.
+  // The app receives the other headers.
   assert.equal((await curl("--header", "X-Custom: mallory", `${gate.url}/public/x`)).json.headers["x-custom"], "mallory");
 });
 
-test("HTTP/1.0 is answered, by the gate and by the app", async () => {
+test("HTTP/1.0 works, for the gate's endpoints and for the app", async () => {
   const refused = await curl("--http1.0", `${gate.url}/x`);
   assert.equal(refused.status, 401);
   const answer = await curl("--http1.0", ...signedIn(), `${gate.url}/x`);
@@ -107,10 +106,10 @@ test("HEAD gets the headers of GET and no body", async () => {
   assert.equal((await curl("--head", `${gate.url}/x`)).status, 401);
 });
 
-test("200 MB go up in chunks and 200 MB come down, and the gate's memory stays where it was", async () => {
+test("200 MB are uploaded in chunks and 200 MB downloaded without growing the gate's memory", async () => {
   const own = await startGate({ hub, upstream: echo.url });
   const session = (await signIn(own.url, "ada")).header;
-  // Warm: the first requests need the provider's keys, buffers, threads.
+  // Warm up: the first requests load the provider's keys and allocate buffers and threads.
   assert.equal((await curl("--cookie", session, `${own.url}/download?mib=4`)).status, 200);
   const before = own.process.peakMemory();
 
@@ -133,7 +132,7 @@ test("200 MB go up in chunks and 200 MB come down, and the gate's memory stays w
   assert.ok(grown < 16 * MIB, `grown by ${(grown / MIB).toFixed(1)} MiB for 400 MB`);
 });
 
-/** Uploads `path`, waiting for leave as long as it takes; status and how much was sent. */
+/** Uploads `path` and waits for 100 Continue as long as it takes; returns status and bytes sent. */
 async function askFirst(path, url, ...more) {
   const sent = await new Promise(done => execFile("curl", ["--silent", "--noproxy", "*", "--max-time", "20", "--expect100-timeout", "15",
     "--header", "Expect: 100-continue", "--upload-file", path, "--request", "POST", ...more,
@@ -142,20 +141,20 @@ async function askFirst(path, url, ...more) {
   return { status, bytes, seconds };
 }
 
-test("a client that asks before it sends hears the app's answer, and sends nothing if that is no", async () => {
+test("a client that sends Expect gets the app's response, and sends no body if it is a refusal", async () => {
   const path = join(files, "asked");
   writeFileSync(path, Buffer.alloc(20 * MIB, "z"));
   const granted = await askFirst(path, `${gate.url}/upload`, ...signedIn());
   assert.equal(granted.status, 200);
   assert.equal(granted.bytes, 20 * MIB);
-  // Without the app's leave, curl would have waited for it.
+  // Without the app's 100 Continue, curl would still be waiting.
   assert.ok(granted.seconds < 10, `it took ${granted.seconds} s`);
   for (const status of [413, 403]) {
     const { seconds, ...refused } = await askFirst(path, `${gate.url}/upload?refuse=${status}`, ...signedIn());
     assert.deepEqual(refused, { status, bytes: 0 });
     assert.ok(seconds < 10, `it took ${seconds} s`);
   }
-  // With 417 curl begins again and sends at once, so this is not curl.
+  // After a 417, curl retries without Expect, so this client is not curl.
   const headers = { cookie, expect: "100-continue", "content-length": 10 };
   const asked = http.request(`${gate.url}/upload?refuse=417`, { method: "POST", headers, agent: false });
   const leave = once(asked, "continue").then(() => "100", String);
@@ -163,7 +162,7 @@ test("a client that asks before it sends hears the app's answer, and sends nothi
   const answer = await Promise.race([leave, once(asked, "response").then(([response]) => response.statusCode)]);
   asked.destroy();
   assert.equal(answer, 417);
-  // What the gate itself refuses is not asked for either.
+  // Requests that the gate refuses itself get no 100 Continue either.
   const stranger = await askFirst(path, `${gate.url}/upload`);
   assert.deepEqual([stranger.status, stranger.bytes], [401, 0]);
   const own = await startGate({ hub, upstream: echo.url, more: '[limits]\nbody_bytes = "1MiB"' });
@@ -171,7 +170,7 @@ test("a client that asks before it sends hears the app's answer, and sends nothi
   assert.deepEqual([large.status, large.bytes], [413, 0]);
 });
 
-test("a slow reader is not waited for in memory", async () => {
+test("a slow reader does not fill the gate's memory", async () => {
   const own = await startGate({ hub, upstream: echo.url });
   const session = (await signIn(own.url, "ada")).header;
   const before = own.process.peakMemory();
@@ -194,7 +193,7 @@ test("events arrive one by one", async () => {
   assert.ok(Math.max(...late) < 250, `later than sent by ${late} ms`);
 });
 
-test("a body past body_bytes is 413, announced or not", async () => {
+test("a body over body_bytes is 413, with or without Content-Length", async () => {
   const own = await startGate({ hub, upstream: echo.url, more: `
 [limits]
 body_bytes   = "64KiB"
@@ -211,7 +210,7 @@ header_bytes = "8KiB"
   assert.equal((await header(10 * 1024)).status, 431);
 });
 
-test("a dead app is 502: a page for people, JSON for programs, and no address in either", async () => {
+test("an unreachable app is 502: a page for people, JSON for programs, without its address", async () => {
   const own = await startGate({ hub, upstream: "http://127.0.0.1:9" });
   const session = (await signIn(own.url, "ada")).header;
   const page = await curl("--cookie", session, "--header", "Accept: text/html", `${own.url}/x`);
@@ -222,11 +221,11 @@ test("a dead app is 502: a page for people, JSON for programs, and no address in
   assert.equal(json.status, 502);
   assert.equal(json.json.error, "upstream_down");
   assert.doesNotMatch(page.body + json.body, /127\.0\.0\.1:9\b/);
-  // An app that breaks off is the same to people.
+  // An app that closes the connection gives the same page.
   assert.equal((await curl(...signedIn(), `${gate.url}/broken`)).status, 502);
 });
 
-test("SIGTERM lets a slow download finish, takes no new connection, and exits 0", async () => {
+test("SIGTERM finishes a slow download, refuses new connections, and exits with 0", async () => {
   const own = await startGate({ hub, upstream: echo.url });
   const session = (await signIn(own.url, "ada")).header;
   const reading = Process.spawn("curl", "curl", ["--silent", "--show-error", "--no-buffer", "--noproxy", "*", "--cookie", session, `${own.url}/slow?lines=10`]);

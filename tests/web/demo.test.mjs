@@ -1,4 +1,4 @@
-// `huggate demo`, as somebody meets it who has never seen it.
+// `huggate demo`, as a new user sees it.
 
 import assert from "node:assert/strict";
 import { exec } from "node:child_process";
@@ -16,7 +16,7 @@ before(async () => {
   browser = await launch();
 });
 
-// One for each test: the stand-in asks for consent only once, as the real one does.
+// Each test has its own: the stand-in asks for consent only once, like huggingface.co.
 beforeEach(async () => {
   demo = await startDemo();
 });
@@ -25,7 +25,7 @@ afterEach(async () => {
   await demo.process.stop();
 });
 
-/** A new person's first page, up to the choice of who to be. */
+/** Opens the demo with a fresh browser, up to the account picker. */
 async function visit(path = "/") {
   const context = await person(browser);
   const page = await context.newPage();
@@ -41,7 +41,7 @@ async function enter(username, { path = "/", orgs } = {}) {
   return { context, page };
 }
 
-test("ada gets in, and the app knows her, can prove it, streams and talks", async () => {
+test("ada uses the app, which shows her name, verifies the assertion, streams and echoes", async () => {
   const { context, page } = await visit();
   assert.ok(page.url().startsWith(demo.issuer), page.url());
   await signInAs(page, "ada");
@@ -60,13 +60,13 @@ test("ada gets in, and the app knows her, can prove it, streams and talks", asyn
   await page.locator("#log li.got", { hasText: "Grüße, 李" }).waitFor();
   await page.locator("#log li.got", { hasText: "Hello, ada." }).waitFor();
 
-  // A second visit asks nothing.
+  // A second visit needs no sign-in.
   const again = await context.newPage();
   await again.goto(`${demo.url}/reports/42?tab=2`);
   assert.match(await text(again), /GET \/reports\/42\?tab=2/);
 });
 
-test("signing out in one tab ends the stream and the socket in another", async () => {
+test("signing out in one tab ends the stream and the WebSocket in another", async () => {
   const { context, page } = await enter("ada");
   await page.locator("#stream-state", { hasText: "live" }).waitFor();
   await page.locator("#socket-state", { hasText: "open" }).waitFor();
@@ -77,15 +77,15 @@ test("signing out in one tab ends the stream and the socket in another", async (
   await other.getByRole("heading", { name: /You are signed out/ }).waitFor();
 
   await page.locator("#socket-state", { hasText: "closed" }).waitFor({ timeout: 5_000 });
-  // The browser asks for the stream again, and is refused.
+  // The browser reconnects the stream, and gets 401.
   await page.locator("#stream-state", { hasText: "refused" }).waitFor();
   assert.deepEqual((await context.cookies(demo.url)).filter(cookie => cookie.name === "huggate"), []);
 });
 
-test("/admin is for admins of acme, and says so to the others", async () => {
+test("/admin is for admins of acme, and refuses others with a reason", async () => {
   const ada = await enter("ada", { path: "/admin" });
   await ada.page.waitForURL(`${demo.url}/admin`);
-  assert.match(await text(ada.page), /only admins of acme/);
+  assert.match(await text(ada.page), /Only admins of acme/);
 
   const ben = await enter("ben", { path: "/admin" });
   await ben.page.getByRole("heading", { level: 1, name: "This account has no access" }).waitFor();
@@ -100,28 +100,28 @@ test("/admin is for admins of acme, and says so to the others", async () => {
   await ben.page.getByRole("heading", { level: 1, name: "Hello, ben" }).waitFor();
 });
 
-test("dan, a member of nothing, is told who may enter", async () => {
+test("dan, who is not a member, is told who may enter", async () => {
   const { page } = await enter("dan", { orgs: [] });
   await page.getByRole("heading", { level: 1, name: "This account has no access" }).waitFor();
   const said = await text(page);
   assert.match(said, /as dan/);
   assert.match(said, /acme/);
-  // As somebody else: the session here ends, and the stand-in has its own.
-  await page.getByRole("link", { name: "Sign in as somebody else" }).click();
+  // Another account: this session ends; the one at the stand-in is separate.
+  await page.getByRole("link", { name: "Sign in with another account" }).click();
   await page.getByRole("heading", { name: /You are signed out/ }).waitFor();
 });
 
-test("cleo is told about the single sign-on that acme asks of her", async () => {
+test("cleo is told about acme's single sign-on requirement", async () => {
   const { page } = await enter("cleo");
   await page.getByRole("heading", { level: 1, name: "This account has no access" }).waitFor();
   assert.match(await text(page), /single sign-on|SSO/i);
 });
 
-test("ben does not tick acme, is told how to grant it, and gets in that way", async () => {
+test("ben does not grant acme, is told how to do it, and gets access that way", async () => {
   const { page } = await enter("ben", { path: "/reports/7?x=1", orgs: [] });
-  await page.getByRole("heading", { level: 2, name: "Show acme to this app" }).waitFor();
+  await page.getByRole("heading", { level: 2, name: "Share acme with this app" }).waitFor();
   await page.getByRole("link", { name: "Sign in again and share acme" }).click();
-  // The consent page again, with acme asked for.
+  // The consent page again, with acme requested.
   await page.locator("#consent").waitFor();
   const acme = page.locator("input[name=org][data-org=acme]");
   assert.equal(await acme.isChecked(), true);
@@ -131,26 +131,26 @@ test("ben does not tick acme, is told how to grant it, and gets in that way", as
   await page.getByRole("heading", { level: 1, name: "Hello, ben" }).waitFor();
 });
 
-test("who cancels on the consent page is not signed in, and can change their mind", async () => {
+test("a cancelled consent signs nobody in, and can be repeated", async () => {
   const { page } = await visit("/reports/1");
   await page.locator("button[name=username][value=ada]").click();
   await page.locator("#deny").click();
   await page.getByRole("heading", { level: 1, name: "You are not signed in" }).waitFor();
   assert.match(await text(page), /Nothing was shared/);
-  await page.getByRole("link", { name: "Sign in after all" }).click();
+  await page.getByRole("link", { name: "Sign in", exact: true }).click();
   await page.locator("input[name=org][data-org=acme]").check();
   await page.locator("#authorize").click();
   await page.waitForURL(`${demo.url}/reports/1`);
 });
 
-test("joerg's name arrives in full", async () => {
+test("joerg's non-ASCII name arrives unchanged", async () => {
   const { page } = await enter("joerg");
   await page.getByRole("heading", { level: 1, name: "Hello, joerg" }).waitFor();
   const claims = await page.locator("section[aria-labelledby=signed]").innerText();
   assert.match(claims, /Jörg Müller-李/);
 });
 
-test("two tabs sign in side by side, each to its own page", async () => {
+test("two tabs sign in concurrently, each to its own page", async () => {
   const context = await person(browser);
   const [left, right] = [await context.newPage(), await context.newPage()];
   await left.goto(`${demo.url}/reports/left`);
@@ -161,12 +161,12 @@ test("two tabs sign in side by side, each to its own page", async () => {
   await signInAs(right, "ada");
   await right.waitForURL(`${demo.url}/reports/right?tab=2`);
   await left.locator("button[name=username][value=ada]").click();
-  // The consent is given by now, so nothing more is asked.
+  // Consent was given in the other tab, so no page is shown.
   await left.waitForURL(`${demo.url}/reports/left`);
   await left.getByRole("heading", { level: 1, name: "Hello, ada" }).waitFor();
 });
 
-test("a deep link is kept, with query and, where nothing is asked on the way, fragment", async () => {
+test("a deep link is kept, with its query and, if no page is shown on the way, its fragment", async () => {
   const { context, page } = await enter("ada", { path: "/reports/42?tab=2&q=%2Fx" });
   await page.waitForURL(`${demo.url}/reports/42?tab=2&q=%2Fx`);
   assert.match(await text(page), /GET \/reports\/42\?tab=2&q=%2Fx/);
@@ -177,7 +177,7 @@ test("a deep link is kept, with query and, where nothing is asked on the way, fr
   await again.getByRole("heading", { level: 1, name: "Hello, ada" }).waitFor();
 });
 
-test("eve, in 300 organisations, has a small cookie and gets in", async () => {
+test("eve, in 300 organisations, has a small cookie and access", async () => {
   const { context, page } = await enter("eve");
   await page.getByRole("heading", { level: 1, name: "Hello, eve" }).waitFor();
   const ours = (await context.cookies(demo.url)).filter(cookie => cookie.name.startsWith("huggate"));
@@ -197,13 +197,13 @@ test("/public is open to everybody, and a program gets 401 and JSON elsewhere", 
   assert.deepEqual(refused.cookies, []);
 });
 
-test("SIGTERM ends it, although a browser holds a stream and a socket", async () => {
+test("SIGTERM ends it, even with an open stream and WebSocket", async () => {
   const { page } = await enter("ada");
   await page.locator("#stream-state", { hasText: "live" }).waitFor();
   assert.equal(await demo.process.stop(), 0);
 });
 
-test("the program's way in, as the demo prints it, is ada's", async () => {
+test("the curl command that the demo prints authenticates as ada", async () => {
   const [, line] = /^ +- (curl -H .*)$/m.exec(demo.process.output);
   const said = await new Promise(done => exec(`${line} --silent --noproxy '*'`, (error, out) => done(out)));
   assert.deepEqual(

@@ -1,5 +1,5 @@
-// Envoy's configuration: deploy/envoy. There is no Envoy here, so its file is held to
-// its form, and a few lines that do with a request what the file says ask huggate.
+// Envoy's configuration in deploy/envoy. Envoy is not installed here; the test checks the file's
+// structure and simulates its ext_authz requests.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -21,7 +21,7 @@ const all = (document, key) => Object.entries(document ?? {}).flatMap(([name, va
   ...(name === key ? [value] : []), ...(typeof value === "object" ? all(value, key) : []),
 ]);
 
-test("everything that is named is there, and has the type it needs", () => {
+test("all references resolve, and all fields have the required type", () => {
   const clusters = envoy.clusters.map(({ name }) => name);
   for (const name of all(envoy.listeners, "cluster")) assert.ok(clusters.includes(name), name);
   for (const { name, load_assignment: load } of envoy.clusters) assert.equal(load.cluster_name, name);
@@ -33,7 +33,7 @@ test("everything that is named is there, and has the type it needs", () => {
   ]);
 });
 
-test("nobody gets in while huggate is away, and nothing but its own addresses goes unasked", () => {
+test("requests fail while huggate is down, and only huggate's own paths bypass ext_authz", () => {
   assert.equal(asks.failure_mode_allow, false);
   assert.equal(asks.http_service.path_prefix, "/oauth2/auth/envoy");
   const unasked = routes.filter(route =>
@@ -52,7 +52,7 @@ before(async () => {
   const [port, gatePort] = [await freePort(), await freePort()];
   const [hub, app] = [await startHub(), await startEcho()];
   const listen = `127.0.0.1:${gatePort}`;
-  // People sign in at huggate itself here, by the name that Envoy would be known by.
+  // People sign in at huggate's own address here, with the host name of Envoy.
   const url = `https://${HOST}:${port}`;
   await startAsked("envoy", { hub, url, app: app.url, listen });
   world = { url, listen: `http://${listen}`, hub, app };
@@ -60,7 +60,7 @@ before(async () => {
   world.ben = (await signIn(url, "ben", { listen: world.listen })).header;
 });
 
-/** What Envoy does with a request: the answer that is passed on, or the app's. */
+/** Simulates Envoy: returns huggate's refusal, or the app's response. */
 async function through(target, { method = "GET", headers = {} } = {}) {
   const host = new URL(world.url).host;
   const removed = manager.early_header_mutation_extensions[0].typed_config.mutations.map(({ remove }) => remove);
@@ -83,7 +83,7 @@ async function through(target, { method = "GET", headers = {} } = {}) {
   return { status: app.status, json: app.json, cookies: passedOn, from: "app" };
 }
 
-test("the app is told who asks, and gets neither the sealed cookie nor what the client claims", async () => {
+test("the app receives the identity, and neither the sealed cookie nor the client's claims", async () => {
   const claims = Object.fromEntries([
     "x-forwarded-user", "x-forwarded-email", "x-auth-request-user", "x-huggate-assertion", "remote-user",
     "x-original-url", "x-http-method-override",
@@ -104,7 +104,7 @@ test("the app is told who asks, and gets neither the sealed cookie nor what the 
   }
 });
 
-test("a no is passed on as it is", async () => {
+test("a refusal is passed on unchanged", async () => {
   const page = await through("/x?y=1", { headers: { accept: "text/html", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document" } });
   assert.equal(page.status, 302);
   assert.ok(page.headers.location.startsWith(`${world.hub.issuer}/oauth/authorize?`));

@@ -1,4 +1,4 @@
-// A real Gradio app behind `huggate serve`, in a real browser.
+// A Gradio app behind `huggate serve`, in Chromium.
 
 import assert from "node:assert/strict";
 import { afterEach, before, beforeEach, test } from "node:test";
@@ -29,7 +29,7 @@ afterEach(async () => {
   await hub.process.stop();
 });
 
-/** Opens the deep link signed out, and comes back to it signed in. */
+/** Opens the deep link without a session, and returns to it after the sign-in. */
 async function enter(username = "ada") {
   const context = await person(browser);
   const page = await context.newPage();
@@ -40,11 +40,11 @@ async function enter(username = "ada") {
   return { context, page };
 }
 
-/** The value of a Gradio textbox, once it is what it should be. */
+/** The value of a Gradio textbox, once it is the expected one. */
 const says = (page, label, expected) =>
   eventually(`${label} says ${expected}`, async () => expected.test(await page.getByLabel(label, { exact: true }).inputValue()));
 
-/** Every value a textbox takes, with the time it took it. */
+/** Every value of a textbox, with its time. */
 async function watch(page, label) {
   await page.getByLabel(label, { exact: true }).evaluate(box => {
     window.seen = [];
@@ -57,18 +57,18 @@ async function watch(page, label) {
   return () => page.evaluate(() => window.seen);
 }
 
-test("a deep link, opened signed out, ends on the deep link, which greets by name", async () => {
+test("a deep link opened without a session ends on that link, with a greeting by name", async () => {
   const { page } = await enter();
   await says(page, "Deep greeting", /^Hello, ada\. You came for steps\.$/);
   assert.equal(page.url(), gate.url + DEEP);
 });
 
-test("another person is another name", async () => {
+test("another person gets another name", async () => {
   const { page } = await enter("joerg");
   await says(page, "Deep greeting", /^Hello, joerg\./);
 });
 
-test("the app gets the assertion where the browser has its sealed session", async () => {
+test("the app receives the assertion instead of the sealed session cookie", async () => {
   const { context, page } = await enter();
   await page.goto(`${gate.url}/`);
   await says(page, "Session", /^cookie: assertion, same as header: True$/);
@@ -78,7 +78,7 @@ test("the app gets the assertion where the browser has its sealed session", asyn
   assert.notEqual(sealed.value.split(".").length, 3, "the browser's cookie is no JWT");
 });
 
-test("a queued event streams its steps, one by one", async () => {
+test("a queued event streams its steps one by one", async () => {
   const { page } = await enter();
   await says(page, "Deep greeting", /ada/);
   const seen = await watch(page, "Deep progress");
@@ -87,25 +87,24 @@ test("a queued event streams its steps, one by one", async () => {
   const steps = (await seen()).filter(({ value }) => value.startsWith("step "));
   const expected = [1, 2, 3, 4, 5].map(step => `step ${step} of 5 for ada`);
   assert.deepEqual(steps.map(({ value }) => value), expected);
-  // The app rests half a second between them. Had anything held them back, they
-  // would have come together at the end.
+  // The app pauses half a second between them. With buffering, they would arrive together at the
+  // end.
   const gaps = steps.slice(1).map(({ at }, n) => at - steps[n].at);
   assert.ok(gaps.every(gap => gap > 150), `apart by ${gaps.map(Math.round)} ms`);
 });
 
-test("after signing out, the back button shows nothing of the app, and reloading asks to sign in", async () => {
+test("after a sign-out, the back button shows nothing of the app, and reloading starts a sign-in", async () => {
   const { context, page } = await enter();
   await says(page, "Deep greeting", /ada/);
   await page.goto(`${gate.url}/oauth2/sign_out`);
-  // It comes twice: the second time, the app's page lies in the browser's memory
-  // and is thrown away.
+  // Twice: the second time, the app's page is in the browser's cache and must be discarded.
   await page.waitForURL(/sign_out\?rd=/);
   await page.getByRole("heading", { name: /You are signed out/ }).waitFor();
-  // The page advises it: sign out at the provider as well, on a shared computer.
+  // As the page advises: sign out of the provider as well.
   const other = await context.newPage();
   await other.goto(`${hub.issuer}/logout`);
 
-  // Without a network only what the browser kept could be shown.
+  // Offline, only cached content could be shown.
   await context.setOffline(true);
   await page.goBack().catch(() => {});
   assert.doesNotMatch(await text(page), /Greeter|Deep greeting|Hello, ada/);
@@ -118,7 +117,7 @@ test("after signing out, the back button shows nothing of the app, and reloading
   await page.locator("#people").waitFor();
 });
 
-test("with the network there, the back button leads to the sign-in", async () => {
+test("online, the back button leads to the sign-in", async () => {
   const { context, page } = await enter();
   await says(page, "Deep greeting", /ada/);
   await page.goto(`${gate.url}/oauth2/sign_out`);
@@ -132,14 +131,14 @@ test("with the network there, the back button leads to the sign-in", async () =>
   await page.locator("#people").waitFor();
 });
 
-test("a sign-out ends an event that is under way", async () => {
+test("a sign-out ends an event in progress", async () => {
   const { context, page } = await enter();
   await says(page, "Deep greeting", /ada/);
   await page.getByRole("button", { name: "Work here" }).click();
   await says(page, "Deep progress", /^step 1/);
   const other = await context.newPage();
   await other.goto(`${gate.url}/oauth2/sign_out`);
-  // The app itself goes on for two more seconds; nothing of that arrives.
+  // The app continues for two more seconds; nothing of that arrives.
   await other.waitForTimeout(4_000);
   assert.doesNotMatch(await page.getByLabel("Deep progress", { exact: true }).inputValue(), /^done/);
 });

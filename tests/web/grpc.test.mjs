@@ -1,5 +1,4 @@
-// grpcio, as client and as service, with the gate between: TLS and plain in,
-// h2c and TLS out.
+// grpcio as client and server with the gate between: TLS and cleartext in, h2c and TLS out.
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
@@ -15,7 +14,7 @@ const allow = '[{ user = "ada" }]';
 let hub;
 let service;
 let secure;
-/** How calls come in and go out. */
+/** Combinations of listener and upstream. */
 const ways = {
   "TLS in, h2c out": { tls: true },
   "plain in, h2c out": { tls: false },
@@ -39,7 +38,7 @@ before(async () => {
   }));
 });
 
-/** Runs the client; what it said. `token` is whose, or a token, or nothing. */
+/** Runs the client and returns its output. `token` is a username, a token, or nothing. */
 async function talk(way, thing, token = tokenOf(hub, "ada")) {
   const args = [join(root, "tests/web/clients/talk.py"), thing, new URL(way.gate.url).host];
   if (way.gate.ca) args.push("--ca", way.gate.ca);
@@ -51,10 +50,10 @@ async function talk(way, thing, token = tokenOf(hub, "ada")) {
 }
 
 for (const [name, way] of Object.entries(ways)) {
-  test(`${name}: one message each way, with metadata, trailers and a status`, async () => {
+  test(`${name}: unary calls, with metadata, trailers and a status`, async () => {
     const said = await talk(way, "hello");
     assert.deepEqual([said.answer, said.code, said.begun], ["ada:abc", "OK", "yes"]);
-    // The token that let the caller in stays at the gate; a claimed identity does not count.
+    // The caller's token stays at the gate, and claimed identities are removed.
     const { "x-length": length, "x-authorization": authorization, "x-custom": custom, "x-raw-bin": raw } = said.trailers;
     assert.deepEqual({ length, authorization, custom }, { length: "3", authorization: "none", custom: "kept" });
     assert.equal(raw, Buffer.from(Array.from({ length: 256 }, (_, n) => n)).toString("hex"));
@@ -64,15 +63,15 @@ for (const [name, way] of Object.entries(ways)) {
     assert.deepEqual(await talk(way, "large"), { same: true, empty: "ada:", added: true });
   });
 
-  test(`${name}: the service's stream arrives message by message`, async () => {
+  test(`${name}: a server stream arrives message by message`, async () => {
     const { spread, trailers, ...said } = await talk(way, "count");
     assert.deepEqual(said, { said: ["0", "1", "2", "3", "4"], code: "OK" });
     assert.equal(trailers["x-counted"], "5");
-    // The service rests 200 ms between them, four times.
+    // The service pauses 200 ms between them, four times.
     assert.ok(spread > 0.4, `they came together, within ${spread} s`);
   });
 
-  test(`${name}: both sides by turns, and both at once`, async () => {
+  test(`${name}: bidirectional streams, by turns and at once`, async () => {
     const { heard, code } = await talk(way, "chat");
     assert.deepEqual(heard, ["go ahead", ...Array.from({ length: 20 }, (_, n) => `re: message ${n}`), "bye"]);
     assert.equal(code, "OK");
@@ -89,7 +88,7 @@ for (const [name, way] of Object.entries(ways)) {
     assert.equal(said.unknown, "UNIMPLEMENTED");
   });
 
-  test(`${name}: the deadline travels, and a caller who leaves ends the service's call`, async () => {
+  test(`${name}: the deadline is forwarded, and cancelling ends the service's call`, async () => {
     const before = way.service.output.length;
     const late = await talk(way, "deadline");
     assert.equal(late.code, "DEADLINE_EXCEEDED");
@@ -101,7 +100,7 @@ for (const [name, way] of Object.entries(ways)) {
     assert.ok(Number(seconds) < 5, `after ${seconds} s`);
   });
 
-  test(`${name}: who is nobody is UNAUTHENTICATED, who may not PERMISSION_DENIED`, async () => {
+  test(`${name}: without a token UNAUTHENTICATED, without access PERMISSION_DENIED`, async () => {
     for (const token of [null, "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"]) {
       const codes = (await talk(way, "refused", token)).map(({ code }) => code);
       assert.deepEqual(codes, ["UNAUTHENTICATED", "UNAUTHENTICATED"], `token ${token}`);
@@ -112,7 +111,7 @@ for (const [name, way] of Object.entries(ways)) {
   });
 }
 
-test("a service that is not there is UNAVAILABLE", async () => {
+test("an unreachable service is UNAVAILABLE", async () => {
   for (const tls of [true, false]) {
     const gate = await startGate({ hub, allow, tls, upstream: "h2c://127.0.0.1:9", more: BEARER });
     const said = await talk({ gate }, "refused");

@@ -1,4 +1,4 @@
-// h2spec: what RFC 9113 and RFC 7541 ask of a server, at both of our listeners.
+// h2spec: conformance to RFC 9113 and RFC 7541, at both listeners.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -10,7 +10,7 @@ import { request } from "./lib/http.mjs";
 import { Process, folder, root } from "./lib/processes.mjs";
 import { startEcho, startGate, startHub } from "./lib/world.mjs";
 
-/** All there are, with those that --strict adds. */
+/** All cases, including those of --strict. */
 const CASES = 146;
 
 let hub;
@@ -20,8 +20,8 @@ before(async () => {
   [hub, echo] = await Promise.all([startHub(), startEcho()]);
 });
 
-// The app's answer takes a moment: one that is there whole before a case has sent
-// all it wants to leaves nothing to be refused any more.
+// The app responds after a moment: a response that is complete before a case has sent everything
+// would leave nothing to reject.
 const PATH = "/later";
 
 const start = tls => startGate({ hub, tls, upstream: echo.url, more: `
@@ -30,7 +30,7 @@ path   = "${PATH}"
 public = true
 ` });
 
-/** Runs it; how many cases there were, and those that failed, as "section number". */
+/** Runs h2spec; returns the number of cases, and the failed ones as "section number". */
 async function h2spec(gate) {
   const report = join(folder(), "report.xml");
   const args = ["--strict", "--host", "127.0.0.1", "--port", String(gate.port), "--path", PATH, "--timeout", "5", "--junit-report", report];
@@ -43,7 +43,7 @@ async function h2spec(gate) {
   return { cases: Number(cases), skipped: Number(skipped), failed, output: running.output };
 }
 
-/** The gate is as it was. */
+/** The gate still works. */
 async function unharmed(gate) {
   assert.equal(gate.process.ended, false, gate.process.output);
   assert.equal((await request(`${gate.url}/oauth2/healthz`)).status, 200);
@@ -57,20 +57,20 @@ test("over TLS every case passes", async () => {
   await unharmed(gate);
 });
 
-/** Cases that the plain listener does not pass, and why. */
+/** Cases that fail at the cleartext listener, and why. */
 const EXPLAINED = {
   "http2/3.5: Sends invalid connection preface":
     "whatever is not the preface is HTTP/1.1 there: it is answered so, with 400, and closed; h2spec knows no such answer",
 };
 
-test("without TLS every case passes, but for those explained", async () => {
+test("without TLS every case passes, except for the explained ones", async () => {
   const gate = await start(false);
   const { output, ...said } = await h2spec(gate);
   assert.deepEqual(said, { cases: CASES, skipped: 0, failed: Object.keys(EXPLAINED) }, output);
   await unharmed(gate);
 });
 
-test("without TLS an invalid preface is answered with HTTP/1.1's 400, and closed", async () => {
+test("without TLS an invalid preface gets an HTTP/1.1 400, and the connection is closed", async () => {
   const gate = await start(false);
   const answer = await new Promise((done, failed) => {
     const socket = connect(gate.port, "127.0.0.1", () => socket.write("INVALID CONNECTION PREFACE\r\n\r\n"));

@@ -1,5 +1,4 @@
-// HTTP/2 with real clients: curl, httpx and Chromium, over TLS and, for those who
-// know, without.
+// HTTP/2 with real clients: curl, httpx and Chromium, over TLS and with prior knowledge.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -19,7 +18,7 @@ const MIB = 1 << 20;
 let browser;
 let hub;
 let echo;
-/** The two ways of HTTP/2: `curl` is what makes curl take it. */
+/** Both kinds of HTTP/2; `curl` holds curl's option. */
 const ways = {
   "over TLS": { tls: true, curl: gate => ["--http2", "--cacert", gate.ca] },
   "without TLS": { tls: false, curl: () => ["--http2-prior-knowledge"] },
@@ -33,7 +32,7 @@ before(async () => {
   }));
 });
 
-/** Runs curl; what it says of the transfer, and the body. */
+/** Runs curl; returns its report of the transfer, and the body. */
 function curl(way, path, ...more) {
   const args = ["--silent", "--show-error", "--noproxy", "*", "--max-time", "60", ...way.curl(way.gate),
     "--write-out", "\n%{http_version} %{http_code} %{size_upload} %{size_download} %{content_type}"];
@@ -44,7 +43,7 @@ function curl(way, path, ...more) {
   }));
 }
 
-/** Runs clients/many.py; what it said. */
+/** Runs clients/many.py and returns its output. */
 async function many(way, thing) {
   const args = [join(root, "tests/web/clients/many.py"), thing, way.gate.url, way.cookie, ...(way.gate.ca ? ["--ca", way.gate.ca] : [])];
   const running = Process.spawn("many.py", python, args);
@@ -54,7 +53,7 @@ async function many(way, thing) {
 }
 
 for (const [name, way] of Object.entries(ways)) {
-  test(`curl ${name}: the app knows who asks, and a stranger is refused`, async () => {
+  test(`curl ${name}: the app receives the identity, and a stranger is refused`, async () => {
     const known = await curl(way, "/x?a=b", "--cookie", way.cookie, "--header", "X-Custom: kept", "--header", "X-Forwarded-User: mallory");
     assert.equal(known.code, 0, known.err);
     assert.deepEqual([known.version, known.status], ["2", 200]);
@@ -73,14 +72,14 @@ for (const [name, way] of Object.entries(ways)) {
     assert.deepEqual([head.code, head.version, head.status, head.down], [0, "2", 200, 0], head.err);
   });
 
-  test(`curl ${name}: 200 MB go up and come down`, async () => {
+  test(`curl ${name}: 200 MB are uploaded and downloaded`, async () => {
     const place = folder();
     const path = join(place, "large");
     writeFileSync(path, Buffer.alloc(200 * MIB, "y"));
     const up = await curl(way, "/upload", "--cookie", way.cookie, "--request", "POST", "--upload-file", path);
     assert.deepEqual([up.code, up.version, up.status, up.up], [0, "2", 200, 200 * MIB], up.err);
     assert.equal(JSON.parse(up.body).bytes, 200 * MIB);
-    // Of a length that is not known before.
+    // Without a Content-Length.
     const piped = await curl(way, "/upload", "--cookie", way.cookie, "--request", "POST", "--header", "Content-Length:", "--upload-file", path);
     assert.equal(JSON.parse(piped.body).bytes, 200 * MIB, piped.err);
     const down = await curl(way, "/download?mib=200", "--cookie", way.cookie, "--output", path);
@@ -88,23 +87,23 @@ for (const [name, way] of Object.entries(ways)) {
     assert.equal(statSync(path).size, 200 * MIB);
   });
 
-  test(`httpx ${name}: three hundred requests at once on one connection`, async () => {
+  test(`httpx ${name}: three hundred concurrent requests on one connection`, async () => {
     assert.deepEqual(await many(way, "parallel"), { right: 300, versions: ["HTTP/2"], connections: 1, names: ["ada"] });
   });
 
   test(`httpx ${name}: events one by one, with other requests between them`, async () => {
     const { spread, ...said } = await many(way, "events");
     assert.deepEqual(said, { events: 6, connections: 1 });
-    // The app rests 300 ms between them, five times.
+    // The app pauses 300 ms between them, five times.
     assert.ok(spread > 0.8, `they came together, within ${spread} s`);
   });
 
-  test(`httpx ${name}: a download and an upload side by side on one connection`, async () => {
+  test(`httpx ${name}: concurrent download and upload on one connection`, async () => {
     assert.deepEqual(await many(way, "bodies"), { down: 32 * MIB, same: true, up: 32 * MIB, connections: 1 });
   });
 
-  // httpx itself stops reading for all of them then.
-  test(`node ${name}: a download nobody reads holds up nobody else on the connection`, async () => {
+  // httpx itself then stops reading for all of them.
+  test(`node ${name}: an unread download does not block other streams of the connection`, async () => {
     const session = http2.connect(way.gate.url, { ca: way.gate.ca && readFileSync(way.gate.ca) });
     const ask = path => session.request({ ":path": path, cookie: way.cookie });
     try {
@@ -117,7 +116,7 @@ for (const [name, way] of Object.entries(ways)) {
         await once(answer, "end", { signal: AbortSignal.timeout(5_000) });
         assert.equal(JSON.parse(Buffer.concat(chunks)).url, `/item/${n}`);
       }
-      // Given up half-way; the connection is as good as before.
+      // Cancelled half-way; the connection remains usable.
       unread.close(http2.constants.NGHTTP2_CANCEL);
       assert.equal((await once(ask("/after"), "response"))[0][":status"], 200);
     } finally {
@@ -126,17 +125,17 @@ for (const [name, way] of Object.entries(ways)) {
   });
 }
 
-test("curl offers HTTP/2 to one who would rather have HTTP/1.1, and gets what it asks for", async () => {
+test("curl offers HTTP/2 but asks for HTTP/1.1, and gets it", async () => {
   const way = ways["over TLS"];
   const old = await curl(way, "/x", "--http1.1", "--cookie", way.cookie);
   assert.deepEqual([old.version, old.status], ["1.1", 200], old.err);
 });
 
-test("Chromium's WebSocket goes over the page's HTTP/2 connection, and ends with the session", async () => {
+test("Chromium's WebSocket uses the page's HTTP/2 connection, and ends with the session", async () => {
   const { gate } = ways["over TLS"];
   const context = await person(browser, { ignoreHTTPSErrors: true });
   const page = await context.newPage();
-  // What the browser itself says of the handshakes: 101 is HTTP/1.1's answer, 200 that of HTTP/2.
+  // The browser's report of the handshakes: 101 means HTTP/1.1, 200 HTTP/2.
   const devtools = await context.newCDPSession(page);
   await devtools.send("Network.enable");
   const handshakes = [];
@@ -162,7 +161,7 @@ test("Chromium's WebSocket goes over the page's HTTP/2 connection, and ends with
   assert.deepEqual(talk, { said: ["hello joerg", ...[..."abcdefghij"].map(letter => letter.repeat(100))], clean: true });
   assert.deepEqual(handshakes.map(({ status }) => status), [200], JSON.stringify(handshakes));
 
-  // Several at once, beside ordinary requests.
+  // Several at once, with ordinary requests.
   const greetings = await page.evaluate(async () => {
     const greeting = () => new Promise((done, failed) => {
       const socket = new WebSocket(`${location.origin.replace("https", "wss")}/socket`);

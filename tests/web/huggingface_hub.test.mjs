@@ -1,5 +1,4 @@
-// Hugging Face's own client at the stand-in: if that speaks another dialect than
-// the real one, what is tested against it shows little.
+// huggingface_hub at the stand-in, to check that the stand-in is compatible with the real API.
 
 import assert from "node:assert/strict";
 import http from "node:http";
@@ -17,7 +16,7 @@ let env;
 
 before(async () => {
   hub = await startHub();
-  // A home of its own: nobody's real token is near.
+  // A separate home, without anybody's real token.
   env = { HF_ENDPOINT: hub.issuer, HF_HOME: folder(), HF_HUB_DISABLE_TELEMETRY: "1", NO_COLOR: "1" };
 });
 
@@ -33,7 +32,7 @@ async function whoami(token, more = {}) {
   return JSON.parse(running.output.trim().split("\n").at(-1));
 }
 
-test("whoami() reads the owner of a user access token", async () => {
+test("whoami() returns the owner of a user access token", async () => {
   const ada = await whoami(tokenOf(hub, "ada"));
   assert.deepEqual([ada.type, ada.name, ada.fullname, ada.isPro], ["user", "ada", "Ada Example", true]);
   assert.equal(ada.auth.accessToken.role, "write");
@@ -41,14 +40,14 @@ test("whoami() reads the owner of a user access token", async () => {
   assert.deepEqual([acme.type, acme.name, acme.roleInOrg], ["org", "acme", "admin"]);
 });
 
-test("whoami() makes of a wrong token, and of too many questions, what it makes of them at the real hub", async () => {
+test("whoami() reports a wrong token and the rate limit as it does at huggingface.co", async () => {
   const wrong = await whoami("hf_wrongwrongwrong");
   assert.deepEqual([wrong.status, wrong.text], [401, "Invalid user token."]);
   assert.equal(wrong.server, "Invalid credentials in Authorization header");
 
   const own = await startHub();
   const agent = new http.Agent({ keepAlive: true });
-  // Twice as many as are allowed: a window of five minutes may end in between.
+  // Twice the quota: a window of five minutes may end in between.
   for (let n = 0; n < 2000; n++) {
     if ((await request(`${own.issuer}/api/whoami-v2`, { agent })).status === 429) break;
   }
@@ -61,7 +60,7 @@ test("whoami() makes of a wrong token, and of too many questions, what it makes 
   assert.ok(many.limit.reset_in_seconds > 0 && many.limit.reset_in_seconds <= 300, JSON.stringify(many.limit));
 });
 
-/** Registers a public client, as the real one's is, and returns its id. */
+/** Registers a public client, like the library's own, and returns its id. */
 async function registered(name) {
   const answer = await request(`${hub.issuer}/oauth/register`, {
     method: "POST",
@@ -72,7 +71,7 @@ async function registered(name) {
   return answer.json.client_id;
 }
 
-/** Opens the page that a device names, types its code, and agrees. */
+/** Opens the device page, enters the code, and consents. */
 async function agree(url, code, username, orgs) {
   const jar = new Jar();
   const address = `${url}?user_code=${code}`;
@@ -97,7 +96,7 @@ async function agree(url, code, username, orgs) {
   return page;
 }
 
-test("`hf auth login` signs in by the device flow, and its token opens the gate where its client is listed", async () => {
+test("`hf auth login` signs in with the device flow, and the gate accepts its token if the client is listed", async () => {
   const client = await registered("hf");
   const device = { HF_DEVICE_CODE_OAUTH_CLIENT_ID: client };
   const login = Process.spawn("hf auth login", hf, ["auth", "login", "--format", "agent"], { env: { ...env, ...device } });

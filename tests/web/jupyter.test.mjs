@@ -1,5 +1,5 @@
-// JupyterLab behind `huggate serve`, in a real browser: a kernel over its
-// WebSocket, and a file of 200 MB up and down by Jupyter's own means.
+// JupyterLab behind `huggate serve`, in Chromium: a kernel over its WebSocket, and a 200 MB file
+// uploaded and downloaded by Jupyter itself.
 
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
@@ -15,7 +15,7 @@ import { startGate, startHub, startJupyter } from "./lib/world.mjs";
 const MIB = 1 << 20;
 
 let jupyter;
-/** Plain, where all is HTTP/1.1, and TLS, where all is HTTP/2. */
+/** Cleartext with HTTP/1.1, and TLS with HTTP/2. */
 const ways = { "HTTP/1.1": { tls: false }, "HTTP/2": { tls: true } };
 
 before(async () => {
@@ -34,7 +34,7 @@ before(async () => {
   }
 });
 
-/** JupyterLab, at `path`; `sockets` are the URL and the status of each WebSocket's handshake. */
+/** Opens JupyterLab at `path`; `sockets` are the URL and handshake status of each WebSocket. */
 async function open({ gate, context }, path) {
   const page = await context.newPage();
   const [sockets, urls] = [[], new Map()];
@@ -69,9 +69,9 @@ print(6 * 7)`;
       cells: [{ cell_type: "code", id: "a", source: code, metadata: {}, outputs: [], execution_count: null }],
     }));
     const { page, sockets } = await open(way, `/lab/tree/${file}`);
-    // Notebooks that were open before are there again, in the background.
+    // Previously open notebooks are restored in the background.
     const cell = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-CodeCell").first();
-    // JupyterLab says idle before it has a kernel, and then runs nothing.
+    // JupyterLab reports idle before it has a kernel, and then runs nothing.
     await page.locator(".jp-StatusBar-Widget, #jp-main-statusbar").getByText("Python 3 (ipykernel) | Idle").waitFor({ timeout: 60_000 });
     await eventually("the cell is run", async () => {
       if (/\[[*\d]+\]/.test(await cell.locator(".jp-InputPrompt").innerText())) return true;
@@ -93,7 +93,7 @@ print(6 * 7)`;
   });
 }
 
-test("200 MB are uploaded in Jupyter's file browser, and come back the same", async () => {
+test("a 200 MB file is uploaded in Jupyter's file browser, and downloaded unchanged", async () => {
   const place = folder();
   const path = join(place, "large.bin");
   const file = createWriteStream(path);

@@ -1,5 +1,5 @@
-// Much of everything: slowhttptest's attacks, h2load's and wrk's requests, and two
-// gibibytes each way. Bounded: each takes seconds.
+// Load tests: slowhttptest's attacks, h2load's and wrk's requests, and two gibibytes each way.
+// Each is limited to a few seconds.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -21,13 +21,13 @@ before(async () => {
   [hub, echo] = await Promise.all([startHub(), startEcho()]);
 });
 
-/** A gate, and Ada's cookie there. */
+/** A gate, and a session cookie of ada. */
 async function start(options = {}) {
   const gate = await startGate({ hub, upstream: echo.url, ...options });
   return { gate, cookie: (await signIn(gate.url, "ada")).header };
 }
 
-/** The gate's connections with clients, as the machine has them. */
+/** The gate's open client connections, according to the kernel. */
 function connections(gate) {
   const [port, open] = [gate.port.toString(16).toUpperCase().padStart(4, "0"), "01"];
   return readFileSync("/proc/net/tcp", "utf8").split("\n")
@@ -37,7 +37,7 @@ function connections(gate) {
 
 const descriptors = gate => readdirSync(`/proc/${gate.process.pid}/fd`).length;
 
-/** What somebody who is signed in gets until `attack` is over, or `cut(seen)`. */
+/** The responses to a signed-in client during `attack`, or until `cut(seen)`. */
 async function meanwhile(attack, { gate, cookie, from }, cut = () => false) {
   const seen = { answers: 0, failures: [], times: [], most: 0, now: 0 };
   while (!attack.ended && !cut(seen)) {
@@ -54,7 +54,7 @@ async function meanwhile(attack, { gate, cookie, from }, cut = () => false) {
   return seen;
 }
 
-/** They were answered, and not only after the attack: a busy machine may be late once. */
+/** Requests were answered during the attack, not only after it; on a busy machine one may be late. */
 function answered({ answers, failures, times }) {
   assert.deepEqual(failures, []);
   assert.ok(answers >= 10, `${answers} answers meanwhile`);
@@ -63,19 +63,19 @@ function answered({ answers, failures, times }) {
   assert.ok(sorted.at(-1) < 8_000, `the slowest took ${sorted.at(-1)} ms`);
 }
 
-/** A way of being slow, as slowhttptest has them, and how many do it. */
+/** slowhttptest's kinds of attacks, with the number of connections. */
 const attacks = {
-  // A header line every second, and never the last.
+  // A header line every second, without an end.
   headers: [400, cookie => ["-H", "-i", "1", "-x", "24", "-j", cookie, "/item/slow"]],
-  // A body of which the next part comes later than a connection may be still.
+  // A body whose next part arrives after the timeout.
   body: [400, cookie => ["-B", "-i", "10", "-s", "8192", "-j", cookie, "/upload"]],
-  // An answer that is read by some bytes, in windows as small. Fewer: each has
-  // megabytes on its way in the machine's own buffers.
+  // A response read in a few bytes at a time, with a small window. Fewer connections: each has
+  // megabytes in kernel buffers.
   reading: [150, cookie => ["-X", "-w", "1", "-y", "1", "-n", "10", "-z", "1", "-j", cookie, "/download?mib=50"]],
 };
 
 for (const [name, [attackers, args]] of Object.entries(attacks)) {
-  test(`slow ${name}: others are answered, and the connections are cut`, { timeout: 60_000 }, async () => {
+  test(`slow ${name}: others are answered, and the connections are closed`, { timeout: 60_000 }, async () => {
     const world = await start({ more: '[timeouts]\nheader = "3s"\nstream = "4s"' });
     const { gate, cookie } = world;
     const before = descriptors(gate);
@@ -84,9 +84,9 @@ for (const [name, [attackers, args]] of Object.entries(attacks)) {
       "-c", String(attackers), "-r", "200", "-l", "40", "-p", "5", ...own.slice(0, -1), "-u", gate.url + own.at(-1),
     ]);
     const since = Date.now();
-    // Its probes come and go. Who reads nothing does not see that there is no more.
+    // slowhttptest's probes come and go. A client that does not read does not notice the close.
     const seen = await meanwhile(attack, world, ({ most, now }) => (most > attackers / 2 && now <= 3) || Date.now() - since > 20_000);
-    // It would have gone on for forty seconds.
+    // The attack would have continued for forty seconds.
     assert.ok(Date.now() - since < 25_000 && connections(gate) <= 3, `${connections(gate)} connections are open still`);
     await attack.stop();
     assert.ok(seen.most > attackers / 2, `it did attack: ${seen.most} connections at once`);
@@ -96,9 +96,9 @@ for (const [name, [attackers, args]] of Object.entries(attacks)) {
   });
 }
 
-test("an address that takes all it can get leaves room for others", { timeout: 60_000 }, async () => {
+test("an address with as many connections as possible leaves room for others", { timeout: 60_000 }, async () => {
   const world = await start({ more: '[timeouts]\nheader = "8s"\n[limits]\nconnections_per_address = 50' });
-  // All of 127.0.0.0/8 is this machine; slowhttptest asks from 127.0.0.1.
+  // All of 127.0.0.0/8 is loopback; slowhttptest uses 127.0.0.1.
   world.from = "127.0.0.2";
   const attack = Process.spawn("slowhttptest", "slowhttptest", ["-H", "-c", "400", "-r", "200", "-i", "1", "-l", "6", "-u", `${world.gate.url}/`]);
   const seen = await meanwhile(attack, world);
@@ -107,7 +107,7 @@ test("an address that takes all it can get leaves room for others", { timeout: 6
   answered(seen);
 });
 
-test("h2load: thousands of requests on few connections, over TLS and plain", { timeout: 60_000 }, async () => {
+test("h2load: thousands of requests on few connections, over TLS and cleartext", { timeout: 60_000 }, async () => {
   for (const tls of [true, false]) {
     const { gate, cookie } = await start({ tls });
     const load = Process.spawn("h2load", "h2load", [
@@ -121,7 +121,7 @@ test("h2load: thousands of requests on few connections, over TLS and plain", { t
   }
 });
 
-test("wrk: requests without a pause on a hundred connections", { timeout: 60_000 }, async () => {
+test("wrk: continuous requests on a hundred connections", { timeout: 60_000 }, async () => {
   const world = await start();
   const load = Process.spawn("wrk", "wrk", ["-t", "1", "-c", "100", "-d", "5s", "--timeout", "10s", "-H", `Cookie: ${world.cookie}`, `${world.gate.url}/item/x`]);
   const seen = await meanwhile(load, world);
@@ -132,7 +132,7 @@ test("wrk: requests without a pause on a hundred connections", { timeout: 60_000
   await eventually("all connections are gone", () => connections(world.gate) === 0);
 });
 
-/** Runs curl without keeping what it gets; status, bytes up, bytes down. */
+/** Runs curl and discards the body; returns status, bytes up, bytes down. */
 const curl = (...args) => new Promise(done => execFile("curl", [
   "--silent", "--show-error", "--noproxy", "*", "--max-time", "100", "--output", "/dev/null",
   "--write-out", "%{http_version} %{http_code} %{size_upload} %{size_download}", ...args,
@@ -141,14 +141,14 @@ const curl = (...args) => new Promise(done => execFile("curl", [
 for (const version of ["1.1", "2"]) {
   test(`2 GiB up and 2 GiB down over HTTP/${version} do not grow its memory`, { timeout: 120_000 }, async () => {
     const { gate, cookie } = await start();
-    // Takes no room on the disk.
+    // A sparse file.
     const path = join(folder(), "zeros");
     const file = openSync(path, "w");
     ftruncateSync(file, 2 * GIB);
     closeSync(file);
     const way = [version === "2" ? "--http2-prior-knowledge" : "--http1.1", "--cookie", cookie];
     const down = mib => curl(...way, `${gate.url}/download?mib=${mib}`);
-    // Warm: buffers, threads, the provider's keys.
+    // Warm up: buffers, threads, the provider's keys.
     assert.equal(await down(32), `${version} 200 0 ${32 * MIB}`);
     const before = gate.process.peakMemory();
     const [up, got] = await Promise.all([

@@ -1,4 +1,4 @@
-// Debian's nginx in front of an app, asking huggate: deploy/nginx.
+// Debian's nginx in front of an app with forward auth: deploy/nginx.
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
@@ -18,7 +18,7 @@ const world = asked("nginx", async ({ port, plainPort, gate, app, cert, key, pla
     ["127.0.0.1:4180", gate],
     ["127.0.0.1:7860", app],
   ]));
-  // What /etc/nginx/nginx.conf is elsewhere, for somebody who is not root.
+  // A minimal /etc/nginx/nginx.conf that works without root.
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
   const main = write(join(place, "nginx.conf"), `
 worker_processes 1;
@@ -37,7 +37,7 @@ ${temporary.map(name => `    ${name}_temp_path ${place}/${name};`).join("\n")}
   });
 }, { asItCame: ["/assets/a//b", "/assets/%7Ex;y=%2F", "/assets/./x", "/assets/%41"], seesAnswers: true, dropsFolded: true });
 
-test("without TLS people are sent on to it", async () => {
+test("requests without TLS are redirected to it", async () => {
   const answer = await request(`http://127.0.0.1:${world.plainPort}/x?y=1`, { headers: { host: HOST } });
   assert.equal(answer.status, 301);
   assert.equal(answer.headers.location, `https://${HOST}/x?y=1`);

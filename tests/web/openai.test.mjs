@@ -1,5 +1,5 @@
-// The `openai` package, as somebody uses it in front of a model of their own: the
-// Hugging Face token is the key, and huggate decides whose.
+// The `openai` package in front of a private model server: the Hugging Face token is the API key,
+// and huggate decides who has access.
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
@@ -26,7 +26,7 @@ bearer = "only"
 ` });
 });
 
-/** Runs the client to its end; what it said. */
+/** Runs the client and returns its output. */
 async function chat(thing, key, { url = gate.url, more = [] } = {}) {
   const args = [join(root, "tests/web/clients/chat.py"), thing, `${url}/v1`, key, ...more];
   const running = Process.spawn("chat.py", python, args);
@@ -35,19 +35,19 @@ async function chat(thing, key, { url = gate.url, more = [] } = {}) {
   return JSON.parse(running.output.trim().split("\n").at(-1));
 }
 
-test("a completion streams word by word: the first is there before the server has said the second", async () => {
+test("a completion is streamed word by word: the first one arrives before the server has sent the second", async () => {
   const said = await chat("stream", tokenOf(hub, "ada"), { more: ["--release", `${model.url}/release`] });
   assert.deepEqual(said.words, ["hello", " ", "ada", ", authorization: ", "none"]);
 });
 
-test("the server knows who asks, and does not see their token", async () => {
+test("the server receives the identity, but not the token", async () => {
   for (const thing of ["whole", "asynchronous"]) {
     assert.equal((await chat(thing, tokenOf(hub, "ben"))).content, "hello ben, authorization: none");
   }
   assert.deepEqual((await chat("models", tokenOf(hub, "ada"))).models, ["small"]);
 });
 
-test("a wrong key is an AuthenticationError that says what is wrong", async () => {
+test("a wrong key is an AuthenticationError with a reason", async () => {
   for (const thing of ["stream", "whole", "models", "asynchronous"]) {
     const said = await chat(thing, "hf_wrongwrongwrong");
     assert.equal(said.error, "AuthenticationError", JSON.stringify(said));
@@ -55,19 +55,19 @@ test("a wrong key is an AuthenticationError that says what is wrong", async () =
     assert.match(said.text, /Hugging Face does not know this token\. It is wrong, was revoked, or has expired\./);
     assert.doesNotMatch(said.text, /wrongwrong/);
   }
-  // The key that people have by habit.
+  // A key of OpenAI, a common mistake.
   const habit = await chat("whole", "sk-proj-0123456789");
   assert.equal(habit.error, "AuthenticationError");
   assert.match(habit.text, /Send a user access token, which begins with hf_/);
 });
 
-test("somebody who may not enter gets a PermissionDeniedError that says who may", async () => {
+test("an account without access gets a PermissionDeniedError that says who has access", async () => {
   const said = await chat("stream", tokenOf(hub, "dan"));
   assert.deepEqual([said.error, said.status, said.code], ["PermissionDeniedError", 403, "access_denied"]);
   assert.match(said.text, /dan may not enter\. It is open to a member of acme\./);
 });
 
-test("a server that is gone, and a hub that is, are InternalServerErrors that say so", async () => {
+test("an unreachable server and an unreachable hub are InternalServerErrors with a reason", async () => {
   const nobody = `http://127.0.0.1:${await freePort()}`;
   const deserted = await startGate({ hub, upstream: nobody, more: tokens });
   const down = await chat("whole", tokenOf(hub, "ada"), { url: deserted.url });
@@ -83,6 +83,6 @@ test("a server that is gone, and a hub that is, are InternalServerErrors that sa
   assert.deepEqual([unknown.error, unknown.status, unknown.code], ["InternalServerError", 503, "temporarily_unavailable"]);
   assert.match(unknown.text, /Hugging Face cannot be asked about this token/);
   assert.ok(Number(unknown.retry_after) > 0);
-  // Whoever was known a moment ago does not notice.
+  // Cached tokens still work.
   assert.equal((await chat("whole", known, { url: alone.url })).content, "hello ada, authorization: none");
 });

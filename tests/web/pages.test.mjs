@@ -1,5 +1,5 @@
-// Every page of the gate, reached as people reach it: in light and dark, on a
-// phone and on a desk, without script.
+// Every page of the gate, reached as people reach it: light and dark, phone and desktop, without
+// scripts.
 
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
@@ -19,9 +19,9 @@ let browser;
 let hub;
 let echo;
 let gate;
-let deadGate; // its app is not there
-let lostGate; // its provider is not there
-let otherSite; // a page elsewhere, whose name is another site than the gate's
+let deadGate; // its app is not reachable
+let lostGate; // its provider is not reachable
+let otherSite; // a page of another site
 
 before(async () => {
   mkdirSync(screenshots, { recursive: true });
@@ -57,7 +57,7 @@ deny = [{ org = "acme", role = "admin" }]
 [limits]
 body_bytes = "1KiB"
 ` });
-  // Nobody listens at port 9.
+  // Nothing listens on port 9.
   deadGate = await startGate({ hub, upstream: "http://127.0.0.1:9" });
   lostGate = await startGate({ hub: { ...hub, issuer: "http://127.0.0.1:9" }, upstream: echo.url });
   otherSite = http.createServer((request, response) => {
@@ -75,10 +75,10 @@ after(() => {
   otherSite?.closeAllConnections();
 });
 
-// 127.0.0.1 and localhost are two sites to a browser.
+// Browsers treat 127.0.0.1 and localhost as two sites.
 const elsewhere = path => `http://localhost:${otherSite.address().port}${path}`;
 
-/** Signs in; what was agreed to in an earlier test is not asked again. */
+/** Signs in; consent of an earlier test is not asked again. */
 const enter = async (page, username, { to = gate.url, orgs = ["acme"] } = {}) => {
   await page.goto(`${to}/deep`);
   await page.locator(`button[name=username][value=${username}]`).click();
@@ -92,7 +92,7 @@ const enter = async (page, username, { to = gate.url, orgs = ["acme"] } = {}) =>
   await back;
 };
 
-// name, heading, the way there, status
+// name, heading, navigation, status
 const PAGES = [
   ["sign_in", /^Sign in to/, page => page.goto(`${gate.url}/oauth2/sign_in?rd=/deep`), 200],
   ["signed_out", /^You are signed out/, page => page.goto(`${gate.url}/oauth2/sign_out?rd=/deep`), 200],
@@ -131,7 +131,7 @@ const PAGES = [
   }, 403],
   ["provider_unavailable", /^Hugging Face does not answer$/, page => page.goto(`${lostGate.url}/deep`), 503],
   ["loop_explained", /^The sign-in does not stick$/, async page => {
-    // A browser that drops the session, whatever it does.
+    // A browser that drops the session cookie.
     await page.route(url => url.origin === gate.url, async route => {
       const cookie = (await route.request().allHeaders()).cookie ?? "";
       const kept = cookie.split("; ").filter(pair => !pair.startsWith("huggate=")).join("; ");
@@ -158,7 +158,7 @@ const PAGES = [
     return page.reload();
   }, 502],
   ["bad_request", /^This address cannot be opened$/, page => page.goto(`${gate.url}/assets/..%2fadmin`), 400],
-  ["not_found", /^There is nothing here$/, page => page.goto(`${gate.url}/oauth2/nothing`), 404],
+  ["not_found", /^Page not found$/, page => page.goto(`${gate.url}/oauth2/nothing`), 404],
   ["cancelled", /^You are not signed in$/, async page => {
     await page.goto(`${gate.url}/deep`);
     await page.locator("button[name=username][value=ivy]").click();
@@ -168,7 +168,7 @@ const PAGES = [
   ["not_begun_here", /^This sign-in cannot be finished here$/, page => page.goto(`${gate.url}/oauth2/callback?code=x&state=y`), 400],
 ];
 
-/** What is wrong with the page that is shown, besides what the browser complains of. */
+/** Problems of the page that the browser does not report itself. */
 async function faults(page, frame) {
   return frame.evaluate(() => {
     const faults = [];
@@ -190,7 +190,7 @@ async function faults(page, frame) {
   });
 }
 
-/** WCAG 2 contrast of every piece of text against what is painted below it. */
+/** WCAG 2 contrast of every piece of text with its background. */
 async function contrast(frame) {
   return frame.evaluate(() => {
     const channel = value => {
@@ -218,7 +218,7 @@ async function contrast(frame) {
   });
 }
 
-/** Tabs through the page once: each control must come, and be seen to have come. */
+/** Tabs through the page once: each control must get a visible focus. */
 async function tabThrough(page, frame) {
   const expected = await frame.evaluate(() =>
     [...document.querySelectorAll("a[href], button, input, summary")].map(control => control.textContent.trim()));
@@ -245,7 +245,7 @@ async function tabThrough(page, frame) {
   assert.deepEqual(reached, expected, "by Tab, in order");
 }
 
-/** Chromium's accessibility tree, as a screen reader gets it: role and name. */
+/** Chromium's accessibility tree, as a screen reader uses it: role and name. */
 async function spoken(page, frame) {
   const cdp = await page.context().newCDPSession(frame === page.mainFrame() ? page : frame).catch(() => page.context().newCDPSession(page));
   const { nodes } = await cdp.send("Accessibility.getFullAXTree");
@@ -260,7 +260,7 @@ for (const look of LOOKS) {
         const context = await person(browser, {
           viewport: look.viewport,
           colorScheme: look.colorScheme,
-          // What the pages promise; the stand-in's and the test's own need none either.
+          // The gate's pages work without scripts, and so do the stand-in's and the test's own.
           javaScriptEnabled: false,
           reducedMotion: "reduce",
         });
@@ -282,7 +282,7 @@ for (const look of LOOKS) {
           assert.match(headers["content-security-policy"], /^default-src 'none'; style-src 'sha256-/);
           assert.match(headers["content-security-policy"], name === "framed" ? /frame-ancestors \*$/ : /frame-ancestors 'none'$/);
 
-          // A page that answers with an error is mentioned; that is no complaint.
+          // Browsers log error statuses; those are expected.
           const real = complaints.filter(text =>
             !/^Failed to load resource: the server responded with a status of|Cleared data types: "cache"/.test(text));
           assert.deepEqual(real, []);

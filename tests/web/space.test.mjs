@@ -1,5 +1,4 @@
-// `huggate serve` in a Space: everything but the app and who may enter comes
-// from the environment that Hugging Face gives it.
+// `huggate serve` in a Space: the environment provides everything but the app and the rules.
 
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
@@ -17,7 +16,7 @@ let listen;
 before(async () => {
   const [started, echo, port] = await Promise.all([startHub(), startEcho(), freePort()]);
   hub = started;
-  // The Space's own OAuth app, which only this callback belongs to.
+  // The Space's own OAuth app, with this callback only.
   const registered = await request(`${hub.issuer}/oauth/register`, {
     method: "POST",
     headers: { "content-type": "application/json" },
@@ -40,14 +39,14 @@ before(async () => {
       OPENID_PROVIDER_URL: hub.issuer,
       HUGGATE_UPSTREAM: echo.url,
       HUGGATE_ACCESS__ALLOW: '[{ org = "acme" }]',
-      // In a Space it is 0.0.0.0:7860, which may be taken here.
+      // In a Space it is 0.0.0.0:7860, which may be in use here.
       HUGGATE_LISTEN: `127.0.0.1:${port}`,
     },
     ready: () => request(`${listen}/oauth2/healthz`).then(answer => answer.status === 200, () => false),
   });
 });
 
-test("a sign-in begins with a cookie that a frame of huggingface.co keeps", async () => {
+test("a sign-in starts with a cookie that works in a frame of huggingface.co", async () => {
   const answer = await request(`${listen}/deep?x=1`, { headers: { host: HOST, accept: "text/html" } });
   assert.equal(answer.status, 302);
   const to = new URL(answer.headers.location);
@@ -63,7 +62,7 @@ test("a sign-in begins with a cookie that a frame of huggingface.co keeps", asyn
   assert.doesNotMatch(cookie, /Domain/i);
 });
 
-test("and ends with the app, which is told who it is, and a session of the same kind", async () => {
+test("and ends at the app, which receives the identity, with a session cookie of the same kind", async () => {
   const jar = new Jar();
   const lines = [];
   const take = jar.take.bind(jar);
@@ -77,7 +76,7 @@ test("and ends with the app, which is told who it is, and a session of the same 
   assert.equal(app.json.headers["x-forwarded-proto"], "https");
 });
 
-test("in a frame it answers with the page that opens a tab", async () => {
+test("in a frame it responds with the page that opens a tab", async () => {
   const answer = await request(`${listen}/`, {
     headers: { host: HOST, accept: "text/html", "sec-fetch-mode": "navigate", "sec-fetch-dest": "iframe", "sec-fetch-site": "cross-site" },
   });

@@ -1,4 +1,4 @@
-// A real Streamlit app with a live chart behind `huggate serve`, in a real browser.
+// A Streamlit app with a live chart behind `huggate serve`, in Chromium.
 
 import assert from "node:assert/strict";
 import { afterEach, before, beforeEach, test } from "node:test";
@@ -27,7 +27,7 @@ afterEach(async () => {
   await hub.process.stop();
 });
 
-/** The app as Ada sees it, with its chart there. */
+/** The app as ada sees it, with its chart loaded. */
 async function enter() {
   const context = await person(browser);
   const page = await context.newPage();
@@ -62,7 +62,7 @@ test("the chart grows, point by point", async () => {
   assert.ok(stream.frames >= 6, `over its WebSocket: ${stream.frames} frames`);
 });
 
-test("a sign-out closes the socket at once, and the page does not get another", async () => {
+test("a sign-out closes the WebSocket at once, and the page cannot open another", async () => {
   const { context, page, points, stream } = await enter();
   await eventually("it is live", async () => await points() >= 3);
   const other = await context.newPage();
@@ -70,7 +70,7 @@ test("a sign-out closes the socket at once, and the page does not get another", 
   await other.goto(`${gate.url}/oauth2/sign_out`);
   await eventually("the socket is closed", () => stream.closed, { timeout: 5_000 });
   const frames = stream.frames;
-  // Streamlit tries to come back: it is refused, and nothing more arrives.
+  // Streamlit reconnects: it is refused, and no more data arrives.
   await refused;
   const last = await points();
   await other.waitForTimeout(1_500);

@@ -1,4 +1,4 @@
-// Traefik in front of an app, asking huggate: deploy/traefik.
+// Traefik in front of an app with forward auth: deploy/traefik.
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
@@ -29,7 +29,7 @@ const world = asked("traefik", async ({ port, plainPort, gate, app, cert, key, p
   });
 });
 
-test("without TLS people are sent on to it", async () => {
+test("requests without TLS are redirected to it", async () => {
   const answer = await request(`http://127.0.0.1:${world.plainPort}/x?y=1`, { headers: { host: HOST } });
   assert.equal(answer.status, 301);
   assert.equal(answer.headers.location, `${world.url}/x?y=1`);

@@ -1,4 +1,4 @@
-// Python's `websockets` package, as client and as app, with the gate between.
+// Python's `websockets` package as client and app, with the gate between.
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
@@ -23,7 +23,7 @@ before(async () => {
 
 const lines = output => output.split("\n").filter(line => line.startsWith("{")).map(line => JSON.parse(line));
 
-/** Runs the client to its end; what it said. */
+/** Runs the client and returns its output. */
 async function client(thing, { cookie = jar.header, origin = gate.url, more = [] } = {}) {
   const running = begin(thing, { cookie, origin, more });
   await running.exit;
@@ -38,30 +38,30 @@ function begin(thing, { cookie, origin, more = [] }) {
   return Process.spawn("ws.py", python, args);
 }
 
-test("a thousand messages each way, one by one and all at once, under the agreed subprotocol, from somebody the app knows", async () => {
+test("a thousand messages each way, one by one and all at once, with the negotiated subprotocol and an identity", async () => {
   const said = await client("messages", { more: ["--subprotocol", "chat.v2"] });
   assert.deepEqual(said, { greeting: "hello ada", right: 1000, together: 1000, subprotocol: "chat.v2" });
 });
 
-test("without an Origin, as programs send it", async () => {
+test("without an Origin, as programs connect", async () => {
   assert.equal((await client("messages", { origin: null })).right, 1000);
 });
 
-test("messages of one mebibyte come back as they were, both ways at once", async () => {
+test("messages of one mebibyte are returned unchanged, both ways at once", async () => {
   assert.deepEqual(await client("large"), { right: 16 });
 });
 
-test("compression is between the client and the app", async () => {
+test("compression is negotiated between client and app", async () => {
   const said = await client("extensions");
   assert.deepEqual(said.ours, ["permessage-deflate"]);
   assert.match(said.offered, /^permessage-deflate; client_max_window_bits$/);
   assert.match(said.agreed, /^permessage-deflate/);
   assert.equal(said.right, 50);
-  // Nobody on the way offers it instead.
+  // Nothing on the way offers it instead.
   assert.deepEqual(await client("extensions", { more: ["--plain"] }), { ours: [], offered: null, agreed: null, right: 50 });
 });
 
-test("a ping is answered by the other end, both ways", async () => {
+test("pings are answered by the other end, both ways", async () => {
   assert.deepEqual(await client("ping"), { ours: true, theirs: "pong" });
 });
 
@@ -90,7 +90,7 @@ test("without a session it is 401, with a forged one too", async () => {
   }
 });
 
-test("a sign-out closes the socket at once", async () => {
+test("a sign-out closes the WebSocket at once", async () => {
   const own = await signIn(gate.url, "ben");
   const listening = begin("listen", { cookie: own.header, origin: gate.url });
   await eventually("the socket is open", () => lines(listening.output)[0]?.open);
@@ -99,6 +99,6 @@ test("a sign-out closes the socket at once", async () => {
   await listening.exit;
   assert.ok(Date.now() - signedOut < 5_000, "within five seconds");
   assert.equal(lines(listening.output).at(-1).ended, "closed");
-  // Ada's is not concerned.
+  // ada's session is not affected.
   assert.equal((await client("messages")).right, 1000);
 });

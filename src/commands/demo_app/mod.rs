@@ -1,8 +1,7 @@
-//! The demo's sample app: it shows what an app behind the gate is told, checks
-//! the part of it that is signed, and keeps a stream and a socket open, to
-//! see them end with the session.
+//! The demo's sample app: it shows what an app behind the gate receives, verifies the
+//! assertion, and keeps a stream and a WebSocket open, to show that they end with the session.
 //!
-//! It knows the gate by its public address only, as any app would.
+//! Like any app, it only knows the gate's public URL.
 
 mod assertion;
 mod page;
@@ -27,30 +26,24 @@ use tokio::sync::watch;
 
 use assertion::Assertions;
 
-/// The gate in front of this app.
-#[derive(Debug)]
-pub(crate) struct Gate {
-    /// What people type; its keys are at `{public_url}/oauth2/jwks.json`.
-    pub(crate) public_url: String,
-}
-
-/// Serves the app on `listener` until `stop`.
+/// Serves the app on `listener` until `stop`, behind the gate at `public_url`, whose keys are
+/// at `{public_url}/oauth2/jwks.json`.
 ///
 /// # Errors
-/// The listener's, and a TLS set-up that does not load.
+/// If the listener fails, or TLS cannot be set up.
 pub(crate) async fn serve(
     listener: TcpListener,
-    gate: Gate,
+    public_url: &str,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let (leave, leaving) = watch::channel(());
-    let app = App { assertions: Arc::new(Assertions::new(&gate)?), clock: Clock::system(), leaving };
+    let app = App { assertions: Arc::new(Assertions::new(public_url)?), clock: Clock::system(), leaving };
     let routes =
         Router::new().route("/events", get(events)).route("/echo", any(echo)).fallback(show).with_state(app);
     axum::serve(listener, routes)
         .with_graceful_shutdown(async move {
             stop.await;
-            // Otherwise every open stream would hold the process; sockets do not.
+            // Graceful shutdown waits for streams, but not for WebSockets.
             leave.send_replace(());
         })
         .await
@@ -59,23 +52,23 @@ pub(crate) async fn serve(
 /// What the handlers share.
 #[derive(Debug, Clone)]
 struct App {
-    /// Checks the signed part of what the gate says.
+    /// Verifies the assertion.
     assertions: Arc<Assertions>,
-    /// Tells the time shown in the stream.
+    /// The time shown in the stream.
     clock: Clock,
-    /// Changes once: when the app is to stop.
+    /// Signals shutdown.
     leaving: watch::Receiver<()>,
 }
 
-/// Any path: what was asked for, who asks, and every header that came along.
+/// Any path: shows the request, the person and every header.
 async fn show(State(app): State<App>, request: Request) -> Response {
     let verdict = app.assertions.check(request.headers()).await;
     let html = page::render(request.method(), request.uri(), request.headers(), &verdict);
-    // It names a person: no cache may show it to another.
+    // The page names a person: caches must not share it.
     ([(CACHE_CONTROL, "no-store")], Html(html)).into_response()
 }
 
-/// A counter, one event a second until the client leaves or the app stops.
+/// A counter, one event per second until the client disconnects or the app stops.
 async fn events(State(app): State<App>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let ticks = tokio::time::interval(Duration::from_secs(1));
     Sse::new(stream::unfold((app, ticks, 0_u64), |(mut app, mut ticks, number)| async move {
@@ -89,14 +82,14 @@ async fn events(State(app): State<App>) -> Sse<impl Stream<Item = Result<Event, 
     }))
 }
 
-/// A socket that greets whoever opens it, then says everything back.
+/// A WebSocket that greets the person and echoes messages.
 async fn echo(upgrade: WebSocketUpgrade, request: Request) -> Response {
-    let name = page::told(request.headers(), "x-forwarded-preferred-username");
+    let name = page::identity_header(request.headers(), "x-forwarded-preferred-username");
     let greeting = format!("Hello, {}. Say something.", name.as_deref().unwrap_or("stranger"));
     upgrade.max_message_size(64 * 1024).on_upgrade(|socket| talk(socket, greeting))
 }
 
-/// The conversation on one socket; control frames the library answers itself.
+/// The message loop of one WebSocket; the library answers control frames.
 async fn talk(mut socket: WebSocket, greeting: String) {
     let mut answer = Message::text(greeting);
     while socket.send(answer).await.is_ok() {

@@ -1,4 +1,4 @@
-//! The app's one page, filled in.
+//! The sample app's page.
 
 use std::fmt::{self, Display, Write as _};
 
@@ -8,12 +8,12 @@ use serde_json::{Map, Value};
 
 use super::assertion::Verdict;
 
-/// The page, with a `{{name}}` wherever something goes in.
+/// The template; `{{name}}` marks a placeholder.
 const TEMPLATE: &str = include_str!("index.html");
 
-/// The page for one request.
+/// Renders the page for one request.
 pub(super) fn render(method: &Method, uri: &Uri, headers: &HeaderMap, verdict: &Verdict) -> String {
-    let name = told(headers, "x-forwarded-preferred-username");
+    let name = identity_header(headers, "x-forwarded-preferred-username");
     fill(TEMPLATE, |place| match place {
         "name" => Text(name.as_deref().unwrap_or("stranger")).to_string(),
         "initial" => {
@@ -30,9 +30,9 @@ pub(super) fn render(method: &Method, uri: &Uri, headers: &HeaderMap, verdict: &
     })
 }
 
-/// What the gate said under `name`, as people read it: a value beyond ASCII
-/// comes as an ext-value (RFC 8187, section 3.2).
-pub(super) fn told(headers: &HeaderMap, name: &str) -> Option<String> {
+/// The readable value of an identity header: non-ASCII values are sent as an ext-value (RFC
+/// 8187, section 3.2).
+pub(super) fn identity_header(headers: &HeaderMap, name: &str) -> Option<String> {
     let value = String::from_utf8_lossy(headers.get(name)?.as_bytes()).into_owned();
     Some(readable(&value).unwrap_or(value))
 }
@@ -43,25 +43,25 @@ fn readable(value: &str) -> Option<String> {
     percent_decode_str(encoded).decode_utf8().ok().map(std::borrow::Cow::into_owned)
 }
 
-/// The person in a few chips.
+/// The person's claims as chips.
 fn who(headers: &HeaderMap) -> String {
     let mut html = String::new();
     for (label, name) in [("id", "x-forwarded-user"), ("email", "x-forwarded-email")] {
-        if let Some(value) = told(headers, name) {
+        if let Some(value) = identity_header(headers, name) {
             _ = write!(html, "<li><small>{label}</small> <bdi>{}</bdi></li>", Text(&value));
         }
     }
-    let groups = told(headers, "x-forwarded-groups").unwrap_or_default();
+    let groups = identity_header(headers, "x-forwarded-groups").unwrap_or_default();
     for group in groups.split(',').map(str::trim).filter(|group| !group.is_empty()) {
         _ = write!(html, "<li class=\"group\"><small>group</small> <bdi>{}</bdi></li>", Text(group));
     }
     if html.is_empty() {
-        html.push_str("<li>The gate says nothing about who you are.</li>");
+        html.push_str("<li>The gate sent no identity.</li>");
     }
     html
 }
 
-/// The way out, or in.
+/// The sign-out link, or the sign-in link.
 fn door(headers: &HeaderMap) -> &'static str {
     if headers.contains_key("x-forwarded-user") {
         return "<a class=\"main\" href=\"/oauth2/sign_out\">Sign out</a>";
@@ -69,29 +69,29 @@ fn door(headers: &HeaderMap) -> &'static str {
     "<a class=\"main\" href=\"/oauth2/sign_in?rd=/\">Sign in</a>"
 }
 
-/// What is special about the routes the demo's configuration names.
+/// A note about the demo's special routes.
 fn note(path: &str) -> &'static str {
     match path.split('/').nth(1) {
-        Some("admin") => "The gate lets only admins of acme come here.",
-        Some("public") => "This route is public: the gate asks nobody to sign in.",
-        _ => "Signed in, any path leads here: deep links survive the sign-in.",
+        Some("admin") => "Only admins of acme may open this page.",
+        Some("public") => "This route is public: no sign-in is required.",
+        _ => "Every path of this app shows this page: deep links survive the sign-in.",
     }
 }
 
-/// The assertion: believed, not believed, or not there.
+/// The result of verifying the assertion.
 fn verdict_html(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Verified(claims) => {
             format!("<p class=\"mark good\">✓ verified</p><dl>{}</dl>", claim_rows(claims))
         }
-        Verdict::Wrong(why) => format!("<p class=\"mark bad\">✗ not verified</p><p>{}</p>", Text(why)),
+        Verdict::Invalid(why) => format!("<p class=\"mark bad\">✗ not verified</p><p>{}</p>", Text(why)),
         Verdict::Absent => {
-            "<p class=\"mark\">none</p><p>No assertion came: nobody is signed in.</p>".to_owned()
+            "<p class=\"mark\">none</p><p>There is no assertion: nobody is signed in.</p>".to_owned()
         }
     }
 }
 
-/// One row for each claim; the page's script puts times into words.
+/// One row per claim; the page's script formats times.
 fn claim_rows(claims: &Map<String, Value>) -> String {
     let mut html = String::new();
     for (name, value) in claims {
@@ -103,7 +103,7 @@ fn claim_rows(claims: &Map<String, Value>) -> String {
     html
 }
 
-/// Every header, the gate's first.
+/// One row per header, the gate's first.
 fn header_rows(headers: &HeaderMap) -> String {
     let mut rows = Vec::new();
     for (name, value) in headers {
@@ -122,29 +122,28 @@ fn header_rows(headers: &HeaderMap) -> String {
     rows.into_iter().map(|(_, row)| row).collect()
 }
 
-/// The place in the table of what the gate has no hand in.
+/// The rank of headers that the gate does not write.
 const BROWSER: u8 = 9;
 
-/// A header's place in the table, and who put it there. The gate strips its
-/// own names from what browsers send, so whatever has one of them is its own.
+/// A header's rank in the table and its source. The gate strips its own headers from requests,
+/// so one with such a name is from the gate.
 fn source(name: &str, value: &str) -> (u8, &'static str) {
     match name {
         "x-forwarded-user"
         | "x-forwarded-preferred-username"
         | "x-forwarded-email"
         | "x-forwarded-groups" => (0, "gate: who you are"),
-        "x-forwarded-access-token" => (1, "gate: a token of yours"),
-        "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host" => (3, "gate: the way here"),
+        "x-forwarded-access-token" => (1, "gate: your access token"),
+        "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host" => (3, "gate: forwarding"),
         "cookie" if value.contains("huggate=") => {
-            (4, "browser; in place of its session, the gate’s assertion")
+            (4, "browser; the session cookie is replaced by the assertion")
         }
         name if name.starts_with("x-huggate-") => (2, "gate: who you are, signed"),
         _ => (BROWSER, "browser"),
     }
 }
 
-/// Puts a value at each `{{name}}`, in one pass: what a value says is never
-/// taken for a place.
+/// Replaces each `{{name}}` in one pass, so that placeholders inside values are not replaced.
 fn fill(template: &str, value: impl Fn(&str) -> String) -> String {
     let mut html = String::with_capacity(template.len() * 2);
     let mut rest = template;
@@ -158,7 +157,7 @@ fn fill(template: &str, value: impl Fn(&str) -> String) -> String {
     html + rest
 }
 
-/// Text on its way into HTML.
+/// Text to be escaped for HTML.
 struct Text<'a>(&'a str);
 
 impl Display for Text<'_> {

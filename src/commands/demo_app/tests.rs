@@ -1,4 +1,4 @@
-//! The app over a real socket, behind a gate that is only its keys.
+//! The app over real sockets, with a gate that only serves its keys.
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -10,17 +10,17 @@ use tokio_tungstenite::tungstenite;
 
 use super::*;
 
-/// A running app, the gate's signing key, and how to stop it.
+/// A running app and the gate's signing key.
 struct World {
-    /// The app, `host:port`.
+    /// The app's address, `host:port`.
     app: String,
-    /// Where the gate says it is.
+    /// The gate's public URL.
     public_url: String,
-    /// Signs as the gate.
+    /// The gate's signing key.
     key: EncodingKey,
     /// Stops the app.
     stop: oneshot::Sender<()>,
-    /// Ends when the app has.
+    /// The serving task.
     running: tokio::task::JoinHandle<std::io::Result<()>>,
 }
 
@@ -39,12 +39,13 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let app = listener.local_addr().unwrap().to_string();
         let (stop, stopped) = oneshot::channel();
-        let gate = Gate { public_url: public_url.clone() };
-        let running = tokio::spawn(serve(listener, gate, async { stopped.await.unwrap() }));
+        let gate_url = public_url.clone();
+        let running =
+            tokio::spawn(async move { serve(listener, &gate_url, async { stopped.await.unwrap() }).await });
         Self { app, public_url, key, stop, running }
     }
 
-    /// What the gate would say of ada, with `changes` to it, signed by `key`.
+    /// An assertion about ada with `changes` to its claims, signed by `key`.
     fn assertion(&self, changes: &Value, key: &EncodingKey, kid: &str) -> String {
         let now = Clock::system().now();
         let mut claims = json!({
@@ -76,7 +77,7 @@ fn signing_key() -> EncodingKey {
 }
 
 #[tokio::test]
-async fn the_page_names_the_person_and_the_path() {
+async fn the_page_shows_person_and_path() {
     let world = World::start().await;
     let page = world
         .page(
@@ -92,7 +93,7 @@ async fn the_page_names_the_person_and_the_path() {
     {
         assert!(page.contains(words), "{words}: {page}");
     }
-    // The table shows the value as it came, too.
+    // The table also shows the raw value.
     assert!(
         page.contains("<code>UTF-8&#39;&#39;J%C3%B6rg</code> <small>reads <bdi>Jörg</bdi></small>"),
         "{page}"
@@ -101,7 +102,7 @@ async fn the_page_names_the_person_and_the_path() {
 }
 
 #[tokio::test]
-async fn nothing_that_came_in_is_markup_or_a_place() {
+async fn header_values_are_neither_markup_nor_placeholders() {
     let world = World::start().await;
     let hostile = "<script>alert(1)</script>\"'{{headers}}";
     let page = world
@@ -121,7 +122,7 @@ async fn nothing_that_came_in_is_markup_or_a_place() {
 }
 
 #[tokio::test]
-async fn an_assertion_is_verified_and_a_wrong_one_is_not() {
+async fn only_valid_assertions_are_verified() {
     let world = World::start().await;
     let show = async |token: &str| world.page("/", &[("X-Huggate-Assertion", token)]).await;
 
@@ -145,7 +146,7 @@ async fn an_assertion_is_verified_and_a_wrong_one_is_not() {
 }
 
 #[tokio::test]
-async fn the_stream_counts() {
+async fn the_stream_counts_events() {
     let world = World::start().await;
     let mut response = reqwest::get(world.url("/events")).await.unwrap();
     assert_eq!(response.headers()["content-type"], "text/event-stream");
@@ -154,7 +155,7 @@ async fn the_stream_counts() {
 }
 
 #[tokio::test]
-async fn the_socket_greets_by_name_and_echoes() {
+async fn the_websocket_greets_by_name_and_echoes() {
     let world = World::start().await;
     let request = tungstenite::ClientRequestBuilder::new(format!("ws://{}/echo", world.app).parse().unwrap())
         .with_header("X-Forwarded-Preferred-Username", "ada");
@@ -165,7 +166,7 @@ async fn the_socket_greets_by_name_and_echoes() {
 }
 
 #[tokio::test]
-async fn open_streams_do_not_hold_the_app() {
+async fn open_streams_do_not_block_shutdown() {
     let world = World::start().await;
     let mut stream = reqwest::get(world.url("/events")).await.unwrap();
     stream.chunk().await.unwrap();

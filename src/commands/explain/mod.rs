@@ -1,8 +1,9 @@
-//! `huggate explain`: what would become of a request, and why.
+//! `huggate explain`: how a request would be decided, and why.
 
 mod cases;
-mod document;
-mod sheet;
+mod json_report;
+mod loaded_gate;
+mod text_report;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -10,13 +11,15 @@ use std::path::{Path, PathBuf};
 use http::Method;
 use huggate::Gate;
 use huggate::clock::Clock;
-use huggate::config::{Config, Environment, Origin};
+use huggate::config::{Config, Environment};
 use huggate::explain::{Explanation, SampleRequest, TestSubject, TestSubjectError, Who};
 use huggate::session::Inspected;
 
-use super::{Failure, runtime, say};
+use super::failure::Failure;
+use super::runtime::runtime;
+use loaded_gate::LoadedGate;
 
-/// What nobody can mean by a cookie.
+/// Maximum size of a cookie file.
 const MAX_COOKIE: u64 = 256 * 1024;
 
 const EXAMPLES: &str = "\
@@ -26,59 +29,52 @@ Examples:
   huggate explain --cookie - https://app.example.com/admin < cookie.txt
   huggate explain --cases cases.toml
 
-Nothing is sent anywhere: the rules of the configuration are asked, as they are
-for requests. What is not said of a person is not there (no other organisation,
-no e-mail address, no PRO); ids and roles that are not said are not known.";
+Nothing is sent: the rules of the configuration are evaluated as they are for
+requests. Organisations, e-mail address and PRO that are not given are absent;
+ids and roles that are not given are unknown.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// GET unless given
+    /// Method [default: GET]
     #[arg(value_name = "METHOD")]
     first: Option<String>,
-    /// A path at the public URL, or a whole address
+    /// Path at the public URL, or an absolute URL
     #[arg(value_name = "URL")]
     second: Option<String>,
-    /// Who asks, by username or id; nobody unless given
+    /// Who sends the request: a username or id [default: nobody is signed in]
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
-    /// The id of that account, for rules that name it
+    /// The account's id, for rules with ids
     #[arg(long, value_name = "ID", requires = "user")]
     id: Option<String>,
-    /// An organisation they are in: acme, acme:admin, or with its id acme=ID:admin
+    /// An organisation the person is in: acme, acme:admin, or with its id acme=ID:admin
     #[arg(long = "org", value_name = "ORG[:ROLE]", requires = "user")]
     orgs: Vec<String>,
-    /// A resource group they are in: acme/gpu-team, or acme/gpu-team:write
+    /// A resource group the person is in: acme/gpu-team, or acme/gpu-team:write
     #[arg(long = "resource-group", value_name = "ORG/GROUP[:ROLE]", requires = "user")]
     resource_groups: Vec<String>,
-    /// Their verified e-mail address
+    /// The person's verified e-mail address
     #[arg(long, value_name = "ADDRESS", requires = "user")]
     email: Option<String>,
-    /// They have a PRO account
+    /// The person has a PRO account
     #[arg(long, requires = "user")]
     pro: bool,
-    /// Who asks, by the session cookie in this file; - is standard input
+    /// Take the person from the session cookie in this file; - is standard input
     #[arg(long, alias = "cookie-file", value_name = "FILE", conflicts_with = "user")]
     cookie: Option<PathBuf>,
-    /// Not the request, but the CORS preflight that comes before it
+    /// Explain the CORS preflight of the request instead
     #[arg(long)]
     preflight: bool,
-    /// Explain the cases in this file, and fail if one is not as expected
+    /// Run the test cases in this file, and fail if one has another result than expected
     #[arg(long, value_name = "FILE", conflicts_with_all = ["first", "user", "cookie", "preflight"])]
     cases: Option<PathBuf>,
-    /// As JSON, for scripts
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-/// The gate of a configuration, and where its routes are from.
-struct Subject {
-    gate: Gate,
-    public_url: String,
-    routes_from: Vec<Origin>,
-}
-
-/// Explains, and returns what is to be printed.
+/// Explains, and returns the output.
 pub(crate) fn run(
     arguments: &Arguments,
     config: Option<&Path>,
@@ -86,16 +82,16 @@ pub(crate) fn run(
 ) -> Result<String, Failure> {
     let asked = match (&arguments.cases, &arguments.first) {
         (Some(_), _) => None,
-        (None, Some(first)) => Some(inquiry(first, arguments.second.as_deref(), arguments.preflight)?),
+        (None, Some(first)) => Some(sample_request(first, arguments.second.as_deref(), arguments.preflight)?),
         (None, None) => {
-            return Err(usage("say which address is asked for, as in: huggate explain GET /admin"));
+            return Err(usage("give a URL, as in: huggate explain GET /admin"));
         }
     };
-    let visitor =
-        visitor(arguments).map_err(|(option, text, why)| usage(&format!("{option}: {text:?} {why}")))?;
+    let subject =
+        test_subject(arguments).map_err(|(option, text, why)| usage(&format!("{option}: {text:?} {why}")))?;
     let config =
         Config::load(config, environment).map_err(|problems| Failure::Configuration(problems.to_string()))?;
-    let subject = Subject {
+    let loaded = LoadedGate {
         public_url: config.gate.public_url.as_str().to_owned(),
         routes_from: config.routes_from,
         gate: Gate::new(config.gate, Clock::system())
@@ -103,25 +99,25 @@ pub(crate) fn run(
     };
     let (Some(asked), None) = (asked, &arguments.cases) else {
         let path = arguments.cases.as_deref().unwrap_or(Path::new("cases.toml"));
-        return cases::run(&subject, path, arguments.json);
+        return cases::run(&loaded, path, arguments.json);
     };
     let inspected = match &arguments.cookie {
-        Some(path) => Some(inspect(&subject.gate, path)?),
+        Some(path) => Some(inspect(&loaded.gate, path)?),
         None => None,
     };
-    let who = match (&visitor, &inspected) {
-        (Some(visitor), _) => Who::TestSubject(visitor),
+    let who = match (&subject, &inspected) {
+        (Some(subject), _) => Who::TestSubject(subject),
         (None, Some(Inspected::Session(session))) => Who::Session(session),
         (None, _) => Who::Nobody,
     };
-    let explanation = subject.gate.explain(&asked, who);
+    let explanation = loaded.gate.explain(&asked, who);
     if arguments.json {
-        return Ok(document::whole(&subject, &explanation, who, inspected.as_ref()));
+        return Ok(json_report::whole(&loaded, &explanation, who, inspected.as_ref()));
     }
-    Ok(sheet::whole(&subject, &explanation, inspected.as_ref()) + &more_to_say(&explanation))
+    Ok(text_report::whole(&loaded, &explanation, inspected.as_ref()) + &more_to_say(&explanation))
 }
 
-/// How to say what was asked for and not said.
+/// A hint which options would complete the description of the person.
 fn more_to_say(explanation: &Explanation) -> String {
     let reasons = explanation.entries.iter().flat_map(|entry| &entry.because);
     if reasons.clone().any(|reason| reason.contains("was not said") || reason.contains("the id was said")) {
@@ -131,8 +127,8 @@ fn more_to_say(explanation: &Explanation) -> String {
     String::new()
 }
 
-/// The request on the command line: `METHOD URL`, or `URL` alone.
-fn inquiry(first: &str, second: Option<&str>, preflight: bool) -> Result<SampleRequest, Failure> {
+/// Parses the request: `METHOD URL`, or `URL` alone.
+fn sample_request(first: &str, second: Option<&str>, preflight: bool) -> Result<SampleRequest, Failure> {
     let (method, url) = second.map_or(("GET", first), |second| (first, second));
     if method.bytes().any(|byte| byte.is_ascii_lowercase()) {
         let capitals = method.to_ascii_uppercase();
@@ -140,36 +136,38 @@ fn inquiry(first: &str, second: Option<&str>, preflight: bool) -> Result<SampleR
     }
     let method = Method::from_bytes(method.as_bytes())
         .map_err(|_| usage(&format!("{method:?} is not a method, as in: huggate explain GET /admin")))?;
-    let inquiry = SampleRequest::new(method, url).map_err(|why| usage(&format!("{url:?} {why}")))?;
-    Ok(if preflight { inquiry.preflight() } else { inquiry })
+    let request = SampleRequest::new(method, url).map_err(|why| usage(&format!("{url:?} {why}")))?;
+    Ok(if preflight { request.preflight() } else { request })
 }
 
-/// Somebody on the command line; or the option that says nothing of them.
-fn visitor(arguments: &Arguments) -> Result<Option<TestSubject>, (&'static str, &str, TestSubjectError)> {
+/// The person described by the options; or the invalid option.
+fn test_subject(
+    arguments: &Arguments,
+) -> Result<Option<TestSubject>, (&'static str, &str, TestSubjectError)> {
     let Some(user) = arguments.user.as_deref() else { return Ok(None) };
-    let mut visitor = TestSubject::named(user).map_err(|why| ("--user", user, why))?;
+    let mut subject = TestSubject::named(user).map_err(|why| ("--user", user, why))?;
     if let Some(id) = arguments.id.as_deref() {
-        visitor = visitor.with_id(id).map_err(|why| ("--id", id, why))?;
+        subject = subject.with_id(id).map_err(|why| ("--id", id, why))?;
     }
     for org in &arguments.orgs {
-        visitor = visitor.in_org(org).map_err(|why| ("--org", org.as_str(), why))?;
+        subject = subject.in_org(org).map_err(|why| ("--org", org.as_str(), why))?;
     }
     for group in &arguments.resource_groups {
-        visitor = visitor.in_group(group).map_err(|why| ("--resource-group", group.as_str(), why))?;
+        subject = subject.in_group(group).map_err(|why| ("--resource-group", group.as_str(), why))?;
     }
     if let Some(email) = arguments.email.as_deref() {
-        visitor = visitor.with_email(email).map_err(|why| ("--email", email, why))?;
+        subject = subject.with_email(email).map_err(|why| ("--email", email, why))?;
     }
-    Ok(Some(visitor.with_pro(arguments.pro)))
+    Ok(Some(subject.with_pro(arguments.pro)))
 }
 
-/// What is in the cookie that `path` holds. No message shows anything of it, nor
-/// of the path, which may be the cookie itself.
+/// Inspects the cookie in the file `path`. Messages show neither the cookie nor the path, which
+/// may be the cookie itself.
 fn inspect(gate: &Gate, path: &Path) -> Result<Inspected, Failure> {
     let failed = |why: String| {
         Failure::Run(format!(
-            "huggate explain: --cookie: {why}; it takes a file with the cookie in it, or - for standard input \
-             (on the command line itself everybody on this machine could see it)"
+            "huggate explain: --cookie: {why}; give a file that contains the cookie, or - for standard input \
+             (other users of this machine can read command lines)"
         ))
     };
     let input: Box<dyn Read> = if path == Path::new("-") {

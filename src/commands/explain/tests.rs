@@ -34,7 +34,7 @@ struct Line {
     arguments: Arguments,
 }
 
-/// A folder with the configuration above in it, and whatever else is written.
+/// A folder with the configuration above, and further files.
 struct Folder(tempfile::TempDir);
 
 impl Folder {
@@ -50,7 +50,7 @@ impl Folder {
         path.display().to_string()
     }
 
-    /// What is printed; names of the folder's files stand alone in it.
+    /// The output; paths of the folder's files are shortened to their names.
     fn explain(&self, line: &[&str]) -> Result<String, (u8, String)> {
         let line =
             Line::try_parse_from([&["explain"], line].concat()).map_err(|error| (2, error.to_string()))?;
@@ -66,7 +66,7 @@ impl Folder {
 }
 
 #[test]
-fn an_explanation_is_read_from_the_top() {
+fn explanations_are_printed_as_text() {
     let folder = Folder::new();
     let explain = |line: &[&str]| folder.explain(line).unwrap_or_else(|error| panic!("{error:?}"));
     assert_eq!(
@@ -106,7 +106,7 @@ GET https://app.example.com/admin/users
         "\
 GET https://app.example.com/
   who       gus, gus@partner.example
-  route     none of them: [access] decides
+  route     none: [access] decides
   decision  allowed: access.allow[1] lets them in
 
   no        access.deny[0]: the account 65a000000000000000000009
@@ -121,10 +121,10 @@ GET https://app.example.com/
 }
 
 #[test]
-fn a_path_that_is_read_in_several_ways_shows_where_they_lead() {
+fn an_ambiguous_path_lists_its_readings() {
     let folder = Folder::new();
     let text = folder.explain(&["/public/..%2f%2e%2e/..;/admin"]).unwrap();
-    assert!(text.contains("\n  readings  servers may read this path in "), "{text}");
+    assert!(text.contains("\n  readings  servers may interpret this path in "), "{text}");
     for end in ["            /public/..%2f%2e%2e/..;/admin, ", "\n            /admin\n"] {
         assert!(text.contains(end), "{text}");
     }
@@ -138,7 +138,7 @@ fn a_path_that_is_read_in_several_ways_shows_where_they_lead() {
 }
 
 #[test]
-fn no_line_is_wider_than_a_terminal() {
+fn lines_fit_into_80_columns() {
     let folder = Folder::new();
     for line in [
         vec!["/admin/x"],
@@ -156,7 +156,7 @@ fn no_line_is_wider_than_a_terminal() {
 }
 
 #[test]
-fn scripts_get_fields_that_stay() {
+fn json_output_has_stable_fields() {
     let folder = Folder::new();
     let json = |line: &[&str]| -> Value {
         serde_json::from_str(&folder.explain(&[&["--json"], line].concat()).unwrap()).unwrap()
@@ -212,7 +212,7 @@ fn scripts_get_fields_that_stay() {
     assert_eq!((&nobody["who"], &nobody["route"]), (&Value::Null, &Value::Null));
     assert_eq!(nobody["host_is_known"], false);
     assert_eq!(nobody["readings"][0]["leads_to"], "access");
-    // What was not said is null.
+    // Unknown values are null.
     assert_eq!(
         json(&["--user", "ben", "--org", id, "/"])["who"]["orgs"],
         serde_json::json!([
@@ -222,10 +222,10 @@ fn scripts_get_fields_that_stay() {
 }
 
 #[test]
-fn what_cannot_be_asked_is_a_mistake_in_the_arguments() {
+fn invalid_arguments_are_usage_errors() {
     let folder = Folder::new();
     for (line, why) in [
-        (vec![], "huggate explain: say which address is asked for, as in: huggate explain GET /admin"),
+        (vec![], "huggate explain: give a URL, as in: huggate explain GET /admin"),
         (vec!["get", "/x"], "huggate explain: \"get\" is not a method; write it in capitals, GET"),
         (vec!["G T", "/x"], "huggate explain: \"G T\" is not a method, as in: huggate explain GET /admin"),
         (
@@ -272,18 +272,21 @@ fn what_cannot_be_asked_is_a_mistake_in_the_arguments() {
 }
 
 #[test]
-fn a_cookie_stays_off_the_command_line_and_out_of_messages() {
+fn cookies_never_appear_in_messages() {
     let folder = Folder::new();
     let explain = |path: &str| folder.explain(&["--cookie", path, "/"]);
     let (status, text) = explain("huggate=AbCdEfGh").unwrap_err();
     assert_eq!(status, 1);
-    assert!(!text.contains("AbCd") && text.contains("everybody on this machine could see it"), "{text}");
+    assert!(
+        !text.contains("AbCd") && text.contains("other users of this machine can read command lines"),
+        "{text}"
+    );
     let (_, text) = explain(&folder.write("empty", " \n")).unwrap_err();
     assert!(text.contains("the file is empty"), "{text}");
     for (cookie, nobody) in [
-        ("theme=dark", "no session cookie of this huggate is in it"),
-        ("__Host-huggate=AbCdEfGh", "the cookie does not open: it was sealed with another secret"),
-        ("AbCdEfGh", "the cookie does not open: it was sealed with another secret"),
+        ("theme=dark", "it contains no session cookie of this configuration"),
+        ("__Host-huggate=AbCdEfGh", "the cookie cannot be opened: sealed with another secret"),
+        ("AbCdEfGh", "the cookie cannot be opened: sealed with another secret"),
     ] {
         let path = folder.write("cookie", cookie);
         let text = explain(&path).unwrap();
@@ -341,7 +344,7 @@ expect = "endpoint"
 "#;
 
 #[test]
-fn cases_that_are_as_expected_are_a_table() {
+fn passing_cases_are_printed_as_a_table() {
     let folder = Folder::new();
     let path = folder.write("cases.toml", CASES);
     assert_eq!(
@@ -369,23 +372,23 @@ ok    GET     /oauth2/userinfo               dan        endpoint
 }
 
 #[test]
-fn a_mistake_in_a_file_of_cases_is_named_with_its_line() {
+fn errors_in_a_case_file_name_the_line() {
     let folder = Folder::new();
     for (text, expected) in [
         ("", "cases.toml: case: is missing; write one as [[case]]"),
         ("[case]\nurl = \"/\"", "cases.toml:1: case: must be a list of tables; write each as [[case]]"),
         (
             "[[case]]\nulr = \"/\"\nexpect = \"allow\"",
-            "cases.toml:1: case[0].url: is missing; say which address is asked for, as in url = \"/admin\"\ncases.toml:2: case[0].ulr: unknown key; did you mean `url`?",
+            "cases.toml:1: case[0].url: is missing; give the URL of the request, as in url = \"/admin\"\ncases.toml:2: case[0].ulr: unknown key; did you mean `url`?",
         ),
         (
             "[[case]]\nurl = \"/\"",
-            "cases.toml:1: case[0].expect: is missing; say what is expected, as in expect = \"allow\"",
+            "cases.toml:1: case[0].expect: is missing; give the expected decision, as in expect = \"allow\"",
         ),
         (
             "[[case]]\nurl = \"x\"\nexpect = \"allowed\"",
             "cases.toml:2: case[0].url: \"x\" is neither a path, as in \"/admin\", nor an address, as in \"https://app.example.com/admin\"\n\
-             cases.toml:3: case[0].expect: \"allowed\" is nothing that can be expected, which is allow, public, sign_in, refuse, bad_request, endpoint; did you mean \"allow\"?",
+             cases.toml:3: case[0].expect: \"allowed\" is not a decision; write one of allow, public, sign_in, refuse, bad_request, endpoint; did you mean \"allow\"?",
         ),
         (
             "[[case]]\nurl = \"/\"\nmethod = \"get\"\nexpect = \"allow\"",
@@ -393,7 +396,7 @@ fn a_mistake_in_a_file_of_cases_is_named_with_its_line() {
         ),
         (
             "[people.ada]\n[[case]]\nurl = \"/\"\nwho = \"adda\"\nexpect = \"allow\"",
-            "cases.toml:4: case[0].who: \"adda\" is nobody of [people]; describe them there, or write who = { user = \"adda\" }; did you mean \"ada\"?",
+            "cases.toml:4: case[0].who: \"adda\" is not defined in [people]; define it there, or write who = { user = \"adda\" }; did you mean \"ada\"?",
         ),
         (
             "[people.ada]\norg = \"acme\"\n[[case]]\nurl = \"/\"\nexpect = \"allow\"",
@@ -405,23 +408,23 @@ fn a_mistake_in_a_file_of_cases_is_named_with_its_line() {
         ),
         (
             "[people.nobody]\n[[case]]\nurl = \"/\"\nexpect = \"allow\"",
-            "cases.toml:1: people.nobody: is whoever is not signed in; take another name",
+            "cases.toml:1: people.nobody: means that nobody is signed in; use another name",
         ),
         (
             "[people.\"a guest\"]\n[[case]]\nurl = \"/\"\nexpect = \"allow\"",
-            "cases.toml:1: people.a guest.user: is missing; say the username, since this name is none",
+            "cases.toml:1: people.a guest.user: is missing; give the username, since this name is not one",
         ),
         (
             "[[case]]\nurl = \"/\"\nwho = {}\nexpect = \"allow\"",
-            "cases.toml:3: case[0].who.user: is missing; say who it is, as in who = { user = \"ada\" }",
+            "cases.toml:3: case[0].who.user: is missing; give the username, as in who = { user = \"ada\" }",
         ),
         (
             "[[case]]\nurl = \"/\"\nexpect = \"allow\"\nroute = 3",
-            "cases.toml:4: case[0].route: 3 is the number of no route; the last is route[2]",
+            "cases.toml:4: case[0].route: 3 is not the index of a route; the last is route[2]",
         ),
         (
             "[[case]]\nurl = \"/\"\nexpect = \"allow\"\nroute = \"/admn/**\"",
-            "cases.toml:4: case[0].route: \"/admn/**\" is no route's pattern; write a number, a pattern or \"access\"; did you mean \"/admin/**\"?",
+            "cases.toml:4: case[0].route: \"/admn/**\" is not the pattern of a route; write an index, a pattern or \"access\"; did you mean \"/admin/**\"?",
         ),
         (
             "[[case]]\nurl = \"/",

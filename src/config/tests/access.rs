@@ -1,14 +1,14 @@
-//! What is wrong with rules and routes.
+//! Problems of rules and routes.
 
 use super::problems::problem;
 use super::*;
 
 #[test]
-fn each_mistake_in_a_rule_is_named() {
+fn problems_of_rules_are_reported() {
     let how = r#"write a list, like [{ org = "acme" }], or "anyone""#;
     for (allow, expected) in [
         (r#""anyone""#, String::new()),
-        (r#""acme""#, format!(r#"access.allow: "acme" says nobody; {how}"#)),
+        (r#""acme""#, format!(r#"access.allow: "acme" is not a list of rules; {how}"#)),
         (
             "[]",
             "access.allow: an empty list lets nobody in; say who may enter, like [{ org = \"acme\" }], or \"anyone\""
@@ -16,9 +16,9 @@ fn each_mistake_in_a_rule_is_named() {
         ),
         (
             r#"[{}]"#,
-            "access.allow[0]: an empty rule means nobody; say who is meant, as in { user = \"ada\" }".to_owned(),
+            "access.allow[0]: an empty rule matches nobody; write it like { user = \"ada\" }".to_owned(),
         ),
-        (r#"["anyone"]"#, "access.allow[0]: \"anyone\" cannot stand in a list; write allow = \"anyone\"".to_owned()),
+        (r#"["anyone"]"#, "access.allow[0]: \"anyone\" cannot be in a list; write allow = \"anyone\"".to_owned()),
         (
             r#"["ada"]"#,
             "access.allow[0]: \"ada\" is not a rule; write it like { user = \"ada\" } or { org = \"acme\", role = \"admin\" }"
@@ -26,15 +26,15 @@ fn each_mistake_in_a_rule_is_named() {
         ),
         (
             r#"[{ user = "ada" }, { role = "admin" }]"#,
-            "access.allow[1].role: stands alone; it takes an `org` in the same rule".to_owned(),
+            "access.allow[1].role: needs an `org` in the same rule".to_owned(),
         ),
         (
             r#"[{ user = "ada", resource_group = "gpu" }]"#,
-            "access.allow[0].resource_group: stands alone; it takes an `org` in the same rule".to_owned(),
+            "access.allow[0].resource_group: needs an `org` in the same rule".to_owned(),
         ),
         (
             r#"[{ org = "acme", role = "no_access" }]"#,
-            "access.allow[0].role: \"no_access\" is no role that anybody enters by; name another, or leave it out"
+            "access.allow[0].role: \"no_access\" does not give access; name another role, or leave it out"
                 .to_owned(),
         ),
         (
@@ -44,12 +44,12 @@ fn each_mistake_in_a_rule_is_named() {
         (r#"[{ org = "acme", role = "ml-ops" }]"#, String::new()),
         (
             r#"[{ org = "https://huggingface.co/acme" }]"#,
-            "access.allow[0].org: \"https://huggingface.co/acme\" is not an organisation's name in addresses or its id, as in huggingface.co/acme"
+            "access.allow[0].org: \"https://huggingface.co/acme\" is not an organisation's slug or id; the slug is the name in huggingface.co/acme"
                 .to_owned(),
         ),
         (
             r#"[{ user = "ada@example.com" }]"#,
-            "access.allow[0].user: \"ada@example.com\" is not a username or an id; an address goes under `email`"
+            "access.allow[0].user: \"ada@example.com\" is not a username or an id; use `email` for an e-mail address"
                 .to_owned(),
         ),
         (
@@ -58,17 +58,17 @@ fn each_mistake_in_a_rule_is_named() {
         ),
         (
             r#"[{ email_domain = "@example.com" }]"#,
-            "access.allow[0].email_domain: \"@example.com\" is not a domain; leave out the @ and what is before it"
+            "access.allow[0].email_domain: \"@example.com\" is not a domain; remove the @ and the part before it"
                 .to_owned(),
         ),
         (
             r#"[{ email_domain = "example..com" }]"#,
-            "access.allow[0].email_domain: \"example..com\" is not a domain; write it like \"example.com\", or \".example.com\" for those below it too"
+            "access.allow[0].email_domain: \"example..com\" is not a domain; write it like \"example.com\", or \".example.com\" to include its subdomains"
                 .to_owned(),
         ),
         (
             r#"[{ pro = "yes" }]"#,
-            "access.allow[0].pro: \"yes\" is not a switch; write true or false, without quotation marks".to_owned(),
+            "access.allow[0].pro: \"yes\" is not a boolean; write true or false, without quotation marks".to_owned(),
         ),
         (
             r#"[{ rol = "x", org = "acme" }]"#,
@@ -88,22 +88,22 @@ fn each_mistake_in_a_rule_is_named() {
 }
 
 #[test]
-fn each_mistake_in_a_route_is_named() {
+fn problems_of_routes_are_reported() {
     for (routes, expected) in [
         ("path = \"/health\"\npublic = true", ""),
         ("path = \"/x\"\nallow = \"anyone\"", ""),
         (
             "public = true",
-            "route[0]: is for every request; say for which by path, host or methods (path = \"/**\" is all)",
+            "route[0]: matches every request; set path, host or methods (path = \"/**\" for all paths)",
         ),
         (
             "path = \"/x\"\npublic = true\nallow = \"anyone\"",
-            "route[0].public: lets everybody in, and `allow` lets in some; take out one of the two",
+            "route[0].public: contradicts `allow`; remove one of the two",
         ),
         ("path = \"/x\"\npreflight = true\npublic = true", ""),
         (
             "path = \"/x\"\npreflight = \"yes\"",
-            "route[0].preflight: \"yes\" is not a switch; write true or false, without quotation marks",
+            "route[0].preflight: \"yes\" is not a boolean; write true or false, without quotation marks",
         ),
         ("path = \"x\"", "route[0].path: \"x\" must start with a slash"),
         (
@@ -130,39 +130,39 @@ fn each_mistake_in_a_route_is_named() {
         ("pth = \"/x\"\nhost = \"a\"", "route[0].pth: unknown key; did you mean `path`?"),
         (
             "path = \"/a/**\"\n[[route]]\npath = \"/a/b\"",
-            "route[1]: can never match: route[0] (line 3) takes all its requests",
+            "route[1]: can never match: route[0] (line 3) matches all its requests first",
         ),
         (
             "path = \"/a\"\n[[route]]\npath = \"/a\"\nmethods = [\"GET\"]",
-            "route[1]: can never match: route[0] (line 3) takes all its requests",
+            "route[1]: can never match: route[0] (line 3) matches all its requests first",
         ),
         ("path = \"/a/**\"\nmethods = [\"GET\"]\n[[route]]\npath = \"/a/b\"", ""),
         ("path = \"/a/**\"\nhost = \"a.example\"\n[[route]]\npath = \"/a\"", ""),
         ("path = \"/a/**\"\n[[route]]\npath = \"/ab\"", ""),
         (
             "path = \"/x\"\nmethods = [\"GET\"]\n[[route]]\npath = \"/x\"\nmethods = [\"HEAD\"]",
-            "route[1]: can never match: route[0] (line 3) takes all its requests",
+            "route[1]: can never match: route[0] (line 3) matches all its requests first",
         ),
         (
             "methods = [\"GET\"]\n[[route]]\npath = \"/a/**\"\nmethods = [\"POST\"]\n\
              [[route]]\npath = \"/a/b\"\nhost = \"a.example\"\nmethods = [\"POST\", \"HEAD\"]",
-            "route[2]: can never match: route[0] (line 3) and route[1] (line 5) take all its requests between them",
+            "route[2]: can never match: route[0] (line 3) and route[1] (line 5) together match all its requests first",
         ),
         (
             "host = \"a.example\"\nmethods = [\"GET\"]\n[[route]]\nmethods = [\"PUT\"]\n\
              [[route]]\nmethods = [\"POST\"]\n[[route]]\nhost = \"a.example\"\nmethods = [\"POST\", \"PUT\", \"GET\"]",
-            "route[3]: can never match: route[0] (line 3), route[1] (line 6) and route[2] (line 8) take all its requests between them",
+            "route[3]: can never match: route[0] (line 3), route[1] (line 6) and route[2] (line 8) together match all its requests first",
         ),
-        // HEAD alone leaves GET.
+        // A route for HEAD only does not match GET.
         ("path = \"/x\"\nmethods = [\"HEAD\"]\n[[route]]\npath = \"/x\"\nmethods = [\"GET\"]", ""),
-        // There are more methods than can be listed.
+        // Lists cannot contain all methods.
         ("path = \"/x\"\nmethods = [\"GET\", \"POST\"]\n[[route]]\npath = \"/x\"", ""),
-        // A preflight is no request of its own: what it asks about is taken.
+        // A preflight route still matches no more requests than its methods.
         (
             "path = \"/x\"\nmethods = [\"POST\"]\n[[route]]\npath = \"/x\"\nmethods = [\"POST\"]\npreflight = true",
-            "route[1]: can never match: route[0] (line 3) takes all its requests",
+            "route[1]: can never match: route[0] (line 3) matches all its requests first",
         ),
-        // And nobody's OPTIONS but a preflight's are taken by it.
+        // A preflight route does not match other OPTIONS requests.
         (
             "path = \"/x\"\nmethods = [\"POST\"]\npreflight = true\n[[route]]\npath = \"/x\"\nmethods = [\"OPTIONS\"]",
             "",
@@ -174,7 +174,7 @@ fn each_mistake_in_a_route_is_named() {
 }
 
 #[test]
-fn a_route_has_its_host_in_the_spelling_that_requests_are_compared_in() {
+fn the_host_of_a_route_is_normalised() {
     for (host, spelling) in [
         ("A.Example", "a.example"),
         ("a.example:443", "a.example"),
@@ -189,16 +189,16 @@ fn a_route_has_its_host_in_the_spelling_that_requests_are_compared_in() {
     }
 }
 
-/// The warnings about hosts of a sound file with these routes.
+/// The host warnings of a valid file with these routes.
 fn warnings(routes: &str) -> Vec<String> {
     let text = with(&format!("upstream = \"http://127.0.0.1:7860\"\n{routes}\n"));
-    let read = super::super::read(&text, "config.toml", &Environment::default(), For::Program);
+    let read = super::super::read(&text, "config.toml", &Environment::default(), Consumer::Proxy);
     let parts = read.unwrap_or_else(|problems| panic!("{problems}"));
     parts.warnings.iter().map(|warning| format!("{}: {}", warning.key, warning.message)).collect()
 }
 
 #[test]
-fn a_host_that_is_no_barrier_is_warned_of() {
+fn bypassable_hosts_are_warned_about() {
     let admins = "allow = [{ org = \"acme\", role = \"admin\" }]";
     let host = |name: &str, rest: &str| format!("[[route]]\nhost = \"{name}\"\n{rest}\n");
     let path = |path: &str, rest: &str| format!("[[route]]\npath = \"{path}\"\n{rest}\n");
@@ -210,18 +210,18 @@ fn a_host_that_is_no_barrier_is_warned_of() {
         (host("a.example", "deny = [{ user = \"ben\" }]"), Some("[access]")),
         (host("a.example", admins) + &path("/x", "public = true"), Some("route[1] (line 7)")),
         (host("a.example", admins) + &host("b.example", ""), Some("route[1] (line 7)")),
-        // The other way round: the app of a route of its own is reached by two names.
+        // The other way round: a route's own app is reachable with two hosts.
         (host("a.example", &format!("{admins}\n{own}")) + &host("b.example", own), Some("route[1] (line 8)")),
-        // Nobody comes to the same app by another name.
+        // No other host leads to the same app.
         (host("a.example", &format!("{admins}\n{own}")), None),
         (host("a.example", admins) + &path("/**", own), None),
-        // Or only those come who may.
+        // Other hosts admit no more people.
         (host("a.example", "public = true"), None),
         (host("a.example", ""), None),
         (host("a.example", "allow = \"anyone\""), None),
         (host("a.example", "allow = [{ org = \"acme\" }, { user = \"ada\" }]"), None),
         (host("a.example", admins) + &path("/**", admins), None),
-        // What would lead around comes too late, or is about something else.
+        // The other route is shadowed, or about other paths.
         (
             host("a.example", &format!("path = \"/a/**\"\n{admins}"))
                 + &path("/a/**", admins)
@@ -238,8 +238,8 @@ fn a_host_that_is_no_barrier_is_warned_of() {
     ] {
         let expected = through.map(|through| {
             format!(
-                "route[0].host: \"a.example\" is no barrier: by another name the same app is reached through {through}, \
-                 which decides otherwise; give the route an upstream of its own, or let the app tell its hosts apart"
+                "route[0].host: \"a.example\" does not protect the app: with another Host header, requests reach it through {through}, \
+                 which has other rules; give the route an upstream of its own, or check the host in the app"
             )
         });
         assert_eq!(warnings(&routes).first(), expected.as_ref(), "{routes}");

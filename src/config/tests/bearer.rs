@@ -1,4 +1,4 @@
-//! `[bearer]`, and what routes say about tokens.
+//! `[bearer]`, and `bearer` of routes.
 
 use super::problems::problem;
 use super::*;
@@ -6,7 +6,7 @@ use crate::authn::BearerSettings;
 use crate::policy::BearerUse;
 
 #[test]
-fn each_mistake_about_tokens_is_named() {
+fn problems_of_bearer_settings_are_reported() {
     for (changes, expected) in [
         ("[bearer]\n", ""),
         ("[bearer]\nhub_tokens = true", ""),
@@ -14,15 +14,12 @@ fn each_mistake_about_tokens_is_named() {
         ("[bearer]\nhub_tokens = true\nclients = [\"id\"]\napp_tokens = true", ""),
         (
             "[bearer]\nhub_tokens = \"yes\"",
-            "bearer.hub_tokens: \"yes\" is not a switch; write true or false, without quotation marks",
+            "bearer.hub_tokens: \"yes\" is not a boolean; write true or false, without quotation marks",
         ),
-        (
-            "[bearer]\nclients = [\"id\"]",
-            "bearer.clients: does nothing without hub_tokens = true, which lets tokens count at all",
-        ),
+        ("[bearer]\nclients = [\"id\"]", "bearer.clients: has no effect without hub_tokens = true"),
         (
             "[bearer]\nhub_tokens = false\napp_tokens = true",
-            "bearer.app_tokens: does nothing without hub_tokens = true, which lets tokens count at all",
+            "bearer.app_tokens: has no effect without hub_tokens = true",
         ),
         (
             "[bearer]\nhub_tokens = true\nclients = \"id\"",
@@ -43,19 +40,19 @@ fn each_mistake_about_tokens_is_named() {
         ("[bearer]\nhub_tokens = true\n[[route]]\npath = \"/x\"\nbearer = \"only\"", ""),
         (
             "[[route]]\npath = \"/x\"\nbearer = \"only\"",
-            "route[0].bearer: \"only\" would let nobody in: no tokens are taken; write hub_tokens = true under [bearer]",
+            "route[0].bearer: \"only\" would let nobody in, because tokens are disabled; write hub_tokens = true under [bearer]",
         ),
         (
             "[bearer]\nhub_tokens = false\n[[route]]\npath = \"/x\"\nbearer = \"only\"",
-            "route[0].bearer: \"only\" would let nobody in: no tokens are taken; write hub_tokens = true under [bearer]",
+            "route[0].bearer: \"only\" would let nobody in, because tokens are disabled; write hub_tokens = true under [bearer]",
         ),
         (
             "[[route]]\npath = \"/x\"\nbearer = \"Only\"",
-            "route[0].bearer: \"Only\" is not a way to take tokens; write \"also\", \"only\" or \"off\"",
+            "route[0].bearer: \"Only\" is not a valid value; write \"also\", \"only\" or \"off\"",
         ),
         (
             "[[route]]\npath = \"/x\"\nforward_authorization = 1",
-            "route[0].forward_authorization: 1 is not a switch; write true or false, without quotation marks",
+            "route[0].forward_authorization: 1 is not a boolean; write true or false, without quotation marks",
         ),
         (
             "forward_authorization = true",
@@ -67,7 +64,7 @@ fn each_mistake_about_tokens_is_named() {
 }
 
 #[test]
-fn tokens_are_taken_only_where_it_is_said() {
+fn tokens_are_disabled_by_default() {
     let bearer = |changes: &str, environment: &Environment| {
         let read = read(&with(changes), environment);
         read.unwrap_or_else(|problems| panic!("{problems}")).gate.bearer

@@ -1,4 +1,4 @@
-//! Variables win over the file.
+//! Environment variables override the file.
 
 use super::*;
 use crate::policy::Access;
@@ -9,7 +9,7 @@ fn set<const N: usize>(variables: [(&str, &str); N]) -> Environment {
 }
 
 #[test]
-fn a_variable_wins_over_the_file() {
+fn a_variable_overrides_the_file() {
     let environment = set([
         ("HUGGATE_PUBLIC_URL", "https://other.example.com"),
         ("HUGGATE_PROVIDER__CLIENT_ID", "42"),
@@ -36,7 +36,7 @@ fn a_variable_wins_over_the_file() {
 }
 
 #[test]
-fn anyone_may_be_said_plainly_or_as_toml() {
+fn anyone_may_be_a_plain_word_or_toml() {
     for value in ["anyone", "\"anyone\""] {
         let gate = read(&with(""), &set([("HUGGATE_ACCESS__ALLOW", value)])).map(|parts| parts.gate.access);
         assert_eq!(gate.ok(), Some(Access::Anyone), "{value}");
@@ -96,13 +96,13 @@ fn a_problem_names_the_variable() {
         (
             "HUGGATE_PROVIDER",
             "x",
-            "HUGGATE_PROVIDER: names a table; set its keys one by one, as in HUGGATE_PROVIDER__ISSUER",
+            "HUGGATE_PROVIDER: is a table; set its keys one by one, as in HUGGATE_PROVIDER__ISSUER",
         ),
-        ("HUGGATE_PREFIX", "", "HUGGATE_PREFIX: is empty; unset it, or give it a value"),
+        ("HUGGATE_PREFIX", "", "HUGGATE_PREFIX: is empty; unset it, or set a value"),
         (
             "HUGGATE_ADMIN__LISTEN",
             "127.0.0.1:4181",
-            "HUGGATE_ADMIN__LISTEN: is not available in this version yet; take it out",
+            "HUGGATE_ADMIN__LISTEN: is not available in this version; remove it",
         ),
         (
             "HUGGATE_ROUTE",
@@ -115,12 +115,12 @@ fn a_problem_names_the_variable() {
 }
 
 #[test]
-fn a_variable_takes_the_place_of_the_other_form_of_a_secret_too() {
+fn a_variable_replaces_the_other_form_of_a_secret() {
     let text = with("[session]\nsecret_file = \"no/such/file\"\n");
     assert!(read(&text, &set([("HUGGATE_SESSION__SECRET", SECRET)])).is_ok());
     let both = set([("HUGGATE_SESSION__SECRET", SECRET), ("HUGGATE_SESSION__SECRET_FILE", "x")]);
     assert_eq!(
         problems(&text, &both),
-        "HUGGATE_SESSION__SECRET_FILE: session.secret_file: is given besides `secret`; take out one of the two"
+        "HUGGATE_SESSION__SECRET_FILE: session.secret_file: is set in addition to `secret`; remove one of the two"
     );
 }

@@ -1,26 +1,27 @@
-//! The configuration, from its text to settings and problems.
+//! The configuration, from text to settings and problems.
 
 mod access;
 mod bearer;
 mod environment;
-mod odd;
 mod problems;
 mod reference;
+mod robustness;
 mod secrets;
 mod space;
 
-use super::{Config, Environment, For, Parts, Problems};
+use super::consumer::Consumer;
+use super::{Config, Environment, Parts, Problems};
 
-/// A session secret that is nobody's.
+/// A session secret for tests.
 const SECRET: &str = "8f3a1c5e7d9b0246813579acefbd0246f1e2d3c4b5a697887766554433221100";
 
-/// Reads `text` as the layer does: nothing of the proxy is needed.
+/// Reads `text` for the layer, which needs no proxy settings.
 fn read(text: &str, environment: &Environment) -> Result<Parts, Problems> {
-    super::read(text, "config.toml", environment, For::Layer)
+    super::read(text, "config.toml", environment, Consumer::Layer)
 }
 
-/// A sound file, in which each of `changes` takes the place of the line that
-/// begins like it, or comes at the top.
+/// A valid file with `changes`: each changed line replaces the default line with the same
+/// beginning, or is added at the top.
 fn with(changes: &str) -> String {
     let mut text = String::new();
     let begins = |start: &str| changes.lines().any(|line| line.trim_start().starts_with(start));
@@ -45,7 +46,7 @@ fn with(changes: &str) -> String {
     text
 }
 
-/// The problems of `text`, as printed.
+/// The problems of `text`, formatted.
 fn problems(text: &str, environment: &Environment) -> String {
     match read(text, environment) {
         Ok(_) => String::new(),
@@ -54,10 +55,10 @@ fn problems(text: &str, environment: &Environment) -> String {
 }
 
 #[tokio::test]
-async fn a_gate_is_made_of_a_file_though_the_provider_is_down() {
+async fn a_gate_is_created_from_a_file_while_the_provider_is_down() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("gate.toml");
-    // Bound and not listened on: nobody answers, and no other test gets the port.
+    // Bound but not listening: connections are refused, and no other test gets the port.
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let port = socket.local_addr().unwrap().port();
@@ -70,19 +71,19 @@ async fn a_gate_is_made_of_a_file_though_the_provider_is_down() {
 }
 
 #[test]
-fn without_a_file_the_environment_must_say_something() {
+fn without_a_file_the_environment_must_have_settings() {
     let folder = tempfile::tempdir().unwrap();
     let usual = folder.path().join("config.toml");
     let find = |environment: &[(&str, &str)]| {
-        let found = super::find(None, &usual, &environment.iter().copied().collect());
+        let found = super::source::find(None, &usual, &environment.iter().copied().collect());
         found.map(|found| (found.name, found.file)).map_err(|problems| problems.to_string())
     };
     let nothing = find(&[("HUGGATE_LOG", "debug"), ("SPACE_HOST", "ada-app.hf.space")]).unwrap_err();
     assert_eq!(
         nothing,
         format!(
-            "{}: is not in the working directory, and no HUGGATE_ variable stands in for it; name a file with \
-             --config, or begin with the annotated config.toml of huggate's repository",
+            "{}: does not exist, and no HUGGATE_ variables are set; name a file with \
+             --config, or start from the annotated config.toml in huggate's repository",
             usual.display()
         )
     );

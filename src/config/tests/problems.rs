@@ -1,15 +1,15 @@
-//! Every kind of problem, with its words.
+//! Every kind of problem, with its message.
 
 use super::*;
 
-/// The one problem of a sound file with `changes`, without its place.
+/// The only problem of a valid file with `changes`, without its place.
 pub(super) fn problem(changes: &str) -> String {
     let found = problems(&with(changes), &Environment::default());
     found.split_once(": ").map_or(String::new(), |(_, rest)| rest.to_owned())
 }
 
 #[test]
-fn each_mistake_at_the_top_is_named() {
+fn problems_of_top_level_keys_are_reported() {
     for (changes, expected) in [
         ("", ""),
         ("public_url = \"app.example.com\"", "public_url: \"app.example.com\" is not an http or https URL"),
@@ -17,7 +17,7 @@ fn each_mistake_at_the_top_is_named() {
             "public_url = \"https://app.example.com/path\"",
             "public_url: \"https://app.example.com/path\" must be scheme, host and port alone, as in https://app.example.com",
         ),
-        ("public_url = 5", "public_url: 5 is not text; write it in quotation marks"),
+        ("public_url = 5", "public_url: 5 is not a string; write it in quotation marks"),
         (
             "prefix = \"/oauth2/\"",
             "prefix: \"/oauth2/\" is not a plain path; write it like \"/oauth2\", with letters, digits, - and _",
@@ -44,7 +44,7 @@ fn each_mistake_at_the_top_is_named() {
 }
 
 #[test]
-fn each_mistake_about_the_provider_is_named() {
+fn problems_of_the_provider_are_reported() {
     let provider = |rest: &str| problem(&format!("[provider]\n{rest}\n"));
     for (rest, expected) in [
         (
@@ -58,13 +58,16 @@ fn each_mistake_about_the_provider_is_named() {
         ("client_id = \"a b\"", "provider.client_id: \"a b\" is not a client id; it has no spaces"),
         (
             "client_id = \"id\"\nissuer = \"http://example.com\"",
-            "provider.issuer: \"http://example.com\" must be https: over http anybody on the way could answer in the provider's place",
+            "provider.issuer: \"http://example.com\" must be https; with http, anybody on the network could impersonate the provider",
         ),
         ("client_id = \"id\"\nclient_secret = \"\"", "provider.client_secret: is empty"),
-        ("client_id = \"id\"\nclient_secret = 5", "provider.client_secret: must be text in quotation marks"),
+        (
+            "client_id = \"id\"\nclient_secret = 5",
+            "provider.client_secret: must be a string in quotation marks",
+        ),
         (
             "client_id = \"id\"\nclient_secret = [\"x\"]",
-            "provider.client_secret: must be text in quotation marks: an app has one secret",
+            "provider.client_secret: must be a string in quotation marks: an app has one secret",
         ),
         (
             "client_id = \"id\"\nclient_secret_file = \"Cargo.toml\"",
@@ -72,7 +75,7 @@ fn each_mistake_about_the_provider_is_named() {
         ),
         (
             "client_id = \"id\"\nclient_secret = \"x\"\nclient_secret_file = \"x\"",
-            "provider.client_secret_file: is given besides `client_secret`; take out one of the two",
+            "provider.client_secret_file: is set in addition to `client_secret`; remove one of the two",
         ),
         (
             "client_id = \"id\"\nclient_secret_file = \"no/such/file\"",
@@ -80,7 +83,7 @@ fn each_mistake_about_the_provider_is_named() {
         ),
         (
             "client_id = \"id\"\nscope = \"profile\"",
-            "provider.scope: \"profile\" lacks openid, without which nobody can be signed in",
+            "provider.scope: \"profile\" lacks openid, which is required",
         ),
         (
             "client_id = \"id\"\nscope = \"openid profile\"",
@@ -92,7 +95,7 @@ fn each_mistake_about_the_provider_is_named() {
         ),
         (
             "client_id = \"id\"\norgs = [\"acme\"]",
-            "provider.orgs[0]: \"acme\" is not an organisation's id, which is 24 hex digits; a member's token at https://huggingface.co/api/whoami-v2 tells it (`orgs[].id`)",
+            "provider.orgs[0]: \"acme\" is not an organisation's id, which is 24 hex digits; https://huggingface.co/api/whoami-v2 returns it for a member's token (`orgs[].id`)",
         ),
         (
             "client_id = \"id\"\nclient_secrets = \"x\"",
@@ -108,7 +111,7 @@ fn each_mistake_about_the_provider_is_named() {
 }
 
 #[test]
-fn each_mistake_about_sessions_is_named() {
+fn problems_of_sessions_are_reported() {
     let session = |rest: &str| problem(&format!("[session]\nsecret = \"{SECRET}\"\n{rest}\n"));
     for (rest, expected) in [
         (
@@ -129,12 +132,12 @@ fn each_mistake_about_sessions_is_named() {
         ),
         (
             "cookie_name = \"__host-x\"",
-            "session.cookie_name: \"__host-x\" must not start so; huggate adds __Host- itself where the public URL is https",
+            "session.cookie_name: \"__host-x\" must not have this prefix; huggate adds __Host- itself if public_url is https",
         ),
         ("same_site = \"Lax\"", "session.same_site: \"Lax\" is not a policy; write \"lax\" or \"none\""),
         (
             "same_site = \"strict\"",
-            "session.same_site: \"strict\" would lose every sign-in, which ends with a navigation from another site; write \"lax\"",
+            "session.same_site: \"strict\" would break every sign-in, which ends with a cross-site navigation; write \"lax\"",
         ),
         ("store = \"disk\"", "session.store: \"disk\" is not a store; write \"cookie\" or \"memory\""),
         ("idle_timout = \"1h\"", "session.idle_timout: unknown key; did you mean `idle_timeout`?"),
@@ -145,16 +148,16 @@ fn each_mistake_about_sessions_is_named() {
         problem(&format!(
             "public_url = \"http://localhost:4180\"\n[session]\nsecret = \"{SECRET}\"\nsame_site = \"none\"\n"
         )),
-        "session.same_site: \"none\" needs an https public_url: browsers keep such cookies from https alone"
+        "session.same_site: \"none\" needs an https public_url: browsers accept such cookies over https only"
     );
 }
 
 #[test]
-fn each_mistake_about_identity_is_named() {
+fn problems_of_identity_are_reported() {
     for (identity, expected) in [
         (
             "assertion = \"no\"",
-            "identity.assertion: \"no\" is not a switch; write true or false, without quotation marks",
+            "identity.assertion: \"no\" is not a boolean; write true or false, without quotation marks",
         ),
         ("assertion_header = [\"X-A\", \"X-B\"]", ""),
         (
@@ -163,31 +166,31 @@ fn each_mistake_about_identity_is_named() {
         ),
         (
             "headers = { Authorization = \"sub\" }",
-            "identity.headers.Authorization: Authorization means something else already; take a name like X-Forwarded-User",
+            "identity.headers.Authorization: Authorization has another meaning; use a name like X-Forwarded-User",
         ),
         (
             "headers = { X_Forwarded_For = \"sub\" }",
-            "identity.headers.X_Forwarded_For: X_Forwarded_For means something else already; take a name like X-Forwarded-User",
+            "identity.headers.X_Forwarded_For: X_Forwarded_For has another meaning; use a name like X-Forwarded-User",
         ),
         (
             "headers = { X-Who = \"username\" }",
-            "identity.headers.X-Who: \"username\" is not a claim; there are sub, preferred_username, name, email, picture, groups",
+            "identity.headers.X-Who: \"username\" is not a claim; the claims are sub, preferred_username, name, email, picture, groups",
         ),
         (
             "headers = { X-Who = \"sub\", x_who = \"name\" }",
-            "identity.headers.x_who: x_who is the same header as x-who to an app; take another name",
+            "identity.headers.x_who: x_who is the same header as x-who to an app; use another name",
         ),
         (
             "headers = { x_huggate_assertion = \"sub\" }",
-            "identity.headers.x_huggate_assertion: x_huggate_assertion is the same header as x-huggate-assertion to an app; take another name",
+            "identity.headers.x_huggate_assertion: x_huggate_assertion is the same header as x-huggate-assertion to an app; use another name",
         ),
         (
             "assertion_header = \"X-Forwarded-User\"",
-            "identity.assertion_header: X-Forwarded-User is the same header as x-forwarded-user to an app; take another name",
+            "identity.assertion_header: X-Forwarded-User is the same header as x-forwarded-user to an app; use another name",
         ),
         (
             "assertion_header = \"X-Who\"\nheaders = { X-Who = \"sub\" }",
-            "identity.assertion_header: X-Who is the same header as x-who to an app; take another name",
+            "identity.assertion_header: X-Who is the same header as x-who to an app; use another name",
         ),
     ] {
         assert_eq!(problem(&format!("[identity]\n{identity}\n")), expected, "{identity}");
@@ -195,22 +198,22 @@ fn each_mistake_about_identity_is_named() {
 }
 
 #[test]
-fn what_is_not_there_yet_is_said_to_be_so() {
+fn unsupported_settings_are_rejected() {
     assert_eq!(
         problem("[admin]\nlisten = \"127.0.0.1:4181\""),
-        "admin: is not available in this version yet; take it out",
+        "admin: is not available in this version; remove it",
     );
     for (rest, key) in [("store = \"file:sessions\"", "store"), ("store = \"redis://localhost\"", "store")] {
         assert_eq!(
             problem(&format!("[session]\nsecret = \"{SECRET}\"\n{rest}\n")),
-            format!("session.{key}: is not available in this version yet; take it out"),
+            format!("session.{key}: is not available in this version; remove it"),
         );
     }
 }
 
 #[cfg(feature = "proxy")]
 #[test]
-fn each_mistake_about_the_proxy_is_named() {
+fn problems_of_the_proxy_are_reported() {
     for (changes, expected) in [
         ("listen = [\"127.0.0.1:1\", \"[::1]:1\"]\nupstream = \"http://127.0.0.1:7860\"", ""),
         (
@@ -229,15 +232,15 @@ fn each_mistake_about_the_proxy_is_named() {
         ),
         (
             "upstream = \"http://localhost:4180\"",
-            "upstream: \"http://localhost:4180\" is where huggate itself listens; let the app listen elsewhere, or set `listen`",
+            "upstream: \"http://localhost:4180\" is an address that huggate listens on; let the app listen elsewhere, or change `listen`",
         ),
         (
             "[[route]]\npath = \"/x\"\nupstream = \"http://127.0.0.1:4180\"",
-            "route[0].upstream: \"http://127.0.0.1:4180\" is where huggate itself listens; let the app listen elsewhere, or set `listen`",
+            "route[0].upstream: \"http://127.0.0.1:4180\" is an address that huggate listens on; let the app listen elsewhere, or change `listen`",
         ),
         (
             "[tls]\ncert_file = \"cert.pem\"",
-            "tls.key_file: is missing; TLS takes a key besides the certificate",
+            "tls.key_file: is missing; TLS needs a certificate chain and its key",
         ),
         ("[timeouts]\nheader = \"0s\"", "timeouts.header: \"0s\" is too short; it must be at least 1ms"),
         (
@@ -252,32 +255,35 @@ fn each_mistake_about_the_proxy_is_named() {
             "[limits]\nbody_bytes = \"lots\"",
             "limits.body_bytes: \"lots\" is not a size; write it like \"64KiB\" or \"10MiB\"",
         ),
-        ("[limits]\nbody_bytes = 0", "limits.body_bytes: 0 would refuse every body; \"none\" is no limit"),
+        (
+            "[limits]\nbody_bytes = 0",
+            "limits.body_bytes: 0 would reject every body; write \"none\" for no limit",
+        ),
         ("[limits]\nconnections = 0", "limits.connections: 0 is too few; it must be at least 1"),
         ("[limits]\nheaders = 20000", "limits.headers: 20000 is out of range; it must be from 1 to 10000"),
         ("threads = 0", "threads: 0 is out of range; it must be from 1 to 1024"),
-        ("listen_mode = \"rw\"", "listen_mode: \"rw\" is no mode of a file; write it in octal, like \"660\""),
+        ("listen_mode = \"rw\"", "listen_mode: \"rw\" is not a file mode; write it in octal, like \"660\""),
         (
             "proxy_protocol = true",
-            "proxy_protocol: true is for connections of trusted proxies; name the load balancer's address in `trusted_proxies`",
+            "proxy_protocol: true needs the load balancer's address in `trusted_proxies`",
         ),
         (
             "[[tls.certificates]]\ncert_file = \"a\"\nkey_file = \"b\"",
-            "tls.certificates: a list is for further certificates; give the first one as tls.cert_file and tls.key_file",
+            "tls.certificates: a list is for additional certificates; set the first one with tls.cert_file and tls.key_file",
         ),
         ("[limits]\nconnections = -1", "limits.connections: -1 is not a whole number; write it like 10000"),
         ("[upstream_tls]\nca_file = \"\"", "upstream_tls.ca_file: \"\" is not a path"),
         (
             "[upstream_tls]\ncert_file = \"huggate.pem\"",
-            "upstream_tls.key_file: is missing; a certificate takes its key",
+            "upstream_tls.key_file: is missing; a certificate needs its key",
         ),
         (
             "[upstream_tls]\nkey_file = \"huggate.pem\"",
-            "upstream_tls.cert_file: is missing; a key takes its certificate",
+            "upstream_tls.cert_file: is missing; a key needs its certificate",
         ),
         (
             "[upstream_tls]\nserver_name = \"a b\"",
-            "upstream_tls.server_name: \"a b\" is not a name; write it like \"app.internal\"",
+            "upstream_tls.server_name: \"a b\" is not a server name; write it like \"app.internal\"",
         ),
         (
             "[limits]\nupstream_connections = 0",
@@ -299,7 +305,7 @@ fn each_mistake_about_the_proxy_is_named() {
         ),
         (
             "upstream = [\"h2c://127.0.0.1:4180\"]",
-            "upstream[0]: \"h2c://127.0.0.1:4180\" is where huggate itself listens; let the app listen elsewhere, or set `listen`",
+            "upstream[0]: \"h2c://127.0.0.1:4180\" is an address that huggate listens on; let the app listen elsewhere, or change `listen`",
         ),
         (
             "health = \"health\"\nupstream = \"http://127.0.0.1:7860\"",
@@ -311,7 +317,7 @@ fn each_mistake_about_the_proxy_is_named() {
         ),
         (
             "[[route]]\npath = \"/x\"\nhealth = \"/up\"",
-            "route[0].health: \"/up\" is asked at the route's own upstream, and there is none; add it, or take this out",
+            "route[0].health: \"/up\" needs an upstream in the same route; add one, or remove this",
         ),
         ("health = \"/up\"\nupstream = [\"h2c://a\", \"https://b\", \"unix:/c\"]", ""),
     ] {
@@ -326,7 +332,7 @@ fn each_mistake_about_the_proxy_is_named() {
 
 #[cfg(feature = "proxy")]
 #[test]
-fn the_program_needs_an_upstream_and_the_layer_does_not() {
+fn the_proxy_needs_an_upstream_and_the_layer_does_not() {
     let text = with("");
     assert!(read(&text, &Environment::default()).is_ok());
     assert_eq!(
@@ -336,7 +342,7 @@ fn the_program_needs_an_upstream_and_the_layer_does_not() {
 }
 
 #[test]
-fn all_problems_come_at_once_in_the_order_of_their_lines() {
+fn all_problems_are_reported_in_the_order_of_their_lines() {
     let text = r#"
 [session]
 idle_timeout = "12x"
@@ -359,13 +365,13 @@ allow = [
 "#;
     let found = problems(text, &Environment::from([("HUGGATE_PREFIX", "x")]));
     let expected = [
-        "config.toml:2: session.secret: is missing; `huggate secret` prints one",
+        "config.toml:2: session.secret: is missing; generate one with `huggate secret`",
         "config.toml:3: session.idle_timeout: \"12x\" is not a duration; write it like \"15m\", \"12h\" or \"7d\"",
         "config.toml:4: session.nonsense: unknown key",
         "config.toml:10: route[1].path: \"a\" must start with a slash",
         "config.toml:13: provider.client_id: \"\" is empty; the app's page at https://huggingface.co/settings/applications shows it",
         "config.toml:18: access.allow[1].email: \"ada\" is not an e-mail address; write it like \"ada@example.com\"",
-        "config.toml: public_url: is missing; say what people type, as in \"https://app.example.com\"",
+        "config.toml: public_url: is missing; set the URL that people open, as in \"https://app.example.com\"",
         "HUGGATE_PREFIX: prefix: \"x\" is not a plain path; write it like \"/oauth2\", with letters, digits, - and _",
     ];
     assert_eq!(found.lines().collect::<Vec<_>>(), expected);
@@ -380,7 +386,7 @@ fn a_syntax_error_shows_its_line_and_a_caret() {
 }
 
 #[test]
-fn a_missing_file_says_where_it_was_looked_for() {
+fn a_missing_file_is_named() {
     let load = |path| Config::load(path, &Environment::default()).unwrap_err().to_string();
     assert_eq!(load(Some(std::path::Path::new("no/such.toml"))), "no/such.toml: does not exist");
 }

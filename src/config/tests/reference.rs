@@ -1,5 +1,4 @@
-//! `config.toml` in the repository root: sound, complete, and without a key that
-//! nobody reads.
+//! `config.toml` in the repository root: valid and complete.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +7,7 @@ use crate::config::schema::{self, Takes};
 
 const REFERENCE: &str = include_str!("../../../config.toml");
 
-/// The reference with every commented line that holds a key or a table taken in.
+/// The reference with all commented-out settings enabled.
 fn uncommented() -> String {
     let is_setting = |line: &str| {
         line.strip_prefix('#')
@@ -30,15 +29,15 @@ fn the_reference_is_a_working_configuration() {
 }
 
 #[test]
-fn what_is_commented_out_is_the_default() {
+fn commented_out_values_are_the_defaults() {
     let (plain, all) = (config(REFERENCE), config(&uncommented()));
     assert_eq!(plain.gate.routes.len(), 0);
     assert_eq!(all.gate.routes.len(), 2);
     let gate = |mut parts: Parts| {
-        // Examples, which have no default.
+        // Examples without a default.
         parts.gate.routes.clear();
         parts.gate.provider.client_secret = None;
-        // The file's order of headers is the alphabet's.
+        // The reference lists the headers alphabetically.
         parts.gate.headers.claims.sort_by_key(|(name, _)| name.to_string());
         format!("{:#?}", parts.gate)
     };
@@ -47,7 +46,7 @@ fn what_is_commented_out_is_the_default() {
         let proxy = |parts: &Parts| {
             let (mut server, mut upstream) = (parts.server.clone(), parts.upstream.clone().unwrap());
             server.tls.clear();
-            // By default as many as there are cores.
+            // The default depends on the number of cores.
             server.threads = 0;
             upstream.tls = crate::upstream::UpstreamTls::default();
             upstream.default.health = None;
@@ -70,9 +69,9 @@ fn every_key_is_in_the_reference() {
     for (path, name) in keys {
         assert!(mentioned.contains(name), "{path} is not in config.toml");
     }
-    // Every table's keys stand under their table, as far as they have a line.
-    let tree =
-        crate::config::tree::parse(&text, "config.toml").unwrap_or_else(|problems| panic!("{problems}"));
+    // Every key is under its own table.
+    let tree = crate::config::toml_parser::parse(&text, "config.toml")
+        .unwrap_or_else(|problems| panic!("{problems}"));
     for (path, key) in schema::all("", schema::ROOT) {
         let a_file = path.ends_with("secret_file");
         if path.contains("[]") || a_file || matches!(key.takes, Takes::Table(_)) {

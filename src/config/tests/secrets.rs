@@ -1,4 +1,4 @@
-//! Secrets: where they come from, and that nothing shows them.
+//! Secrets: where they are read from, and that they are never shown.
 
 use super::*;
 use crate::config::EXAMPLE_SECRET;
@@ -11,10 +11,10 @@ fn session(rest: &str) -> String {
 }
 
 #[test]
-fn a_list_rotates_and_a_file_has_one_on_each_line() {
+fn secrets_are_read_from_lists_and_files() {
     let wanted = [Secret::parse(SECRET).unwrap(), Secret::parse(OTHER).unwrap()];
     let secrets = |text: &str, file: &str| {
-        super::super::read(text, file, &Environment::default(), For::Layer)
+        super::super::read(text, file, &Environment::default(), Consumer::Layer)
             .unwrap_or_else(|problems| panic!("{problems}"))
             .gate
             .session
@@ -33,7 +33,7 @@ fn a_list_rotates_and_a_file_has_one_on_each_line() {
 }
 
 #[test]
-fn each_mistake_about_a_secret_is_named() {
+fn problems_of_secrets_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name).display().to_string();
     std::fs::write(at("empty"), "\n").unwrap();
@@ -41,28 +41,28 @@ fn each_mistake_about_a_secret_is_named() {
     std::fs::write(at("long"), "a".repeat(70_000)).unwrap();
     let long = at("long");
     for (rest, expected) in [
-        (String::new(), "session.secret: is missing; `huggate secret` prints one".to_owned()),
-        ("secret = 5".to_owned(), "session.secret: must be text in quotation marks".to_owned()),
+        (String::new(), "session.secret: is missing; generate one with `huggate secret`".to_owned()),
+        ("secret = 5".to_owned(), "session.secret: must be a string in quotation marks".to_owned()),
         ("secret = []".to_owned(), "session.secret: is an empty list".to_owned()),
         (
             "secret = \"tooshort\"".to_owned(),
-            "session.secret: holds 6 bytes, and at least 32 random ones are needed; `huggate secret` prints one"
+            "session.secret: has 6 bytes; at least 32 random bytes are required; generate one with `huggate secret`"
                 .to_owned(),
         ),
         (
             format!("secret = [\"{SECRET}\", \"not a secret!\"]"),
-            "session.secret[1]: is neither base64 nor hex; `huggate secret` prints one".to_owned(),
+            "session.secret[1]: is neither base64 nor hex; generate one with `huggate secret`".to_owned(),
         ),
         (
             format!("secret = \"{EXAMPLE_SECRET}\""),
-            "session.secret: is the published example, with which anybody signs in; `huggate secret` prints one"
+            "session.secret: is the published example, with which anybody can forge sessions; generate one with `huggate secret`"
                 .to_owned(),
         ),
         ("secret_file = \"/no/such\"".to_owned(), "session.secret_file: \"/no/such\" does not exist".to_owned()),
         (format!("secret_file = {:?}", at("empty")), format!("session.secret_file: {:?} is empty", at("empty"))),
         (
             format!("secret_file = {:?}", at("short")),
-            "session.secret_file: holds 2 bytes, and at least 32 random ones are needed; `huggate secret` prints one"
+            "session.secret_file: has 2 bytes; at least 32 random bytes are required; generate one with `huggate secret`"
                 .to_owned(),
         ),
         (format!("secret_file = {long:?}"), format!("session.secret_file: {long:?} is too long to be a secret")),
@@ -79,7 +79,7 @@ fn each_mistake_about_a_secret_is_named() {
 
 #[test]
 fn no_problem_and_no_debug_output_shows_a_secret() {
-    // None of these is a good secret, and each comes to a problem or to settings.
+    // These are invalid or weak; each leads to a problem or to settings.
     let secrets = ["hunter2hunter2", "oauth_app_secret_Zm9vYmFy", "s3cr3t pässword", SECRET];
     for secret in secrets {
         let texts = [
@@ -131,7 +131,7 @@ fn no_problem_and_no_debug_output_shows_a_secret() {
     }
 }
 
-/// All that can be printed of a configuration.
+/// Everything that can be printed about a configuration.
 fn outputs(text: &str, environment: &Environment) -> Vec<String> {
     match read(text, environment) {
         Ok(parts) => vec![format!("{:?}", parts.gate)],

@@ -1,4 +1,4 @@
-//! In a Space the environment says most of it.
+//! Configuration from the environment of a Space.
 
 use super::*;
 use crate::session::SameSitePolicy;
@@ -31,13 +31,13 @@ fn the_environment_of_a_space_is_enough() {
     assert_eq!(gate.session.same_site, SameSitePolicy::None);
     #[cfg(feature = "proxy")]
     assert_eq!(parts.server.listen, [crate::server::ListenAddress::parse("0.0.0.0:7860").unwrap()]);
-    // Replicas and restarts must arrive at the same secret.
+    // All replicas must derive the same secret, also after a restart.
     let again = read("", &space(unchanged)).unwrap_or_else(|problems| panic!("{problems}"));
     assert_eq!(gate.session.secrets, again.gate.session.secrets);
 }
 
 #[test]
-fn the_file_and_our_own_variables_win_over_the_space() {
+fn the_file_and_our_own_variables_override_the_space() {
     let text = format!(
         "public_url = \"https://app.example.com\"\n[session]\nsecret = \"{SECRET}\"\nsame_site = \"lax\"\n[provider]\nclient_id = \"mine\"\n"
     );
@@ -50,7 +50,7 @@ fn the_file_and_our_own_variables_win_over_the_space() {
 }
 
 #[test]
-fn scopes_that_the_rules_need_must_be_the_spaces() {
+fn missing_scopes_of_the_space_are_reported() {
     let environment =
         space(|name, value| if name == "OAUTH_SCOPES" { Some("email") } else { unchanged(name, value) });
     assert_eq!(
@@ -60,11 +60,11 @@ fn scopes_that_the_rules_need_must_be_the_spaces() {
 }
 
 #[test]
-fn without_a_client_secret_the_session_secret_must_be_given() {
+fn without_a_client_secret_the_session_secret_is_required() {
     let environment =
         space(|name, value| if name == "OAUTH_CLIENT_SECRET" { None } else { unchanged(name, value) });
     assert_eq!(
         problems("", &environment),
-        "config.toml: session.secret: is missing; `huggate secret` prints one, for a secret of the Space named HUGGATE_SESSION__SECRET"
+        "config.toml: session.secret: is missing; generate one with `huggate secret`, and save it as the Space's secret HUGGATE_SESSION__SECRET"
     );
 }

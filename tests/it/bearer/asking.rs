@@ -16,7 +16,7 @@ fn broken(world: &World, fault: Fault) {
 }
 
 fn mended(world: &World) {
-    world.behave(|hub| hub.mend(Endpoint::Whoami));
+    world.behave(|hub| hub.clear_faults(Endpoint::Whoami));
 }
 
 /// 503 that says when to try again, and is no word on the token.
@@ -56,7 +56,7 @@ async fn fifty_requests_at_once_with_a_new_token_are_one_question() {
         }
         assert_eq!(world.questions(), 2);
         // Different tokens do not wait for each other.
-        let all = world.hub.people().into_iter().map(|person| person.token).filter(|token| *token != ada);
+        let all = world.hub.users().into_iter().map(|person| person.token).filter(|token| *token != ada);
         join_all(all.map(async |token| world.send(with(&token, "/")).await)).await;
         assert_eq!(world.questions(), 11);
     }
@@ -97,7 +97,7 @@ async fn a_yes_counts_for_a_minute_and_a_no_for_ten_seconds() {
         }
         world.advance(59);
         // Revoked: it works on until the minute is over, and no longer.
-        world.hub.edit_person("ada", |ada| ada.token = "hf_another".to_owned());
+        world.hub.edit_user("ada", |ada| ada.token = "hf_another".to_owned());
         world.send(with(&token, "/")).await.expect(200);
         assert_eq!(world.questions(), 1);
         world.advance(1);
@@ -107,7 +107,7 @@ async fn a_yes_counts_for_a_minute_and_a_no_for_ten_seconds() {
         assert_eq!(world.questions(), 2);
         // It is good again; the no holds for ten seconds.
         let again = token.clone();
-        world.hub.edit_person("ada", |ada| ada.token = again);
+        world.hub.edit_user("ada", |ada| ada.token = again);
         world.send(with(&token, "/")).await.expect(401);
         world.advance(1);
         world.send(with(&token, "/")).await.expect(200);
@@ -120,7 +120,7 @@ async fn who_loses_a_membership_is_out_within_a_minute() {
     for front in FRONTS {
         let world = of_acme(front).await;
         world.send(with(&world.token("ben"), "/")).await.expect(200);
-        world.hub.edit_person("ben", |ben| ben.orgs.clear());
+        world.hub.edit_user("ben", |ben| ben.orgs.clear());
         world.advance(60);
         world.send(with(&world.token("ben"), "/")).await.expect(403);
     }

@@ -66,7 +66,7 @@ async fn a_refusal_says_what_to_change_about_the_token() {
         assert!(text.contains("dan may not enter. It is open to a member of acme."), "{text}");
         assert_eq!(told.get("organisation_not_granted"), None, "such a token shows all there is");
         // Fine-grained: the organisation may not have been ticked.
-        world.hub.edit_person("ben", |ben| ben.token_role = "fineGrained".to_owned());
+        world.hub.edit_user("ben", |ben| ben.token_role = "fineGrained".to_owned());
         let (told, text) = refused(&world.token("ben"), "/labs").await;
         assert_eq!(told["organisation_not_granted"], "labs");
         assert_eq!(told["settings_url"], format!("{hub}/settings/tokens"));
@@ -152,7 +152,7 @@ async fn openais_libraries_are_refused_in_their_own_words() {
             let answer = world.send(ask(&token, "/v1")).await;
             assert!(answer.header("retry-after").is_some());
             openai(answer, 503, "server_error", "temporarily_unavailable");
-            world.behave(|hub| hub.mend(Endpoint::Whoami));
+            world.behave(|hub| hub.clear_faults(Endpoint::Whoami));
             // Who may enter gets the app's own answer.
             world.send(ask(&world.token("ada"), "/v1")).await.expect(200).echo();
         }
@@ -196,7 +196,7 @@ async fn no_token_is_in_any_log_line_or_answer() {
     for fault in faults {
         world.advance(400);
         world.behave(|hub| {
-            hub.mend(Endpoint::Whoami);
+            hub.clear_faults(Endpoint::Whoami);
             if let Some(fault) = fault {
                 hub.fail(Endpoint::Whoami, fault);
             }
@@ -215,7 +215,7 @@ async fn no_token_is_in_any_log_line_or_answer() {
     // What the hub says may quote what it was sent.
     let quoted = tokens[0].clone();
     world.behave(|hub| {
-        hub.mend(Endpoint::Whoami);
+        hub.clear_faults(Endpoint::Whoami);
         hub.edit_whoami = Some(Edit::new(move |answer| {
             answer.insert("auth".to_owned(), quoted.clone().into());
         }));
@@ -284,7 +284,7 @@ async fn routes_that_take_tokens_differently_are_not_alike() {
 #[cfg(feature = "bin")]
 #[tokio::test]
 async fn the_log_says_who_was_answered_and_how_they_are_known() {
-    use huggate::telemetry::Asked;
+    use huggate::telemetry::AuditEntry;
     use tower::{Layer, ServiceExt};
     let world = of_acme(FRONTS[0]).await;
     let mut ben = world.signed_in("ben").await;
@@ -311,8 +311,8 @@ async fn the_log_says_who_was_answered_and_how_they_are_known() {
         let log = Log::start();
         let request = http::Request::get("/x").header("host", "a.example").header(name, &value);
         let request = request.body(http_body_util::Empty::new()).unwrap();
-        let asked = Asked::of(&request).unwrap();
-        asked.decided(&world.gate.layer().layer(app).oneshot(request).await.unwrap());
+        let entry = AuditEntry::of(&request).unwrap();
+        entry.record(&world.gate.layer().layer(app).oneshot(request).await.unwrap());
         assert!(log.text().contains(line), "{line} is not in {}", log.text());
         assert!(!log.text().contains(&value), "{}", log.text());
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http_body_util::BodyExt;
-use huggate::hub::{Endpoint, Fault, Person};
+use huggate::hub::{Endpoint, Fault, User};
 use hyper::body::Incoming;
 use tokio::time::timeout;
 
@@ -34,7 +34,7 @@ async fn ends(events: &mut Incoming) {
 
 #[tokio::test]
 async fn a_stream_ends_when_its_token_counts_no_more_or_its_owner_may_not_be_there() {
-    type Change = fn(&mut Person);
+    type Change = fn(&mut User);
     let changes: [Change; 2] =
         [|ada| ada.token = format!("hf_{}", "Z".repeat(34)), |ada| ada.orgs.retain(|org| org.slug != "acme")];
     for front in FRONTS {
@@ -45,7 +45,7 @@ async fn a_stream_ends_when_its_token_counts_no_more_or_its_owner_may_not_be_the
             let goes_on = timeout(Duration::from_millis(200), events.frame()).await;
             assert!(goes_on.is_err(), "it ended: {goes_on:?}");
             assert_eq!(world.questions(), 2);
-            world.hub.edit_person("ada", change);
+            world.hub.edit_user("ada", change);
             pass(&world, REVALIDATE).await;
             ends(&mut events).await;
             assert_eq!(world.questions(), 3);

@@ -22,7 +22,7 @@ async fn a_token_lets_its_owner_in_and_the_app_is_told_who_and_how() {
     for front in FRONTS {
         let world = of_acme(front).await;
         world.hub.consent("ada", CLIENT, &["acme"]);
-        let ada = world.hub.people().into_iter().find(|person| person.username == "ada").unwrap();
+        let ada = world.hub.users().into_iter().find(|person| person.username == "ada").unwrap();
         let oauth = world.hub.oauth_token("ada", CLIENT).unwrap();
         for (token, method) in [(world.token("ada"), "access_token"), (oauth, "oauth")] {
             let answer = world.send(with(&token, "/v1/models?x=1")).await.expect(200);
@@ -68,7 +68,7 @@ async fn user_access_tokens_of_every_role_count() {
     for front in FRONTS {
         let world = of_acme(front).await;
         for role in ["read", "write", "god", "fineGrained", "a-role-of-next-year"] {
-            world.hub.edit_person("ada", |ada| {
+            world.hub.edit_user("ada", |ada| {
                 ada.token = format!("hf_{}", role.replace('-', ""));
                 ada.token_role = role.to_owned();
             });
@@ -107,7 +107,7 @@ async fn policies_apply_to_tokens_as_they_do_to_sessions() {
             ("/anyone", vec!["ada", "ben", "cleo", "dan", "eve", "finn", "gita", "ivy", "joerg"]),
             ("/public", vec!["ada", "ben", "cleo", "dan", "eve", "finn", "gita", "ivy", "joerg"]),
         ] {
-            for person in world.hub.people() {
+            for person in world.hub.users() {
                 let before = world.app.calls();
                 let answer = world.send(with(&person.token, path)).await;
                 let may = expected.contains(&person.username.as_str());
@@ -388,7 +388,7 @@ async fn a_sid_names_the_token_the_same_in_every_replica_and_opens_nothing() {
 async fn a_name_of_the_hub_cannot_split_a_line_or_forge_a_group() {
     for front in FRONTS {
         let world = World::start(front, |gate| with_tokens(gate.allow_anyone())).await;
-        world.hub.edit_person("ben", |ben| {
+        world.hub.edit_user("ben", |ben| {
             ben.name = "Jörg\r\nX-Forwarded-User: root".to_owned();
             ben.orgs = vec![Membership::new("evil", "x,acme:admin")];
         });
@@ -396,8 +396,8 @@ async fn a_name_of_the_hub_cannot_split_a_line_or_forge_a_group() {
         assert_eq!(echo.header("x-forwarded-groups"), Some("evil,evil:x%2Cacme%3Aadmin"));
         // An id or username that could not stand in a header is the hub's mistake,
         // and nobody's fault who sends the token.
-        world.hub.edit_person("dan", |dan| dan.username = "dan\r\nX: y".to_owned());
-        let dan = world.hub.people().into_iter().find(|person| person.username.starts_with("dan")).unwrap();
+        world.hub.edit_user("dan", |dan| dan.username = "dan\r\nX: y".to_owned());
+        let dan = world.hub.users().into_iter().find(|person| person.username.starts_with("dan")).unwrap();
         world.send(with(&dan.token, "/")).await.expect(503);
         assert_eq!(world.app.calls(), 1);
     }

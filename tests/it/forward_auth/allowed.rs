@@ -39,7 +39,7 @@ async fn a_yes_names_the_person_in_both_families_of_headers() {
                 .trusted_proxies(local())
         })
         .await;
-        let id = world.hub.people().into_iter().find(|person| person.username == "ada").unwrap().id;
+        let id = world.hub.users().into_iter().find(|person| person.username == "ada").unwrap().id;
         let mut ada = world.signed_in("ada").await;
         for way in WAYS {
             for original in
@@ -301,7 +301,7 @@ async fn a_session_in_pieces_is_renewed_as_a_whole_or_not_at_all() {
                 .trusted_proxies(local())
         })
         .await;
-        let eve = world.hub.people().into_iter().find(|person| person.username == "eve").unwrap();
+        let eve = world.hub.users().into_iter().find(|person| person.username == "eve").unwrap();
         let orgs: Vec<&str> = eve.orgs.iter().map(|org| org.slug.as_str()).collect();
         for way in WAYS {
             let mut eve = world.browser();

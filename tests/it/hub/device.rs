@@ -1,4 +1,4 @@
-//! Devices, and applications that register themselves.
+//! The device flow and dynamic client registration.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{CALLBACK, DEVICE, World, error, ticket};
 
 #[tokio::test]
-async fn a_device_waits_and_is_told() {
+async fn a_device_polls_until_the_user_decides() {
     let world = &World::start().await;
     let begin = || world.post("/oauth/device", &[("client_id", "spa"), ("scope", "openid")]);
     let device: Value = begin().await.json().await.unwrap();
@@ -37,7 +37,7 @@ async fn a_device_waits_and_is_told() {
     };
     decide(device["user_code"].as_str().unwrap().to_owned(), "authorize").await;
     let tokens: Value = poll(code.clone()).await.json().await.unwrap();
-    assert_eq!(world.userinfo(&tokens).await["sub"], world.hub.people()[0].id);
+    assert_eq!(world.userinfo(&tokens).await["sub"], world.hub.users()[0].id);
     assert_eq!(error(poll(code).await).await.1, "invalid_grant");
 
     let device: Value = begin().await.json().await.unwrap();
@@ -59,7 +59,7 @@ async fn a_device_waits_and_is_told() {
 }
 
 #[tokio::test]
-async fn an_application_registers_itself_and_signs_somebody_in() {
+async fn an_application_registers_and_signs_a_user_in() {
     let world = World::start().await;
     let register = |body: Value| world.http.post(world.url("/oauth/register")).json(&body).send();
     let body =

@@ -1,11 +1,11 @@
 //! The stand-in for huggingface.co, over real sockets.
 
+mod behaviour;
 mod device;
-mod misbehaviour;
 mod pages;
-mod people;
 mod running;
 mod tokens;
+mod users;
 
 use huggate::clock::Clock;
 use huggate::hub::{Behaviour, Client, Hub, Settings};
@@ -15,9 +15,9 @@ use tokio::net::TcpListener;
 
 /// RFC 7636, appendix B.
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
-/// Its S256 challenge.
+/// The S256 challenge of [`VERIFIER`].
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
-/// Where the clients of these tests are sent back to.
+/// The redirect URI of these tests' clients.
 const CALLBACK: &str = "http://localhost/cb";
 /// The grant type of the device flow.
 const DEVICE: &str = "urn:ietf:params:oauth:grant-type:device_code";
@@ -62,7 +62,7 @@ impl World {
         self.get(path).await.json().await.unwrap()
     }
 
-    /// An authorization request of a browser in which `user` is signed in.
+    /// Sends an authorization request from a browser in which `user` is signed in.
     async fn authorize(&self, user: &str, client: &str, more: &str) -> Response {
         let query = format!(
             "client_id={client}&redirect_uri={CALLBACK}&response_type=code&code_challenge={CHALLENGE}\
@@ -72,7 +72,7 @@ impl World {
         request.header(header::COOKIE, format!("hub_user={user}")).send().await.unwrap()
     }
 
-    /// A code for somebody who consented before.
+    /// A code for a user who has consented before.
     async fn code(&self, user: &str, client: &str, more: &str) -> String {
         parameter(&location(&self.authorize(user, client, more).await), "code").unwrap()
     }
@@ -81,7 +81,7 @@ impl World {
         self.http.post(self.url(path)).form(form).send().await.unwrap()
     }
 
-    /// The token endpoint, as the client `app`.
+    /// Sends a token request as the client `app`.
     async fn token(&self, form: &[(&str, &str)]) -> Response {
         let request = self.http.post(self.url("/oauth/token")).basic_auth("app", Some("s3cret"));
         request.form(form).send().await.unwrap()
@@ -93,7 +93,7 @@ impl World {
         self.token(&[&form[..], &[("code_verifier", VERIFIER)]].concat()).await
     }
 
-    /// The tokens of a whole sign-in at `app`.
+    /// The tokens of a complete sign-in at `app`.
     async fn sign_in(&self, user: &str, scope: &str, orgs: &[&str]) -> Value {
         self.hub.consent(user, "app", orgs);
         let code = self.code(user, "app", &format!("nonce=n1&scope={}", scope.replace(' ', "+"))).await;
@@ -109,7 +109,7 @@ impl World {
         self.bearer("/oauth/userinfo", token).await.json().await.unwrap()
     }
 
-    /// The claims of the ID token, if the key set verifies it.
+    /// The claims of the ID token, if a key of the JWKS verifies it.
     async fn verified(&self, tokens: &Value) -> Option<Value> {
         use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
         let token = tokens["id_token"].as_str()?;
@@ -145,7 +145,7 @@ fn parameter(url: &str, name: &str) -> Option<String> {
     url.query_pairs().find(|(known, _)| known == name).map(|(_, value)| value.into_owned())
 }
 
-/// The ticket of the form on a page.
+/// The CSRF ticket of a page's form.
 fn ticket(page: &str) -> String {
     page.split("name=\"ticket\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
 }

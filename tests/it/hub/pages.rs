@@ -1,4 +1,4 @@
-//! The pages, and the way back to the application.
+//! The HTML pages and the redirect to the client.
 
 use huggate::hub::Client;
 use reqwest::header;
@@ -6,7 +6,7 @@ use reqwest::header;
 use super::{CALLBACK, World, error, location, parameter, ticket};
 
 #[tokio::test]
-async fn a_person_signs_in_with_the_pages_alone() {
+async fn a_user_signs_in_with_the_pages_alone() {
     let world = World::start().await;
     let query = format!(
         "/oauth/authorize?client_id=app&redirect_uri={CALLBACK}&response_type=code&scope=openid&state=a%20b+%7B%7d"
@@ -23,23 +23,23 @@ async fn a_person_signs_in_with_the_pages_alone() {
     let page = world.http.get(world.url(&query)).header(header::COOKIE, cookie).send().await.unwrap();
     let page = page.text().await.unwrap();
     assert!(page.contains("id=\"authorize\"") && page.contains("id=\"deny\""));
-    assert!(page.contains("data-org=\"acme\"> Acme"), "not ticked: {page}");
-    let acme = world.hub.people()[0].orgs[0].id.clone();
+    assert!(page.contains("data-org=\"acme\"> Acme"), "not checked: {page}");
+    let acme = world.hub.users()[0].orgs[0].id.clone();
     let ticket = ticket(&page);
     let form =
         [("ticket", ticket.as_str()), ("username", "ada"), ("org", acme.as_str()), ("decision", "authorize")];
     let back = location(&world.post("/oauth/authorize", &form).await);
     assert!(back.starts_with(&format!("{CALLBACK}?code=")), "{back}");
-    assert!(back.ends_with("&state=a%20b+%7B%7d"), "the state comes back byte for byte: {back}");
-    // From now on without a page.
+    assert!(back.ends_with("&state=a%20b+%7B%7d"), "the state is returned byte for byte: {back}");
+    // The next request is redirected without a page.
     let silent = world.authorize("ada", "app", "scope=openid&state=x").await;
     assert_eq!(parameter(&location(&silent), "state").unwrap(), "x");
-    // A scope that was not agreed to asks again.
+    // A scope without consent shows the page again.
     assert_eq!(world.authorize("ada", "app", "scope=openid+email").await.status(), 200);
 }
 
 #[tokio::test]
-async fn a_person_who_declines_is_sent_back_with_access_denied() {
+async fn a_declined_consent_redirects_with_access_denied() {
     let world = World::start().await;
     let page = world.authorize("ben", "app", "state=st").await.text().await.unwrap();
     let form = [("ticket", ticket(&page)), ("username", "ben".into()), ("decision", "deny".into())];
@@ -52,20 +52,20 @@ async fn a_person_who_declines_is_sent_back_with_access_denied() {
 }
 
 #[tokio::test]
-async fn somebody_else_can_sign_in_at_the_same_browser() {
+async fn another_user_can_sign_in_in_the_same_browser() {
     let world = World::start().await;
     let page = world.authorize("ben", "app", "state=1").await.text().await.unwrap();
     let ticket = ticket(&page);
     let switched = world.post("/oauth/authorize", &[("ticket", &ticket), ("decision", "switch")]).await;
     assert!(switched.headers()[header::SET_COOKIE].to_str().unwrap().starts_with("hub_user=;"));
     let resumed = world.get(&location(&switched)).await.text().await.unwrap();
-    assert!(resumed.contains("Who do you want to be?"));
+    assert!(resumed.contains("Choose an account"));
     let out = world.get("/logout").await;
     assert!(out.headers()[header::SET_COOKIE].to_str().unwrap().contains("Max-Age=0"));
 }
 
 #[tokio::test]
-async fn three_hundred_organisations_stand_on_one_page_each_with_its_label() {
+async fn three_hundred_organisations_fit_on_the_consent_page() {
     let world = World::start().await;
     let page = world.authorize("eve", "app", "").await.text().await.unwrap();
     assert_eq!(page.matches("<label><input type=\"checkbox\" name=\"org\"").count(), 300);
@@ -73,7 +73,7 @@ async fn three_hundred_organisations_stand_on_one_page_each_with_its_label() {
 }
 
 #[tokio::test]
-async fn a_form_without_its_ticket_or_from_another_site_is_refused() {
+async fn a_form_without_its_ticket_or_from_another_site_is_rejected() {
     let world = World::start().await;
     let form = [("ticket", "guess"), ("username", "ada"), ("decision", "authorize")];
     assert_eq!(world.post("/oauth/authorize", &form).await.status(), 400);
@@ -89,7 +89,7 @@ async fn a_form_without_its_ticket_or_from_another_site_is_refused() {
 }
 
 #[tokio::test]
-async fn a_wrong_client_or_redirect_ends_on_a_page() {
+async fn an_unknown_client_or_redirect_uri_shows_a_page() {
     let world = World::start().await;
     for query in [
         "client_id=nobody&redirect_uri=http://localhost/cb&response_type=code",
@@ -102,13 +102,13 @@ async fn a_wrong_client_or_redirect_ends_on_a_page() {
         assert!(response.headers()[header::CONTENT_TYPE].to_str().unwrap().starts_with("text/html"));
         assert!(!response.headers().contains_key(header::LOCATION));
     }
-    // Any port of a loopback address is fine.
+    // Loopback redirect URIs may have any port.
     let query = "client_id=app&redirect_uri=http://localhost:7777/cb&response_type=code";
     assert_eq!(world.get(&format!("/oauth/authorize?{query}")).await.status(), 200);
 }
 
 #[tokio::test]
-async fn other_mistakes_of_the_application_are_told_to_it() {
+async fn other_errors_are_reported_to_the_client() {
     let world = World::start().await;
     world.hub.register(Client {
         scopes: vec!["openid".to_owned()],
@@ -134,9 +134,9 @@ async fn other_mistakes_of_the_application_are_told_to_it() {
 }
 
 #[tokio::test]
-async fn an_organisation_that_is_required_brings_the_page_back_ticked() {
+async fn a_required_organisation_shows_the_page_with_a_checked_box() {
     let world = World::start().await;
-    let [acme, labs] = [0, 1].map(|index| world.hub.people()[0].orgs[index].id.clone());
+    let [acme, labs] = [0, 1].map(|index| world.hub.users()[0].orgs[index].id.clone());
     world.hub.consent("ada", "app", &["example-labs"]);
     assert_eq!(world.authorize("ada", "app", &format!("orgIds={labs}")).await.status(), 303);
     let page = world.authorize("ada", "app", &format!("orgIds={labs},{acme}&scope=openid")).await;
@@ -147,20 +147,20 @@ async fn an_organisation_that_is_required_brings_the_page_back_ticked() {
     let code = parameter(&location(&world.post("/oauth/authorize", &form).await), "code").unwrap();
     let info = world.userinfo(&world.redeem(&code).await.json().await.unwrap()).await;
     assert_eq!(info["orgs"][0]["roleInOrg"], "admin");
-    // Granted now: no page, unless the hub is told to ask each time.
+    // Granted before: no page, unless the hub is configured to always ask.
     assert_eq!(world.authorize("ada", "app", &format!("orgIds={acme}&scope=openid")).await.status(), 303);
     world.hub.behave(|behaviour| behaviour.always_ask_orgs = true);
     assert_eq!(world.authorize("ada", "app", &format!("orgIds={acme}&scope=openid")).await.status(), 200);
-    // Somebody who is not a member is told so.
+    // A user who is not a member sees a warning.
     let page = world.authorize("dan", "app", &format!("orgIds={acme}")).await.text().await.unwrap();
     assert!(page.contains("id=\"not-a-member\""));
 }
 
 #[tokio::test]
-async fn a_person_leaves_an_organisation_and_disconnects_an_application() {
+async fn a_user_leaves_an_organisation_and_disconnects_an_application() {
     let world = World::start().await;
     let tokens = world.sign_in("ada", "openid", &["acme"]).await;
-    world.hub.edit_person("ada", |ada| ada.orgs.retain(|org| org.slug != "acme"));
+    world.hub.edit_user("ada", |ada| ada.orgs.retain(|org| org.slug != "acme"));
     assert_eq!(world.userinfo(&tokens).await["orgs"].as_array().unwrap().len(), 1);
     let cookie = (header::COOKIE, "hub_user=ada");
     let page = world.http.get(world.url("/settings/connected-applications")).header(cookie.0, cookie.1);
@@ -174,5 +174,5 @@ async fn a_person_leaves_an_organisation_and_disconnects_an_application() {
     let refresh =
         [("grant_type", "refresh_token"), ("refresh_token", tokens["refresh_token"].as_str().unwrap())];
     assert_eq!(error(world.token(&refresh).await).await.1, "invalid_grant");
-    assert_eq!(world.authorize("ada", "app", "").await.status(), 200, "the page asks again");
+    assert_eq!(world.authorize("ada", "app", "").await.status(), 200, "the consent page is shown again");
 }

@@ -1,4 +1,4 @@
-//! Start, stop, and what is and is not there.
+//! Start, stop, and the set of endpoints.
 
 use huggate::hub::{Endpoint, Hub, Settings, StartError};
 use tokio::net::TcpListener;
@@ -13,7 +13,7 @@ async fn it_listens_on_loopback_only() {
 }
 
 #[tokio::test]
-async fn when_it_has_stopped_the_connections_are_closed_and_the_port_is_free() {
+async fn stopping_closes_connections_and_frees_the_port() {
     use tokio::io::AsyncReadExt;
     let world = World::start().await;
     let address = world.hub.issuer().strip_prefix("http://").unwrap().to_owned();
@@ -27,7 +27,7 @@ async fn when_it_has_stopped_the_connections_are_closed_and_the_port_is_free() {
 }
 
 #[tokio::test]
-async fn both_metadata_documents_are_the_real_ones_but_for_the_issuer() {
+async fn both_metadata_documents_match_the_real_one_except_for_the_issuer() {
     let world = World::start().await;
     let text = world.get("/.well-known/openid-configuration").await.text().await.unwrap();
     let issuer = world.hub.issuer();
@@ -43,7 +43,7 @@ async fn both_metadata_documents_are_the_real_ones_but_for_the_issuer() {
 }
 
 #[tokio::test]
-async fn what_the_real_one_lacks_is_not_there() {
+async fn endpoints_that_the_real_provider_lacks_are_missing() {
     let world = World::start().await;
     for path in ["/oauth/revoke", "/oauth/introspect", "/oauth/end_session", "/oauth/logout"] {
         assert_eq!(world.post(path, &[]).await.status(), 404, "{path}");
@@ -54,7 +54,7 @@ async fn what_the_real_one_lacks_is_not_there() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_too_long_is_refused() {
+async fn an_oversized_body_is_rejected() {
     let world = World::start().await;
     let long = "x".repeat(300 * 1024);
     assert_eq!(world.token(&[("grant_type", &long)]).await.status(), 413);

@@ -1,4 +1,4 @@
-//! The token endpoint, and the keys.
+//! The token endpoint and the signing keys.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{CALLBACK, CHALLENGE, VERIFIER, World, error, part};
 
 #[tokio::test]
-async fn the_token_answer_has_the_real_shape() {
+async fn the_token_response_has_the_real_format() {
     let world = World::start().await;
     let tokens = world.sign_in("ada", "openid profile email", &["acme"]).await;
     assert_eq!(tokens["token_type"], "bearer");
@@ -32,12 +32,12 @@ async fn the_token_answer_has_the_real_shape() {
         assert!(claims.get(absent).is_none(), "{absent}");
     }
     assert!(part(tokens["id_token"].as_str().unwrap(), 0)["kid"].is_string());
-    // Without openid there is no ID token.
+    // Without the openid scope there is no ID token.
     assert!(world.sign_in("ada", "profile", &[]).await.get("id_token").is_none());
 }
 
 #[tokio::test]
-async fn a_code_works_once_for_its_client_its_redirect_and_its_verifier() {
+async fn a_code_is_valid_once_for_its_client_redirect_uri_and_verifier() {
     let world = World::start().await;
     world.hub.consent("ada", "app", &[]);
     world.hub.register(Client::confidential("other", "s3cret", "Other", &[CALLBACK]));
@@ -70,7 +70,7 @@ async fn a_code_works_once_for_its_client_its_redirect_and_its_verifier() {
 }
 
 #[tokio::test]
-async fn clients_authenticate_with_basic_or_post_and_in_json_too() {
+async fn clients_authenticate_with_basic_post_or_json() {
     let world = World::start().await;
     world.hub.register(Client::confidential("a/b", "x y+z%", "Odd", &[CALLBACK]));
     for client in ["app", "a/b", "spa"] {
@@ -108,13 +108,13 @@ async fn clients_authenticate_with_basic_or_post_and_in_json_too() {
     let encoded = world.http.post(world.url("/oauth/token")).basic_auth("a%2Fb", Some("x+y%2Bz%25"));
     assert_eq!(encoded.form(&form(&code)).send().await.unwrap().status(), 200);
 
-    // A public client says its id, or nothing at all.
+    // A public client may omit its id.
     for more in [&[("client_id", "spa")][..], &[]] {
         let code = world.code("ada", "spa", "").await;
         assert_eq!(post(with(&code, more)).await.unwrap().status(), 200);
     }
 
-    // A confidential one may do neither.
+    // A confidential client must authenticate.
     for more in [&[("client_id", "app")][..], &[], &[("client_id", "app"), ("client_secret", "wrong")]] {
         let code = world.code("ada", "app", "").await;
         assert_eq!(
@@ -131,7 +131,7 @@ async fn clients_authenticate_with_basic_or_post_and_in_json_too() {
 }
 
 #[tokio::test]
-async fn refresh_tokens_rotate_and_the_used_one_is_dead() {
+async fn refresh_tokens_rotate_and_cannot_be_reused() {
     let world = World::start().await;
     let tokens = world.sign_in("ada", "openid", &[]).await;
     let first = tokens["refresh_token"].as_str().unwrap();
@@ -141,7 +141,7 @@ async fn refresh_tokens_rotate_and_the_used_one_is_dead() {
         let request = world.http.post(world.url("/oauth/token")).basic_auth("app", Some("s3cret"));
         request.form(&form(token)).send()
     };
-    // Somebody else's attempt does not use it up.
+    // An attempt of another client does not consume it.
     let foreign = world.http.post(world.url("/oauth/token")).form(&form(first)).send().await.unwrap();
     assert_eq!(error(foreign).await.1, "invalid_client");
     let next: Value = refresh(first).await.unwrap().json().await.unwrap();
@@ -153,7 +153,7 @@ async fn refresh_tokens_rotate_and_the_used_one_is_dead() {
 }
 
 #[tokio::test]
-async fn keys_rotate_with_and_without_the_old_one() {
+async fn keys_rotate_with_and_without_keeping_the_old_one() {
     let world = World::start().await;
     let old = world.sign_in("ada", "openid", &[]).await;
     world.hub.rotate_keys(true);

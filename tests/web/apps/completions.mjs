@@ -1,7 +1,7 @@
-// A server of OpenAI's API, as vLLM is one: chat completions, streamed or not.
+// A server with OpenAI's API, like vLLM: chat completions, streamed or not.
 //
-// A streamed answer says its first word and then waits until `POST /release` was
-// asked for, so that a test sees that nothing on the way keeps words back.
+// A streamed response sends one word and then waits for `POST /release`, so that a test can
+// detect buffering on the way.
 
 import http from "node:http";
 import { once } from "node:events";
@@ -9,7 +9,7 @@ import { EventEmitter } from "node:events";
 
 const released = new EventEmitter();
 
-/** What it says: who is asking, and what it sees of their credential. */
+/** The content: who is asking, and what the server sees of their credential. */
 const words = ({ headers }) => [
   "hello", " ", headers["x-forwarded-preferred-username"] ?? "stranger",
   ", authorization: ", headers.authorization ?? "none",

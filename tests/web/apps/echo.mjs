@@ -1,5 +1,5 @@
-// A plain app for the tests: says what reached it, streams, swallows, waits, and
-// says short WebSocket messages back. Longer ones are clients/ws.py's business.
+// A plain app for the tests: it reports what it received, streams, consumes, delays, and echoes
+// short WebSocket messages. Longer messages are sent by clients/ws.py.
 
 import { createHash } from "node:crypto";
 import http from "node:http";
@@ -7,7 +7,7 @@ import http from "node:http";
 const MEGABYTE = Buffer.alloc(1 << 20, "x");
 const pause = milliseconds => new Promise(done => setTimeout(done, milliseconds));
 const places = {
-  /** As many mebibytes as `mib` says, as fast as the reader reads. */
+  /** Sends `mib` mebibytes, as fast as the reader reads. */
   async download(request, response, query) {
     const count = Number(query.get("mib") ?? 1);
     response.writeHead(200, { "content-type": "application/octet-stream", "content-length": count * MEGABYTE.length });
@@ -16,14 +16,14 @@ const places = {
     }
     response.end();
   },
-  /** Counts what it gets. */
+  /** Counts the bytes of the body. */
   async upload(request, response) {
     let bytes = 0;
     for await (const chunk of request) bytes += chunk.length;
     response.writeHead(200, { "content-type": "application/json" });
     response.end(JSON.stringify({ bytes, chunked: request.headers["transfer-encoding"] === "chunked" }));
   },
-  /** An event every `every` milliseconds; the last says how many there were. */
+  /** Sends an event every `every` milliseconds; the last one reports how many there were. */
   async events(request, response, query) {
     const count = Number(query.get("count") ?? 5);
     response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" });
@@ -33,7 +33,7 @@ const places = {
     }
     response.end();
   },
-  /** A line every 200 ms: still under way when the gate is asked to stop. */
+  /** Sends a line every 200 ms, to be in progress when the gate is asked to stop. */
   async slow(request, response, query) {
     const lines = Number(query.get("lines") ?? 10);
     response.writeHead(200, { "content-type": "text/plain" });
@@ -43,23 +43,23 @@ const places = {
     }
     response.end("the end\n");
   },
-  /** Takes a moment. */
+  /** Responds after a moment. */
   async later(request, response) {
     await pause(50);
     response.writeHead(200, { "content-type": "text/plain", "content-length": 6 });
     response.end("later\n");
   },
-  /** How many connections there have been. */
+  /** The number of connections so far. */
   async connections(request, response) {
     response.writeHead(200, { "content-type": "application/json" });
     response.end(JSON.stringify({ connections }));
   },
-  /** Says that everybody may keep it. */
+  /** Sends a response that claims to be cacheable by everybody. */
   async public(request, response) {
     response.writeHead(200, { "content-type": "application/json", "cache-control": "public, max-age=60" });
     response.end("{}");
   },
-  /** Breaks off before an answer. */
+  /** Closes the connection instead of responding. */
   async broken(request) {
     request.socket.destroy();
   },
@@ -69,7 +69,7 @@ let connections = 0;
 const server = http.createServer(async (request, response) => {
   const url = new URL(request.url, "http://app");
   const place = places[url.pathname.slice(1)];
-  // A client that leaves in the middle is no reason to fall over.
+  // A client that disconnects must not stop the server.
   if (place) return place(request, response, url.searchParams).catch(() => response.destroy());
   if (request.headers.accept?.includes("text/html")) {
     const name = request.headers["x-forwarded-preferred-username"] ?? "stranger";
@@ -80,12 +80,11 @@ const server = http.createServer(async (request, response) => {
   response.writeHead(200, { "content-type": "application/json" });
   response.end(JSON.stringify({
     method: request.method, url: request.url, version: request.httpVersion, headers: request.headers,
-    // Spellings and repeats as they came.
+    // Names and repetitions as received.
     raw: request.rawHeaders,
   }));
 });
-// A WebSocket (RFC 6455) for one frame at a time, up to 125 bytes: greets, then says
-// everything back.
+// A WebSocket (RFC 6455) for single frames of up to 125 bytes: greets, then echoes.
 server.on("upgrade", (request, socket) => {
   const accept = createHash("sha1")
     .update(`${request.headers["sec-websocket-key"]}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)
@@ -103,7 +102,7 @@ server.on("upgrade", (request, socket) => {
   });
 });
 
-/** Whoever asks before sending: refused with the `status` that the query wants, or asked to go on. */
+/** `Expect: 100-continue`: responds with the `status` of the query, or sends 100. */
 server.on("checkContinue", (request, response) => {
   const status = Number(new URL(request.url, "http://app").searchParams.get("refuse") ?? 0);
   if (!status) {

@@ -1,4 +1,4 @@
-"""An app that only speaks WebSocket: says everything back.
+"""An app that only speaks WebSocket: echoes every message.
 
 A text message `close 4321` is answered by closing with that code, `ping` by
 pinging and saying what came of it, `extensions` by what was agreed on. It prints

@@ -1,4 +1,4 @@
-"""A Gradio app that knows people by the gate's headers alone.
+"""A Gradio app that identifies people by the gate's headers alone.
 
 Two pages, a greeting on load, and a queued event that takes its time.
 """
@@ -18,9 +18,9 @@ def greet(request: gr.Request) -> str:
 
 
 def session(request: gr.Request) -> str:
-    """What of the browser's session the app can see."""
+    """Which session cookie the app receives."""
     cookie = request.cookies.get("huggate", "")
-    # A JWT is three parts that start with a JSON object; the sealed cookie is not.
+    # A JWT has three parts and starts with a JSON object; the sealed cookie does not.
     kind = "assertion" if cookie.count(".") == 2 and cookie.startswith("eyJ") else cookie[:20] or "nothing"
     same = cookie == request.headers.get("x-huggate-assertion")
     return f"cookie: {kind}, same as header: {same}"

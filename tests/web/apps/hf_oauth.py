@@ -32,7 +32,7 @@ def whoever(request: Request):
         "profile": user.profile,
         "scope": info.scope,
         "token": info.access_token[:9],
-        # Only userinfo tells of these, and the helpers read the ID token.
+        # Only userinfo contains these; the helpers read the ID token.
         "is_pro": user.is_pro,
         "orgs": user.orgs,
     }

@@ -1,4 +1,4 @@
-"""JupyterLab that knows people by the gate's headers alone: no token, no password."""
+"""JupyterLab that identifies people by the gate's headers alone: no token, no password."""
 
 from jupyter_server.auth.identity import IdentityProvider, User
 
@@ -19,6 +19,6 @@ c.ServerApp.port_retries = 0
 c.ServerApp.open_browser = False
 c.ServerApp.allow_root = True
 c.LabApp.collaborative = False
-# Nothing asks for news or extensions.
+# No requests for news or extensions.
 c.LabApp.news_url = None
 c.LabApp.extension_manager = "readonly"

@@ -1,4 +1,4 @@
-"""A Streamlit app with a chart that grows by a point every 300 ms."""
+"""A Streamlit app with a chart that gets a new point every 300 ms."""
 
 import streamlit as st
 

@@ -19,7 +19,7 @@ def metadata(context):
 
 
 def hello(request, context):
-    """Who asks, as the gate says; what else came along stands in the trailers."""
+    """Who is calling, according to the gate; further metadata is returned in the trailers."""
     seen = metadata(context)
     context.send_initial_metadata((("x-begun", "yes"),))
     context.set_trailing_metadata((
@@ -32,7 +32,7 @@ def hello(request, context):
 
 
 def count(request, context):
-    """As many messages as asked for, apart from each other."""
+    """As many messages as requested, with pauses between them."""
     for n in range(int(request)):
         if n:
             time.sleep(0.2)
@@ -45,7 +45,7 @@ def add(requests, context):
 
 
 def chat(requests, context):
-    """Speaks first, then answers each message, and has the last word."""
+    """Sends first, then answers each message, and sends last."""
     yield b"go ahead"
     for request in requests:
         yield b"re: " + request
@@ -58,13 +58,13 @@ def fail(request, context):
 
 
 def late(requests, context):
-    """A message, then an error: the status comes in the trailers, after data."""
+    """A message, then an error: the status is in the trailers, after data."""
     yield b"well"
     context.abort(grpc.StatusCode.DATA_LOSS, "lost it")
 
 
 def wait(request, context):
-    """Says how long it may take, then waits until its caller leaves."""
+    """Returns the deadline, then waits until the caller leaves."""
     gone = threading.Event()
     context.add_callback(gone.set)
     left = context.time_remaining()

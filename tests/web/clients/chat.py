@@ -1,4 +1,4 @@
-"""An OpenAI client for the tests: does one thing, says what came of it as JSON.
+"""An OpenAI client for the tests: performs one action and prints the result as JSON.
 
     chat.py THING BASE_URL KEY [--release URL]
 
@@ -24,14 +24,14 @@ def client(given, kind=openai.OpenAI):
 
 
 def pieces(events, release):
-    """The words in the order of their arrival; releases after the first."""
+    """The words in the order of arrival; releases the server after the first."""
     words = []
     for event in events:
         content = event.choices[0].delta.content
         if content:
             words.append(content)
             if len(words) == 1:
-                # Nobody has said more yet: the server waits for this.
+                # The server waits for this before it sends more.
                 urllib.request.urlopen(urllib.request.Request(release, method="POST"), timeout=20).read()
     return words
 

@@ -1,4 +1,4 @@
-"""httpx over HTTP/2: does one thing, says what came of it as JSON.
+"""httpx over HTTP/2: performs one action and prints the result as JSON.
 
     many.py THING URL COOKIE [--ca FILE]
 
@@ -19,12 +19,12 @@ MIB = 1 << 20
 
 
 def connection(response):
-    """Which connection an answer came over: our own end of it."""
+    """The connection of a response, identified by its local port."""
     return response.extensions["network_stream"].get_extra_info("client_addr")
 
 
 async def parallel(client, url):
-    """Three hundred requests at once, on one connection."""
+    """Three hundred concurrent requests on one connection."""
 
     async def one(n):
         response = await client.get(f"{url}/item/{n}?n={n}", headers={"X-Number": str(n)})
@@ -54,7 +54,7 @@ async def events(client, url):
 
 
 async def bodies(client, url):
-    """A download and an upload, side by side on one connection."""
+    """A concurrent download and upload on one connection."""
     where = set()
 
     async def download():

@@ -1,4 +1,4 @@
-"""A gRPC client for the tests: does one thing, says what came of it as JSON.
+"""A gRPC client for the tests: performs one action and prints the result as JSON.
 
     talk.py THING HOST:PORT [--ca FILE] [--token TOKEN]
 
@@ -37,7 +37,7 @@ class Talk:
 
 
 def hello(talk):
-    """One message each way, with metadata of both kinds."""
+    """A unary call, with metadata of both kinds."""
     answer, call = talk.unary("Hello", b"abc", more=(("x-custom", "kept"), ("x-raw-bin", bytes(range(256))), ("x-forwarded-user", "mallory")))
     begun = dict(call.initial_metadata()).get("x-begun")
     return {"answer": answer.decode(), "code": call.code().name, "begun": begun, "trailers": trailers(call)}
@@ -53,7 +53,7 @@ def large(talk):
 
 
 def count(talk):
-    """A stream of messages, each when it was said."""
+    """A server stream, each message with its time of arrival."""
     at, said = [], []
     call = talk.streamed("unary_stream", "Count", b"5")
     for message in call:
@@ -63,7 +63,7 @@ def count(talk):
 
 
 def chat(talk):
-    """Both sides by turns: each message is sent only after the answer to the one before it."""
+    """A bidirectional stream: each message is sent after the response to the previous one."""
     sending = queue.Queue()
     call = talk.streamed("stream_stream", "Chat", iter(sending.get, None))
     heard = [next(call).decode()]
@@ -76,7 +76,7 @@ def chat(talk):
 
 
 def both(talk):
-    """A thousand messages each way, all at once, with forty calls beside them on the channel."""
+    """A thousand messages each way at once, with forty other calls on the channel."""
     call = talk.streamed("stream_stream", "Chat", (b"m%d" % n for n in range(1000)))
     with_others = [talk.channel.unary_unary("/talk.Talk/Hello").future(b"%d" % n, metadata=talk.token) for n in range(40)]
     heard = [message for message in call]
@@ -85,7 +85,7 @@ def both(talk):
 
 
 def fail(talk):
-    """A status of the app's, with details, with and without data before it."""
+    """A status of the app with details, with and without data before it."""
     said = {}
     try:
         talk.unary("Fail", b"x")
@@ -105,7 +105,7 @@ def fail(talk):
 
 
 def deadline(talk):
-    """The app is told how long there is, and the call ends then."""
+    """The deadline reaches the app, and the call ends by then."""
     call = talk.streamed("unary_stream", "Wait", b"deadline", timeout=1.5)
     told = float(next(call))
     since = time.monotonic()
@@ -116,7 +116,7 @@ def deadline(talk):
 
 
 def cancel(talk):
-    """Given up after the first message."""
+    """Cancelled after the first message."""
     call = talk.streamed("unary_stream", "Wait", b"cancel", timeout=None)
     told = next(call).decode()
     call.cancel()
@@ -127,7 +127,7 @@ def cancel(talk):
 
 
 def refused(talk):
-    """Nothing but what the call ends with: unary, and streamed both ways."""
+    """Only the final status: unary, and bidirectional."""
     codes = []
     try:
         talk.unary("Hello", b"abc")
@@ -135,7 +135,7 @@ def refused(talk):
         codes.append(error(caught))
     never = threading.Event()
     try:
-        # The client would go on sending: the refusal does not wait for that.
+        # The client would continue to send; the refusal must not wait for it.
         for _ in talk.streamed("stream_stream", "Chat", iter(lambda: never.wait(30), False)):
             pass
     except grpc.RpcError as caught:

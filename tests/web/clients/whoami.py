@@ -1,4 +1,4 @@
-"""`huggingface_hub.whoami()` for the tests: says the answer, or the error, as JSON."""
+"""`huggingface_hub.whoami()` for the tests: prints the response, or the error, as JSON."""
 
 import dataclasses
 import json
@@ -15,7 +15,7 @@ except HfHubHTTPError as error:
     said = {
         "status": error.response.status_code,
         "text": str(error),
-        # What the library made of the hub's own words.
+        # How the library reports the hub's message.
         "server": getattr(error.__cause__, "server_message", None),
         "limit": limit and dataclasses.asdict(limit),
     }

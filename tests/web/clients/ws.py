@@ -1,4 +1,4 @@
-"""A WebSocket client for the tests: does one thing, says what came of it as JSON.
+"""A WebSocket client for the tests: performs one action and prints the result as JSON.
 
     ws.py THING URL [--cookie COOKIE] [--origin ORIGIN] [--subprotocol NAME] [--plain]
 
@@ -22,7 +22,7 @@ def say(**what):
 
 
 async def both_ways(connection, messages):
-    """Sends all while it reads all; how many came back in order as they were."""
+    """Sends and receives concurrently; returns how many came back unchanged and in order."""
 
     async def send():
         for message in messages:
@@ -37,7 +37,7 @@ async def both_ways(connection, messages):
 
 
 async def messages(connection):
-    """A thousand each way, as text and as bytes by turns; one after the other, then all at once."""
+    """A thousand messages each way, text and binary by turns; first one by one, then all at once."""
     greeting = await connection.recv()
     thousand = [f"message {n} ✓" if n % 2 else n.to_bytes(2, "big") * 50 for n in range(1000)]
     right = 0
@@ -48,18 +48,18 @@ async def messages(connection):
 
 
 async def large(connection):
-    """Sixteen of one mebibyte that do not compress, both ways at once."""
+    """Sixteen incompressible messages of one mebibyte, both ways at once."""
     await connection.recv()
     right = await both_ways(connection, [os.urandom(1 << 20) for _ in range(16)])
     say(right=right)
 
 
 async def extensions(connection):
-    """What was agreed on, as each side has it, and whether what is said under it arrives."""
+    """What each side negotiated, and whether compressed messages arrive."""
     await connection.recv()
     await connection.send("extensions")
     told = json.loads(await connection.recv())
-    # Each message is compressed with what came before: one lost or changed byte ends it.
+    # Compression uses the context of previous messages: a lost or changed byte breaks it.
     words = [f"{n} mississippi " * 5_000 for n in range(50)]
     right = await both_ways(connection, words)
     ours = [extension.name for extension in connection.protocol.extensions]
@@ -76,14 +76,14 @@ async def ping(connection):
 
 
 async def leave(connection):
-    """Our code and reason; the app says what arrived of them."""
+    """Our close code and reason, as the app received them."""
     await connection.recv()
     await connection.close(4999, "going ✓")
     say(code=connection.close_code, reason=connection.close_reason)
 
 
 async def close(connection):
-    """The server's code and reason, as they arrive."""
+    """The server's close code and reason, as received."""
     await connection.recv()
     await connection.send("close 4321")
     await connection.wait_closed()
@@ -91,7 +91,7 @@ async def close(connection):
 
 
 async def listen(connection):
-    """Until the other side ends it."""
+    """Waits until the other side closes."""
     await connection.recv()
     say(open=True)
     since = time.monotonic()

@@ -1,5 +1,4 @@
-// A proxy that asks huggate about each request: what must hold for every one of
-// them, with the configuration of deploy/ as it is.
+// Forward auth: what must hold for every proxy, with its configuration in deploy/ unchanged.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -15,7 +14,7 @@ import { register, startEcho, startHub } from "./world.mjs";
 
 export { HOST };
 
-/** Further spellings, from the public folder into another one and around the gate's own. */
+/** Further spellings, from the public folder into another one and around huggate's prefix. */
 const SPELLINGS = [
   "/admin/x", "/Admin/x", "/ADMIN/x", "/admin/x?p=/assets/x", "/admin/x#/assets/", "/assets/x?/../../admin/x",
   "/assets/%u002e%u002e/admin/x", "/assets/．．/admin/x", "/assets/...//admin/x", "/assets/../../../../admin/x",
@@ -24,8 +23,8 @@ const SPELLINGS = [
 ].map(text => Buffer.from(text, "utf8").toString("latin1"));
 
 /**
- * The spellings of the table that all tests share, and these; a character is a byte.
- * What is public there has another name in deploy/.
+ * The spellings that all tests share, and these; a character is a byte. The public path has
+ * another name in deploy/.
  */
 function spellings() {
   const table = JSON.parse(readFileSync(join(root, "tests/cases/paths.json"), "utf8"));
@@ -35,7 +34,7 @@ function spellings() {
   return [...new Set([...SPELLINGS, ...ours])];
 }
 
-/** Names that carry identity, as the answer has them. */
+/** Names of identity headers, as in the response. */
 const NAMES = [
   "X-Forwarded-User", "X-Forwarded-Preferred-Username", "X-Forwarded-Email", "X-Forwarded-Groups",
   "X-Forwarded-Access-Token", "X-Huggate-Assertion", "X-Auth-Request-User", "X-Auth-Request-Email",
@@ -43,13 +42,13 @@ const NAMES = [
   "Remote-Groups",
 ];
 
-/** The same in other spellings, which WSGI, PHP and CGI fold together with them. */
+/** The same in other spellings that WSGI, PHP and CGI fold together. */
 const FOLDED = [
   ...NAMES.map(name => name.replaceAll("-", "_")),
   "X-Forwarded_User", "X_Forwarded-User", "X.Forwarded.User", "x-forwarded_preferred-username",
 ];
 
-/** Replaces each text, which must be there: a recipe that changes takes the test with it. */
+/** Replaces each text, which must exist, so that a changed configuration fails the test. */
 export function substitute(source, pairs) {
   return pairs.reduce((changed, [from, to]) => {
     assert.ok(changed.includes(from), `${from} is not in the file any more`);
@@ -60,7 +59,7 @@ export function substitute(source, pairs) {
 /** Reads a file of deploy/. */
 export const recipe = path => readFileSync(join(root, "deploy", path), "utf8");
 
-/** huggate with deploy/`name`/config.toml: addresses and the client are replaced, nothing else. */
+/** huggate with deploy/`name`/config.toml; only addresses and the client are replaced. */
 export async function startAsked(name, { hub, url, app, listen }) {
   const place = folder();
   const client = await register(hub, `${url}/oauth2/callback`);
@@ -82,11 +81,11 @@ export async function startAsked(name, { hub, url, app, listen }) {
 }
 
 /**
- * Runs all of it. `start({ port, plainPort, host, gate, app, cert, key, place })`
- * returns the proxy's process; it listens with TLS on `port`, and without on
- * `plainPort`. `asItCame` are paths that this proxy hands on to the letter;
- * `seesAnswers`: it keeps a session's cookie out of answers that say they are public;
- * `dropsFolded`: it takes out names with `_` and `.` before huggate sees them.
+ * Runs all tests. `start({ port, plainPort, host, gate, app, cert, key, place })` returns the
+ * proxy's process; it listens with TLS on `port`, and without on `plainPort`. `asItCame` are
+ * paths that this proxy forwards unchanged; `seesAnswers`: it keeps a session cookie out of
+ * responses that are marked as public; `dropsFolded`: it removes names with `_` and `.` before
+ * huggate sees them.
  */
 export function asked(name, start, { asItCame = [], seesAnswers = false, dropsFolded = false } = {}) {
   const world = {};
@@ -109,7 +108,7 @@ export function asked(name, start, { asItCame = [], seesAnswers = false, dropsFo
     Object.assign(world, { url, port, plainPort, hub, app, gate, proxy, listen, browser: await launch() });
   });
 
-  /** The very bytes, over TLS; what came back. */
+  /** Sends these bytes over TLS and returns the response. */
   const raw = (target, lines = [], method = "GET") => new Promise((done, failed) => {
     const socket = connectTls({ port: world.port, host: "127.0.0.1", servername: HOST, rejectUnauthorized: false });
     const chunks = [];
@@ -121,7 +120,7 @@ export function asked(name, start, { asItCame = [], seesAnswers = false, dropsFo
     socket.write(Buffer.from(`${head.join("\r\n")}\r\n\r\n`, "latin1"));
   });
   const status = answer => Number(/^HTTP\/1\.1 (\d+)/.exec(answer)?.[1] ?? 0);
-  /** What the app says that reached it, if anything did. */
+  /** The request as the app received it, if it did. */
   const reached = answer => {
     if (status(answer) !== 200) return null;
     const found = /\{"method":.*\}/s.exec(answer);
@@ -129,7 +128,7 @@ export function asked(name, start, { asItCame = [], seesAnswers = false, dropsFo
   };
   const json = { accept: "application/json" };
 
-  test("a person signs in, and comes back to the page with its query", async () => {
+  test("a person signs in, and returns to the page with its query", async () => {
     const context = await person(world.browser, { ignoreHTTPSErrors: true });
     const page = await context.newPage();
     const target = `${world.url}/reports/42?tab=2&x=%2Fy`;
@@ -165,7 +164,7 @@ export function asked(name, start, { asItCame = [], seesAnswers = false, dropsFo
     }));
     assert.ok(spread > 600, `the events came together, within ${spread} ms`);
 
-    // And out again.
+    // And signs out again.
     await page.goto(`${world.url}/oauth2/sign_out`);
     await page.getByText("signed out").first().waitFor();
     const left = (await context.cookies(world.url)).map(cookie => cookie.name);
@@ -175,7 +174,7 @@ export function asked(name, start, { asItCame = [], seesAnswers = false, dropsFo
     await context.close();
   });
 
-  test("somebody who has no access gets a page that says why", async () => {
+  test("an account without access gets a page with the reason", async () => {
     const context = await person(world.browser, { ignoreHTTPSErrors: true });
     const page = await context.newPage();
     await page.goto(`${world.url}/x`);
@@ -187,7 +186,7 @@ export function asked(name, start, { asItCame = [], seesAnswers = false, dropsFo
     await context.close();
   });
 
-  test("the app is told who asks, and gets neither the sealed cookie nor a token", async () => {
+  test("the app receives the identity, and neither the sealed cookie nor a token", async () => {
     const jar = await signIn(world.url, "ada");
     const sealed = /__Host-huggate=([^;]+)/.exec(jar.header)[1];
     const cookie = `theme=dark; ${jar.header}; last=1`;
@@ -210,7 +209,7 @@ export function asked(name, start, { asItCame = [], seesAnswers = false, dropsFo
     }
   });
 
-  test("an identity that the client claims does not get through, in any spelling", async () => {
+  test("identities claimed by the client are removed, in any spelling", async () => {
     const jar = await signIn(world.url, "ben");
     for (const target of ["/assets/x", "/x"]) {
       for (const cookie of target === "/x" ? [jar.header] : [jar.header, "a=b"]) {
@@ -219,7 +218,7 @@ export function asked(name, start, { asItCame = [], seesAnswers = false, dropsFo
         assert.ok(exact, `${target} did not reach the app`);
         assert.ok(!exact.raw.some(value => value.includes("mallory")), JSON.stringify(exact.raw));
         const known = cookie === jar.header ? "ben" : undefined;
-        // A proxy may take it out, or leave it empty.
+        // A proxy may remove it, or leave it empty.
         assert.equal(exact.headers["x-forwarded-preferred-username"] || undefined, known);
         for (const name of FOLDED) {
           const answer = await raw(target, [`Cookie: ${cookie}`, `${name}: mallory`]);
@@ -231,7 +230,7 @@ export function asked(name, start, { asItCame = [], seesAnswers = false, dropsFo
     }
   });
 
-  test("nobody gets an answer that fits", async () => {
+  test("without a session, requests get the right kind of response", async () => {
     const open = headers => request(`${world.url}/x?y=1`, { headers });
     const page = await open({ accept: "text/html" });
     assert.equal(page.status, 302);
@@ -257,7 +256,7 @@ export function asked(name, start, { asItCame = [], seesAnswers = false, dropsFo
     assert.equal((await request(`${world.url}/assets/x`, { headers: json })).status, 200);
   });
 
-  test("a page of another site gets no WebSocket", async () => {
+  test("a page of another site cannot open a WebSocket", async () => {
     const jar = await signIn(world.url, "ada");
     const shake = origin => raw("/socket", [
       `Cookie: ${jar.header}`, `Origin: ${origin}`, "Upgrade: websocket", "Sec-WebSocket-Version: 13",
@@ -267,13 +266,13 @@ export function asked(name, start, { asItCame = [], seesAnswers = false, dropsFo
     assert.equal(status(await shake("null")), 403);
   });
 
-  test("no spelling of a path leads past the rules", async () => {
+  test("no spelling of a path bypasses the rules", async () => {
     const ben = (await signIn(world.url, "ben")).header;
     for (const spelling of spellings()) {
       for (const cookie of ["a=b", ben]) {
         const told = reached(await raw(spelling, [`Cookie: ${cookie}`]));
         if (!told) continue;
-        // What the app got may be for it, whichever way it reads it.
+        // Every interpretation of the forwarded path must be allowed.
         for (const reading of readings(told.url)) {
           assert.ok(!/^\/+admin(\/|$)/.test(reading), `${spelling} reached the app as ${told.url}, read as ${reading}`);
           assert.ok(cookie === ben || /^\/assets(\/|$)/.test(reading), `${spelling}: ${told.url} read as ${reading}`);
@@ -287,8 +286,8 @@ export function asked(name, start, { asItCame = [], seesAnswers = false, dropsFo
     assert.equal(reached(await raw("/admin/x", [`Cookie: ${ada}`])).url, "/admin/x");
   });
 
-  test("what a client says of the original request counts for nothing", async () => {
-    // oauth2-proxy CVE-2026-40575 and its like.
+  test("the client's own description of the original request is ignored", async () => {
+    // oauth2-proxy CVE-2026-40575 and similar.
     const ben = (await signIn(world.url, "ben")).header;
     const host = new URL(world.url).host;
     for (const lines of [
@@ -312,12 +311,12 @@ export function asked(name, start, { asItCame = [], seesAnswers = false, dropsFo
         assert.ok(!/evil\.example/.test(answer), answer);
       }
     }
-    // Nor does the app hear of it.
+    // The app does not receive it either.
     const told = reached(await raw("/assets/x", ["X-Rewrite-URL: /admin/x"]));
     assert.ok(!told?.headers["x-rewrite-url"], JSON.stringify(told?.headers));
   });
 
-  test("nobody asks the questions from outside", async () => {
+  test("the auth endpoints cannot be called from outside", async () => {
     const jar = await signIn(world.url, "ada");
     for (const target of [
       "/oauth2/auth", "/oauth2/auth/", "/oauth2/auth/forward", "/oauth2/auth/envoy/x", "/oauth2/%61uth/forward",
@@ -332,7 +331,7 @@ export function asked(name, start, { asItCame = [], seesAnswers = false, dropsFo
     }
   });
 
-  test("a session in use gets a new cookie, whole", async () => {
+  test("a session in use gets a renewed cookie, with all its chunks", async () => {
     for (const [username, pieces] of [["ada", 1], ["eve", 2]]) {
       const jar = await signIn(world.url, username, { orgs: "all" });
       const cookies = () => jar.header.split("; ").filter(pair => /^__Host-huggate(-\d)?=/.test(pair));
@@ -347,7 +346,7 @@ export function asked(name, start, { asItCame = [], seesAnswers = false, dropsFo
       assert.equal(second.length, first.length);
       assert.ok(second.every((pair, index) => pair !== first[index]), "not all of it is new");
       assert.equal((await jar.request(`${world.url}/x`, { headers: json })).status, 200);
-      // Not where everybody would get it from a cache.
+      // But not in a response that a shared cache may store.
       await eventually("another", async () => {
         const headers = { ...json, cookie: jar.header };
         for (const [target, dest] of [["/assets/x", "document"], ["/x", "image"], ...(seesAnswers ? [["/public", "empty"]] : [])]) {
@@ -359,7 +358,7 @@ export function asked(name, start, { asItCame = [], seesAnswers = false, dropsFo
     }
   });
 
-  test("large bodies go both ways, and connections are used again", async () => {
+  test("large bodies are forwarded both ways, and connections are reused", async () => {
     const jar = await signIn(world.url, "ada");
     const headers = { cookie: jar.header };
     const body = "x".repeat(5 << 20);
@@ -372,7 +371,7 @@ export function asked(name, start, { asItCame = [], seesAnswers = false, dropsFo
     assert.ok(opened < 10, `${opened} connections to the app for 20 requests`);
   });
 
-  test("a program comes with a Hugging Face token", async () => {
+  test("a program authenticates with a Hugging Face token", async () => {
     const token = new RegExp(String.raw`^ada\s+(hf_\w+)`, "m").exec(world.hub.process.output)[1];
     const answer = await request(`${world.url}/admin/x`, { headers: { ...json, authorization: `Bearer ${token}` } });
     assert.equal(answer.status, 200, answer.text);
@@ -383,7 +382,7 @@ export function asked(name, start, { asItCame = [], seesAnswers = false, dropsFo
     assert.match(wrong.headers["www-authenticate"], /invalid_token/);
   });
 
-  test("without huggate nobody gets in, not even where everybody may", async () => {
+  test("without huggate nobody has access, not even to public paths", async () => {
     const jar = await signIn(world.url, "ada");
     await world.gate.stop();
     for (const target of ["/x", "/admin/x", "/assets/x"]) {
@@ -395,7 +394,7 @@ export function asked(name, start, { asItCame = [], seesAnswers = false, dropsFo
   return world;
 }
 
-/** Without dot segments (RFC 3986, section 5.2.4). */
+/** Removes dot segments (RFC 3986, section 5.2.4). */
 function resolve(path) {
   const kept = [];
   for (const segment of path.split("/").slice(1)) {
@@ -405,7 +404,7 @@ function resolve(path) {
   return `/${kept.join("/")}`;
 }
 
-/** What servers make of a path: decoded and tidied again and again, in every order. */
+/** Every way in which servers may decode and normalise a path, repeatedly and in any order. */
 function readings(target) {
   const found = new Set([target.split("?")[0]]);
   const decode = text => text.replace(/%([0-9a-f]{2})/gi, (_, hex) => String.fromCharCode(parseInt(hex, 16)));
@@ -418,7 +417,7 @@ function readings(target) {
     path => path.replace(/[. \t\n]+(?=\/|$)/g, dots => (/^\.{1,2}$/.test(dots) ? dots : "")),
     resolve,
   ];
-  // None of these makes a path longer, so there is an end to it.
+  // None of these makes a path longer, so the search terminates.
   for (const reading of found) for (const way of ways) found.add(way(reading));
   return found;
 }

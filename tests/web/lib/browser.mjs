@@ -4,7 +4,7 @@ import { chromium } from "playwright-core";
 
 import { atEnd } from "./cleanup.mjs";
 
-/** A browser of its own, with a fresh profile. */
+/** A browser with a fresh profile. */
 export async function launch() {
   const browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
@@ -17,24 +17,24 @@ export async function launch() {
       "--disable-background-networking",
       "--disable-component-update",
       "--disable-sync",
-      // Whatever asks for another machine fails at once, with or without a network.
+      // Requests to other machines fail immediately, with or without a network.
       "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost , EXCLUDE *.localhost",
     ],
-    // People's browsers have it, and it is what the back button shows.
+    // Enabled in ordinary browsers; it affects the back button.
     ignoreDefaultArgs: ["--disable-back-forward-cache"],
   });
   atEnd(() => browser.close());
   return browser;
 }
 
-/** A person at a browser of their own: cookies, cache and history apart from others'. */
+/** A person with their own browser context: cookies, cache and history. */
 export async function person(browser, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
   context.setDefaultTimeout(15_000);
   return context;
 }
 
-/** On the stand-in: picks `username`, ticks `orgs`, agrees. */
+/** At the stand-in: picks `username`, grants `orgs`, consents. */
 export async function signInAs(page, username, { orgs = ["acme"] } = {}) {
   await page.locator(`button[name=username][value=${username}]`).click();
   await page.locator("#authorize").waitFor();
@@ -42,5 +42,5 @@ export async function signInAs(page, username, { orgs = ["acme"] } = {}) {
   await page.locator("#authorize").click();
 }
 
-/** Everything a page says, as one text. */
+/** The whole text of a page. */
 export const text = page => page.locator("body").innerText();

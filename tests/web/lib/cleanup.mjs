@@ -1,4 +1,4 @@
-// What has to be undone when the tests of a file are over, last things first.
+// Cleanup at the end of a test file, in reverse order.
 
 import { after } from "node:test";
 
@@ -6,8 +6,8 @@ const undo = [];
 let over = false;
 
 /**
- * Registers at the file's end even from within a test or a hook. What only came
- * about afterwards, beside something that failed, is undone at once.
+ * Registers for the end of the file even inside of a test or a hook. After a failure, things that
+ * are created too late are cleaned up at once.
  */
 export const atEnd = work => over ? work() : undo.push(work);
 

@@ -1,16 +1,16 @@
-// Plain HTTP, without what `fetch` adds on its own (Sec-Fetch-*, redirects).
+// Plain HTTP, without what `fetch` adds (Sec-Fetch-*, redirects).
 
 import http from "node:http";
 import https from "node:https";
 
-/** Every name is this machine's: the tests' certificates and hosts are made up. */
+/** Resolves every name to loopback: the tests' hosts are made up. */
 const here = {
   rejectUnauthorized: false,
   lookup: (host, options, done) =>
     options.all ? done(null, [{ address: "127.0.0.1", family: 4 }]) : done(null, "127.0.0.1", 4),
 };
 
-/** One request; `body` is a string or nothing, `from` an address of this machine's to ask from. */
+/** One request; `body` is a string or nothing, `from` a loopback address to send it from. */
 export function request(url, { method = "GET", headers = {}, body, agent = false, from } = {}) {
   return new Promise((done, failed) => {
     const scheme = url.startsWith("https:") ? https : http;
@@ -34,7 +34,7 @@ export function request(url, { method = "GET", headers = {}, body, agent = false
   });
 }
 
-/** A browser's cookies, for one host: ports share them, as in a browser. */
+/** A browser's cookies for one host; as in a browser, ports share them. */
 export class Jar {
   #cookies = new Map();
 
@@ -59,10 +59,9 @@ export class Jar {
 }
 
 /**
- * Signs `username` in by following links and sending forms; returns the jar.
- * `orgs` are those to show the app, or "all".
- * `listen` is where the gate listens, if that is not where its address says;
- * another app than the gate begins at `start` and ends at `end`.
+ * Signs `username` in by following links and submitting forms; returns the jar. `orgs` are the
+ * organisations to grant, or "all". `listen` is the gate's listener, if it differs from its
+ * public address; for another app than the gate, the sign-in begins at `start` and ends at `end`.
  */
 export async function signIn(gate, username, {
   orgs = ["acme"], jar = new Jar(), listen, start = "/oauth2/start?rd=/", end = `${gate}/`,

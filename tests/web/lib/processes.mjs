@@ -1,4 +1,4 @@
-// Starts what a test needs and stops exactly that, by process id.
+// Starts processes for tests, and stops exactly those, by process id.
 
 import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -11,12 +11,12 @@ import { atEnd } from "./cleanup.mjs";
 
 export const root = resolve(dirname(fileURLToPath(import.meta.url)), "../../..");
 const target = resolve(root, process.env.CARGO_TARGET_DIR ?? "target");
-/** The program under test. Not HUGGATE_…: the program reads those, and knows no such key. */
+/** The program under test. The name has no HUGGATE_ prefix, because the program would report it as an unknown key. */
 export const huggate = process.env.PROGRAM_UNDER_TEST ?? join(target, "debug/huggate");
 export const python = join(root, ".work/python/bin/python");
 export const screenshots = join(target, "screenshots");
 
-/** Calls `ask` until it returns something true. Polls; a test never sleeps a guessed while. */
+/** Polls `ask` until it returns something truthy; tests never sleep for a guessed time. */
 export async function eventually(what, ask, { timeout = 20_000, every = 50 } = {}) {
   const end = Date.now() + timeout;
   let last;
@@ -36,7 +36,7 @@ export async function eventually(what, ask, { timeout = 20_000, every = 50 } = {
 
 export const pause = milliseconds => new Promise(done => setTimeout(done, milliseconds));
 
-/** A port nobody listens on. Needed where the address has to be known before the start. */
+/** A free port, for addresses that must be known before the start. */
 export async function freePort() {
   const server = createServer();
   await new Promise((done, failed) => server.once("error", failed).listen(0, "127.0.0.1", done));
@@ -45,7 +45,7 @@ export async function freePort() {
   return port;
 }
 
-/** A folder that is gone after the tests of this file. */
+/** A folder that is removed after the tests of this file. */
 export function folder() {
   const path = mkdtempSync(join(tmpdir(), "huggate-web-"));
   atEnd(() => rmSync(path, { recursive: true, force: true }));
@@ -58,7 +58,7 @@ process.once("exit", () => {
 });
 
 export class Process {
-  /** `ready(output)` returns what the test wants to know of it, or nothing while it is not there. */
+  /** `ready(output)` returns what the test needs from the output, or nothing while it is incomplete. */
   static async start(name, command, args, { env = {}, cwd = folder(), ready }) {
     const started = Process.spawn(name, command, args, { env, cwd });
     started.known = await eventually(`${name} is ready`, async () => {
@@ -70,7 +70,7 @@ export class Process {
     return started;
   }
 
-  /** One that ends by itself; `exit` says when. */
+  /** A process that ends by itself; `exit` resolves then. */
   static spawn(name, command, args, { env = {}, cwd = root } = {}) {
     const started = new Process(name, command, args, env, cwd);
     atEnd(() => started.stop());
@@ -81,7 +81,7 @@ export class Process {
     this.name = name;
     this.output = "";
     this.ended = false;
-    // Only what is needed: a developer's HUGGATE_… or a proxy's address must not leak in.
+    // A minimal environment: a developer's HUGGATE_ variables or proxy settings must not leak in.
     const { PATH, HOME, LANG, TMPDIR } = process.env;
     this.child = spawn(command, args, {
       cwd,
@@ -100,7 +100,7 @@ export class Process {
 
   get pid() { return this.child.pid; }
 
-  /** The most memory it ever had in use, in bytes. */
+  /** The peak of its memory use, in bytes. */
   peakMemory() {
     const status = readFileSync(`/proc/${this.pid}/status`, "utf8");
     return Number(/VmHWM:\s+(\d+) kB/.exec(status)[1]) * 1024;
@@ -108,7 +108,7 @@ export class Process {
 
   signal(name) { this.child.kill(name); }
 
-  /** Asks it to end; what does not is ended. Returns the exit status. */
+  /** Sends SIGTERM, and SIGKILL if that does not help. Returns the exit status. */
   async stop() {
     if (this.ended) return this.status;
     this.signal("SIGTERM");

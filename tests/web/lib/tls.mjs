@@ -1,9 +1,9 @@
-// An authority of the tests' own, and a certificate it gives out.
+// A certificate authority for the tests, and a certificate it issues.
 
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 
-/** Chromium takes every name below localhost for this machine. */
+/** Chromium resolves every name below localhost to loopback. */
 export const HOST = "app.localhost";
 
 const EC = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];

@@ -1,4 +1,4 @@
-// What stands around a browser: the stand-in for huggingface.co, an app, the gate.
+// The processes around a browser: the stand-in for huggingface.co, an app, the gate.
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
@@ -34,14 +34,14 @@ export async function startHub({ users } = {}) {
   return { process, ...process.known };
 }
 
-/** Somebody's user access token, as `huggate hub` prints it. */
+/** A user's access token, as `huggate hub` prints it. */
 export function tokenOf(hub, username) {
   const token = new RegExp(`^${username}\\s+(hf_\\w+)`, "m").exec(hub.process.output)?.[1];
   if (!token) throw new Error(`no token of ${username} in\n${hub.process.output}`);
   return token;
 }
 
-/** The server of OpenAI's API of apps/completions.mjs. */
+/** The OpenAI-style server of apps/completions.mjs. */
 export async function startCompletions() {
   const process = await Process.start("completions", globalThis.process.execPath, [join(root, "tests/web/apps/completions.mjs")], {
     ready: output => /listen at (\S+)/.exec(output)?.[1],
@@ -73,7 +73,7 @@ export async function startGradio() {
   return { process, url };
 }
 
-/** JupyterLab, which knows people by the gate's headers (apps/jupyter_config.py); `files` is its folder. */
+/** JupyterLab, which identifies people by the gate's headers (apps/jupyter_config.py); `files` is its folder. */
 export async function startJupyter() {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
@@ -82,7 +82,7 @@ export async function startJupyter() {
     "-m", "jupyterlab", "--config", join(root, "tests/web/apps/jupyter_config.py"),
     `--ServerApp.port=${port}`, `--ServerApp.root_dir=${files}`,
   ], {
-    // Kernels, settings and what it remembers of people are gone with the folder.
+    // Kernels, settings and state are removed with the folder.
     env: { HOME: home, JUPYTER_RUNTIME_DIR: home, JUPYTER_CONFIG_DIR: home, JUPYTER_DATA_DIR: home, IPYTHONDIR: home },
     ready: () => answers(`${url}/api`),
   });
@@ -104,7 +104,7 @@ export async function startStreamlit() {
   return { process, url };
 }
 
-/** An OAuth app at the stand-in for this very redirect URL. */
+/** An OAuth app at the stand-in with exactly this redirect URL. */
 export async function register(hub, callback) {
   const answer = await request(`${hub.issuer}/oauth/register`, {
     method: "POST",
@@ -120,15 +120,14 @@ export async function register(hub, callback) {
 }
 
 /**
- * `huggate serve` with a config.toml of its own. `top` is what stands above the
- * tables, `more` what stands below them. With `tls` it speaks that; `ca` is what to
- * trust then.
+ * `huggate serve` with its own config.toml. `top` is inserted above the tables, `more` below
+ * them. With `tls` it serves TLS; `ca` is then the authority to trust.
  */
 export async function startGate({ hub, upstream, allow = '[{ org = "acme" }]', top = "", more = "", provider = "", tls = false }) {
   const port = await freePort();
   const url = `${tls ? "https" : "http"}://127.0.0.1:${port}`;
   const own = tls && certificate(folder());
-  // The stand-in's own client takes any address of this machine, but for https.
+  // The stand-in's own client accepts any loopback address, but not https.
   const client = tls ? await register(hub, `${url}/oauth2/callback`) : hub;
   const config = write(join(folder(), "config.toml"), `
 public_url = "${url}"
