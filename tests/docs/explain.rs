@@ -103,7 +103,7 @@ fn the_readmes_cases_are_as_expected_for_its_routes() {
 
 #[test]
 fn the_cases_of_the_page_about_explain_are_read() {
-    let page = include_str!("../../docs/explain.md");
+    let page = include_str!("../../docs/guides/explain.md");
     let (_, rest) = page.split_once("```toml\n").unwrap();
     let (cases, _) = rest.split_once("```").unwrap();
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("config.toml")).unwrap();
