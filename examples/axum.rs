@@ -8,7 +8,11 @@
 //! ```
 //!
 //! Without `ISSUER` the provider is huggingface.co. `LISTEN` sets the address to listen on.
-#![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "an example reads the environment and prints its address")]
+#![expect(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "an example reads the environment and prints its address"
+)]
 
 use std::env::var;
 

@@ -1,7 +1,11 @@
 //! Sign in with Hugging Face around a bare hyper service, without Tower or axum.
 //!
 //! Run it as `examples/axum.rs` describes, with `--example hyper` and without features.
-#![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "an example reads the environment and prints its address")]
+#![expect(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "an example reads the environment and prints its address"
+)]
 
 use std::convert::Infallible;
 use std::env::var;

@@ -129,7 +129,10 @@ pub use identity::{Org, Role, User};
 pub use policy::{PathPattern, Route, Rule};
 pub use respond::Refusal;
 
-// Compiles what the README shows.
+// Compiles what README and docs show.
 #[cfg(all(doctest, feature = "axum", feature = "bin"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
+#[cfg(all(doctest, feature = "axum", feature = "bin"))]
+#[doc = include_str!("../docs/start/layer.md")]
+struct Layer;

@@ -22,7 +22,8 @@ LANGUAGES = {
     ".conf": "nginx", ".json": "json", ".md": "markdown", "": "bash",
 }
 FENCE = re.compile(r"^(\s*)(`{3,})(.*)$")
-LINK = re.compile(r"(!?\[[^\]]*\]\()([^)\s]+)(\))")
+# The text of a link may begin on an earlier line.
+LINK = re.compile(r"(\]\()([^)\s]+)(\))")
 
 
 def pages():

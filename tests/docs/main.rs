@@ -1,5 +1,6 @@
-//! The README keeps its word: its configurations load, its snippets are the
-//! files they come from, and what they do is tried against a running gate.
+//! README and docs agree with the program: links lead somewhere, commands and
+//! flags exist, configurations load, snippets are parts of programs that are
+//! tested, and answers are those of a running gate.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -7,13 +8,20 @@
     reason = "a test that fails says where"
 )]
 
-// What stands in the text.
-mod text;
+// The pages, and what is on them.
+mod pages;
+
+// What the pages say.
+mod answers;
+mod commands;
+mod links;
+mod reference;
+mod snippets;
 
 // A gate to sign in at.
 mod world;
 
-// The programs the text points to.
+// The programs that the pages refer to.
 mod examples;
 mod explain;
 mod verify;

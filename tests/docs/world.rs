@@ -1,20 +1,20 @@
-//! A stand-in for huggingface.co, a gate in front of an app that shows its
-//! headers, and a sign-in.
+//! A stand-in for huggingface.co, a gate in front of an app, and a sign-in.
 
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
 
 use axum::Router;
+use axum::routing::get;
 use http::HeaderMap;
 use huggate::clock::Clock;
 use huggate::hub::{Client, Hub, Settings};
-use huggate::{Gate, Route, Rule};
+use huggate::{Gate, PathPattern, Role, Route, Rule};
 use reqwest::header::{ACCEPT, COOKIE, HOST, LOCATION, SET_COOKIE};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
 /// The id and secret of the OAuth app at the stand-in.
-pub(crate) const CLIENT: (&str, &str) = ("readme", "a secret of the readme");
+pub(crate) const CLIENT: (&str, &str) = ("docs", "a secret of the docs");
 /// A second host that leads to the same gate.
 pub(crate) const OTHER_HOST: &str = "other.example";
 pub(crate) const SESSION_SECRET: &str = "7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a";
@@ -26,20 +26,25 @@ pub(crate) async fn listen() -> (TcpListener, String) {
     (listener, url)
 }
 
-/// A stand-in at which ada has signed in to our app before.
+/// A stand-in at which ada and ben have granted acme to our app.
 pub(crate) async fn hub(clock: Clock) -> Hub {
     let (listener, _) = listen().await;
     let hub = Hub::start(listener, Settings { clock, ..Settings::default() }).await.unwrap();
-    let client = Client::confidential(CLIENT.0, CLIENT.1, "The readme", &[]);
+    let client = Client::confidential(CLIENT.0, CLIENT.1, "The docs", &[]);
     hub.register(Client { any_loopback_redirect: true, ..client });
-    hub.consent("ada", CLIENT.0, &["acme"]);
+    for person in ["ada", "ben"] {
+        hub.consent(person, CLIENT.0, &["acme"]);
+    }
     hub
 }
 
-/// Starts a gate, and returns its public URL. All gates have the same secret.
+/// Starts a gate in front of an app that responds with its assertion, or at
+/// `/headers` with the names of all headers. Returns the public URL. All gates have
+/// the same secret.
 pub(crate) async fn gate(hub: &Hub, clock: Clock) -> String {
     let (listener, public_url) = listen().await;
     let other = Route::host(OTHER_HOST);
+    let admin = Route::path(PathPattern::parse("/admin").unwrap());
     let gate = Gate::builder()
         .public_url(&public_url)
         .issuer(hub.issuer())
@@ -47,6 +52,7 @@ pub(crate) async fn gate(hub: &Hub, clock: Clock) -> String {
         .secret(SESSION_SECRET)
         .allow(Rule::org("acme"))
         .route(other)
+        .route(admin.allow(vec![Rule::org("acme").with_role(Role::Admin)]))
         .clock(clock)
         .build()
         .await
@@ -54,7 +60,10 @@ pub(crate) async fn gate(hub: &Hub, clock: Clock) -> String {
     let shown = |headers: HeaderMap| async move {
         headers.get("x-huggate-assertion").unwrap().to_str().unwrap().to_owned()
     };
-    let app = Router::new().fallback(shown).layer(gate.layer());
+    let names = |headers: HeaderMap| async move {
+        headers.keys().map(|name| format!("{name}\n")).collect::<String>()
+    };
+    let app = Router::new().route("/headers", get(names)).fallback(shown).layer(gate.layer());
     tokio::spawn(async move { axum::serve(listener, app).await });
     public_url
 }
@@ -66,13 +75,19 @@ pub(crate) fn http() -> reqwest::Client {
 
 /// Signs ada in at `url`; returns her cookies.
 pub(crate) async fn sign_in(url: &str) -> String {
+    sign_in_as("ada", url).await
+}
+
+/// Signs `person` in at `url`; returns the cookies.
+pub(crate) async fn sign_in_as(person: &str, url: &str) -> String {
     let http = http();
     let location = |answer: &reqwest::Response| -> String {
         let location = answer.headers().get(LOCATION).unwrap_or_else(|| panic!("{answer:?}"));
         location.to_str().unwrap().to_owned()
     };
     let begun = http.get(url).header(ACCEPT, "text/html").send().await.unwrap();
-    let consented = http.get(location(&begun)).header(COOKIE, "hub_user=ada").send().await.unwrap();
+    let consented =
+        http.get(location(&begun)).header(COOKIE, format!("hub_user={person}")).send().await.unwrap();
     let done = http.get(location(&consented)).header(COOKIE, cookies(&begun)).send().await.unwrap();
     assert_eq!(location(&done), url.parse::<url::Url>().unwrap().path());
     cookies(&done)
