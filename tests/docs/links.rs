@@ -91,3 +91,16 @@ fn the_life_of_a_request_names_each_file_as_it_links_to_it() {
         }
     }
 }
+
+#[test]
+fn the_table_of_places_has_each_module() {
+    let rows = page("CONTRIBUTING.md").rows("## Find the place of a change");
+    let places: String = rows.iter().map(|row| row[1].as_str()).collect();
+    for entry in std::fs::read_dir(root().join("src")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        // The list of modules, and what every one of them may use.
+        if !matches!(&*name, "lib.rs" | "clock.rs") {
+            assert!(places.contains(&format!("src/{name}")), "CONTRIBUTING.md: no row for src/{name}");
+        }
+    }
+}
