@@ -1,4 +1,5 @@
-//! `huggate explain`, as a program: a cookie, and the files of cases.
+//! `huggate explain` as a program: a session cookie, the files of cases, and the output
+//! that the guide shows.
 
 use std::process::Output;
 
@@ -25,7 +26,7 @@ async fn explain(arguments: &[&str], input: &str) -> Output {
 }
 
 #[tokio::test]
-async fn a_cookie_is_somebodys() {
+async fn a_cookie_is_resolved_to_its_person() {
     let hub = hub(Clock::system()).await;
     let url = gate(&hub, Clock::system()).await;
     let cookies = sign_in(&format!("{url}/")).await;
@@ -45,7 +46,7 @@ async fn a_cookie_is_somebodys() {
     {
         assert!(text.contains(line), "{text}");
     }
-    // Of the cookie nothing shows.
+    // The output contains no part of the cookie.
     let value = cookies.split_once("huggate=").unwrap().1.split(';').next().unwrap();
     let output = explain(&[&config[..], &["--json", "/"]].concat(), value).await;
     let text = String::from_utf8(output.stdout).unwrap();

@@ -15,11 +15,11 @@ use tokio::net::TcpListener;
 
 /// The id and secret of the OAuth app at the stand-in.
 pub(crate) const CLIENT: (&str, &str) = ("docs", "a secret of the docs");
-/// A second host that leads to the same gate.
+/// A second host of the same gate.
 pub(crate) const OTHER_HOST: &str = "other.example";
 pub(crate) const SESSION_SECRET: &str = "7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a";
 
-/// Listens at a port that is free.
+/// Listens on a free port.
 pub(crate) async fn listen() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -68,7 +68,7 @@ pub(crate) async fn gate(hub: &Hub, clock: Clock) -> String {
     public_url
 }
 
-/// A client that follows nothing by itself.
+/// A client that does not follow redirects.
 pub(crate) fn http() -> reqwest::Client {
     reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap()
 }
@@ -99,14 +99,14 @@ fn cookies(answer: &reqwest::Response) -> String {
     pairs.collect::<Vec<_>>().join("; ")
 }
 
-/// What the app at `url`, asked for as `host`, gets as assertion.
+/// The assertion that the app at `url` receives if it is asked for as `host`.
 pub(crate) async fn assertion(url: &str, host: &str, cookies: &str) -> String {
     let ask = http().get(url).header(HOST, host).header(COOKIE, cookies);
     let answer = ask.send().await.unwrap().error_for_status().unwrap();
     answer.text().await.unwrap()
 }
 
-/// Where `cargo test` puts the example called `name`.
+/// The path of the example `name`, as `cargo test` builds it.
 pub(crate) fn example(name: &str) -> PathBuf {
     let target = std::env::current_exe().unwrap();
     let path = target.parent().and_then(|deps| deps.parent()).unwrap().join("examples").join(name);
@@ -117,7 +117,7 @@ pub(crate) fn example(name: &str) -> PathBuf {
 /// Runs `command` with `input`.
 pub(crate) async fn run(command: &mut tokio::process::Command, input: &str) -> Output {
     let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // The gate is on this machine, whatever proxy the environment names.
+    // The gate is on this machine; a proxy from the environment would not reach it.
     let mut child = command.env("NO_PROXY", "127.0.0.1").kill_on_drop(true).spawn().unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).await.unwrap();
     child.wait_with_output().await.unwrap()
