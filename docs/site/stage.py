@@ -16,7 +16,13 @@ import tomllib
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 # Pages of the site that are not in docs/.
-OUTSIDE = ["CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"]
+# A README.md would become the index of its folder.
+OUTSIDE = {
+    "README.md": "about.md",
+    "CONTRIBUTING.md": "CONTRIBUTING.md",
+    "SECURITY.md": "SECURITY.md",
+    "CHANGELOG.md": "CHANGELOG.md",
+}
 LANGUAGES = {
     ".rs": "rust", ".toml": "toml", ".py": "python", ".mjs": "js", ".yml": "yaml", ".yaml": "yaml",
     ".conf": "nginx", ".json": "json", ".md": "markdown", "": "bash",
@@ -31,8 +37,8 @@ def pages():
     for path in sorted(DOCS.rglob("*.md")):
         if DOCS / "site" not in path.parents:
             yield path, path.relative_to(DOCS)
-    for name in OUTSIDE:
-        yield ROOT / name, pathlib.Path(name)
+    for name, place in OUTSIDE.items():
+        yield ROOT / name, pathlib.Path(place)
 
 
 class Stage:
@@ -62,8 +68,6 @@ class Stage:
             return href
         name, mark, fragment = href.partition("#")
         target = (path.parent / name).resolve()
-        if target == ROOT / "README.md":
-            target = DOCS / "index.md"
         if not target.exists():
             sys.exit(f"{path.relative_to(ROOT)}: {href} leads nowhere")
         return os.path.relpath(self.place_of(target), place.parent) + mark + fragment
