@@ -119,7 +119,7 @@ impl Page {
         anchors
     }
 
-    /// What stands between single backticks, with the line of each.
+    /// The inline code of the page, with the line of each.
     pub(crate) fn code(&self) -> Vec<(usize, String)> {
         let spans = self.prose.iter().flat_map(|(line, text)| {
             text.split('`').skip(1).step_by(2).map(|span| (*line, span.to_owned())).collect::<Vec<_>>()
