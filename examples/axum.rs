@@ -1,14 +1,18 @@
 //! Sign in with Hugging Face as a layer around an axum app.
 //!
-//! Try it against the stand-in: `cargo run -- hub`, then, with the id and secret
-//! it prints,
+//! To try it without an account, start the stand-in with `cargo run -- hub`, then run
+//! this with the client id and the secret that it prints:
 //!
 //! ```text
 //! ISSUER=http://127.0.0.1:4182 CLIENT_ID=… CLIENT_SECRET=… cargo run --example axum --features axum
 //! ```
 //!
-//! For huggingface.co leave `ISSUER` out. `LISTEN` is another address to listen at.
-#![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "a program that reads and says little")]
+//! Without `ISSUER` the provider is huggingface.co. `LISTEN` sets the address to listen on.
+#![expect(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "an example reads the environment and prints its address"
+)]
 
 use std::env::var;
 
@@ -30,7 +34,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             var("CLIENT_ID").map_err(|_| "CLIENT_ID is not set")?,
             var("CLIENT_SECRET").map_err(|_| "CLIENT_SECRET is not set")?,
         )
-        // A fresh one signs everybody out at each start; keep one for real use.
+        // A fresh secret signs everybody out at each start. In production, keep one.
         .secret(var("SESSION_SECRET").unwrap_or_else(|_| Secret::generate()))
         .allow(Rule::org("acme"))
         .route(Route::path(PathPattern::parse("/")?).public())
@@ -43,7 +47,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Open to everybody; knows who is signed in, if anybody is.
+/// A public route: `None` without a session.
 async fn front(user: Option<User>) -> String {
     match user {
         Some(user) => format!("welcome back, {}\n", user.username()),
@@ -51,7 +55,7 @@ async fn front(user: Option<User>) -> String {
     }
 }
 
-/// Only members of acme get here.
+/// Reached by members of acme only.
 async fn hello(user: User) -> String {
     format!("hello {}, you are in {}\n", user.name().unwrap_or(user.username()), user.groups().join(", "))
 }

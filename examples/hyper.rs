@@ -1,7 +1,11 @@
 //! Sign in with Hugging Face around a bare hyper service, without Tower or axum.
 //!
-//! Run it as `examples/axum.rs` says, with `--example hyper`.
-#![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "a program that reads and says little")]
+//! Run it as `examples/axum.rs` describes, with `--example hyper` and without features.
+#![expect(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "an example reads the environment and prints its address"
+)]
 
 use std::convert::Infallible;
 use std::env::var;
@@ -39,7 +43,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                 let gate = gate.clone();
                 async move { gate.handle(request, hello).await }
             });
-            // With a timer, hyper cuts clients that send no headers.
+            // hyper needs a timer to close connections that send no headers.
             let _ = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .serve_connection(TokioIo::new(stream), service)
@@ -48,7 +52,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 }
 
-/// The app: every request that gets here may enter.
+/// The app. The gate has allowed every request that arrives here.
 async fn hello(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let name = request.extensions().get::<User>().map_or("nobody", User::username);
     Ok(Response::new(Full::from(format!("hello {name}\n"))))

@@ -1,10 +1,10 @@
-//! Verifies huggate's assertion: prints what it says, or what is wrong with it.
+//! Verifies huggate's assertion: prints its claims, or what is wrong with it.
 //!
 //! ```text
 //! cargo run --example verify -- https://app.example.com < assertion
 //! ```
 //!
-//! A second argument is the audience, where it is another than the first.
+//! A second argument is the audience, if it differs from the issuer.
 #![expect(clippy::print_stdout, reason = "it prints the claims")]
 
 // [verify]
@@ -14,18 +14,18 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 type Claims = serde_json::Map<String, serde_json::Value>;
 type Failure = Box<dyn std::error::Error>;
 
-/// The public keys of the huggate at `issuer`. Keep them for five minutes, and
-/// ask again when an assertion names a key that is not among them.
+/// The public keys of the huggate at `issuer`. Cache them for five minutes, and
+/// fetch them again when an assertion names an unknown key.
 async fn keys(issuer: &str) -> Result<JwkSet, Failure> {
     let answer = reqwest::get(format!("{issuer}/oauth2/jwks.json")).await?;
     Ok(answer.error_for_status()?.json().await?)
 }
 
-/// What `assertion` says, if that huggate signed it for `audience`, this app,
-/// and it has not run out.
+/// The claims of `assertion`, if the huggate at `issuer` signed it for `audience`,
+/// which is this app, and it has not expired.
 fn verify(assertion: &str, keys: &JwkSet, issuer: &str, audience: &str) -> Result<Claims, Failure> {
     let kid = jsonwebtoken::decode_header(assertion)?.kid.ok_or("it names no key")?;
-    let key = DecodingKey::from_jwk(keys.find(&kid).ok_or("it is signed with an unknown key")?)?;
+    let key = DecodingKey::from_jwk(keys.find(&kid).ok_or("unknown key")?)?;
     let mut expected = Validation::new(Algorithm::ES256);
     expected.set_issuer(&[issuer]);
     expected.set_audience(&[audience]);

@@ -128,7 +128,10 @@ pub use gate::{Gate, GateBuilder, GateLayer, GateService, Grant, Refusal};
 pub use identity::{Org, Role, User};
 pub use policy::{PathPattern, Route, Rule};
 
-// Compiles what the README shows.
+// Compiles what README and docs show.
 #[cfg(all(doctest, feature = "axum", feature = "bin"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
+#[cfg(all(doctest, feature = "axum", feature = "bin"))]
+#[doc = include_str!("../docs/start/layer.md")]
+struct Layer;

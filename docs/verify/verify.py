@@ -1,8 +1,8 @@
-"""Verifies huggate's assertion: prints what it says, or what is wrong with it.
+"""Verifies huggate's assertion: prints its claims, or what is wrong with it.
 
     python verify.py https://app.example.com < assertion
 
-A second argument is the audience, where it is another than the first.
+A second argument is the audience, if it differs from the issuer.
 Needs: pip install "PyJWT[crypto]"
 """
 
@@ -14,13 +14,13 @@ import jwt
 
 
 def keys(issuer):
-    """The public keys of the huggate at `issuer`, kept for five minutes."""
+    """The public keys of the huggate at `issuer`, cached for five minutes."""
     return jwt.PyJWKClient(f"{issuer}/oauth2/jwks.json", lifespan=300)
 
 
 def verify(assertion, keys, issuer, audience):
-    """What `assertion` says, if that huggate signed it for `audience`, this
-    app, and it has not run out; an exception if not."""
+    """The claims of `assertion`. Raises unless the huggate at `issuer` signed it
+    for `audience`, which is this app, and it has not expired."""
     return jwt.decode(
         assertion,
         keys.get_signing_key_from_jwt(assertion).key,

@@ -10,7 +10,7 @@ fn route(path: &str) -> Route {
     Route::path(PathPattern::parse(path).unwrap())
 }
 
-const DOCUMENTED: &str = include_str!("../../docs/refused.md");
+const DOCUMENTED: &str = include_str!("../../docs/reference/refusals.md");
 
 /// The id of acme at the hub.
 fn acme(world: &World) -> String {
@@ -37,7 +37,7 @@ async fn refused(browser: &mut Browser<'_>, path: &str) -> (String, Value) {
     let missing = list.iter().flat_map(|demand| demand["missing"].as_array().unwrap());
     let reasons = missing.map(|obstacle| obstacle["reason"].as_str().unwrap());
     for name in fields.map(String::as_str).chain(reasons) {
-        assert!(documented(name), "{name} is not in docs/refused.md");
+        assert!(documented(name), "{name} is not in docs/reference/refusals.md");
     }
     (page, told)
 }

@@ -1,16 +1,17 @@
-//! `huggate explain`, as a program: a cookie, and the files of cases.
+//! `huggate explain` as a program: a session cookie, the files of cases, and the output
+//! that the guide shows.
 
-use std::path::Path;
 use std::process::Output;
 
 use huggate::clock::Clock;
-use huggate::config::{Cases, Config, Environment};
+use huggate::config::{Cases, Config};
 use huggate::explain::Who;
 use huggate::{Gate, Route};
 use serde_json::Value;
 use tokio::process::Command;
 
-use super::text::{blocks, load, whole_with};
+use super::pages::blocks_of;
+use super::snippets::{first, routes};
 use super::world::{SESSION_SECRET, gate, hub, run, sign_in};
 
 /// Runs `huggate explain` with the repository as its folder.
@@ -25,7 +26,7 @@ async fn explain(arguments: &[&str], input: &str) -> Output {
 }
 
 #[tokio::test]
-async fn a_cookie_is_somebodys() {
+async fn a_cookie_is_resolved_to_its_person() {
     let hub = hub(Clock::system()).await;
     let url = gate(&hub, Clock::system()).await;
     let cookies = sign_in(&format!("{url}/")).await;
@@ -45,7 +46,7 @@ async fn a_cookie_is_somebodys() {
     {
         assert!(text.contains(line), "{text}");
     }
-    // Of the cookie nothing shows.
+    // The output contains no part of the cookie.
     let value = cookies.split_once("huggate=").unwrap().1.split(';').next().unwrap();
     let output = explain(&[&config[..], &["--json", "/"]].concat(), value).await;
     let text = String::from_utf8(output.stdout).unwrap();
@@ -92,30 +93,24 @@ cases.toml:1: GET /
     );
 }
 
-#[test]
-fn the_readmes_cases_are_as_expected_for_its_routes() {
-    let routes =
-        blocks().into_iter().find(|(info, text)| *info == "toml part" && text.contains("/models/**"));
-    let config = load(&whole_with(&routes.unwrap().1)).unwrap();
-    let (_, cases) = blocks().into_iter().find(|(info, _)| *info == "toml cases").unwrap();
-    as_expected(config, &cases);
-}
-
-#[test]
-fn the_cases_of_the_page_about_explain_are_read() {
-    let page = include_str!("../../docs/explain.md");
-    let (_, rest) = page.split_once("```toml\n").unwrap();
-    let (cases, _) = rest.split_once("```").unwrap();
-    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("config.toml")).unwrap();
-    let text = format!(
-        "{text}\n[[route]]\npath = \"/models/**\"\nallow = [{{ org = \"acme\", role = \"write\" }}]\n"
-    );
-    let config = Config::parse(&text, "config.toml", &Environment::default()).unwrap();
-    as_expected(config, cases);
+#[tokio::test]
+async fn the_explanation_of_the_page_is_what_the_command_prints() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = first().replace("http://127.0.0.1:4180", "https://app.example.com") + &routes();
+    std::fs::write(folder.path().join("config.toml"), config).unwrap();
+    std::fs::write(folder.path().join("session-secret"), SESSION_SECRET).unwrap();
+    for block in blocks_of("text explain") {
+        let line = ["explain", "--user", "ben", "--org", "acme:read", "POST", "/models/new"];
+        let mut command = Command::new(env!("CARGO_BIN_EXE_huggate"));
+        command.current_dir(folder.path()).env_remove("HUGGATE_CONFIG").args(line);
+        let output = run(&mut command, "").await;
+        let printed = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(block.text.trim_end(), printed.trim_end(), "{}", block.place);
+    }
 }
 
 #[track_caller]
-fn as_expected(config: Config, cases: &str) {
+pub(crate) fn as_expected(config: Config, cases: &str) {
     let gate = Gate::new(config.gate, Clock::system()).unwrap();
     let routes: &[Route] = gate.routes();
     let cases = Cases::parse(cases, "cases.toml", routes).unwrap_or_else(|problems| panic!("{problems}"));

@@ -1,4 +1,4 @@
-//! The examples, as programs, and a whole sign-in at each.
+//! The examples run as programs; each serves a complete sign-in.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::world::{CLIENT, example, http, hub, sign_in};
 
-/// A running example, and the address it says to open.
+/// Starts an example; returns the address that it prints.
 async fn start(name: &str, hub: &Hub) -> (Child, String) {
     let mut child = Command::new(example(name))
         .env("LISTEN", "127.0.0.1:0")
@@ -26,12 +26,12 @@ async fn start(name: &str, hub: &Hub) -> (Child, String) {
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let line = timeout(Duration::from_secs(10), lines.next_line()).await;
-    let line = line.unwrap_or_else(|_| panic!("{name} says nothing")).unwrap();
+    let line = line.unwrap_or_else(|_| panic!("{name} prints nothing")).unwrap();
     let line = line.unwrap_or_else(|| panic!("{name} ended at once"));
     (child, line.strip_prefix("open ").unwrap().to_owned())
 }
 
-/// What a page says to somebody with these cookies.
+/// The text of a page, asked for with these cookies.
 async fn page(url: String, cookies: &str) -> String {
     let answer = http().get(url).header(ACCEPT, "text/html").header(COOKIE, cookies).send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::OK);

@@ -1,0 +1,221 @@
+//! Every fenced block is checked: what its info says decides how.
+
+use std::path::Path;
+
+use huggate::config::{Config, Environment};
+use huggate::keys::Secret;
+
+use super::commands;
+use super::pages::{Block, all, blocks, blocks_of, page, root};
+use super::{answers, explain};
+
+/// The text between a file's marks.
+fn marked(file: &str) -> &str {
+    let (_, rest) = file.split_once("[verify]\n").unwrap();
+    let (region, _) = rest.split_once("[/verify]").unwrap();
+    // The comment sign of the mark's line.
+    region.rsplit_once('\n').unwrap().0
+}
+
+pub(crate) fn load(text: &str) -> Result<Config, String> {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("session-secret"), Secret::generate() + "\n").unwrap();
+    std::fs::write(folder.path().join("client-secret"), "oauth_app_secret_0123456789\n").unwrap();
+    let path = folder.path().join("config.toml");
+    Config::parse(text, path.to_str().unwrap(), &Environment::default()).map_err(|error| error.to_string())
+}
+
+/// Puts what a part of a configuration says over what the whole one says.
+fn merge(whole: &mut toml::Table, part: toml::Table) {
+    for (key, value) in part {
+        match (whole.get_mut(&key), value) {
+            (Some(toml::Value::Table(whole)), toml::Value::Table(part)) => merge(whole, part),
+            (_, value) => _ = whole.insert(key, value),
+        }
+    }
+}
+
+/// The README's configuration.
+pub(crate) fn first() -> String {
+    page("README.md").blocks.into_iter().find(|block| block.info == "toml").unwrap().text
+}
+
+/// The README's configuration with a part of another one.
+pub(crate) fn whole_with(part: &str) -> String {
+    let mut all: toml::Table = first().parse().unwrap();
+    merge(&mut all, part.parse().unwrap());
+    all.to_string()
+}
+
+/// The routes of the guide, which other pages refer to.
+pub(crate) fn routes() -> String {
+    let blocks = page("docs/guides/routes.md").blocks;
+    blocks.into_iter().find(|block| block.text.contains("/models/**")).unwrap().text
+}
+
+fn loads(block: &Block, text: &str) {
+    load(text).unwrap_or_else(|problems| panic!("{}: {problems}\n{text}", block.place));
+}
+
+/// A dependency on huggate names features that exist.
+fn depends(block: &Block) {
+    let snippet: toml::Table = block.text.parse().unwrap();
+    let manifest: toml::Table = std::fs::read_to_string(root().join("Cargo.toml")).unwrap().parse().unwrap();
+    let features = snippet["dependencies"]["huggate"]["features"].as_array().unwrap();
+    for feature in features.iter().map(|feature| feature.as_str().unwrap()) {
+        assert!(manifest["features"].get(feature).is_some(), "{}: no feature {feature}", block.place);
+    }
+}
+
+/// A doc test compiles it: `src/lib.rs` includes the page.
+fn compiles(block: &Block) {
+    let (page, _) = block.place.split_once(':').unwrap();
+    let lib = std::fs::read_to_string(root().join("src/lib.rs")).unwrap();
+    assert!(lib.contains(&format!("include_str!(\"../{page}\")")), "{}: not in src/lib.rs", block.place);
+}
+
+/// It is the region of a program that the tests run.
+fn is_marked(block: &Block, file: &str) {
+    let text = std::fs::read_to_string(root().join(file)).unwrap();
+    assert_eq!(block.text.trim_end(), marked(&text).trim_end(), "{}: not as in {file}", block.place);
+}
+
+/// The unit runs the program, with options that it has.
+fn is_a_unit(block: &Block) {
+    let value = |key: &str| {
+        let line = block.text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        line.unwrap_or_else(|| panic!("{}: no {key}", block.place))
+    };
+    commands::check_line(value("ExecStart").trim_start_matches("/usr/local/bin/"), &block.place);
+    assert_eq!(value("Type"), "notify");
+    assert!(value("ExecReload").ends_with("-HUP $MAINPID"));
+}
+
+/// The step's commands exist.
+fn is_a_workflow(block: &Block) {
+    let (_, script) = block.text.split_once("run: |\n").unwrap();
+    let commands: usize = script.lines().map(|line| commands::check_line(line, &block.place)).sum();
+    assert_eq!(commands, 2, "{}", block.place);
+}
+
+fn is_a_space(block: &Block) {
+    for line in ["sdk: docker", "hf_oauth: true", "  - read-memberships"] {
+        assert!(block.text.lines().any(|found| found == line), "{}: no {line}", block.place);
+    }
+}
+
+/// The environment of the Dockerfile and that of a Space are a configuration.
+fn configures_a_space(block: &Block) {
+    let set = block.text.lines().filter_map(|line| line.strip_prefix("ENV ")?.split_once('='));
+    let set = set.map(|(name, value)| (name, value.trim_matches('\'')));
+    let space = [
+        ("SPACE_HOST", "ada-app.hf.space"),
+        ("OAUTH_CLIENT_ID", "id"),
+        ("OAUTH_CLIENT_SECRET", "oauth_app_secret_0123456789abcdef"),
+        ("OAUTH_SCOPES", "read-memberships"),
+        ("OPENID_PROVIDER_URL", "https://huggingface.co"),
+    ];
+    let environment: Environment = set.chain(space).collect();
+    let config = Config::parse("", "environment", &environment).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(config.gate.public_url.as_str(), "https://ada-app.hf.space");
+    assert_eq!(config.upstream.default.to_string(), "http://127.0.0.1:7861");
+    commands::check_line("huggate serve", &block.place);
+    assert!(block.text.contains("exec huggate serve"), "{}", block.place);
+}
+
+/// A subject and a body as CONTRIBUTING asks for them.
+fn is_a_commit(block: &Block) {
+    let mut lines = block.text.lines();
+    let subject = lines.next().unwrap();
+    let (area, what) = subject.split_once(": ").unwrap();
+    assert!(root().join("src").join(area).exists(), "{}: {area}", block.place);
+    assert!(what.starts_with(char::is_lowercase) && !what.ends_with('.'), "{}", block.place);
+    assert_eq!(lines.next(), Some(""), "{}", block.place);
+    assert!(lines.next().is_some(), "{}: no body", block.place);
+}
+
+/// What the text before an answer promises; the answer itself is compared by
+/// the tests of `answers` and `explain`.
+fn is_compared(block: &Block, infos: &[&str]) {
+    assert!(infos.contains(&block.info.as_str()), "{}: nothing checks ```{}", block.place, block.info);
+}
+
+#[test]
+fn every_block_is_checked() {
+    let mut checked = 0;
+    for block in blocks() {
+        match block.info.as_str() {
+            "sh" | "console" => commands::check(&block),
+            "toml" => loads(&block, &block.text),
+            // A part is read with the README's configuration around it.
+            "toml part" => loads(&block, &whole_with(&block.text)),
+            "toml cases" => explain::as_expected(load(&whole_with(&routes())).unwrap(), &block.text),
+            "toml dependencies" => depends(&block),
+            "rust,no_run" => compiles(&block),
+            "rust" => is_marked(&block, "examples/verify.rs"),
+            "js" => is_marked(&block, "docs/verify/verify.mjs"),
+            "python" if block.text.contains("jwt.decode") => is_marked(&block, "docs/verify/verify.py"),
+            // Parsed below, with Python itself.
+            "python" => assert!(block.text.contains("/v1\""), "{}", block.place),
+            "dockerfile" => configures_a_space(&block),
+            "yaml space" => is_a_space(&block),
+            "yaml workflow" => is_a_workflow(&block),
+            "ini" => is_a_unit(&block),
+            "text commit" => is_a_commit(&block),
+            "text diagram" => assert!(block.text.contains('→'), "{}", block.place),
+            info if info.starts_with("json ") => is_compared(&block, &answers::COMPARED),
+            _ => is_compared(&block, &["text explain"]),
+        }
+        checked += 1;
+    }
+    assert!(checked > 40, "{checked}");
+}
+
+#[test]
+#[ignore = "needs python3: run ./scripts/test"]
+fn every_python_block_is_python() {
+    for block in blocks_of("python") {
+        let parse = "import ast, sys; ast.parse(sys.argv[1])";
+        let status = std::process::Command::new("python3").args(["-c", parse, &block.text]).status().unwrap();
+        assert!(status.success(), "{}", block.place);
+    }
+}
+
+#[test]
+fn the_readme_is_short_and_begins_with_the_two_commands() {
+    let readme = page("README.md");
+    let lines = std::fs::read_to_string(root().join("README.md")).unwrap().lines().count();
+    assert!(lines <= 250, "{lines} lines");
+    let commands = readme.blocks[0].text.lines().filter_map(|line| line.split('#').next()).map(str::trim);
+    assert_eq!(commands.collect::<Vec<_>>(), ["cargo run --release -- demo", "./scripts/test"]);
+    assert_eq!(first().lines().count(), 8, "the README promises eight lines");
+    let layer = readme.blocks.iter().find(|block| block.info == "rust,no_run").unwrap();
+    let (_, body) = layer.text.split_once("{\n").unwrap();
+    assert!(body.lines().count() <= 11, "the README promises ten lines");
+}
+
+#[test]
+fn the_configurations_beside_other_proxies_load_and_trust_this_machine_alone() {
+    let deploy = root().join("deploy");
+    for (proxy, file) in
+        [("nginx", "app.conf"), ("traefik", "dynamic.yml"), ("caddy", "Caddyfile"), ("envoy", "envoy.yaml")]
+    {
+        assert!(deploy.join(proxy).join(file).is_file(), "{proxy}/{file}");
+        let text = std::fs::read_to_string(deploy.join(proxy).join("config.toml")).unwrap();
+        assert!(text.contains("trusted_proxies = [\"127.0.0.1\"]"), "{proxy}");
+        for text in [&text, &text.replace("#[bearer]\n#hub", "[bearer]\nhub")] {
+            let config = load(text).unwrap_or_else(|problems| panic!("{proxy}: {problems}"));
+            assert_eq!(config.gate.public_url.as_str(), "https://app.example.com");
+        }
+    }
+}
+
+#[test]
+fn code_within_a_sentence_ends_on_its_line() {
+    for page in all() {
+        for (line, text) in page.prose {
+            assert!(text.matches('`').count().is_multiple_of(2), "{}:{line}: {text}", page.name);
+        }
+    }
+    assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/index.md").is_file());
+}
