@@ -20,27 +20,26 @@
 //! ```
 
 mod bearer;
-mod cases;
 mod consumer;
 mod environment;
 mod host_bypass;
 mod identity;
-mod problem;
+pub(crate) mod problem;
 mod provider;
-mod reader;
-mod routes;
+pub(crate) mod reader;
+pub(crate) mod routes;
 mod rules;
-mod schema;
+pub(crate) mod schema;
 mod secrets;
 #[cfg(feature = "proxy")]
 mod server;
 mod session;
 mod source;
 mod space;
-mod suggestion;
-mod toml_parser;
+pub(crate) mod suggestion;
+pub(crate) mod toml_parser;
 mod tree;
-mod unknown_keys;
+pub(crate) mod unknown_keys;
 mod unsupported;
 #[cfg(feature = "proxy")]
 mod upstream;
@@ -50,7 +49,6 @@ use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 
-pub use cases::{Case, Cases};
 pub use environment::Environment;
 pub use problem::{Origin, Problem, Problems};
 pub use secrets::EXAMPLE_SECRET;

@@ -61,7 +61,7 @@ impl fmt::Display for Problem {
 pub struct Problems(Vec<Problem>);
 
 impl Problems {
-    pub(super) fn one(source: &str, message: String) -> Self {
+    pub(crate) fn one(source: &str, message: String) -> Self {
         Self(vec![Problem { source: source.to_owned(), line: None, key: String::new(), message }])
     }
 
@@ -86,7 +86,7 @@ impl fmt::Display for Problems {
 impl std::error::Error for Problems {}
 
 /// Collects problems while settings are read, so that reading does not stop at the first one.
-pub(super) struct Report {
+pub(crate) struct Report {
     /// The file's name in problems.
     file: String,
     found: RefCell<Vec<Problem>>,
@@ -95,7 +95,7 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub(super) fn new(file: &str) -> Self {
+    pub(crate) fn new(file: &str) -> Self {
         Self {
             file: file.to_owned(),
             found: RefCell::default(),
@@ -105,22 +105,22 @@ impl Report {
     }
 
     /// Records a file that the configuration depends on.
-    pub(super) fn add_file(&self, file: &Path) {
+    pub(crate) fn add_file(&self, file: &Path) {
         self.files.borrow_mut().push(file.to_owned());
     }
 
     /// The recorded files.
-    pub(super) fn files(&self) -> Vec<PathBuf> {
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
         self.files.borrow().clone()
     }
 
     /// Adds a problem.
-    pub(super) fn add(&self, place: &Place, key: &str, message: impl Into<String>) {
+    pub(crate) fn add(&self, place: &Place, key: &str, message: impl Into<String>) {
         self.note(&self.found, place, key, message.into());
     }
 
     /// Adds a warning about a valid setting that is probably not intended.
-    pub(super) fn warn(&self, place: &Place, key: &str, message: impl Into<String>) {
+    pub(crate) fn warn(&self, place: &Place, key: &str, message: impl Into<String>) {
         self.note(&self.warnings, place, key, message.into());
     }
 
@@ -136,7 +136,7 @@ impl Report {
     }
 
     /// The origin for a place.
-    pub(super) fn origin(&self, place: &Place) -> Origin {
+    pub(crate) fn origin(&self, place: &Place) -> Origin {
         match place {
             Place::Line(line) => Origin { source: self.file.clone(), line: Some(*line) },
             Place::Variable(name) => Origin { source: name.clone(), line: None },
@@ -145,7 +145,7 @@ impl Report {
     }
 
     /// Returns `value` and the warnings, or all problems if there are any.
-    pub(super) fn finish<T>(self, value: Option<T>) -> Result<(T, Vec<Problem>), Problems> {
+    pub(crate) fn finish<T>(self, value: Option<T>) -> Result<(T, Vec<Problem>), Problems> {
         let mut found = self.found.into_inner();
         let mut warnings = self.warnings.into_inner();
         // Problems without a line (missing keys, variables) come last.

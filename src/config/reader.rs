@@ -12,22 +12,22 @@ const MAX_DURATION: Duration = Duration::from_secs(3650 * 24 * 3600);
 
 /// A table; a missing one reads like an empty one.
 #[derive(Clone)]
-pub(super) struct Table<'a> {
+pub(crate) struct Table<'a> {
     key: String,
     node: Option<&'a Node>,
-    pub(super) report: &'a Report,
+    pub(crate) report: &'a Report,
 }
 
 /// A value and its key.
 #[derive(Clone)]
-pub(super) struct Field<'a> {
-    pub(super) key: String,
+pub(crate) struct Field<'a> {
+    pub(crate) key: String,
     node: &'a Node,
     report: &'a Report,
 }
 
 impl<'a> Table<'a> {
-    pub(super) fn root(node: &'a Node, report: &'a Report) -> Self {
+    pub(crate) fn root(node: &'a Node, report: &'a Report) -> Self {
         Self { key: String::new(), node: Some(node), report }
     }
 
@@ -36,19 +36,19 @@ impl<'a> Table<'a> {
     }
 
     /// The value of `name`, if there is one.
-    pub(super) fn field(&self, name: &str) -> Option<Field<'a>> {
+    pub(crate) fn field(&self, name: &str) -> Option<Field<'a>> {
         let node = self.node?.get(name)?;
         Some(Field { key: self.below(name), node, report: self.report })
     }
 
     /// The table `name`.
-    pub(super) fn table(&self, name: &str) -> Self {
+    pub(crate) fn table(&self, name: &str) -> Self {
         let node = self.node.and_then(|node| node.get(name));
         Self { key: self.below(name), node, report: self.report }
     }
 
     /// All entries.
-    pub(super) fn fields(&self) -> Vec<(&'a str, Field<'a>)> {
+    pub(crate) fn fields(&self) -> Vec<(&'a str, Field<'a>)> {
         let Some(Node { value: Value::Table(entries), .. }) = self.node else { return Vec::new() };
         entries
             .iter()
@@ -57,7 +57,7 @@ impl<'a> Table<'a> {
     }
 
     /// The value of `name`; reports its absence with the hint `otherwise`.
-    pub(super) fn required(&self, name: &str, otherwise: &str) -> Option<Field<'a>> {
+    pub(crate) fn required(&self, name: &str, otherwise: &str) -> Option<Field<'a>> {
         let field = self.field(name);
         if field.is_none() {
             self.missing(name, otherwise);
@@ -66,12 +66,12 @@ impl<'a> Table<'a> {
     }
 
     /// Reports a problem of the whole table.
-    pub(super) fn problem(&self, message: &str) {
+    pub(crate) fn problem(&self, message: &str) {
         self.report.add(self.node.map_or(&Place::File, |node| &node.place), &self.key, message);
     }
 
     /// Reports that `name` is missing.
-    pub(super) fn missing(&self, name: &str, otherwise: &str) {
+    pub(crate) fn missing(&self, name: &str, otherwise: &str) {
         if self.node.is_some_and(|node| matches!(node.value, Value::Reported)) {
             return;
         }
@@ -82,22 +82,22 @@ impl<'a> Table<'a> {
 
 impl<'a> Field<'a> {
     /// Reports a problem.
-    pub(super) fn problem(&self, message: impl Into<String>) {
+    pub(crate) fn problem(&self, message: impl Into<String>) {
         self.report.add(&self.node.place, &self.key, message);
     }
 
     /// Reports a problem that starts with the value: "5 is not …".
-    pub(super) fn invalid(&self, why: impl Display) {
+    pub(crate) fn invalid(&self, why: impl Display) {
         self.problem(format!("{} {why}", show(self.node)));
     }
 
     /// Reports a warning; as with [`Field::invalid`], it starts with the value.
-    pub(super) fn warn(&self, why: impl Display) {
+    pub(crate) fn warn(&self, why: impl Display) {
         self.report.warn(&self.node.place, &self.key, format!("{} {why}", show(self.node)));
     }
 
     /// Reads a path; relative ones are based on the configuration file's folder.
-    pub(super) fn path(&self, folder: &Path) -> Option<PathBuf> {
+    pub(crate) fn path(&self, folder: &Path) -> Option<PathBuf> {
         let path =
             self.parse(|text| if text.is_empty() { Err("is not a path") } else { Ok(folder.join(text)) })?;
         self.report.add_file(&path);
@@ -105,12 +105,12 @@ impl<'a> Field<'a> {
     }
 
     /// The origin of the value.
-    pub(super) fn origin(&self) -> Origin {
+    pub(crate) fn origin(&self) -> Origin {
         self.report.origin(&self.node.place)
     }
 
     /// The key and line, for messages about other values.
-    pub(super) fn place(&self) -> String {
+    pub(crate) fn place(&self) -> String {
         match &self.node.place {
             Place::Line(line) => format!("{} (line {line})", self.key),
             Place::Variable(_) | Place::File => self.key.clone(),
@@ -130,12 +130,12 @@ impl<'a> Field<'a> {
     }
 
     /// The whole number, if it is one; reports nothing.
-    pub(super) fn as_count(&self) -> Option<usize> {
+    pub(crate) fn as_count(&self) -> Option<usize> {
         if let Value::Integer(count) = self.node.value { usize::try_from(count).ok() } else { None }
     }
 
     /// The string, if it is one; reports nothing.
-    pub(super) fn as_text(&self) -> Option<&'a str> {
+    pub(crate) fn as_text(&self) -> Option<&'a str> {
         match &self.node.value {
             Value::Text(text) => Some(text),
             Value::Integer(_)
@@ -147,12 +147,12 @@ impl<'a> Field<'a> {
         }
     }
 
-    pub(super) fn text(&self) -> Option<&'a str> {
+    pub(crate) fn text(&self) -> Option<&'a str> {
         self.read(self.as_text(), "is not a string; write it in quotation marks")
     }
 
     /// Reads a string that must not appear in messages.
-    pub(super) fn secret_text(&self) -> Option<&'a str> {
+    pub(crate) fn secret_text(&self) -> Option<&'a str> {
         let text = self.as_text();
         match text {
             None if !self.is_reported() => self.problem("must be a string in quotation marks"),
@@ -163,7 +163,7 @@ impl<'a> Field<'a> {
     }
 
     /// Reads a string and parses it. The error continues after the value: "… is not a URL".
-    pub(super) fn parse<T, E: Display>(&self, parse: impl FnOnce(&str) -> Result<T, E>) -> Option<T> {
+    pub(crate) fn parse<T, E: Display>(&self, parse: impl FnOnce(&str) -> Result<T, E>) -> Option<T> {
         match parse(self.text()?) {
             Ok(value) => Some(value),
             Err(error) => {
@@ -173,13 +173,13 @@ impl<'a> Field<'a> {
         }
     }
 
-    pub(super) fn flag(&self) -> Option<bool> {
+    pub(crate) fn flag(&self) -> Option<bool> {
         let flag = if let Value::Boolean(flag) = self.node.value { Some(flag) } else { None };
         self.read(flag, "is not a boolean; write true or false, without quotation marks")
     }
 
     /// Reads a duration of at least `shortest`.
-    pub(super) fn duration(&self, shortest: Duration) -> Option<Duration> {
+    pub(crate) fn duration(&self, shortest: Duration) -> Option<Duration> {
         let text = self.as_text();
         let duration = self.read(
             text.and_then(|text| humantime::parse_duration(text.trim()).ok()),
@@ -201,7 +201,7 @@ impl<'a> Field<'a> {
 
     /// Reads a number of bytes.
     #[cfg(feature = "proxy")]
-    pub(super) fn size(&self) -> Option<u64> {
+    pub(crate) fn size(&self) -> Option<u64> {
         let size = match &self.node.value {
             Value::Integer(size) => Some(*size),
             Value::Text(text) => text.trim().parse::<bytesize::ByteSize>().ok().map(|size| size.as_u64()),
@@ -212,17 +212,17 @@ impl<'a> Field<'a> {
 
     /// Reads a whole number.
     #[cfg(feature = "proxy")]
-    pub(super) fn count(&self) -> Option<usize> {
+    pub(crate) fn count(&self) -> Option<usize> {
         self.read(self.as_count(), "is not a whole number; write it like 10000")
     }
 
     /// Reads a list.
-    pub(super) fn list(&self) -> Option<Vec<Self>> {
+    pub(crate) fn list(&self) -> Option<Vec<Self>> {
         self.read(self.as_list(), r#"is not a list; write it in brackets, like ["…"]"#)
     }
 
     /// Reads a list or a single value.
-    pub(super) fn one_or_more(&self) -> Vec<Self> {
+    pub(crate) fn one_or_more(&self) -> Vec<Self> {
         if self.is_reported() {
             return Vec::new();
         }
@@ -230,7 +230,7 @@ impl<'a> Field<'a> {
     }
 
     /// The list, if it is one; reports nothing.
-    pub(super) fn as_list(&self) -> Option<Vec<Self>> {
+    pub(crate) fn as_list(&self) -> Option<Vec<Self>> {
         let Value::List(list) = &self.node.value else { return None };
         let element =
             |(index, node)| Self { key: format!("{}[{index}]", self.key), node, report: self.report };
@@ -238,7 +238,7 @@ impl<'a> Field<'a> {
     }
 
     /// The table, if it is one; reports nothing.
-    pub(super) fn as_table(&self) -> Option<Table<'a>> {
+    pub(crate) fn as_table(&self) -> Option<Table<'a>> {
         matches!(self.node.value, Value::Table(_)).then(|| Table {
             key: self.key.clone(),
             node: Some(self.node),

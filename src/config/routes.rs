@@ -9,11 +9,11 @@ use crate::client::normalized;
 use crate::policy::{PathPattern, Route, RouteAccess};
 
 /// A route and its place in the configuration.
-pub(super) type RouteEntry<'a> = (Route, Field<'a>);
+pub(crate) type RouteEntry<'a> = (Route, Field<'a>);
 
 /// Reads all routes in order. An invalid route is left out, but its problem stops the start.
 /// `tokens`: whether tokens of API clients are enabled.
-pub(super) fn read<'a>(root: &Table<'a>, prefix: &str, tokens: bool) -> Vec<RouteEntry<'a>> {
+pub(crate) fn read<'a>(root: &Table<'a>, prefix: &str, tokens: bool) -> Vec<RouteEntry<'a>> {
     let list = root.field("route").and_then(|field| field.as_list()).unwrap_or_default();
     let mut read: Vec<RouteEntry<'a>> = Vec::new();
     for field in list {
@@ -104,7 +104,7 @@ fn methods(field: &Field<'_>) -> Option<Vec<Method>> {
     Some(list.iter().filter_map(method).collect())
 }
 
-pub(super) fn method(field: &Field<'_>) -> Option<Method> {
+pub(crate) fn method(field: &Field<'_>) -> Option<Method> {
     field.parse(|text| {
         if text.bytes().any(|byte| byte.is_ascii_lowercase()) {
             return Err(format!("is not a method; write it in capitals, \"{}\"", text.to_ascii_uppercase()));

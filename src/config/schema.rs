@@ -1,12 +1,12 @@
 //! The schema of the configuration file: every key.
 
 /// A key and the kind of its value.
-pub(super) struct Key {
-    pub(super) name: &'static str,
-    pub(super) takes: Takes,
+pub(crate) struct Key {
+    pub(crate) name: &'static str,
+    pub(crate) takes: Takes,
 }
 
-pub(super) enum Takes {
+pub(crate) enum Takes {
     /// A string; the value of a variable is used verbatim.
     Text,
     /// A number, a boolean, a list, or a string that represents one.
@@ -41,7 +41,7 @@ const fn table(name: &'static str, keys: &'static [Key]) -> Key {
 }
 
 /// The keys of a configuration file.
-pub(super) const ROOT: &[Key] = &[
+pub(crate) const ROOT: &[Key] = &[
     text("public_url"),
     value("listen"),
     text("listen_mode"),
@@ -132,7 +132,7 @@ pub(super) const ROOT: &[Key] = &[
 ];
 
 /// The keys of a rule in `allow` and `deny`.
-pub(super) const RULE: &[Key] = &[
+pub(crate) const RULE: &[Key] = &[
     text("user"),
     text("org"),
     text("role"),
@@ -143,7 +143,7 @@ pub(super) const RULE: &[Key] = &[
 ];
 
 /// The key at `path`.
-pub(super) fn find(path: &[&str]) -> Option<&'static Key> {
+pub(crate) fn find(path: &[&str]) -> Option<&'static Key> {
     let mut keys = ROOT;
     let mut found = None;
     for name in path {
@@ -164,13 +164,13 @@ pub(super) fn find(path: &[&str]) -> Option<&'static Key> {
 }
 
 /// Whether a key or table with this path (dotted), or its last segment, exists anywhere.
-pub(super) fn knows(path: &str) -> bool {
+pub(crate) fn knows(path: &str) -> bool {
     let name = path.rsplit('.').next().unwrap_or(path);
     name == "headers" || [ROOT, CASES].iter().flat_map(|form| all("", form)).any(|(_, key)| key.name == name)
 }
 
 /// Every key with its path: `session.secret`, `route[].host`.
-pub(super) fn all(above: &str, keys: &'static [Key]) -> Vec<(String, &'static Key)> {
+pub(crate) fn all(above: &str, keys: &'static [Key]) -> Vec<(String, &'static Key)> {
     let mut found = Vec::new();
     for key in keys {
         let path = if above.is_empty() { key.name.to_owned() } else { format!("{above}.{}", key.name) };
@@ -191,7 +191,7 @@ const PERSON: &[Key] =
     &[text("user"), text("id"), value("orgs"), value("resource_groups"), text("email"), value("pro")];
 
 /// The keys of a case file.
-pub(super) const CASES: &[Key] = &[
+pub(crate) const CASES: &[Key] = &[
     Key { name: "people", takes: Takes::NamedTables(PERSON) },
     Key {
         name: "case",

@@ -8,7 +8,7 @@ use super::schema;
 use super::tree::{Node, Place, Value};
 
 /// Parses a file.
-pub(super) fn parse(text: &str, file: &str) -> Result<Node, Problems> {
+pub(crate) fn parse(text: &str, file: &str) -> Result<Node, Problems> {
     let table = DeTable::parse(text).map_err(|error| {
         Problems::one(file, syntax(text, error.message(), error.span().map_or(0, |span| span.start)))
     })?;
@@ -18,7 +18,7 @@ pub(super) fn parse(text: &str, file: &str) -> Result<Node, Problems> {
 }
 
 /// Parses a single value, as in a variable.
-pub(super) fn parse_value(text: &str, place: &Place) -> Option<Node> {
+pub(crate) fn parse_value(text: &str, place: &Place) -> Option<Node> {
     let value = DeValue::parse(text).ok()?;
     Some(node(&value, &|_| place.clone()))
 }

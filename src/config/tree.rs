@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 /// The place of a value.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) enum Place {
+pub(crate) enum Place {
     /// This line of the file.
     Line(usize),
     /// This environment variable.
@@ -17,12 +17,12 @@ pub(super) enum Place {
 }
 
 /// A value and its place. No `Debug`, because it may be a secret.
-pub(super) struct Node {
-    pub(super) value: Value,
-    pub(super) place: Place,
+pub(crate) struct Node {
+    pub(crate) value: Value,
+    pub(crate) place: Place,
 }
 
-pub(super) enum Value {
+pub(crate) enum Value {
     Text(String),
     Integer(u64),
     Boolean(bool),
@@ -35,16 +35,16 @@ pub(super) enum Value {
 }
 
 impl Node {
-    pub(super) fn text(text: &str, place: Place) -> Self {
+    pub(crate) fn text(text: &str, place: Place) -> Self {
         Self { value: Value::Text(text.to_owned()), place }
     }
 
-    pub(super) fn table(place: Place) -> Self {
+    pub(crate) fn table(place: Place) -> Self {
         Self { value: Value::Table(BTreeMap::new()), place }
     }
 
     /// The entry `name`, if this is a table.
-    pub(super) fn get(&self, name: &str) -> Option<&Self> {
+    pub(crate) fn get(&self, name: &str) -> Option<&Self> {
         match &self.value {
             Value::Table(entries) => entries.get(name),
             Value::Text(_)
@@ -57,7 +57,7 @@ impl Node {
     }
 
     /// The table at `path`, created if missing; `None` if another value is there.
-    pub(super) fn entries(&mut self, path: &[&str]) -> Option<&mut BTreeMap<String, Self>> {
+    pub(crate) fn entries(&mut self, path: &[&str]) -> Option<&mut BTreeMap<String, Self>> {
         let place = self.place.clone();
         let Value::Table(entries) = &mut self.value else { return None };
         match path.split_first() {

@@ -7,7 +7,7 @@ use super::{suggestion, unsupported};
 
 /// Reports unknown keys and values that should be tables, and marks them as reported. `form` is
 /// [`schema::ROOT`] or [`schema::CASES`].
-pub(super) fn check(root: &mut Node, form: &'static [Key], report: &Report) {
+pub(crate) fn check(root: &mut Node, form: &'static [Key], report: &Report) {
     Check { form, report }.table(root, "", form);
 }
 

@@ -4,6 +4,9 @@
 //! Nothing here decides. The steps are those of every request, and what they say
 //! is written down.
 
+#[cfg(feature = "config")]
+mod cases;
+mod outcome;
 mod sample_request;
 mod test_subject;
 mod wording;
@@ -11,6 +14,9 @@ mod wording;
 use http::Method;
 use http::header::{COOKIE, HeaderMap, HeaderValue};
 
+#[cfg(feature = "config")]
+pub use cases::{Case, Cases};
+pub use outcome::Outcome;
 pub use sample_request::{NotAnAddress, SampleRequest};
 pub use test_subject::{TestSubject, TestSubjectError};
 
@@ -86,24 +92,6 @@ pub enum Destination {
     Endpoint,
 }
 
-/// What becomes of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Outcome {
-    /// It passes, whoever sends it.
-    Public,
-    /// It passes, because of who sends it.
-    Allow,
-    /// 401, or the way to sign in.
-    SignIn,
-    /// 403.
-    Refuse,
-    /// 400: it can be understood in more than one way, or not at all.
-    BadRequest,
-    /// It is for the gate itself.
-    Endpoint,
-}
-
 /// An entry of `allow` or `deny`, and its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -117,21 +105,6 @@ pub struct Entry {
     pub matches: Match,
     /// Why, one for each thing that it asks for; or those that are in the way.
     pub because: Vec<String>,
-}
-
-impl Outcome {
-    /// The name that scripts and files of cases know it by.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Public => "public",
-            Self::Allow => "allow",
-            Self::SignIn => "sign_in",
-            Self::Refuse => "refuse",
-            Self::BadRequest => "bad_request",
-            Self::Endpoint => "endpoint",
-        }
-    }
 }
 
 impl Gate {

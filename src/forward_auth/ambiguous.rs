@@ -33,7 +33,7 @@ pub(super) enum Problem {
     Missing,
     Untrusted,
     Repeated,
-    AmbiguousPath,
+    Malformed,
     Differs(&'static str),
     OwnEndpoint,
     Spoofed,
@@ -115,7 +115,7 @@ impl fmt::Display for AmbiguousOriginal {
                 write!(f, "{header} does not count, since whoever asks is not in trusted_proxies")
             }
             Problem::Repeated => write!(f, "{header} came more than once"),
-            Problem::AmbiguousPath => write!(f, "{header} cannot be read"),
+            Problem::Malformed => write!(f, "{header} cannot be read"),
             Problem::Differs(other) => write!(f, "{header} and {other} do not say the same"),
             Problem::OwnEndpoint => write!(
                 f,

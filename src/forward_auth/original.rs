@@ -104,12 +104,7 @@ impl Description {
         Ok(Self {
             target_from: target.map_or(PATH, |(name, _)| name),
             target: target.map(|(name, text)| path_and_query(name, text)).transpose()?,
-            method: method
-                .map(|(name, text)| {
-                    Method::from_bytes(text.as_bytes())
-                        .map_err(|_| AmbiguousOriginal::new(name, Problem::AmbiguousPath))
-                })
-                .transpose()?,
+            method: method.map(|(name, text)| parse_method(name, text)).transpose()?,
             host: host.map_or(requested.as_str(), |(_, host)| host).to_owned(),
             https: proto.or(url.as_ref().map(|url| url.https)),
         })
@@ -136,7 +131,7 @@ struct Url<'a> {
 
 impl<'a> Url<'a> {
     fn read(text: &'a str) -> Result<Self, AmbiguousOriginal> {
-        let unreadable = AmbiguousOriginal::new(ORIGINAL_URL, Problem::AmbiguousPath);
+        let unreadable = AmbiguousOriginal::new(ORIGINAL_URL, Problem::Malformed);
         let (scheme, rest) = text.split_once("://").ok_or_else(|| unreadable.clone())?;
         let https = is_https(scheme).ok_or_else(|| unreadable.clone())?;
         let slash = rest.find('/').ok_or_else(|| unreadable.clone())?;
@@ -158,7 +153,7 @@ fn one<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>
     // A path may hold bytes that are no ASCII.
     std::str::from_utf8(line.as_bytes())
         .map(Some)
-        .map_err(|_| AmbiguousOriginal::new(name, Problem::AmbiguousPath))
+        .map_err(|_| AmbiguousOriginal::new(name, Problem::Malformed))
 }
 
 /// What several say, if they say the same.
@@ -179,7 +174,11 @@ fn path_and_query(name: &'static str, text: &str) -> Result<PathAndQuery, Ambigu
     PathAndQuery::try_from(text)
         .ok()
         .filter(|read| read.as_str() == text && text.starts_with('/'))
-        .ok_or(AmbiguousOriginal::new(name, Problem::AmbiguousPath))
+        .ok_or(AmbiguousOriginal::new(name, Problem::Malformed))
+}
+
+fn parse_method(name: &'static str, text: &str) -> Result<Method, AmbiguousOriginal> {
+    Method::from_bytes(text.as_bytes()).map_err(|_| AmbiguousOriginal::new(name, Problem::Malformed))
 }
 
 fn host(text: &str) -> Result<String, AmbiguousOriginal> {
@@ -189,11 +188,11 @@ fn host(text: &str) -> Result<String, AmbiguousOriginal> {
     if is_authority(text) {
         return Ok(normalized(text));
     }
-    Err(AmbiguousOriginal::new(FORWARDED_HOST, Problem::AmbiguousPath))
+    Err(AmbiguousOriginal::new(FORWARDED_HOST, Problem::Malformed))
 }
 
 fn https(text: &str) -> Result<bool, AmbiguousOriginal> {
-    let problem = if text.contains(',') { Problem::Repeated } else { Problem::AmbiguousPath };
+    let problem = if text.contains(',') { Problem::Repeated } else { Problem::Malformed };
     is_https(text).ok_or(AmbiguousOriginal::new(FORWARDED_PROTO, problem))
 }
 

@@ -62,6 +62,13 @@ struct Claims<'a> {
     groups_truncated: bool,
     auth_method: &'static str,
     sid: &'a str,
+    #[serde(flatten)]
+    token: TokenClaims,
+}
+
+/// When it is valid (RFC 7519, sections 4.1.4 to 4.1.7).
+#[derive(Debug, Serialize)]
+struct TokenClaims {
     iat: UnixTime,
     nbf: UnixTime,
     exp: UnixTime,
@@ -114,10 +121,12 @@ impl AssertionSigner {
             groups_truncated: user.person().orgs_cut,
             auth_method: user.auth_method().as_str(),
             sid,
-            iat: now,
-            nbf: now,
-            exp: now + LIFETIME,
-            jti: URL_SAFE_NO_PAD.encode(random::<16>()),
+            token: TokenClaims {
+                iat: now,
+                nbf: now,
+                exp: now + LIFETIME,
+                jti: URL_SAFE_NO_PAD.encode(random::<16>()),
+            },
         };
         match jsonwebtoken::encode(&self.header, &claims, &self.key) {
             Ok(token) => Some(token),

@@ -4,8 +4,8 @@ use http::{Method, Response, StatusCode};
 
 use crate::client::Client;
 use crate::forward_auth::OriginalRequest;
-use crate::identity::User;
 use crate::gate::Refusal;
+use crate::identity::User;
 
 /// What an audit line needs of a request. The query is left out, because it may hold secrets.
 #[derive(Debug)]

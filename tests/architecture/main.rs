@@ -61,7 +61,6 @@ fn may_import(from: &str, to: &str) -> bool {
 }
 
 #[test]
-#[ignore = "in force once the tree is rebuilt"]
 fn a_module_imports_only_from_lines_below_its_own() {
     let files = files();
     let graph = Graph::new(&files);
@@ -83,7 +82,6 @@ fn a_module_imports_only_from_lines_below_its_own() {
 }
 
 #[test]
-#[ignore = "in force once the tree is rebuilt"]
 fn no_file_imports_one_that_imports_it() {
     let files = files();
     let name = |index: &usize| files[*index].name();
@@ -96,7 +94,6 @@ fn no_file_imports_one_that_imports_it() {
 }
 
 #[test]
-#[ignore = "in force once the tree is rebuilt"]
 fn files_functions_and_structs_are_short() {
     let long: Vec<String> = files().iter().flat_map(sizes::too_long).collect();
     assert!(long.is_empty(), "{} are too long:\n{}", long.len(), long.join("\n"));
@@ -126,7 +123,6 @@ fn nothing_is_unwrapped_and_no_macro_panics_outside_tests() {
 }
 
 #[test]
-#[ignore = "in force once the tree is rebuilt"]
 fn the_policy_knows_no_http_but_method_and_path() {
     for file in files().iter().filter(|file| file.root() == "policy") {
         let code = file.production();
@@ -140,7 +136,6 @@ fn the_policy_knows_no_http_but_method_and_path() {
 
 /// Extensions are the interface of embedders, and filled by the layer alone.
 #[test]
-#[ignore = "in force once the tree is rebuilt"]
 fn nothing_on_the_proxys_way_reads_or_writes_extensions() {
     let way = ["proxy", "upstream", "forward_auth", "oauth2", "respond", "authn", "policy", "session"];
     for file in files().iter().filter(|file| way.contains(&file.root())) {

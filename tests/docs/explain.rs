@@ -4,7 +4,8 @@
 use std::process::Output;
 
 use huggate::clock::Clock;
-use huggate::config::{Cases, Config};
+use huggate::config::Config;
+use huggate::explain::Cases;
 use huggate::explain::Who;
 use huggate::{Gate, Route};
 use serde_json::Value;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use huggate::config::{Case, Cases};
+use huggate::explain::{Case, Cases};
 use huggate::explain::{Explanation, Who};
 use serde_json::json;
 

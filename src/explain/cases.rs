@@ -5,10 +5,12 @@ use std::path::Path;
 
 use http::Method;
 
-use super::problem::{Origin, Problems, Report};
-use super::reader::{Field, Table};
-use super::{routes, schema, suggestion, toml_parser, unknown_keys};
-use crate::explain::{Outcome, SampleRequest, TestSubject, TestSubjectError};
+use super::outcome::Outcome;
+use super::sample_request::SampleRequest;
+use super::test_subject::{TestSubject, TestSubjectError};
+use crate::config::problem::{Origin, Problems, Report};
+use crate::config::reader::{Field, Table};
+use crate::config::{routes, schema, suggestion, toml_parser, unknown_keys};
 use crate::policy::Route;
 
 /// The outcomes that a file can expect.
