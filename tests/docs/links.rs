@@ -87,7 +87,9 @@ fn the_life_of_a_request_names_each_file_as_it_links_to_it() {
         for part in text.split("[`").skip(1) {
             let (name, rest) = part.split_once("`](").unwrap();
             let (target, _) = rest.split_once(')').unwrap();
-            assert_eq!(target, format!("../../src/{name}"), "line {line}");
+            // A folder stands for its `mod.rs`.
+            let file = if name.ends_with('/') { "mod.rs" } else { "" };
+            assert_eq!(target, format!("../../src/{name}{file}"), "line {line}");
         }
     }
 }
