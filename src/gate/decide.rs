@@ -43,7 +43,7 @@ impl Ruleset {
         }
         let bearer_use = self.policy.routes.bearer_use(route);
         let authentication = self.authn.authenticate(request.headers, bearer_use);
-        match authentication.map_err(|error| Refusal::of_authn(error, bearer_use))? {
+        match authentication.map_err(|error| Refusal::of_authn(&error, bearer_use))? {
             Authentication::Caller(caller) => {
                 self.authorize(route, bearer_use, caller).map(Decision::Granted)
             }
@@ -61,7 +61,7 @@ impl Ruleset {
     ) -> Result<Grant, Refusal> {
         let PendingDecision { route, bearer_use, authentication } = pending;
         let caller = self.authn.finish(authentication, headers, bearer_use).await;
-        self.authorize(route, bearer_use, caller.map_err(|error| Refusal::of_authn(error, bearer_use))?)
+        self.authorize(route, bearer_use, caller.map_err(|error| Refusal::of_authn(&error, bearer_use))?)
     }
 
     /// The route of a request, if nothing about that is ambiguous.

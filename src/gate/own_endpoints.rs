@@ -46,7 +46,7 @@ impl OwnEndpoints<'_> {
                 match asked {
                     Ok(caller) => caller,
                     Err(error) => {
-                        return self.refuse(Refusal::of_authn(error, BearerUse::Also), request).await;
+                        return self.refuse(Refusal::of_authn(&error, BearerUse::Also), request).await;
                     }
                 }
             }

@@ -99,8 +99,8 @@ impl From<Ambiguity> for Refusal {
 
 impl Refusal {
     /// The refusal for an error of `authn`, at a route that takes tokens like this.
-    pub(super) fn of_authn(error: AuthnError, bearer_use: BearerUse) -> Self {
-        match error {
+    pub(super) fn of_authn(error: &AuthnError, bearer_use: BearerUse) -> Self {
+        match *error {
             AuthnError::Session(SessionError::StoreUnavailable) => Self::StoreUnavailable,
             AuthnError::Session(SessionError::Unconfirmed { retry_after }) => {
                 Self::Unconfirmed { retry_after }

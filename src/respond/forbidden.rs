@@ -50,7 +50,7 @@ pub(crate) fn forbidden(
     if request.wants_page() {
         page(request, &denial, &links, context)
     } else {
-        document(&denial, links, context.urls)
+        document(&denial, &links, context.urls)
     }
 }
 
@@ -116,7 +116,7 @@ fn way_out<'a>(remedy: &'a Remedy, links: &'a Links) -> OrganisationHint<'a> {
     }
 }
 
-fn document(denial: &Denial, links: Links, urls: &EndpointUrls) -> Response<Bytes> {
+fn document(denial: &Denial, links: &Links, urls: &EndpointUrls) -> Response<Bytes> {
     let mut fields = fields_of(denial);
     if let Some(remedy) = &denial.remedy {
         fields.insert(organisation_field(remedy.kind).to_owned(), json!(remedy.organisation));
