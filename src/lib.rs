@@ -1,11 +1,10 @@
 //! Sign in with Hugging Face, in front of any web app.
 //!
-//! A [`Gate`] stands before an app. It sends browsers to Hugging Face, keeps a
-//! sealed session cookie, decides who may enter, and tells the app who is asking:
-//! in headers, in a signed assertion, and as a [`User`] in the request's
-//! extensions. The program `huggate` is a reverse proxy around it; this library
-//! puts it into a service of your own, as a Tower layer ([`Gate::layer`]) or as
-//! one function ([`Gate::handle`]).
+//! A [`Gate`] protects an app. It sends browsers to Hugging Face to sign in, keeps a
+//! sealed session cookie, decides who may enter, and tells the app who is signed in: in
+//! headers, in a signed assertion, and as a [`User`] in the request's extensions. The
+//! program `huggate` is a reverse proxy around it; this library adds it to a service of
+//! your own, as a Tower layer ([`Gate::layer`]) or as one function ([`Gate::handle`]).
 //!
 //! ```
 //! use std::convert::Infallible;
@@ -52,33 +51,32 @@
 //! # Life of a request
 //!
 //! The modules stand below in the order in which a request meets them. With the
-//! proxy it begins at 1; with the layer at 3.
+//! proxy it starts at 1; with the layer at 3. `docs/explanations/request.md` links each
+//! step to its file.
 //!
-//! 1. [`server`](server/index.html) takes the connection, ends TLS, cuts clients
-//!    that are slow or send too much, and notes the [`Peer`].
-//! 2. [`proxy`](proxy/index.html) hands the request to [`Gate::handle`], which is
-//!    all of the steps 3 to 8, and whose `decide` has them a line each.
-//! 3. Strip: [`identity`] removes every header that claims to be somebody, in
-//!    every spelling, whatever comes of the request.
-//! 4. Whence: [`client`] tells the peer from the client behind trusted proxies,
-//!    which host was asked for, and a page that is opened from a program.
-//! 5. Ours? A path below `/oauth2` is answered by [`oauth2`], with the help of
-//!    [`provider`], where each exchange with Hugging Face has a file. A callback
-//!    that holds makes a [`session`]. The request ends here.
-//!    Another proxy that asks about a request it holds (forward auth) is answered
-//!    here as well: the request becomes that one, and takes the steps 6 to 8.
-//! 6. Where to: [`gate`] finds the [`Route`]. A path that servers read in several
-//!    ways is judged in every one of them.
-//! 7. Who: [`session`] opens the cookie with what [`keys`] derived from the secret.
-//! 8. May they: the rules are asked. Yes is a [`Grant`], a value that nothing else
-//!    makes. No is a [`Refusal`], and one place turns it into an answer: a
-//!    redirect, a page, or JSON.
-//! 9. [`identity`] tells the app who is asking: headers, the assertion, and the
-//!    assertion in place of the session cookie.
-//! 10. On: the inner service is called, or [`upstream`](upstream/index.html) sends
-//!     the request, which it does for a [`Grant`] alone, and streams both ways.
-//! 11. Back: the app cannot set our cookies, a session that was used is renewed,
-//!     and a stream or a WebSocket ends when its session does.
+//! 1. `server` accepts the connection, terminates TLS, closes clients that are slow or
+//!    send too much, and translates HTTP/2 requests to HTTP/1.1.
+//! 2. `proxy` passes the request to [`Gate::handle_with_grant`], which has the steps 3 to
+//!    10 a line each.
+//! 3. [`client`] determines the client's address, the host and the scheme, from the
+//!    [`Peer`] or from what a trusted proxy forwards.
+//! 4. A path below `/oauth2` is answered by [`oauth2`] with the help of [`provider`],
+//!    where each exchange with Hugging Face has a file. A valid callback begins a
+//!    [`session`]. [`forward_auth`] turns the question of another proxy into the request
+//!    that it describes, which takes the steps 5 to 7.
+//! 5. [`policy`] finds the [`Route`], under every reading that a server might make of the
+//!    path.
+//! 6. [`authn`] finds the caller: a [`session`] whose cookie [`keys`] open, or an API
+//!    token.
+//! 7. [`policy`] evaluates the rules. Yes is a [`Grant`], a value that nothing else makes.
+//!    No is a [`Refusal`], and `respond` turns it into a redirect, a page or JSON.
+//! 8. [`gate`] rewrites the request from one list: identity headers of clients are
+//!    dropped, those of [`identity`] are set, and the assertion replaces the session's
+//!    cookie.
+//! 9. The inner service is called, or `upstream` sends the request, which takes the
+//!    [`Grant`] as an argument, and streams both ways.
+//! 10. The response comes back: cookies of the gate's names are dropped, a session that
+//!     was used is renewed, and a stream or a WebSocket ends when its permission does.
 //!
 //! # Features
 //!
@@ -91,35 +89,53 @@
 //! | `hub` | the offline stand-in for huggingface.co, for your tests |
 //! | `bin` | the program `huggate`, with all but `axum`; on by default |
 
-#[cfg(feature = "proxy")]
-pub mod proxy;
+// The path, in the order of a request.
 #[cfg(feature = "proxy")]
 pub mod server;
 
-pub mod authn;
+#[cfg(feature = "proxy")]
+pub mod proxy;
+
 pub mod client;
-pub mod explain;
-pub mod forward_auth;
+
 pub mod gate;
+
+pub mod forward_auth;
+
+pub mod authn;
+
 pub mod policy;
+
 mod respond;
+
 #[cfg(feature = "proxy")]
 pub mod upstream;
 
+// What we answer ourselves.
 pub mod oauth2;
+
 mod pages;
 
+// What those stand on.
 pub mod identity;
+
 pub mod provider;
+
 pub mod session;
 
 pub mod clock;
+
 pub mod keys;
 
+// The program's.
 #[cfg(feature = "config")]
 pub mod config;
+
+pub mod explain;
+
 #[cfg(feature = "hub")]
 pub mod hub;
+
 #[cfg(feature = "bin")]
 pub mod telemetry;
 
