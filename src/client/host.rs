@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 
 use http::header::HOST;
-use http::request::Parts;
+use http::{HeaderMap, Uri, Version};
 
 /// A request that does not say unmistakably which host it is for
 /// (RFC 9112, section 3.2).
@@ -14,21 +14,34 @@ pub(crate) struct NoHost;
 /// The host of the request itself: exactly one, and the same in an absolute
 /// target as in `Host` (RFC 9112, section 3.2.2, says to ignore `Host` then; two
 /// that differ are an attempt to be read in two ways).
-pub(crate) fn requested_host(parts: &Parts) -> Result<&str, NoHost> {
-    let mut hosts = parts.headers.get_all(HOST).iter();
+pub(crate) fn requested_host<'a>(
+    headers: &'a HeaderMap,
+    uri: &'a Uri,
+    version: Version,
+) -> Result<&'a str, NoHost> {
+    let mut hosts = headers.get_all(HOST).iter();
     let host = hosts.next().map(|host| host.to_str().map_err(|_| NoHost)).transpose()?;
     if hosts.next().is_some() {
         return Err(NoHost);
     }
-    let authority = parts.uri.authority().map(http::uri::Authority::as_str);
+    let authority = uri.authority().map(http::uri::Authority::as_str);
     let named = match (host, authority) {
         (Some(host), Some(authority)) if !host.eq_ignore_ascii_case(authority) => return Err(NoHost),
         (Some(named), _) | (None, Some(named)) => named,
         // HTTP/1.0 may leave it out; then there is nothing to compare a route to.
-        (None, None) if parts.version < http::Version::HTTP_11 => "",
+        (None, None) if version < Version::HTTP_11 => "",
         (None, None) => return Err(NoHost),
     };
-    if named.is_empty() || is_authority(named) { Ok(named) } else { Err(NoHost) }
+    Ok(named)
+}
+
+/// A host that every server takes apart alike, in the spelling that hosts are compared
+/// in. `own` is one in this spelling that most requests have.
+pub(crate) fn checked(named: &str, own: &str) -> Result<String, NoHost> {
+    if named == own || named.is_empty() {
+        return Ok(named.to_owned());
+    }
+    if is_authority(named) { Ok(normalized(named)) } else { Err(NoHost) }
 }
 
 /// Lower case, without the root's dot and without a port that goes without

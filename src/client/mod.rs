@@ -1,23 +1,29 @@
 //! Who is connected: the peer, and the client behind trusted proxies; how it asks,
 //! and the address that people type.
 
+mod hop_by_hop;
 mod host;
 mod incoming;
 mod override_headers;
 mod public_url;
 #[cfg(feature = "proxy")]
 mod request_context;
+mod request_head;
 mod request_kind;
 mod resolve;
 mod trusted_proxies;
 mod x_forwarded;
 
+pub(crate) use hop_by_hop::{is_hop_by_hop, is_websocket_handshake};
 pub(crate) use host::{is_authority, name_and_port, normalized, requested_host};
 pub(crate) use incoming::IncomingRequest;
 pub(crate) use override_headers::OverrideHeaders;
 pub use public_url::{PublicUrl, PublicUrlError};
 #[cfg(feature = "proxy")]
 pub use request_context::{ExtendedConnect, RequestContext};
+pub(crate) use request_head::RequestHead;
+#[cfg(feature = "proxy")]
+pub(crate) use request_kind::names_openai;
 pub(crate) use request_kind::{RequestKind, is_cross_site, is_prefetch, speaks_openai, wants_websocket};
 pub use resolve::Client;
 pub use trusted_proxies::TrustedProxies;

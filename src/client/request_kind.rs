@@ -56,10 +56,18 @@ impl RequestKind {
 /// Whether the client is a library of OpenAI's, or one made like them: they show
 /// what is wrong only in the form that OpenAI's servers use.
 pub(crate) fn speaks_openai(headers: &HeaderMap) -> bool {
-    let agent = headers.get(USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
-    agent.starts_with(b"OpenAI/")
-        || agent.starts_with(b"AsyncOpenAI/")
-        || headers.keys().any(|name| name.as_str().starts_with("x-stainless-"))
+    headers.iter().any(|(name, value)| names_openai(name, value))
+}
+
+/// Whether one field says so.
+pub(crate) fn names_openai(name: &HeaderName, value: &HeaderValue) -> bool {
+    match name.as_str().as_bytes() {
+        [b'u', ..] if *name == USER_AGENT => {
+            value.as_bytes().starts_with(b"OpenAI/") || value.as_bytes().starts_with(b"AsyncOpenAI/")
+        }
+        [b'x', ..] => name.as_str().starts_with("x-stainless-"),
+        _ => false,
+    }
 }
 
 /// Whether the client takes HTML as it takes a page, by name.

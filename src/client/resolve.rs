@@ -2,10 +2,9 @@
 
 use std::net::IpAddr;
 
-use http::request::Parts;
-
 use super::Peer;
-use super::host::{NoHost, normalized, requested_host};
+use super::host::{NoHost, checked, requested_host};
+use super::request_head::RequestHead;
 use super::trusted_proxies::TrustedProxies;
 
 /// The client of a request.
@@ -22,26 +21,26 @@ pub struct Client {
 }
 
 impl Client {
-    /// The client of a request. `X-Forwarded-*` and `Forwarded` count only if `peer`
-    /// is a trusted proxy.
+    /// The client of a request. `X-Forwarded-*` and `Forwarded` are used only if `peer`
+    /// is a trusted proxy. `own_host` is a normalized host that most requests name.
     ///
     /// # Errors
     /// [`NoHost`], if the request does not name exactly one host.
     pub(crate) fn resolve(
         peer: Option<&Peer>,
-        parts: &Parts,
+        head: RequestHead<'_>,
         trusted_proxies: &TrustedProxies,
+        own_host: &str,
     ) -> Result<Self, NoHost> {
         let trusted = peer.is_some_and(|peer| trusted_proxies.trusts(peer));
-        let host = requested_host(parts)?;
         let mut client = Self {
             ip: peer.and_then(|peer| peer.addr).map(|addr| addr.ip().to_canonical()),
-            host: normalized(host),
+            host: checked(requested_host(head.headers, head.uri, head.version)?, own_host)?,
             https: peer.is_some_and(|peer| peer.tls),
             trusted,
         };
         if trusted {
-            let forwarded = trusted_proxies.read(&parts.headers);
+            let forwarded = trusted_proxies.read(head.headers);
             client.ip = forwarded.ip.or(client.ip);
             client.https = forwarded.https.unwrap_or(client.https);
             client.host = forwarded.host.unwrap_or(client.host);
@@ -64,7 +63,7 @@ mod tests {
         let peer = Peer { addr: Some(SocketAddr::new(peer.parse().unwrap(), 9)), tls: false };
         let trusted =
             TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap(), "192.0.2.1/32".parse().unwrap()]);
-        Client::resolve(Some(&peer), &parts, &trusted)
+        Client::resolve(Some(&peer), (&parts).into(), &trusted, "app.example.com")
     }
 
     fn ip(peer: &str, headers: &[(&str, &str)]) -> String {

@@ -142,12 +142,12 @@ impl Gate {
             entries: Vec::new(),
         };
         // As in `Ruleset::decide`, a step a line.
-        let Ok(client) = Client::resolve(None, &parts, &TrustedProxies::default()) else {
+        let Ok(client) = Client::resolve(None, (&parts).into(), &TrustedProxies::default(), "") else {
             return explanation.refused(&Refusal::NoHost);
         };
         explanation.host_is_known = gate.oauth2.is_sign_in_host(&client.host);
         explanation.host.clone_from(&client.host);
-        let view = RequestView::of(&parts, &client);
+        let view = RequestView::of((&parts).into(), &client);
         if let Some(rest) = gate.oauth2.urls.prefix.rest_of(view.path) {
             explanation.outcome = Outcome::Endpoint;
             explanation.why = if Contract::of(rest).is_some() || Endpoint::named(rest).is_some() {

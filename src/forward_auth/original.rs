@@ -80,7 +80,7 @@ impl Description {
         // A recipe that sets `Host` and not what else may say the host must not let
         // the client choose. Where the question is asked of us by a name of our own,
         // or the URL is all that the recipe sets, `Host` is not the original's.
-        let requested = normalized(requested_host(parts).unwrap_or_default());
+        let requested = normalized(requested_host(headers, &parts.uri, parts.version).unwrap_or_default());
         let counts = match contract {
             Contract::Envoy => true,
             Contract::Nginx => {

@@ -76,7 +76,9 @@ impl Gate {
         );
         let authn = Authenticator { sessions, tokens };
         let ruleset = Ruleset::new(policy, authn, hosts.origins, clock);
-        let inner = Inner { ruleset, oauth2, rewriter, org_names, trusted_proxies, identity_headers };
+        let own_host = normalized(oauth2.urls.public_url.authority());
+        let inner =
+            Inner { ruleset, oauth2, rewriter, org_names, trusted_proxies, own_host, identity_headers };
         Ok(Self { inner: Arc::new(inner) })
     }
 }

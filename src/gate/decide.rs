@@ -93,7 +93,7 @@ impl Ruleset {
         }
         let token = caller.token();
         match person.and_then(|person| Denial::of(&verdict, person, token.is_some())) {
-            Some(denial) => Err(Refusal::Forbidden(Forbidden { denial, token })),
+            Some(denial) => Err(Refusal::Forbidden(Forbidden { denial: Box::new(denial), token })),
             None if bearer_use == BearerUse::Only => Err(Refusal::TokenNeeded),
             None => Err(Refusal::SignIn),
         }

@@ -51,7 +51,7 @@ pub use reload::PreparedReload;
 pub(crate) use request::RequestView;
 pub use settings::{BuildError, GateSettings, default_scope};
 
-use crate::client::{Client, IncomingRequest, Peer, TrustedProxies};
+use crate::client::{Client, IncomingRequest, Peer, RequestHead, TrustedProxies};
 use crate::forward_auth::Contract;
 use crate::identity::User;
 use crate::oauth2::OAuth2;
@@ -59,7 +59,7 @@ use crate::policy::Route;
 use crate::respond::{OrgNames, grpc};
 use own_endpoints::OwnEndpoints;
 use refuse::Refuser;
-use rewrite::Rewriter;
+use rewrite::{ConnectionFields, RewriteSubject, Rewriter};
 use ruleset::Ruleset;
 
 /// Signs people in and decides who may enter; cheap to clone.
@@ -90,6 +90,8 @@ pub(crate) struct Inner {
     rewriter: Rewriter,
     org_names: Arc<OrgNames>,
     trusted_proxies: TrustedProxies,
+    /// The public URL's host in the spelling that hosts are compared in.
+    own_host: String,
     /// Every identity header that forward auth answers with.
     identity_headers: Vec<HeaderName>,
 }
@@ -128,7 +130,7 @@ impl Gate {
             extensions.insert(grant);
             inner(request)
         };
-        let mut response = self.handle_with_grant(peer, request, fill).await?;
+        let mut response = self.run(peer, request, ConnectionFields::Keep, fill).await?;
         // For an embedder's log: who was answered. The inner service cannot say so itself.
         if let Some(user) = user {
             response.extensions_mut().remove::<User>();
@@ -139,16 +141,33 @@ impl Gate {
         Ok(response)
     }
 
-    /// The same without extensions: `peer` is the other end of the connection, and
-    /// `forward` gets the grant and the client as arguments. The proxy calls this.
+    /// The same for a proxy, without extensions: `peer` is the other end of the connection,
+    /// and `forward` gets the grant and the client as arguments. Hop-by-hop fields are
+    /// dropped from the request, except for those of a WebSocket handshake.
     ///
     /// # Errors
     /// Those of `forward`; refusals are responses, with a [`Refusal`] in their
     /// extensions.
-    pub async fn handle_with_grant<ReqB, ResB, E, Fut>(
+    // No async function: the future of another one in between is moved with every request.
+    pub fn handle_with_grant<ReqB, ResB, E, Fut>(
         &self,
         peer: Option<Peer>,
         request: Request<ReqB>,
+        forward: impl FnOnce(Request<ReqB>, Grant, Client) -> Fut,
+    ) -> impl Future<Output = Result<Response<GateBody<ResB>>, E>>
+    where
+        ResB: Body<Data = Bytes>,
+        Fut: Future<Output = Result<Response<ResB>, E>>,
+    {
+        self.run(peer, request, ConnectionFields::Drop, forward)
+    }
+
+    /// The steps of a request, a line each.
+    async fn run<ReqB, ResB, E, Fut>(
+        &self,
+        peer: Option<Peer>,
+        mut request: Request<ReqB>,
+        connection: ConnectionFields,
         forward: impl FnOnce(Request<ReqB>, Grant, Client) -> Fut,
     ) -> Result<Response<GateBody<ResB>>, E>
     where
@@ -156,33 +175,36 @@ impl Gate {
         Fut: Future<Output = Result<Response<ResB>, E>>,
     {
         let gate = &*self.inner;
-        let (mut parts, body) = request.into_parts();
         // What does not lead to the app is boxed: in line, the size of a sign-in's
         // future would be moved about with every request.
-        let Ok(client) = Client::resolve(peer.as_ref(), &parts, &gate.trusted_proxies) else {
+        let head = RequestHead::of(&request);
+        let Ok(client) = Client::resolve(peer.as_ref(), head, &gate.trusted_proxies, &gate.own_host) else {
+            let (parts, _) = request.into_parts();
             return Ok(Box::pin(gate.refuse_without_host(&parts)).await.map(GateBody::own));
         };
-        if let Some(rest) = gate.oauth2.urls.prefix.rest_of(parts.uri.path()) {
-            let rest = rest.to_owned();
-            let response = Box::pin(gate.own_endpoints().answer(&rest, parts, client)).await;
-            return Ok(response.map(GateBody::own));
+        if gate.oauth2.urls.own(head.uri.path()) {
+            let (parts, _) = request.into_parts();
+            return Ok(Box::pin(gate.own_endpoints().answer(parts, client)).await.map(GateBody::own));
         }
-        let decided = match gate.ruleset.decide(RequestView::of(&parts, &client)) {
+        let decided = match gate.ruleset.decide(RequestView::of(head, &client)) {
             Ok(Decision::Granted(grant)) => Ok(grant),
-            Ok(Decision::Pending(pending)) => Box::pin(gate.ruleset.finish(pending, &parts.headers)).await,
+            Ok(Decision::Pending(pending)) => Box::pin(gate.ruleset.finish(pending, request.headers())).await,
             Err(refusal) => Err(refusal),
         };
         let grant = match decided {
             Ok(grant) => grant,
             Err(refusal) => {
+                let (parts, _) = request.into_parts();
                 return Ok(Box::pin(gate.refuse(refusal, &parts, &client)).await.map(GateBody::own));
             }
         };
-        let renewal =
-            grant.session().and_then(|session| gate.oauth2.sessions.renewal(session, &parts.headers));
-        let routes = &gate.ruleset.policy.routes;
-        gate.rewriter.rewrite(&grant, routes, &client, peer.as_ref(), &parts).apply(&mut parts.headers);
-        let response = forward(Request::from_parts(parts, body), grant.clone(), client).await?;
+        let session = grant.session();
+        let renewal = session.and_then(|session| gate.oauth2.sessions.renewal(session, request.headers()));
+        let subject =
+            RewriteSubject { client: &client, peer: peer.as_ref(), head: RequestHead::of(&request) };
+        let rewrite = gate.rewriter.rewrite(&grant, &gate.ruleset.policy.routes, subject, connection);
+        rewrite.apply(request.headers_mut());
+        let response = forward(request, grant.clone(), client).await?;
         let renewal = renewal.as_deref().map(Vec::as_slice);
         Ok(response::finish(response, &grant, gate.oauth2.sessions.cookies(), renewal))
     }

@@ -33,8 +33,9 @@ pub(super) struct OwnEndpoints<'a> {
 }
 
 impl OwnEndpoints<'_> {
-    /// Answers a request whose path goes on with `rest` after our prefix.
-    pub(super) async fn answer(&self, rest: &str, parts: Parts, client: Client) -> Response<Bytes> {
+    /// Answers a request whose path is below our prefix.
+    pub(super) async fn answer(&self, parts: Parts, client: Client) -> Response<Bytes> {
+        let rest = self.oauth2.urls.prefix.rest_of(parts.uri.path()).unwrap_or_default();
         if let Some(contract) = Contract::of(rest) {
             return self.forward_auth(contract, parts, client).await;
         }

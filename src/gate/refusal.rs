@@ -62,7 +62,7 @@ pub enum Refusal {
 /// Who was refused, and what would have helped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forbidden {
-    pub(super) denial: Denial,
+    pub(super) denial: Box<Denial>,
     /// The kind of token they came with; `None` is a session.
     pub(super) token: Option<TokenKind>,
 }

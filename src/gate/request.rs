@@ -10,7 +10,7 @@ use http::header::{
 };
 use http::request::Parts;
 
-use crate::client::{Client, wants_websocket};
+use crate::client::{Client, RequestHead, wants_websocket};
 use crate::policy::{PreflightHeaders, requested_method};
 
 /// A request as it is judged.
@@ -28,15 +28,15 @@ pub(crate) struct RequestView<'a> {
 
 impl<'a> RequestView<'a> {
     /// The view of a request, in whatever version of HTTP it came.
-    pub(crate) fn of(parts: &'a Parts, client: &'a Client) -> Self {
+    pub(crate) fn of(head: RequestHead<'a>, client: &'a Client) -> Self {
         // With a path it is an extended CONNECT.
-        let connect = parts.method == Method::CONNECT;
+        let connect = *head.method == Method::CONNECT;
         Self {
-            method: if connect { &Method::GET } else { &parts.method },
-            path: parts.uri.path(),
+            method: if connect { &Method::GET } else { head.method },
+            path: head.uri.path(),
             host: &client.host,
-            headers: &parts.headers,
-            opens_websocket: connect || wants_websocket(&parts.headers),
+            headers: head.headers,
+            opens_websocket: connect || wants_websocket(head.headers),
         }
     }
 

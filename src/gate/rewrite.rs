@@ -9,14 +9,19 @@
 
 use std::sync::Arc;
 
-use http::header::{AUTHORIZATION, CONNECTION, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue};
-use http::request::Parts;
+use http::Version;
+use http::header::{
+    AUTHORIZATION, CONNECTION, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, TE, UPGRADE,
+};
 
 use super::app_assertion::AppAssertions;
 use super::connection_options::ConnectionOptions;
 use super::grant::Grant;
 use crate::authn::is_hub_credential;
-use crate::client::{Client, ForwardedHeaders, OverrideHeaders, Peer, is_dropped_claim};
+use crate::client::{
+    Client, ForwardedHeaders, OverrideHeaders, Peer, RequestHead, is_dropped_claim, is_hop_by_hop,
+    is_websocket_handshake,
+};
 use crate::identity::headers::IdentityHeaderNames;
 use crate::identity::{RenderedIdentity, SignedAssertion};
 use crate::policy::{BearerUse, RouteTable};
@@ -47,10 +52,34 @@ enum AuthorizationRewrite {
     DropHubCredentials,
 }
 
+/// What becomes of the fields about the connection (RFC 9110, section 7.6.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ConnectionFields {
+    /// They are kept, but for what the client's `Connection` names: an embedder's service
+    /// is on the same connection.
+    Keep,
+    /// They are dropped: a proxy sends the request on another connection.
+    Drop,
+}
+
+/// The request that is rewritten.
+#[derive(Clone, Copy)]
+pub(crate) struct RewriteSubject<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) peer: Option<&'a Peer>,
+    pub(crate) head: RequestHead<'a>,
+}
+
 /// What changes in one request.
 #[derive(Debug)]
 pub(crate) struct Rewrite<'a> {
     rewriter: &'a Rewriter,
+    /// Whether hop-by-hop fields are dropped.
+    drops_hop_by_hop: bool,
+    /// The request stays a WebSocket handshake.
+    upgrade: bool,
+    /// `TE: trailers` stays, which gRPC servers require.
+    te_trailers: bool,
     /// Whether the peer is a trusted proxy; `None` where no peer is known, as around an
     /// embedder's service, whose `X-Forwarded-*` are not touched.
     trusted: Option<bool>,
@@ -68,21 +97,27 @@ impl Rewriter {
         &'a self,
         grant: &'a Grant,
         routes: &RouteTable,
-        client: &Client,
-        peer: Option<&Peer>,
-        parts: &Parts,
+        subject: RewriteSubject<'_>,
+        connection: ConnectionFields,
     ) -> Rewrite<'a> {
+        let RewriteSubject { client, peer, head } = subject;
         let identity = grant.identity();
+        let drops_hop_by_hop = connection == ConnectionFields::Drop;
         // An absolute target names the host that was judged; without this the app
         // could be asked at another one (RFC 9112, section 3.2.2).
-        let authority = parts.uri.authority().filter(|_| !parts.headers.contains_key(HOST));
+        let authority = head.uri.authority().filter(|_| !head.headers.contains_key(HOST));
         Rewrite {
             rewriter: self,
+            drops_hop_by_hop,
+            upgrade: drops_hop_by_hop
+                && head.version >= Version::HTTP_11
+                && is_websocket_handshake(head.headers),
+            te_trailers: drops_hop_by_hop && has_te_trailers(head.headers),
             trusted: peer.map(|_| client.trusted),
-            connection: ConnectionOptions::of(&parts.headers),
+            connection: ConnectionOptions::of(head.headers),
             authorization: self.authorization(grant, routes),
             host: authority.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok()),
-            forwarded: peer.map(|peer| client.forwarded_headers(peer, self.https, &parts.headers)),
+            forwarded: peer.map(|peer| client.forwarded_headers(peer, self.https, head.headers)),
             identity: identity.map_or(&[], RenderedIdentity::headers),
             assertion: identity.and_then(|identity| self.assertions.assertion(identity, client)),
         }
@@ -98,6 +133,9 @@ impl Rewriter {
     ) -> Rewrite<'a> {
         Rewrite {
             rewriter: self,
+            drops_hop_by_hop: false,
+            upgrade: false,
+            te_trailers: false,
             trusted: None,
             connection: None,
             authorization: self.authorization(grant, routes),
@@ -131,6 +169,8 @@ impl Rewrite<'_> {
             || self.rewriter.overrides.covers(name, self.trusted.unwrap_or_default())
             || self.trusted.is_some_and(|trusted| is_dropped_claim(name, trusted))
             || self.connection.as_ref().is_some_and(|connection| connection.drops(name))
+            // The trailers of requests are dropped, so nothing may announce them.
+            || (self.drops_hop_by_hop && (is_hop_by_hop(name) || name == "trailer"))
     }
 
     /// Whether this `Authorization` value is kept.
@@ -154,9 +194,18 @@ impl Rewrite<'_> {
 
     /// The fields that are set, in place of any of the same name.
     pub(crate) fn fields(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
-        static STANDARD: [HeaderName; 2] = [CONNECTION, HOST];
-        let connection = self.connection.as_ref().and_then(ConnectionOptions::value);
-        let standard = STANDARD.iter().zip([connection, self.host.as_ref()]);
+        static STANDARD: [HeaderName; 4] = [CONNECTION, UPGRADE, TE, HOST];
+        static UPGRADE_OPTION: HeaderValue = HeaderValue::from_static("Upgrade");
+        static WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
+        static TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
+        let connection = match &self.connection {
+            _ if self.upgrade => Some(&UPGRADE_OPTION),
+            Some(connection) if !self.drops_hop_by_hop => connection.value(),
+            Some(_) | None => None,
+        };
+        let upgrade = self.upgrade.then_some(&WEBSOCKET);
+        let te = self.te_trailers.then_some(&TRAILERS);
+        let standard = STANDARD.iter().zip([connection, upgrade, te, self.host.as_ref()]);
         let forwarded = self.forwarded.iter().flat_map(ForwardedHeaders::iter);
         let identity = self.identity.iter().map(|(name, value)| (name, value));
         let assertion = self.assertion.iter().flat_map(|assertion| {
@@ -168,7 +217,7 @@ impl Rewrite<'_> {
 
     /// How many fields are set at most.
     fn most_fields(&self) -> usize {
-        const STANDARD_AND_FORWARDED: usize = 5;
+        const STANDARD_AND_FORWARDED: usize = 7;
         STANDARD_AND_FORWARDED + self.identity.len() + self.rewriter.assertions.headers().len()
     }
 
@@ -189,7 +238,7 @@ impl Rewrite<'_> {
         for name in dropped {
             headers.remove(name);
         }
-        if self.connection.is_some() {
+        if self.connection.is_some() && !self.drops_hop_by_hop {
             headers.remove(CONNECTION);
         }
         if authorization {
@@ -239,4 +288,10 @@ impl Rewrite<'_> {
             }
         }
     }
+}
+
+/// Whether `TE` accepts trailers.
+fn has_te_trailers(headers: &HeaderMap) -> bool {
+    let is_trailers = |coding: &[u8]| coding.trim_ascii().eq_ignore_ascii_case(b"trailers");
+    headers.get(TE).is_some_and(|te| te.as_bytes().split(|byte| *byte == b',').any(is_trailers))
 }

@@ -152,9 +152,9 @@ impl Cookies {
     /// The sealed session in `headers`, put together if it came in chunks.
     pub(crate) fn session<'a>(&self, headers: &'a HeaderMap) -> Option<Cow<'a, [u8]>> {
         let first = find_bytes(headers, &self.session)?;
-        let Some(dot) = memchr::memchr(b'.', first) else { return Some(Cow::Borrowed(first)) };
-        let (count, start) = (first.get(..dot)?, first.get(dot + 1..)?);
-        let count: usize = std::str::from_utf8(count).ok()?.parse().ok()?;
+        // `3.` in front of the first of three chunks; sealed text has no dot.
+        let [count, b'.', start @ ..] = first else { return Some(Cow::Borrowed(first)) };
+        let count = usize::from(count.checked_sub(b'0')?);
         if !(2..=MAX_CHUNKS).contains(&count) {
             return None;
         }

@@ -3,14 +3,9 @@
 //! Headers named by the client's `Connection` are removed earlier, by the gate, before
 //! it adds the identity headers. Here only fixed names are removed from requests.
 
-use http::header::{
-    CONNECTION, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING};
 
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+use crate::client::is_hop_by_hop;
 
 /// Whether a response has a transfer coding besides chunked. hyper decodes only chunked,
 /// and the header is removed here, so the client would not learn of the other coding.
@@ -54,24 +49,11 @@ pub(super) fn clean_response(headers: &mut HeaderMap) {
 
 /// One pass over all names, and no allocation if none is hop-by-hop.
 pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    let found: Vec<HeaderName> = headers.keys().filter(|name| is_hop_by_hop(name)).cloned().collect();
+    let found: Vec<HeaderName> =
+        headers.keys().filter(|name| is_hop_by_hop(name.as_str())).cloned().collect();
     for name in found {
         headers.remove(name);
     }
-}
-
-/// `Trailer` of a response is end-to-end (RFC 9110, section 6.6.2), and hyper's server
-/// sends only the trailers that it names.
-fn is_hop_by_hop(name: &HeaderName) -> bool {
-    *name == CONNECTION
-        || *name == TRANSFER_ENCODING
-        || *name == UPGRADE
-        || *name == TE
-        || *name == PROXY_AUTHENTICATE
-        || *name == PROXY_AUTHORIZATION
-        || *name == KEEP_ALIVE
-        || *name == PROXY_CONNECTION
-        || *name == HTTP2_SETTINGS
 }
 
 #[cfg(test)]

@@ -66,7 +66,7 @@ pub use tls::{ClientCertificate, TlsSetupError, UpstreamTls};
 use websocket::TunnelOptions;
 use websocket_handshake::Upgrade;
 
-use crate::client::ExtendedConnect;
+use crate::client::{ExtendedConnect, is_websocket_handshake};
 use crate::gate::Grant;
 
 /// Sends requests to the app; cheap to clone.
@@ -216,7 +216,7 @@ impl Inner {
         upgrade: Upgrade,
         mut response: Response<ResponseBody>,
     ) -> Result<Response<ResponseBody>, UpstreamError> {
-        let is_websocket = websocket_handshake::is_websocket(response.headers());
+        let is_websocket = is_websocket_handshake(response.headers());
         let Some(from_client) = from_client.filter(|_| is_websocket) else {
             return Err(UpstreamError::UnrequestedUpgrade(cluster.name()));
         };

@@ -7,7 +7,7 @@ use http::Version;
 use http::header::{CONNECTION, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
 use http::request::Parts;
 
-use crate::client::ExtendedConnect;
+use crate::client::{ExtendedConnect, is_websocket_handshake};
 
 /// Whether a request asks for a WebSocket.
 pub(super) enum Upgrade {
@@ -26,7 +26,7 @@ impl Upgrade {
         if let Some(extended_connect) = extended_connect {
             let expected_accept = parts.headers.get(SEC_WEBSOCKET_KEY).map(accept_for);
             Self::Http2 { expected_accept, extended_connect }
-        } else if parts.version == Version::HTTP_11 && is_websocket(&parts.headers) {
+        } else if parts.version == Version::HTTP_11 && is_websocket_handshake(&parts.headers) {
             Self::Http1
         } else {
             Self::None
@@ -54,19 +54,6 @@ impl Upgrade {
             Self::Http2 { extended_connect, .. } => Some(extended_connect),
         }
     }
-}
-
-/// Whether a message asks for a WebSocket or accepts one: `Upgrade` is `websocket`
-/// alone, and `Connection` has the option `upgrade`.
-pub(super) fn is_websocket(headers: &HeaderMap) -> bool {
-    let upgrade =
-        headers.get(UPGRADE).is_some_and(|upgrade| upgrade.as_bytes().eq_ignore_ascii_case(b"websocket"));
-    upgrade
-        && headers
-            .get_all(CONNECTION)
-            .iter()
-            .filter_map(|line| line.to_str().ok())
-            .any(|line| line.split(',').any(|option| option.trim().eq_ignore_ascii_case("upgrade")))
 }
 
 /// Adds the hop-by-hop headers of a handshake.
@@ -104,7 +91,7 @@ mod tests {
                 .iter()
                 .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
                 .collect();
-            assert_eq!(is_websocket(&headers), expected, "{pairs:?}");
+            assert_eq!(is_websocket_handshake(&headers), expected, "{pairs:?}");
         }
     }
 
