@@ -17,6 +17,8 @@ use super::cookie_pairs::{find, find_bytes, pairs};
 const CHUNK: usize = 3800;
 /// How many cookies a session may be spread over: 19 kB of sealed text.
 const MAX_CHUNKS: usize = 5;
+/// How many bytes the number of chunks and its dot are looked for in.
+const MAX_COUNT: usize = 16;
 
 /// When a browser sends our cookies with requests that other sites cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -152,9 +154,12 @@ impl Cookies {
     /// The sealed session in `headers`, put together if it came in chunks.
     pub(crate) fn session<'a>(&self, headers: &'a HeaderMap) -> Option<Cow<'a, [u8]>> {
         let first = find_bytes(headers, &self.session)?;
-        // `3.` in front of the first of three chunks; sealed text has no dot.
-        let [count, b'.', start @ ..] = first else { return Some(Cow::Borrowed(first)) };
-        let count = usize::from(count.checked_sub(b'0')?);
+        // `3.` precedes the first of three chunks; sealed text has no dot. Only the start is
+        // searched, since nearly every session is one long chunk.
+        let dot = first.iter().take(MAX_COUNT).position(|byte| *byte == b'.');
+        let Some(dot) = dot else { return Some(Cow::Borrowed(first)) };
+        let (count, start) = (first.get(..dot)?, first.get(dot + 1..)?);
+        let count: usize = std::str::from_utf8(count).ok()?.parse().ok()?;
         if !(2..=MAX_CHUNKS).contains(&count) {
             return None;
         }
