@@ -80,7 +80,7 @@ async fn a_refusal_says_what_to_change_about_the_token() {
         // Restricted: neither of these would help.
         let (told, text) = refused(&world.token("cleo"), "/").await;
         assert_eq!(told.get("organisation_not_granted"), None);
-        assert!(text.contains("acme restricts this token or its owner's membership"), "{text}");
+        assert!(text.contains("acme currently restricts this token or its owner's membership"), "{text}");
         assert_eq!(world.app.calls(), 0);
     }
 }
