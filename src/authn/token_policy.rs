@@ -1,8 +1,8 @@
-//! What a token claims to be, before anybody is asked about it.
+//! Checks what a token claims to be, before a request to the provider.
 //!
-//! The provider takes every token it ever gave out, whoever it was made for. So
-//! what is not a key to this app by its own words is not asked about at all; and
-//! what is, still has to be confirmed, since anybody can write such words.
+//! The provider accepts every token that it ever issued, for any app. So a token that
+//! does not claim to be for this app is refused without a request; any other still has to
+//! be confirmed by the provider, since claims can be forged.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,37 +13,38 @@ use crate::clock::UnixTime;
 use crate::identity::TokenKind;
 use crate::provider::MAX_TOKEN;
 
-/// The longest token but those of OAuth apps; the real ones have 37 characters.
+/// The maximum length of tokens other than those of OAuth apps; real ones have 37
+/// characters.
 const MAX_PLAIN: usize = 256;
 
-/// Which tokens count.
+/// Which tokens are accepted.
 #[derive(Debug)]
 pub(crate) struct TokenPolicy {
-    /// Ids of OAuth apps, our own among them.
+    /// Ids of accepted OAuth apps, including the gate's own.
     clients: Vec<String>,
     app_tokens: bool,
 }
 
-/// What a token says that it is.
+/// The type that a token claims to have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ClaimedType {
     /// A user access token: `hf_` and letters or digits.
     Access,
-    /// One that an accepted OAuth app got for a person: `hf_oauth_` and a JWT.
+    /// A token that an accepted OAuth app received for a person: `hf_oauth_` and a JWT.
     OAuth {
-        /// When it ends, if it says so.
+        /// When it expires, if it says so.
         expires: Option<UnixTime>,
     },
-    /// An app's: `hf_app_` and letters or digits.
+    /// An app's own token: `hf_app_` and letters or digits.
     App,
 }
 
-/// The claims that matter of an OAuth token's payload.
+/// The claims of an OAuth token's payload that are checked.
 #[derive(Deserialize)]
 struct Payload {
-    /// Whom it was made for; its `aud` is the provider.
+    /// The client that it was issued to; its `aud` is the provider.
     client_id: Option<String>,
-    /// The name of that in older tokens.
+    /// The same claim in older tokens.
     #[serde(rename = "oauthApp")]
     oauth_app: Option<String>,
     exp: Option<serde_json::Value>,
@@ -68,10 +69,10 @@ impl TokenPolicy {
         }
     }
 
-    /// What `token` claims to be.
+    /// The type that `token` claims to have.
     ///
     /// # Errors
-    /// Why it is not worth a question, whoever it belongs to.
+    /// Why it is refused without a request to the provider.
     pub(super) fn claimed_type(&self, token: &str, now: UnixTime) -> Result<ClaimedType, &'static str> {
         let rest = token.strip_prefix("hf_").ok_or(NO_TOKEN)?;
         if rest.starts_with("oauth__refresh_") || rest.starts_with("jwt_") || rest.starts_with("s3_") {
@@ -107,8 +108,8 @@ impl TokenPolicy {
         Ok(ClaimedType::OAuth { expires })
     }
 
-    /// Whether the provider calls a token what it claimed to be. A plain one that
-    /// turned out to be an OAuth app's could be any app's.
+    /// Whether the provider reports the type that a token claimed. A plain token that
+    /// turns out to be an OAuth app's could have been issued to any app.
     pub(super) fn agrees(&self, claimed: ClaimedType, kind: TokenKind) -> bool {
         match (claimed, kind) {
             (ClaimedType::Access, TokenKind::Access { .. })
@@ -125,8 +126,8 @@ fn plain(rest: &str) -> bool {
     !rest.is_empty() && rest.len() <= MAX_PLAIN && rest.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
-/// The payload of a JWT (RFC 7519, section 3), whose signature only the provider
-/// can check: its key is in no key set.
+/// The payload of a JWT (RFC 7519, section 3). Only the provider can verify its
+/// signature: the key is not published.
 fn payload(jwt: &str) -> Option<Payload> {
     if jwt.len() > MAX_TOKEN {
         return None;

@@ -1,4 +1,4 @@
-//! The client of a request: the peer, or whom trusted proxies forward for.
+//! The client of a request: the peer, or the client that trusted proxies forward for.
 
 use std::net::IpAddr;
 
@@ -10,11 +10,11 @@ use super::trusted_proxies::TrustedProxies;
 /// The client of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Client {
-    /// The first address, from the right, that no trusted proxy has.
+    /// The rightmost address that is not a trusted proxy's.
     pub ip: Option<IpAddr>,
-    /// The host that was asked for, with its port if there was one; lower case.
+    /// The requested host in lower case, with its port if there was one.
     pub host: String,
-    /// Whether the client spoke https, as far as the peer or a trusted proxy knows.
+    /// Whether the client used https, according to the peer or a trusted proxy.
     pub https: bool,
     /// Whether the peer is a trusted proxy.
     pub trusted: bool,

@@ -61,14 +61,14 @@ pub(super) fn session() -> Session {
     Session { id, person: ada(), began: NOW, seen: NOW, checked: NOW, tokens: tokens("hf_oauth_x") }
 }
 
-/// What is known of a session, as far as it matters here.
+/// The snapshot of a session, as far as these tests need it.
 pub(super) fn snapshot(session: Session) -> SessionSnapshot {
     let user = User::new(session.person.clone(), AuthMethod::Session);
     let renderer = IdentityRenderer::new(HeaderSettings::default(), 0);
     SessionSnapshot { identity: renderer.render(user, String::new(), ""), session }
 }
 
-/// The request a browser sends after it was answered with `lines`.
+/// The next request of a browser that received `lines`.
 fn request(lines: &[HeaderValue]) -> HeaderMap {
     let pairs: Vec<_> = lines.iter().map(|line| line.to_str().unwrap().split(';').next().unwrap()).collect();
     HeaderMap::from_iter([(COOKIE, HeaderValue::from_str(&pairs.join("; ")).unwrap())])
@@ -112,7 +112,7 @@ async fn a_session_ends_when_idle_and_at_its_greatest_age() {
         clock.advance(settings.idle_timeout);
         assert!(!is_open(&sessions, &idle).await);
 
-        // Used all the time, and renewed when told to: it ends all the same.
+        // It is used and renewed continuously, and ends nevertheless.
         let mut used = begin(&sessions).await;
         let mut hours = 0;
         while let SessionLookup::Session(opened) = sessions.open(&used).await {
