@@ -16,7 +16,7 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-const TWICE: &str = "There is more than one Authorization header. Send one.";
+const TWICE: &str = "There is more than one Authorization header. Send only one.";
 const MALFORMED: &str = "The Authorization header is not of the form: Bearer, one space, and the token.";
 
 /// The bearer token of a request, if there is one. Other schemes are left to the app.
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_read_as_the_rfc_writes_it_and_nothing_is_guessed() {
+    fn only_the_exact_form_of_rfc_6750_is_accepted() {
         for (lines, expected) in [
             (vec![], Ok(None)),
             (vec!["Bearer hf_abc"], Ok(Some("hf_abc"))),
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_of_hugging_face_are_told_from_the_apps_own() {
+    fn credentials_of_hugging_face_are_distinguished_from_the_apps_own() {
         let basic = |pair: &str| format!("Basic {}", STANDARD.encode(pair));
         for (line, is) in [
             ("Bearer hf_abc".to_owned(), true),

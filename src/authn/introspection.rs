@@ -42,7 +42,7 @@ const KIND: &str =
     "Tokens of this kind are not accepted here. Send a user access token (huggingface.co/settings/tokens).";
 const BUSY: &str = "Too many unknown tokens are being checked at the moment. Try again.";
 const RATE_LIMITED: &str = "Hugging Face limits how many tokens can be checked, and the limit is reached. Tokens that were checked within the last minute still work.";
-const NO_ANSWER: &str = "Hugging Face cannot be asked about this token at the moment. Try again.";
+const NO_ANSWER: &str = "Hugging Face cannot check this token at the moment. Try again.";
 
 type Verification = Result<Arc<VerifiedToken>, TokenError>;
 
@@ -276,7 +276,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_set_before_the_clock_was_turned_back_does_not_count() {
+    fn entries_from_before_the_clock_was_turned_back_are_ignored() {
         for (until, now, expected) in
             [(160, 100, true), (160, 159, true), (160, 160, false), (160, 99, false), (0, 100, false)]
         {

@@ -140,18 +140,18 @@ impl SessionRevalidator {
                 (self.retain)(&mut person);
                 match self.sessions.confirm(session, person).await {
                     Ok(()) => tracing::debug!(%user, "a session was confirmed"),
-                    Err(down) => tracing::error!(error = %down, "a session was confirmed and not stored"),
+                    Err(down) => tracing::error!(error = %down, "a confirmed session could not be stored"),
                 }
             }
             Err(NoAnswer::Ended(reason)) => {
                 tracing::info!(target: "huggate::audit", event = "session_ended", %user, %reason, "session ended");
                 if let Err(down) = self.sessions.end_session(session).await {
-                    tracing::error!(error = %down, "a session has ended and is still stored");
+                    tracing::error!(error = %down, "an ended session could not be removed from the store");
                 }
             }
             Err(NoAnswer::Yet(reason)) => {
                 session.shared().pause_until(self.clock.now() + PAUSE);
-                tracing::warn!(%user, %reason, "a session could not be confirmed; the last answer holds for its time");
+                tracing::warn!(%user, %reason, "a session could not be confirmed; the last answer is used until it expires");
             }
         }
     }
@@ -160,7 +160,7 @@ impl SessionRevalidator {
     async fn person_of(&self, session: &ActiveSession) -> Result<Person, NoAnswer> {
         match self.sessions.is_kept(session).await {
             Ok(true) => {}
-            Ok(false) => return Err(NoAnswer::Ended("it was ended elsewhere".to_owned())),
+            Ok(false) => return Err(NoAnswer::Ended("it was ended by another process".to_owned())),
             Err(down) => return Err(NoAnswer::Yet(down.to_string())),
         }
         let session = session.latest();
@@ -176,7 +176,7 @@ impl SessionRevalidator {
         let tokens = self.provider.refresh(refresh).await?;
         // Store the new tokens first: the old ones may already be invalid.
         if let Err(down) = self.sessions.keep_tokens(&session, tokens.clone()).await {
-            tracing::error!(error = %down, "new tokens of a session were not stored");
+            tracing::error!(error = %down, "new tokens of a session could not be stored");
         }
         Ok(self.provider.person(&tokens.access, subject).await?)
     }

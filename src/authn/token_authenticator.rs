@@ -22,7 +22,7 @@ use crate::identity::IdentityRenderer;
 use crate::keys::{Keyring, SecretString};
 use crate::provider::{MAX_TOKEN, Provider};
 
-const TOO_LONG: &str = "This is longer than any token of Hugging Face.";
+const TOO_LONG: &str = "This is longer than any Hugging Face token.";
 
 /// Authenticates requests by bearer tokens.
 pub(crate) struct TokenAuthenticator {

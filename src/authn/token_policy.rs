@@ -50,13 +50,13 @@ struct Payload {
     exp: Option<serde_json::Value>,
 }
 
-const NO_TOKEN: &str = "This is no token of Hugging Face. Send a user access token, which begins with hf_ (huggingface.co/settings/tokens).";
-const OTHER_KIND: &str = "A Hugging Face token of this kind says nothing of who sends it. Send a user access token (huggingface.co/settings/tokens).";
+const NO_TOKEN: &str = "This is not a Hugging Face token. Send a user access token, which begins with hf_ (huggingface.co/settings/tokens).";
+const OTHER_KIND: &str = "A Hugging Face token of this kind does not identify a person. Send a user access token (huggingface.co/settings/tokens).";
 const APP: &str =
     "Tokens of apps are not accepted here. Send a user access token (huggingface.co/settings/tokens).";
 const GARBLED: &str =
-    "This token begins like one of an OAuth app and does not go on like one. It may have been cut.";
-const FOREIGN: &str = "This token was made for another app. Send a user access token, or one that this app itself was given at a sign-in.";
+    "This token starts like a token of an OAuth app, but the rest is malformed. It may have been truncated.";
+const FOREIGN: &str = "This token was issued to another app. Send a user access token, or a token that was issued to this app at a sign-in.";
 const EXPIRED: &str = "This token has expired. Sign in again, or refresh it, for a new one.";
 
 impl TokenPolicy {
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn only_tokens_that_can_be_a_key_to_this_app_are_asked_about() {
+    fn only_tokens_that_may_be_valid_for_this_app_are_introspected() {
         let alnum = |length| "a1B".chars().cycle().take(length).collect::<String>();
         for (token, expected) in [
             (format!("hf_{}", alnum(34)), Ok(ClaimedType::Access)),
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn an_oauth_token_is_asked_about_only_if_it_names_an_accepted_client() {
+    fn an_oauth_token_is_introspected_only_if_it_names_an_accepted_client() {
         let yes = |expires| Ok(ClaimedType::OAuth { expires });
         for (payload, expected) in [
             (r#"{"client_id":"ours","exp":1790000001}"#, yes(Some(NOW + 1))),
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn the_provider_must_call_it_what_it_claims_to_be() {
+    fn the_provider_must_confirm_the_claimed_type() {
         let (access, oauth) = (TokenKind::Access { fine_grained: false }, TokenKind::OAuth);
         let claimed_oauth = ClaimedType::OAuth { expires: None };
         for (claimed, kind, without, with) in [

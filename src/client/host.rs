@@ -7,7 +7,7 @@ use http::{HeaderMap, Uri, Version};
 
 /// The request does not name exactly one host (RFC 9112, section 3.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the request does not name one host")]
+#[error("the request does not name exactly one host")]
 pub(crate) struct NoHost;
 
 /// The host of the request: exactly one, and the same in an absolute target as in `Host`.

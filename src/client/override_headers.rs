@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_override_is_found_in_every_spelling_where_it_matters() {
+    fn an_override_is_recognised_in_every_spelling_if_routes_depend_on_it() {
         let all = OverrideHeaders { method: true, path: true };
         let none = OverrideHeaders { method: false, path: false };
         for (name, stranger, trusted) in [

@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_can_use_a_page_is_a_navigation() {
+    fn only_requests_that_can_display_a_page_are_navigations() {
         let html = ("accept", "text/html,application/xhtml+xml");
         let navigate = ("sec-fetch-mode", "navigate");
         for (method, headers, expected) in [
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn openais_libraries_are_known_by_what_they_send() {
+    fn openais_libraries_are_recognised_by_their_headers() {
         for (name, value, expected) in [
             ("user-agent", "OpenAI/Python 2.8.0", true),
             ("user-agent", "AsyncOpenAI/Python 2.8.0", true),
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn another_sites_doing_is_told_from_our_own() {
+    fn cross_site_requests_are_distinguished_from_same_site_ones() {
         let public_url = PublicUrl::parse("https://app.example.com").unwrap();
         for (name, value, cross) in [
             ("sec-fetch-site", "cross-site", true),

@@ -117,8 +117,8 @@ fn is_claim(name: &str) -> bool {
     let mut folded = [0; LONGEST];
     let mut length = 0;
     for byte in name.bytes().filter(u8::is_ascii_alphanumeric) {
-        let Some(place) = folded.get_mut(length) else { return false };
-        *place = byte;
+        let Some(slot) = folded.get_mut(length) else { return false };
+        *slot = byte;
         length += 1;
     }
     let folded = folded.get(..length).unwrap_or_default();
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_a_stranger_said_is_left_in_any_spelling() {
+    fn forwarding_headers_of_an_untrusted_peer_are_removed_in_every_spelling() {
         let claims = [
             ("x-forwarded-for", "1.1.1.1"),
             ("x_forwarded_for", "1.1.1.1"),
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_written_as_everybody_writes_them() {
+    fn addresses_are_formatted_like_the_standard_library_does() {
         let every_byte = (0..=u8::MAX).map(|byte| IpAddr::from([byte, 0, 255 - byte, byte]));
         for ip in every_byte.chain(["2001:db8::7".parse().unwrap()]) {
             let mut text = Vec::new();
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trusted_proxys_chain_goes_on() {
+    fn a_trusted_proxys_chain_is_continued() {
         let headers = written(
             true,
             &[("x-forwarded-for", "2.2.2.2"), ("x-forwarded-prefix", "/app"), ("forwarded", "x")],

@@ -133,7 +133,7 @@ impl AssertionSigner {
         match jsonwebtoken::encode(&self.header, &claims, &self.key) {
             Ok(token) => Some(token),
             Err(error) => {
-                tracing::error!(%error, "the assertion could not be signed; the app gets none");
+                tracing::error!(%error, "signing the assertion failed; the request is forwarded without it");
                 None
             }
         }
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn the_published_keys_verify_what_was_signed_after_and_before_a_rotation() {
+    fn the_published_keys_verify_assertions_from_before_and_after_a_rotation() {
         choose_cryptography();
         let user = User::new(person(&[("acme", "admin")]), AuthMethod::Session);
         let before = AssertionSigner::new("https://app.example.com", &keyring(&[1])).unwrap();
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn replicas_agree_on_the_key() {
+    fn replicas_derive_the_same_key() {
         choose_cryptography();
         let one = AssertionSigner::new("https://a.example", &keyring(&[9])).unwrap();
         let two = AssertionSigner::new("https://a.example", &keyring(&[9])).unwrap();

@@ -225,8 +225,8 @@ fn initial(byte: u8) -> u32 {
 pub(crate) fn fold<'a>(name: &str, buffer: &'a mut [u8]) -> &'a [u8] {
     let mut length = 0;
     let letters = name.bytes().filter(u8::is_ascii_alphanumeric);
-    for (place, letter) in buffer.iter_mut().zip(letters) {
-        *place = letter.to_ascii_lowercase();
+    for (byte, letter) in buffer.iter_mut().zip(letters) {
+        *byte = letter.to_ascii_lowercase();
         length += 1;
     }
     buffer.get(..length).unwrap_or_default()
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_cannot_split_a_line_or_pose_as_another() {
+    fn a_value_cannot_contain_a_line_break_or_imitate_an_encoded_one() {
         for (text, value) in [
             ("Ada", "Ada"),
             ("Ada Example", "Ada Example"),
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_verified_address_is_told() {
+    fn only_a_verified_address_is_sent() {
         let settings = HeaderSettings::default();
         for (verified, count) in [(true, 4), (false, 3)] {
             let mut ada = person(&[("acme", "admin")]);

@@ -92,8 +92,8 @@ impl RenderedIdentity {
         index: usize,
         now: UnixTime,
     ) -> Option<Arc<SignedAssertion>> {
-        let place = self.assertions.get(index)?;
-        if let Some(minted) = &*place.load()
+        let slot = self.assertions.get(index)?;
+        if let Some(minted) = &*slot.load()
             && now < minted.at + REUSE
             && now >= minted.at
         {
@@ -103,7 +103,7 @@ impl RenderedIdentity {
         let mut value = HeaderValue::from_str(&token).ok()?;
         value.set_sensitive(true);
         let minted = Arc::new(SignedAssertion { token, value, cookie: OnceLock::new(), at: now });
-        place.store(Some(Arc::clone(&minted)));
+        slot.store(Some(Arc::clone(&minted)));
         Some(minted)
     }
 }

@@ -110,7 +110,7 @@ mod tests {
         let custom = Role::parse("ml-ops");
         assert!(custom.at_least(&Role::parse("ml-ops")));
         assert!(!custom.at_least(&Role::Read) && !Role::Admin.at_least(&custom));
-        assert!(!Role::NoAccess.at_least(&Role::NoAccess), "no access is no membership");
+        assert!(!Role::NoAccess.at_least(&Role::NoAccess), "no_access satisfies no rule");
         assert!(!Role::NoAccess.at_least(&Role::Read));
     }
 }

@@ -125,7 +125,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn three_hundred_organisations_are_cut_to_what_fits_and_named_ones_stay() {
+    fn a_long_list_of_organisations_is_truncated_except_for_those_named_by_rules() {
         let names: Vec<String> = (0..300).map(|n| format!("organisation-{n}")).collect();
         let orgs: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "read")).collect();
         let mut ada = person(&orgs);
@@ -138,7 +138,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_nobody_needs_is_dropped() {
+    fn properties_that_are_not_needed_are_dropped() {
         let mut ada = person(&[("acme", "read"), ("other", "no_access"), ("third", "read")]);
         ada.retain(|org| &*org.slug == "acme", |_, _| false, false);
         assert_eq!(ada.orgs.len(), 1);

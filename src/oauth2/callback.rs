@@ -33,7 +33,7 @@ impl<'a> Parameters<'a> {
     fn read(query: &'a str) -> Result<Self, Repeated> {
         let mut read = Self::default();
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-            let place = match &*name {
+            let parameter = match &*name {
                 "state" => &mut read.state,
                 "code" => &mut read.code,
                 "error" => &mut read.error,
@@ -41,7 +41,7 @@ impl<'a> Parameters<'a> {
                 "iss" => &mut read.iss,
                 _ => continue,
             };
-            if place.replace(value).is_some() {
+            if parameter.replace(value).is_some() {
                 return Err(Repeated);
             }
         }
@@ -148,7 +148,7 @@ impl OAuth2 {
         return_to: &ReturnTo,
     ) -> Response<Bytes> {
         if let SignInFailure::NotBegunHere = failure {
-            tracing::warn!(client = ?request.client.ip, "a callback came whose sign-in was not begun in this browser, is over, or took longer than 10 minutes");
+            tracing::warn!(client = ?request.client.ip, "received a callback for a sign-in that was not started in this browser, was already completed, or took longer than 10 minutes");
         }
         let start_url = self.urls.start(return_to.as_str(), None);
         sign_in_failed(request, failure, &self.urls, self.provider.issuer(), &start_url)

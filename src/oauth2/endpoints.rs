@@ -141,7 +141,8 @@ impl fmt::Debug for OAuth2 {
 }
 
 fn method_not_allowed(endpoint: Endpoint) -> Response<Bytes> {
-    let mut response = answer::text(StatusCode::METHOD_NOT_ALLOWED, "this address takes GET\n");
+    let mut response =
+        answer::text(StatusCode::METHOD_NOT_ALLOWED, "this method is not supported here; use GET\n");
     let allow = if endpoint == Endpoint::SignOut { "GET, HEAD, POST" } else { "GET, HEAD" };
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
     response

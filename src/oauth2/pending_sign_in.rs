@@ -89,15 +89,15 @@ impl PendingSignIns {
 
     /// Removes all but the newest four of the pending sign-ins in `request`.
     fn surplus(&self, request: &HeaderMap, now: UnixTime) -> Vec<HeaderValue> {
-        let mut known: Vec<(&str, UnixTime)> = self
+        let mut pending: Vec<(&str, UnixTime)> = self
             .cookies
             .pending(request)
             .take(MAX_LOOKED_AT)
             .map(|(name, sealed)| (name, self.unseal(name, sealed, now).map_or(0, |pending| pending.began)))
             .collect();
-        known.sort_by_key(|(_, began)| std::cmp::Reverse(*began));
-        let fresh = known.iter().filter(|(_, began)| *began > 0).count().min(MAX_PENDING - 1);
-        known.iter().skip(fresh).filter_map(|(name, _)| self.cookies.set(name, None, 0)).collect()
+        pending.sort_by_key(|(_, began)| std::cmp::Reverse(*began));
+        let fresh = pending.iter().filter(|(_, began)| *began > 0).count().min(MAX_PENDING - 1);
+        pending.iter().skip(fresh).filter_map(|(name, _)| self.cookies.set(name, None, 0)).collect()
     }
 
     /// The pending sign-in of `state`, if this browser started it, it has not expired and
@@ -114,7 +114,7 @@ impl PendingSignIns {
     fn find(&self, state: &str, request: &HeaderMap, now: UnixTime) -> Option<(String, PendingSignIn)> {
         let (attempt, _) = state.split_once('.')?;
         // The attempt id becomes part of a cookie's name.
-        let sound = attempt.len() == 12
+        let valid = attempt.len() == 12
             && attempt.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
         if !sound {
             return None;
@@ -196,22 +196,22 @@ mod tests {
     }
 
     #[test]
-    fn a_state_is_taken_once_by_the_browser_that_began_and_in_time() {
+    fn a_state_is_accepted_once_in_time_and_from_the_browser_that_started() {
         let pendings = pendings();
         let (pending, lines) = begin(&pendings, &HeaderMap::new(), NOW);
         let mine = request(&[pair(&lines[0])]);
-        let is_known = |state: &str, request: &HeaderMap, now| {
+        let is_accepted = |state: &str, request: &HeaderMap, now| {
             !matches!(pendings.take(state, request, now), Taken::Unknown)
         };
-        assert!(!is_known(&pending.state, &HeaderMap::new(), NOW), "another browser");
-        assert!(!is_known(&format!("{}x", pending.state), &mine, NOW), "a state that only looks like it");
-        assert!(!is_known(&pending.state, &mine, NOW + LIFETIME + 1), "too late");
+        assert!(!is_accepted(&pending.state, &HeaderMap::new(), NOW), "another browser");
+        assert!(!is_accepted(&format!("{}x", pending.state), &mine, NOW), "a similar state");
+        assert!(!is_accepted(&pending.state, &mine, NOW + LIFETIME + 1), "too late");
         assert!(matches!(pendings.take(&pending.state, &mine, NOW), Taken::Yes { .. }));
         assert!(matches!(pendings.take(&pending.state, &mine, NOW), Taken::UsedBefore { .. }));
     }
 
     #[test]
-    fn at_most_five_are_under_way_and_the_oldest_gives_way() {
+    fn at_most_five_sign_ins_are_pending_and_the_oldest_is_removed() {
         let pendings = pendings();
         let mut jar: Vec<String> = vec!["huggate-pending-garbage=x".to_owned()];
         let mut states = Vec::new();
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
+    fn the_number_of_used_states_is_bounded() {
         let pendings = pendings();
         for n in 0..MAX_USED + 10 {
             assert!(pendings.use_up(&n.to_string(), NOW + n as u64 / 1000));

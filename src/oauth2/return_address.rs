@@ -15,8 +15,8 @@ pub(crate) const AUTH_REQUEST_REDIRECT: HeaderName = HeaderName::from_static("x-
 impl OAuth2 {
     /// The return address by `rd`, otherwise by the trusted proxy.
     pub(super) fn return_after_sign_in(&self, request: IncomingRequest<'_>) -> ReturnTo {
-        let told = self.told_by_proxy(request).filter(|_| request.parameter("rd").is_none());
-        told.unwrap_or_else(|| self.return_to(request))
+        let address = self.address_of_proxy(request).filter(|_| request.parameter("rd").is_none());
+        address.unwrap_or_else(|| self.return_to(request))
     }
 
     /// The return address by `rd`.
@@ -26,7 +26,7 @@ impl OAuth2 {
 
     /// The address of the request itself.
     pub(crate) fn here(&self, request: IncomingRequest<'_>) -> ReturnTo {
-        self.told_by_proxy(request).unwrap_or_else(|| self.parse_local(request.target()))
+        self.address_of_proxy(request).unwrap_or_else(|| self.parse_local(request.target()))
     }
 
     /// A sign-in URL for a program to show to a person.
@@ -51,11 +51,11 @@ impl OAuth2 {
     /// The address that a trusted proxy specifies, if any. Its own host needs no entry in
     /// `return_hosts` if people sign in there. The scheme may be http, if another proxy
     /// in front terminates TLS.
-    fn told_by_proxy(&self, request: IncomingRequest<'_>) -> Option<ReturnTo> {
+    fn address_of_proxy(&self, request: IncomingRequest<'_>) -> Option<ReturnTo> {
         if !request.client.trusted {
             return None;
         }
-        let told = match request.return_address {
+        let address = match request.return_address {
             Some(address) => Cow::Borrowed(address),
             // Without a trusted proxy it is a client's header; it is removed with the
             // identity headers.
@@ -64,11 +64,11 @@ impl OAuth2 {
         };
         let host = &request.client.host;
         let local = ["https://", "http://"].iter().find_map(|scheme| {
-            let rest = told.strip_prefix(scheme)?;
+            let rest = address.strip_prefix(scheme)?;
             let (authority, path) = rest.split_at(rest.find('/')?);
             (self.is_sign_in_host(host) && normalized(authority) == *host).then_some(path)
         });
-        Some(self.parse_return(local.unwrap_or(&told)))
+        Some(self.parse_return(local.unwrap_or(&address)))
     }
 }
 

@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_a_browser_could_read_as_another_site_becomes_the_root() {
+    fn addresses_that_a_browser_could_resolve_to_another_site_become_the_root() {
         for rd in [
             "//evil.example",
             "///evil.example",
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_names_one_host_or_all_below_one() {
+    fn a_pattern_is_a_host_or_all_its_subdomains() {
         for entry in
             ["", "*", "*.com", "https://x.example", "x.example/path", "a@b.example", "x y", "**.example.com"]
         {
@@ -230,7 +230,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn nothing_leads_to_another_host(rd in "[/\\\\:@.#?%\t\na-z0-9。-]{0,40}") {
+        fn no_address_leads_to_another_host(rd in "[/\\\\:@.#?%\t\na-z0-9。-]{0,40}") {
             let own = Url::parse("https://app.example.com/x").unwrap();
             let target = own.join(&parse(&rd)).unwrap();
             let host = target.host_str().unwrap();

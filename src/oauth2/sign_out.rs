@@ -27,7 +27,7 @@ impl OAuth2 {
             return answer::page(StatusCode::OK, page);
         }
         let user = match self.sessions.open(headers).await {
-            SessionLookup::Session(opened) => Some(opened.user().username().to_owned()),
+            SessionLookup::Session(session) => Some(session.user().username().to_owned()),
             SessionLookup::Nobody | SessionLookup::Unknown(_) => None,
         };
         let mut lines = match self.sessions.end(headers).await {

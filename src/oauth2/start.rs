@@ -92,7 +92,7 @@ impl OAuth2 {
     async fn begin_here(&self, request: IncomingRequest<'_>) -> Result<Response<Bytes>, DiscoveryError> {
         let cookies = self.sessions.cookies();
         if self.attempts(request) >= MAX_ATTEMPTS {
-            tracing::warn!(host = %request.client.host, "a browser signed in twice and does not send the session cookie");
+            tracing::warn!(host = %request.client.host, "a browser signed in repeatedly but does not send the session cookie");
             let start = self.urls.start(self.here(request).as_str(), None);
             let page = pages::sign_in_loop(self.urls.public_url.as_str(), &start);
             let forget = cookies.set(cookies.attempts_name(), None, 0);

@@ -101,7 +101,7 @@ impl Obstacle {
         let sentence = if by_token {
             format!("This token does not show your role in {org}.")
         } else {
-            format!("You are in {org}, but this app has not been shown your role there.")
+            format!("You are in {org}, but you have not shared your role there with this app.")
         };
         Self::new("not_granted", sentence).in_org(org)
     }

@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_cookie_lines_are_read_in_bounded_work() {
+    fn hostile_cookie_lines_are_parsed_in_bounded_time() {
         let cookies = cookies();
         for line in
             ["", ";", "; ;;;=", "=", "huggate", "huggate=99999999.x", "huggate=3.x; huggate-1=y", "=;=;=;"]
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn an_app_cannot_set_our_cookies() {
+    fn an_app_cannot_set_the_gates_cookies() {
         let cookies = cookies();
         for (line, ours) in [
             ("huggate=x; Path=/", true),

@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn our_cookies_are_not_sent_on_and_others_stay_in_order() {
+    fn the_gates_cookies_are_removed_and_others_keep_their_order() {
         let cookies = Cookies::new("huggate", false, SameSitePolicy::Lax);
         let line = "a=1; huggate=2.sealed; theme=dark; huggate-1=more; huggate-99999999=x; \
                     huggate-pending-ab=s; huggate-attempts=1; huggate_x=app; huggate-theme=app; b=\"2\"";

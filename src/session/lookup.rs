@@ -43,13 +43,13 @@ impl Sessions {
     /// The session of a request, as far as this process knows it. A cached cookie is not
     /// decrypted again.
     pub(crate) fn lookup(&self, request: &HeaderMap) -> ImmediateLookup {
-        let nobody = ImmediateLookup::Done(SessionLookup::Nobody);
-        let Some(sealed) = self.cookies.session(request) else { return nobody };
+        let none = ImmediateLookup::Done(SessionLookup::Nobody);
+        let Some(sealed) = self.cookies.session(request) else { return none };
         let now = self.clock.now();
         if let Some(found) = self.cached(&sealed, now) {
             return ImmediateLookup::Done(found);
         }
-        let Some(Unsealed { content, by_first_secret }) = self.sealer.unseal(&sealed) else { return nobody };
+        let Some(Unsealed { content, by_first_secret }) = self.sealer.unseal(&sealed) else { return none };
         match (content, &self.store) {
             (Sealed::Whole(session), None) => {
                 ImmediateLookup::Done(self.enter(*session, &sealed, by_first_secret, now))
@@ -59,7 +59,7 @@ impl Sessions {
                 ImmediateLookup::InStore(TicketedSession { id, sealed, by_first_secret })
             }
             // It was encrypted for another kind of store: treated as signed out.
-            (Sealed::Whole(_), Some(_)) | (Sealed::Ticket(_), None) => nobody,
+            (Sealed::Whole(_), Some(_)) | (Sealed::Ticket(_), None) => none,
         }
     }
 

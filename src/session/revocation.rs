@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_ended_session_is_refused_and_whoever_waits_is_told() {
+    async fn an_ended_session_is_refused_and_waiting_tasks_are_notified() {
         let register = RevocationTable::default();
         let id = [1; 16];
         let shared = enter(&register, id, 0).unwrap();
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_over_is_forgotten() {
+    fn expired_entries_are_removed() {
         let register = RevocationTable::default();
         for n in 0..u32::try_from(SWEEP * 3).unwrap() {
             let mut id = [0; 16];
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_cookie_does_not_bring_back_what_was_known_once() {
+    fn an_old_cookie_does_not_restore_an_older_snapshot() {
         let register = RevocationTable::default();
         let tokens = |text: &str, expires| Tokens {
             access: SecretString::new(text),

@@ -19,7 +19,7 @@ pub(crate) struct SharedSession {
     snapshot: ArcSwap<SessionSnapshot>,
     changed: Notify,
     /// Held during a request to the provider about the session.
-    asking: Arc<tokio::sync::Mutex<()>>,
+    revalidation: Arc<tokio::sync::Mutex<()>>,
     /// No requests to the provider before this time, since the last one failed.
     not_before: AtomicU64,
 }
@@ -37,7 +37,7 @@ impl SharedSession {
             end: Notify::new(),
             snapshot: ArcSwap::from_pointee(snapshot),
             changed: Notify::new(),
-            asking: Arc::default(),
+            revalidation: Arc::default(),
             not_before: AtomicU64::new(0),
         }
     }
@@ -60,12 +60,12 @@ impl SharedSession {
 
     /// The permit to revalidate, unless it is taken.
     pub(crate) fn try_acquire_revalidation(&self) -> Option<RevalidationPermit> {
-        Arc::clone(&self.asking).try_lock_owned().ok().map(RevalidationPermit)
+        Arc::clone(&self.revalidation).try_lock_owned().ok().map(RevalidationPermit)
     }
 
     /// The permit to revalidate, once it is free.
     pub(crate) async fn acquire_revalidation(&self) -> RevalidationPermit {
-        RevalidationPermit(Arc::clone(&self.asking).lock_owned().await)
+        RevalidationPermit(Arc::clone(&self.revalidation).lock_owned().await)
     }
 
     /// Seconds until the next request to the provider is allowed.

@@ -194,7 +194,7 @@ async fn an_organisation_without_consent_can_be_shared_in_two_ways() {
             (&json!("acme"), &json!(settings))
         );
         for words in [
-            "You are in acme, but this app has not been shown your role there.",
+            "You are in acme, but you have not shared your role there with this app.",
             "Share <bdi>acme</bdi> with this app",
             "only asks which organisations to share",
             &format!("href=\"/oauth2/start?rd=%2Fboard&amp;org={id}\""),
@@ -349,7 +349,7 @@ async fn alternatives_are_listed_and_the_most_promising_is_offered() {
         let (page, told) = refused(&mut ben, "/").await;
         for item in [
             "<p>It is open to:</p>\n<ul>\n<li>a member of labs<br><span class=\"quiet\">You are not in labs, as far as this app can see.</span></li>",
-            "<li>a member of acme with the role write or above<br><span class=\"quiet\">You are in acme, but this app has not been shown your role there.</span></li>",
+            "<li>a member of acme with the role write or above<br><span class=\"quiet\">You are in acme, but you have not shared your role there with this app.</span></li>",
             "<li>a listed account</li>\n</ul>",
         ] {
             assert!(page.contains(item), "{item} is not in {page}");
