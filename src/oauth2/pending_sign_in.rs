@@ -116,7 +116,7 @@ impl PendingSignIns {
         // The attempt id becomes part of a cookie's name.
         let valid = attempt.len() == 12
             && attempt.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-        if !sound {
+        if !valid {
             return None;
         }
         let name = self.cookies.pending_name(attempt);
