@@ -384,7 +384,7 @@ async fn a_hostile_role_name_is_escaped() {
             }));
         });
         let (page, _) = refused(&mut world.signed_in("ben").await, "/").await;
-        assert!(page.contains("Your role in acme is &lt;b&gt;&quot;&#39;&gt;"), "{page}");
+        assert!(page.contains("Your role in acme is the custom role &lt;b&gt;&quot;&#39;&gt;"), "{page}");
         assert!(!page.contains("<b>"), "{page}");
     }
 }

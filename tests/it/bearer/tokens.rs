@@ -210,7 +210,10 @@ async fn a_valid_token_of_another_app_is_refused() {
         world.hub.consent("ada", CLIENT, &["acme"]);
         let token = |client: &str| world.hub.oauth_token("ada", client).unwrap();
         let foreign = world.send(with(&token("foreign"), "/")).await.expect(401).json();
-        assert!(foreign["error_description"].as_str().unwrap().contains("made for another app"), "{foreign}");
+        assert!(
+            foreign["error_description"].as_str().unwrap().contains("issued to another app"),
+            "{foreign}"
+        );
         assert_eq!(world.introspections(), 0, "it is not introspected");
         world.send(with(&token("listed"), "/")).await.expect(200);
         world.send(with(&token(CLIENT), "/")).await.expect(200);
