@@ -62,11 +62,8 @@ impl ConditionResult<'_> {
                 )
             }
             Self::RoleNotSaid(membership, needed) => {
-                format!(
-                    "not known: {}, but the role was not given and {} is needed",
-                    membership.text(),
-                    needed_role(Some(needed))
-                )
+                let (text, needed) = (membership.text(), needed_role(Some(needed)));
+                format!("not known: {text}, but the role was not given and {needed} is needed")
             }
             Self::NotInGroup(org, group) => format!("{}: a member, but not of {group}", org.shown()),
             Self::NoEmail => "not known: there is no e-mail address".to_owned(),
