@@ -1,7 +1,7 @@
 #![no_main]
 
-//! Whatever the target of a request is: what passes as public is public to every
-//! server behind the gate, and arrives byte for byte.
+//! For any request target: if it is allowed as public, it is public to every server
+//! behind the gate and is forwarded byte for byte.
 
 #[path = "../../tests/it/servers.rs"]
 mod servers;
@@ -13,7 +13,7 @@ use std::sync::LazyLock;
 use libfuzzer_sys::{Corpus, fuzz_target};
 use tables::{Outcome, Table};
 
-/// The first byte of an input chooses one of these, the rest is the target.
+/// The first byte of an input selects one of these; the rest is the target.
 static TABLES: LazyLock<Vec<Table>> = LazyLock::new(|| {
     vec![
         Table::new(&[("/admin/**", false), ("/settings", false), ("/**", true)]),
@@ -25,7 +25,7 @@ static TABLES: LazyLock<Vec<Table>> = LazyLock::new(|| {
 
 fuzz_target!(|input: &[u8]| -> Corpus {
     let Some((choice, target)) = input.split_first() else { return Corpus::Reject };
-    // What `http` makes of a target that is not UTF-8 has its own tests.
+    // The `http` crate's handling of targets that are not UTF-8 has tests of its own.
     let Ok(target) = std::str::from_utf8(target) else { return Corpus::Reject };
     let table = &TABLES[usize::from(*choice) % TABLES.len()];
     match table.send(target) {

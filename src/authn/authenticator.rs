@@ -1,4 +1,4 @@
-//! Finds out who calls: by the session cookie, else by a bearer token.
+//! Authenticates requests: by the session cookie, otherwise by a bearer token.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,38 +12,38 @@ use super::token_authenticator::{TokenAuthenticator, TokenCheck};
 use crate::policy::BearerUse;
 use crate::session::{ActiveSession, ImmediateLookup, SessionLookup, TicketedSession};
 
-/// Finds out who calls.
+/// Authenticates requests.
 pub(crate) struct Authenticator {
     pub(crate) sessions: Arc<SessionRevalidator>,
-    /// Present: tokens of API clients are accepted.
+    /// Present if tokens of API clients are accepted.
     pub(crate) tokens: Option<TokenAuthenticator>,
 }
 
-/// What can be said without waiting.
+/// The result that is available without waiting.
 #[derive(Debug)]
 pub(crate) enum Authentication {
-    /// Who calls.
+    /// The caller is known.
     Caller(Caller),
-    /// Something has to be asked first: [`Authenticator::finish`].
+    /// A request to the store or the provider is needed: [`Authenticator::finish`].
     Pending(PendingAuthentication),
 }
 
-/// What has to be asked.
+/// The request that is needed.
 #[derive(Debug)]
 pub(crate) enum PendingAuthentication {
-    /// A server-side store, for the session of a ticket.
+    /// To a server-side store, for the session of a ticket.
     Store(TicketedSession),
-    /// The provider, about a session whose last answer has expired.
+    /// To the provider, about a session whose last answer has expired.
     Revalidation(ActiveSession),
-    /// The provider, about a token.
+    /// To the provider, about a token.
     Introspection,
 }
 
 impl Authenticator {
-    /// Who calls, as far as this process knows: a session, unless the route is for
-    /// tokens alone; else a token, where tokens are accepted. A cookie that does not
-    /// open is ignored. A token that is not valid is an error, since a client that
-    /// sends one does not mean to be anonymous.
+    /// The caller, as far as this process knows: a session, unless the route accepts only
+    /// tokens; otherwise a token, if tokens are accepted. A cookie that cannot be
+    /// decrypted is ignored. An invalid token is an error, since a client that sends one
+    /// does not intend to be anonymous.
     pub(crate) fn authenticate(
         &self,
         headers: &HeaderMap,
@@ -78,7 +78,7 @@ impl Authenticator {
         })
     }
 
-    /// Who calls, after waiting for what [`Authenticator::authenticate`] could not say.
+    /// Waits for the request that [`Authenticator::authenticate`] found necessary.
     pub(crate) async fn finish(
         &self,
         pending: PendingAuthentication,
@@ -103,7 +103,7 @@ impl Authenticator {
         Ok(tokens.authenticate(headers).await?.map_or(Caller::Nobody, Caller::Token))
     }
 
-    /// Who calls, however long that takes.
+    /// The caller; waits as long as necessary.
     pub(crate) async fn authenticate_fully(
         &self,
         headers: &HeaderMap,

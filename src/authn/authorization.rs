@@ -1,14 +1,14 @@
-//! The `Authorization` header: the token in it (RFC 6750, section 2.1), and whether it
-//! is a credential of Hugging Face.
+//! The `Authorization` header: its bearer token (RFC 6750, section 2.1), and whether it
+//! contains a Hugging Face credential.
 
 use base64::Engine;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 
-/// How the tokens of Hugging Face begin.
+/// The prefix of Hugging Face tokens.
 const HF: &[u8] = b"hf_";
-/// Basic credentials as servers read them, padded or not.
+/// Basic credentials as servers decode them, with or without padding.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::STANDARD,
     GeneralPurposeConfig::new()
@@ -16,13 +16,13 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-const TWICE: &str = "There is more than one Authorization header. Send one.";
+const TWICE: &str = "There is more than one Authorization header. Send only one.";
 const MALFORMED: &str = "The Authorization header is not of the form: Bearer, one space, and the token.";
 
-/// The token of a request, if it brings one. Other schemes are not ours.
+/// The bearer token of a request, if there is one. Other schemes are left to the app.
 ///
 /// # Errors
-/// A sentence, where it cannot be told which token is meant.
+/// A sentence for the client, if the header is malformed or repeated.
 pub(super) fn bearer_token(headers: &HeaderMap) -> Result<Option<&str>, &'static str> {
     let mut lines = headers.get_all(AUTHORIZATION).iter();
     let Some(line) = lines.next() else { return Ok(None) };
@@ -30,7 +30,7 @@ pub(super) fn bearer_token(headers: &HeaderMap) -> Result<Option<&str>, &'static
         return Err(TWICE);
     }
     let Some(credentials) = bearer(line) else { return Ok(None) };
-    // RFC 9110, section 11.4: one space at least.
+    // RFC 9110, section 11.4: at least one space.
     let start = credentials.iter().position(|byte| *byte != b' ').filter(|start| *start > 0);
     let token = start.and_then(|start| credentials.get(start..)).ok_or(MALFORMED)?;
     let letters = token.iter().rposition(|byte| *byte != b'=').ok_or(MALFORMED)? + 1;
@@ -41,22 +41,22 @@ pub(super) fn bearer_token(headers: &HeaderMap) -> Result<Option<&str>, &'static
     std::str::from_utf8(token).map(Some).map_err(|_| MALFORMED)
 }
 
-/// What follows the scheme, if that is Bearer, in any case.
+/// The credentials after the scheme, if it is Bearer in any case.
 fn bearer(line: &HeaderValue) -> Option<&[u8]> {
     after_scheme(line, b"bearer")
 }
 
-/// What follows `scheme`, which ends where its letters do.
+/// The credentials after `scheme`, which ends at the first non-letter.
 fn after_scheme<'a>(line: &'a HeaderValue, scheme: &[u8]) -> Option<&'a [u8]> {
     let (name, rest) = line.as_bytes().trim_ascii().split_at_checked(scheme.len())?;
     let ends = rest.first().is_none_or(|byte| !byte.is_ascii_alphanumeric());
     (ends && name.eq_ignore_ascii_case(scheme)).then_some(rest)
 }
 
-/// Whether a line holds a token of Hugging Face: as a bearer, or in Basic as the
-/// password, as git sends it, or as the name with none.
+/// Whether a line contains a Hugging Face token: as a bearer token, or in Basic as the
+/// password (as git sends it) or as the username with an empty password.
 pub(crate) fn is_hub_credential(line: &HeaderValue) -> bool {
-    // Looked for anywhere: other readers of this line may be more lenient.
+    // Searched for at any position: other parsers of this line may be more lenient.
     if let Some(credentials) = bearer(line) {
         return memchr::memmem::find(credentials, HF).is_some();
     }
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_read_as_the_rfc_writes_it_and_nothing_is_guessed() {
+    fn only_the_exact_form_of_rfc_6750_is_accepted() {
         for (lines, expected) in [
             (vec![], Ok(None)),
             (vec!["Bearer hf_abc"], Ok(Some("hf_abc"))),
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_of_hugging_face_are_told_from_the_apps_own() {
+    fn credentials_of_hugging_face_are_distinguished_from_the_apps_own() {
         let basic = |pair: &str| format!("Basic {}", STANDARD.encode(pair));
         for (line, is) in [
             ("Bearer hf_abc".to_owned(), true),

@@ -1,4 +1,4 @@
-//! Who calls.
+//! The caller: a session, a token, or nobody.
 
 use std::sync::Arc;
 
@@ -6,19 +6,19 @@ use super::token_caller::TokenCaller;
 use crate::identity::{RenderedIdentity, TokenKind};
 use crate::session::ActiveSession;
 
-/// Who calls.
+/// The caller of a request.
 #[derive(Debug, Clone)]
 pub(crate) enum Caller {
     /// No session and no token.
     Nobody,
-    /// Somebody with a session in force.
+    /// A person with a valid session.
     Session(ActiveSession),
-    /// Somebody with a valid token.
+    /// The owner of a valid token.
     Token(Arc<TokenCaller>),
 }
 
 impl Caller {
-    /// The identity that the app is told.
+    /// The identity that the app receives.
     pub(crate) fn identity(&self) -> Option<&RenderedIdentity> {
         match self {
             Self::Nobody => None,
@@ -27,7 +27,7 @@ impl Caller {
         }
     }
 
-    /// The kind of token, if they came with one.
+    /// The kind of token, if the caller authenticated with one.
     pub(crate) fn token(&self) -> Option<TokenKind> {
         match self {
             Self::Nobody | Self::Session(_) => None,
@@ -35,7 +35,7 @@ impl Caller {
         }
     }
 
-    /// The session, if they came with one.
+    /// The session, if the caller authenticated with one.
     pub(crate) fn session(&self) -> Option<&ActiveSession> {
         match self {
             Self::Nobody | Self::Token(_) => None,

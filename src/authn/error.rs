@@ -1,33 +1,33 @@
-//! Why it cannot be told who calls. Which answer that is, `gate` decides.
+//! Authentication errors. `gate` decides which answers they become.
 
-/// Why a token names nobody.
+/// Why a token does not authenticate anybody.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum TokenError {
-    /// It is not valid, for this reason.
+    /// It is invalid, for this reason.
     Invalid(&'static str),
-    /// Whether it is valid cannot be found out now, for this reason. Another try may
-    /// succeed after so many seconds.
+    /// Its validity cannot be checked now, for this reason. The client may retry after
+    /// this many seconds.
     Unchecked { retry_after: u64, why: &'static str },
 }
 
-/// Why it is unknown whether a session still counts.
+/// Why it is unknown whether a session is still valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SessionError {
     /// The store does not answer.
     StoreUnavailable,
-    /// The provider does not, and its last answer has expired.
+    /// The provider does not answer, and its last answer has expired.
     Unconfirmed {
-        /// Seconds until it is asked again.
+        /// Seconds until the next request to the provider.
         retry_after: u64,
     },
 }
 
-/// Why it cannot be told who calls.
+/// Why a request cannot be authenticated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum AuthnError {
     Session(SessionError),
     Token(TokenError),
-    /// `Authorization` cannot be parsed, or came twice.
+    /// `Authorization` is malformed or repeated.
     MalformedAuthorization(&'static str),
 }
 

@@ -1,5 +1,5 @@
-//! Introspection: the provider is asked whom a token belongs to, and its answers are
-//! cached.
+//! Token introspection: requests the owner of a token from the provider and caches the
+//! answers.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,23 +17,23 @@ use crate::identity::{IdentityRenderer, User};
 use crate::keys::{Fingerprint, Fingerprints, Keyring, SecretString};
 use crate::provider::{Provider, TokenOwner, Whoami, WhoamiError};
 
-/// How long an answer that a token is valid counts, in seconds, from when it was
-/// asked for. A revoked token stays valid here for that long at most.
+/// How long a valid token is cached, in seconds from the start of the request. A revoked
+/// token is accepted for at most this long.
 const VALID_FOR: u64 = 60;
-/// How long an answer that a token is invalid counts.
+/// How long an invalid token is cached.
 const INVALID_FOR: u64 = 10;
-/// How long a failed request to the provider is remembered, so that a client that
-/// retries at once does not cause one each time.
+/// How long a failed request to the provider is cached, so that a client that retries at
+/// once does not cause another request each time.
 const FAILED_FOR: u64 = 1;
-/// The longest pause that the provider can ask for.
+/// The longest pause that the provider can demand.
 const LONGEST_PAUSE: u64 = 300;
-/// How many valid tokens are cached. One takes about 4 kB.
+/// The maximum number of cached valid tokens. One takes about 4 kB.
 const VALID_CAPACITY: usize = 8_192;
-/// How many invalid ones are: in a cache of their own, so that a flood of them evicts
-/// no valid one.
+/// The maximum number of cached invalid tokens. They have a cache of their own, so a
+/// flood of invalid tokens evicts no valid one.
 const INVALID_CAPACITY: usize = 8_192;
-/// How many requests to the provider may be in flight. A flood of made-up tokens would
-/// otherwise use up the provider's rate limit, and no new client could come in.
+/// The maximum number of requests in flight to the provider. Otherwise a flood of invalid
+/// tokens could exhaust the provider's rate limit and lock out new clients.
 const MAX_IN_FLIGHT: usize = 32;
 
 const WRONG: &str = "Hugging Face does not know this token. It is wrong, was revoked, or has expired.";
@@ -42,14 +42,15 @@ const KIND: &str =
     "Tokens of this kind are not accepted here. Send a user access token (huggingface.co/settings/tokens).";
 const BUSY: &str = "Too many unknown tokens are being checked at the moment. Try again.";
 const RATE_LIMITED: &str = "Hugging Face limits how many tokens can be checked, and the limit is reached. Tokens that were checked within the last minute still work.";
-const NO_ANSWER: &str = "Hugging Face cannot be asked about this token at the moment. Try again.";
+const NO_ANSWER: &str = "Hugging Face cannot check this token at the moment. Try again.";
 
 type Verification = Result<Arc<VerifiedToken>, TokenError>;
 
-/// The result of an introspection, once it is there.
+/// The result of an introspection in flight.
 type InFlight = watch::Receiver<Option<Verification>>;
 
-/// Introspects tokens, one request at a time for each, and caches the answers.
+/// Introspects tokens, with at most one request per token at a time, and caches the
+/// answers.
 pub(super) struct TokenIntrospector {
     policy: TokenPolicy,
     provider: Arc<Provider>,
@@ -60,30 +61,30 @@ pub(super) struct TokenIntrospector {
     invalid: Cache<Fingerprint, CachedError>,
     in_flight: Mutex<HashMap<Fingerprint, InFlight>>,
     permits: Arc<Semaphore>,
-    /// No request before this time: the provider asked for a pause.
+    /// No requests before this time: the provider demanded a pause.
     paused_until: AtomicU64,
     clock: Clock,
 }
 
-/// An error that counts until a time.
+/// An error that is cached until a time.
 #[derive(Debug, Clone)]
 struct CachedError {
     error: TokenError,
     until: UnixTime,
 }
 
-/// One request to the provider. It goes on when the client that caused it leaves.
+/// One request to the provider. It continues if the client that caused it disconnects.
 struct Introspection {
     fingerprint: Fingerprint,
     token: SecretString,
     claimed: ClaimedType,
-    /// When it was asked.
+    /// When the request was sent.
     at: UnixTime,
     result: watch::Sender<Option<Verification>>,
     _permit: OwnedSemaphorePermit,
 }
 
-/// Removes an introspection from the table when it ends, however it does.
+/// Removes an introspection from the table when it ends, also after a panic.
 struct InFlightGuard<'a> {
     introspector: &'a TokenIntrospector,
     fingerprint: Fingerprint,
@@ -119,8 +120,8 @@ impl TokenIntrospector {
         }
     }
 
-    /// What the cache says of `token`, or its own form: a token that cannot be valid is
-    /// not asked about. `None`: the provider has to be asked.
+    /// The cached result, or an error for a token that is invalid by its form. `None`:
+    /// the provider has to be contacted.
     pub(super) fn cached(&self, token: &str) -> Option<Verification> {
         let now = self.clock.now();
         if let Some(cached) = self.cached_answer(&self.fingerprints.of(token), now) {
@@ -129,7 +130,7 @@ impl TokenIntrospector {
         self.policy.claimed_type(token, now).err().map(|why| Err(TokenError::Invalid(why)))
     }
 
-    /// Whom `token` belongs to: from the cache, or by asking the provider.
+    /// The owner of `token`: from the cache, or from the provider.
     pub(super) async fn verify(self: &Arc<Self>, token: &str) -> Verification {
         let fingerprint = self.fingerprints.of(token);
         let now = self.clock.now();
@@ -140,7 +141,7 @@ impl TokenIntrospector {
         let mut in_flight = self.join(fingerprint, token, claimed)?;
         match in_flight.wait_for(Option::is_some).await {
             Ok(result) => result.clone().unwrap_or(Err(no_answer())),
-            // The task ended without a result, which is a bug: nobody is let in by it.
+            // The task ended without a result, which is a bug. Access is refused.
             Err(_) => Err(no_answer()),
         }
     }
@@ -155,7 +156,7 @@ impl TokenIntrospector {
         Some(Err(cached.error))
     }
 
-    /// The introspection of a token that is in flight, or a new one.
+    /// Joins the introspection in flight for a token, or starts one.
     fn join(
         self: &Arc<Self>,
         fingerprint: Fingerprint,
@@ -166,8 +167,8 @@ impl TokenIntrospector {
         if let Some(running) = in_flight.get(&fingerprint) {
             return Ok(running.clone());
         }
-        // One may have ended since this request looked: the table is cleared after the
-        // cache was filled.
+        // One may have completed since the first lookup: the cache is filled before the
+        // entry is removed from the table.
         let at = self.clock.now();
         if let Some(cached) = self.cached_answer(&fingerprint, at) {
             return Ok(watch::channel(Some(cached)).1);
@@ -227,7 +228,7 @@ impl TokenIntrospector {
         introspection.result.send_replace(Some(result));
     }
 
-    /// What is cached of a valid token.
+    /// The cache entry of a valid token.
     fn verified(&self, introspection: &Introspection, owner: TokenOwner) -> VerifiedToken {
         let TokenOwner { mut person, kind } = owner;
         let method = kind.auth_method();
@@ -246,22 +247,22 @@ impl TokenIntrospector {
         VerifiedToken { identity: self.renderer.render(user, sid, ""), kind, until }
     }
 
-    /// Caches that a token lets nobody in.
+    /// Caches the refusal of a token.
     fn reject(&self, fingerprint: Fingerprint, error: TokenError, until: UnixTime) -> Verification {
         self.valid.remove(&fingerprint);
         self.invalid.insert(fingerprint, CachedError { error: error.clone(), until });
         Err(error)
     }
 
-    /// A panic while the lock was held leaves the map whole: every change is one
-    /// call of the map's own.
+    /// A panic while the lock was held leaves the map consistent: every change is a
+    /// single call of the map.
     fn lock(&self) -> MutexGuard<'_, HashMap<Fingerprint, InFlight>> {
         self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whether something that lasts `longest` at most still does. A time further in the
-/// future was set before the clock was turned back.
+/// Whether an entry with a lifetime of at most `longest` is still valid. A time further
+/// in the future was set before the clock was turned back.
 fn is_current(until: UnixTime, now: UnixTime, longest: u64) -> bool {
     now < until && until - now <= longest
 }
@@ -275,7 +276,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_set_before_the_clock_was_turned_back_does_not_count() {
+    fn entries_from_before_the_clock_was_turned_back_are_ignored() {
         for (until, now, expected) in
             [(160, 100, true), (160, 159, true), (160, 160, false), (160, 99, false), (0, 100, false)]
         {

@@ -1,6 +1,6 @@
-//! Who calls: a session cookie, a bearer token, or nobody.
+//! Authentication: by a session cookie or a bearer token, or anonymous.
 //!
-//! Returns errors of its own. Which answer they become, `gate` decides.
+//! Returns errors of its own; `gate` decides which answers they become.
 
 mod authenticator;
 mod authorization;

@@ -1,9 +1,9 @@
-//! Asking the provider again: memberships end, roles change, single sign-on
-//! lapses, and a session must not outlive what it is based on.
+//! Session revalidation: memberships end, roles change and single sign-on lapses, so the
+//! provider is contacted again at intervals.
 //!
-//! Requests of one session share one request to the provider. It runs in a task of
-//! its own, since a client that leaves must not cancel it: a refresh token that was
-//! used and whose successor got lost is lost.
+//! Requests of one session share one request to the provider. It runs in a separate task,
+//! so that a client that disconnects does not cancel it: a refresh token is lost if it
+//! was used and the answer was not read.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,28 +19,28 @@ use crate::identity::Person;
 use crate::provider::{Provider, SignInError};
 use crate::session::{ActiveSession, Freshness, RevalidationPermit, Sessions};
 
-/// How long nothing is asked about a session after there was no answer, in seconds.
+/// The pause after a failed request about a session, in seconds.
 const PAUSE: u64 = 15;
 /// How long a request waits for an answer that it cannot do without.
 const TIMEOUT: Duration = Duration::from_secs(12);
 
-/// Why asking about a session gave no person.
+/// Why the provider returned no person for a session.
 enum NoAnswer {
-    /// It has ended: the provider, or another process, says so.
+    /// The session has ended, according to the provider or another process.
     Ended(String),
-    /// There may be an answer later.
+    /// A later request may succeed.
     Yet(String),
 }
 
-/// What can be said of a session without waiting.
+/// The confirmation that is available without waiting.
 pub(super) enum Confirmation {
-    /// The provider's last answer still holds.
+    /// The provider's last answer is still valid.
     Holds(ActiveSession),
-    /// It has expired: nobody is let in by it.
+    /// The last answer has expired: access must wait for a new one.
     Expired(ActiveSession),
 }
 
-/// Confirms sessions, and asks the provider again when that is due.
+/// Confirms sessions, and contacts the provider again when that is due.
 pub(crate) struct SessionRevalidator {
     pub(crate) sessions: Arc<Sessions>,
     provider: Arc<Provider>,
@@ -58,8 +58,8 @@ impl SessionRevalidator {
         Arc::new(Self { sessions, provider, retain, clock })
     }
 
-    /// Whether a session's last answer holds. Where a new one is due, it is asked for
-    /// in the background, and the old one holds meanwhile.
+    /// Whether a session's last answer is still valid. If a new one is due, it is
+    /// requested in the background, and the old one is used until it arrives.
     pub(super) fn confirm(self: &Arc<Self>, session: ActiveSession) -> Confirmation {
         match self.sessions.freshness(&session) {
             Freshness::Fresh => Confirmation::Holds(session),
@@ -75,7 +75,7 @@ impl SessionRevalidator {
         }
     }
 
-    /// The session, if it is confirmed; `None` if it has ended. Waits only if its last
+    /// The session, if it is confirmed; `None` if it has ended. Waits only if the last
     /// answer has expired.
     pub(crate) async fn confirmed(
         self: &Arc<Self>,
@@ -90,22 +90,22 @@ impl SessionRevalidator {
         }
     }
 
-    /// The session with a new answer of the provider.
+    /// Requests a new answer from the provider for the session.
     async fn confirmed_anew(
         self: &Arc<Self>,
         session: &ActiveSession,
     ) -> Result<Option<ActiveSession>, SessionError> {
         let permit = session.shared().acquire_revalidation().await;
-        // Whoever held the permit before may have got the answer.
+        // The previous holder of the permit may have received the answer.
         if let Some(outcome) = self.outcome(session) {
             return outcome;
         }
-        // Fails only if it panicked; then there is no answer.
+        // This fails only if the task panicked; then there is no answer.
         let _ = self.revalidate_in_task(session, permit).await;
         self.outcome(session).unwrap_or(Err(SessionError::Unconfirmed { retry_after: PAUSE }))
     }
 
-    /// What came of the last question, if that settles it.
+    /// The outcome of the last request, if it is conclusive.
     fn outcome(&self, session: &ActiveSession) -> Option<Result<Option<ActiveSession>, SessionError>> {
         let latest = session.latest();
         if latest.has_ended() {
@@ -120,7 +120,7 @@ impl SessionRevalidator {
         }
     }
 
-    /// Asks about a session in a task of its own.
+    /// Revalidates a session in a separate task.
     fn revalidate_in_task(
         self: &Arc<Self>,
         session: &ActiveSession,
@@ -140,27 +140,27 @@ impl SessionRevalidator {
                 (self.retain)(&mut person);
                 match self.sessions.confirm(session, person).await {
                     Ok(()) => tracing::debug!(%user, "a session was confirmed"),
-                    Err(down) => tracing::error!(error = %down, "a session was confirmed and not stored"),
+                    Err(down) => tracing::error!(error = %down, "a confirmed session could not be stored"),
                 }
             }
             Err(NoAnswer::Ended(reason)) => {
                 tracing::info!(target: "huggate::audit", event = "session_ended", %user, %reason, "session ended");
                 if let Err(down) = self.sessions.end_session(session).await {
-                    tracing::error!(error = %down, "a session has ended and is still stored");
+                    tracing::error!(error = %down, "an ended session could not be removed from the store");
                 }
             }
             Err(NoAnswer::Yet(reason)) => {
                 session.shared().pause_until(self.clock.now() + PAUSE);
-                tracing::warn!(%user, %reason, "a session could not be confirmed; the last answer holds for its time");
+                tracing::warn!(%user, %reason, "a session could not be confirmed; the last answer is used until it expires");
             }
         }
     }
 
-    /// Who the session's tokens speak for now; refreshed if they have to be.
+    /// The current person of the session's tokens, which are refreshed if necessary.
     async fn person_of(&self, session: &ActiveSession) -> Result<Person, NoAnswer> {
         match self.sessions.is_kept(session).await {
             Ok(true) => {}
-            Ok(false) => return Err(NoAnswer::Ended("it was ended elsewhere".to_owned())),
+            Ok(false) => return Err(NoAnswer::Ended("it was ended by another process".to_owned())),
             Err(down) => return Err(NoAnswer::Yet(down.to_string())),
         }
         let session = session.latest();
@@ -174,9 +174,9 @@ impl SessionRevalidator {
         }
         let Some(refresh) = &tokens.refresh else { return Err(NoAnswer::Ended("no token".to_owned())) };
         let tokens = self.provider.refresh(refresh).await?;
-        // Before anything else: the old ones may be worth nothing by now.
+        // Store the new tokens first: the old ones may already be invalid.
         if let Err(down) = self.sessions.keep_tokens(&session, tokens.clone()).await {
-            tracing::error!(error = %down, "new tokens of a session were not stored");
+            tracing::error!(error = %down, "new tokens of a session could not be stored");
         }
         Ok(self.provider.person(&tokens.access, subject).await?)
     }

@@ -1,9 +1,9 @@
 //! Tokens of API clients: `Authorization: Bearer hf_…` (RFC 6750).
 //!
-//! The provider is asked whom a token belongs to, and limits such requests strictly.
-//! So an answer is cached for a minute, under a keyed hash of the token and without
-//! the token; requests with the same token share one request to the provider; and
-//! while the provider cannot be asked, nobody is let in.
+//! The provider reports the owner of a token, and strictly limits such requests. So an
+//! answer is cached for a minute, under a keyed hash of the token and without the token
+//! itself; requests with the same token share one request to the provider; and while the
+//! provider is unavailable, uncached tokens are refused.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,20 +22,20 @@ use crate::identity::IdentityRenderer;
 use crate::keys::{Keyring, SecretString};
 use crate::provider::{MAX_TOKEN, Provider};
 
-const TOO_LONG: &str = "This is longer than any token of Hugging Face.";
+const TOO_LONG: &str = "This is longer than any Hugging Face token.";
 
-/// Finds out who sends which token.
+/// Authenticates requests by bearer tokens.
 pub(crate) struct TokenAuthenticator {
     introspector: Arc<TokenIntrospector>,
 }
 
-/// What is known of a request's token without asking the provider.
+/// The result for a request's token without a request to the provider.
 pub(super) enum TokenCheck {
-    /// The request has none.
+    /// The request has no token.
     NoToken,
-    /// It is valid.
+    /// The token is valid.
     Valid(Arc<TokenCaller>),
-    /// The provider has to be asked.
+    /// The provider has to be contacted.
     Unknown,
 }
 
@@ -49,14 +49,14 @@ impl TokenAuthenticator {
         clock: Clock,
     ) -> Self {
         let policy = TokenPolicy::new(settings, provider.client_id());
-        // The client gave the token to the gate and not to the app, whatever is
-        // configured for people who signed in.
+        // The client sent its token to the gate and not to the app, so the app does not
+        // receive it even if the header is configured for signed-in people.
         let renderer = renderer.without_access_token();
         let introspector = TokenIntrospector::new(policy, provider, keyring, renderer, retain, clock);
         Self { introspector: Arc::new(introspector) }
     }
 
-    /// Who sends a request, as far as that is cached.
+    /// Checks a request's token, as far as the answer is cached.
     pub(super) fn check(&self, headers: &HeaderMap) -> Result<TokenCheck, AuthnError> {
         let Some(token) = token_of(headers)? else { return Ok(TokenCheck::NoToken) };
         match self.introspector.cached(token) {
@@ -68,7 +68,8 @@ impl TokenAuthenticator {
         }
     }
 
-    /// Who sends a request, by its `Authorization`; `None` without a bearer token.
+    /// The caller, by the request's `Authorization` header; `None` without a bearer
+    /// token.
     pub(super) async fn authenticate(
         &self,
         headers: &HeaderMap,
@@ -78,8 +79,8 @@ impl TokenAuthenticator {
         Ok(Some(Arc::new(TokenCaller { verified, token: SecretString::new(token) })))
     }
 
-    /// Verifies the token of an open stream once more: from the cache while the
-    /// answer counts, and then by asking the provider.
+    /// Verifies the token of an open stream again: from the cache while the answer is
+    /// valid, otherwise with the provider.
     pub(crate) async fn reauthenticate(&self, caller: &TokenCaller) -> Result<Arc<TokenCaller>, TokenError> {
         let verified = self.introspector.verify(caller.token.expose()).await?;
         Ok(Arc::new(TokenCaller { verified, token: caller.token.clone() }))

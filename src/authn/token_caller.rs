@@ -1,4 +1,4 @@
-//! Somebody who came with a token.
+//! A caller that authenticated with a token.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,28 +7,28 @@ use crate::clock::UnixTime;
 use crate::identity::{RenderedIdentity, TokenKind};
 use crate::keys::SecretString;
 
-/// Whom a token belongs to, by an answer of the provider that still counts.
+/// The owner of a token, according to an answer of the provider that is still valid.
 pub(super) struct VerifiedToken {
     pub(super) identity: RenderedIdentity,
     pub(super) kind: TokenKind,
-    /// Until when the answer counts.
+    /// When the answer expires.
     pub(super) until: UnixTime,
 }
 
-/// Somebody who came with a valid token.
+/// A caller with a valid token.
 pub(crate) struct TokenCaller {
     pub(super) verified: Arc<VerifiedToken>,
-    /// The request's own. It is stored nowhere else and dropped with the request.
+    /// The request's token. It is stored nowhere else and dropped with the request.
     pub(super) token: SecretString,
 }
 
 impl TokenCaller {
-    /// The identity that the app is told.
+    /// The identity that the app receives.
     pub(crate) fn identity(&self) -> &RenderedIdentity {
         &self.verified.identity
     }
 
-    /// What kind of token it is.
+    /// The kind of the token.
     pub(crate) fn kind(&self) -> TokenKind {
         self.verified.kind
     }

@@ -1,8 +1,8 @@
-//! What a token claims to be, before anybody is asked about it.
+//! Checks what a token claims to be, before a request to the provider.
 //!
-//! The provider takes every token it ever gave out, whoever it was made for. So
-//! what is not a key to this app by its own words is not asked about at all; and
-//! what is, still has to be confirmed, since anybody can write such words.
+//! The provider accepts every token that it ever issued, for any app. So a token that
+//! does not claim to be for this app is refused without a request; any other still has to
+//! be confirmed by the provider, since claims can be forged.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,49 +13,50 @@ use crate::clock::UnixTime;
 use crate::identity::TokenKind;
 use crate::provider::MAX_TOKEN;
 
-/// The longest token but those of OAuth apps; the real ones have 37 characters.
+/// The maximum length of tokens other than those of OAuth apps; real ones have 37
+/// characters.
 const MAX_PLAIN: usize = 256;
 
-/// Which tokens count.
+/// Which tokens are accepted.
 #[derive(Debug)]
 pub(crate) struct TokenPolicy {
-    /// Ids of OAuth apps, our own among them.
+    /// Ids of accepted OAuth apps, including the gate's own.
     clients: Vec<String>,
     app_tokens: bool,
 }
 
-/// What a token says that it is.
+/// The type that a token claims to have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ClaimedType {
     /// A user access token: `hf_` and letters or digits.
     Access,
-    /// One that an accepted OAuth app got for a person: `hf_oauth_` and a JWT.
+    /// A token that an accepted OAuth app received for a person: `hf_oauth_` and a JWT.
     OAuth {
-        /// When it ends, if it says so.
+        /// When it expires, if it says so.
         expires: Option<UnixTime>,
     },
-    /// An app's: `hf_app_` and letters or digits.
+    /// An app's own token: `hf_app_` and letters or digits.
     App,
 }
 
-/// The claims that matter of an OAuth token's payload.
+/// The claims of an OAuth token's payload that are checked.
 #[derive(Deserialize)]
 struct Payload {
-    /// Whom it was made for; its `aud` is the provider.
+    /// The client that it was issued to; its `aud` is the provider.
     client_id: Option<String>,
-    /// The name of that in older tokens.
+    /// The same claim in older tokens.
     #[serde(rename = "oauthApp")]
     oauth_app: Option<String>,
     exp: Option<serde_json::Value>,
 }
 
-const NO_TOKEN: &str = "This is no token of Hugging Face. Send a user access token, which begins with hf_ (huggingface.co/settings/tokens).";
-const OTHER_KIND: &str = "A Hugging Face token of this kind says nothing of who sends it. Send a user access token (huggingface.co/settings/tokens).";
+const NO_TOKEN: &str = "This is not a Hugging Face token. Send a user access token, which begins with hf_ (huggingface.co/settings/tokens).";
+const OTHER_KIND: &str = "A Hugging Face token of this kind does not identify a person. Send a user access token (huggingface.co/settings/tokens).";
 const APP: &str =
     "Tokens of apps are not accepted here. Send a user access token (huggingface.co/settings/tokens).";
 const GARBLED: &str =
-    "This token begins like one of an OAuth app and does not go on like one. It may have been cut.";
-const FOREIGN: &str = "This token was made for another app. Send a user access token, or one that this app itself was given at a sign-in.";
+    "This token starts like a token of an OAuth app, but the rest is malformed. It may have been truncated.";
+const FOREIGN: &str = "This token was issued to another app. Send a user access token, or a token that was issued to this app at a sign-in.";
 const EXPIRED: &str = "This token has expired. Sign in again, or refresh it, for a new one.";
 
 impl TokenPolicy {
@@ -68,10 +69,10 @@ impl TokenPolicy {
         }
     }
 
-    /// What `token` claims to be.
+    /// The type that `token` claims to have.
     ///
     /// # Errors
-    /// Why it is not worth a question, whoever it belongs to.
+    /// Why it is refused without a request to the provider.
     pub(super) fn claimed_type(&self, token: &str, now: UnixTime) -> Result<ClaimedType, &'static str> {
         let rest = token.strip_prefix("hf_").ok_or(NO_TOKEN)?;
         if rest.starts_with("oauth__refresh_") || rest.starts_with("jwt_") || rest.starts_with("s3_") {
@@ -107,8 +108,8 @@ impl TokenPolicy {
         Ok(ClaimedType::OAuth { expires })
     }
 
-    /// Whether the provider calls a token what it claimed to be. A plain one that
-    /// turned out to be an OAuth app's could be any app's.
+    /// Whether the provider reports the type that a token claimed. A plain token that
+    /// turns out to be an OAuth app's could have been issued to any app.
     pub(super) fn agrees(&self, claimed: ClaimedType, kind: TokenKind) -> bool {
         match (claimed, kind) {
             (ClaimedType::Access, TokenKind::Access { .. })
@@ -125,8 +126,8 @@ fn plain(rest: &str) -> bool {
     !rest.is_empty() && rest.len() <= MAX_PLAIN && rest.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
-/// The payload of a JWT (RFC 7519, section 3), whose signature only the provider
-/// can check: its key is in no key set.
+/// The payload of a JWT (RFC 7519, section 3). Only the provider can verify its
+/// signature: the key is not published.
 fn payload(jwt: &str) -> Option<Payload> {
     if jwt.len() > MAX_TOKEN {
         return None;
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn only_tokens_that_can_be_a_key_to_this_app_are_asked_about() {
+    fn only_tokens_that_may_be_valid_for_this_app_are_introspected() {
         let alnum = |length| "a1B".chars().cycle().take(length).collect::<String>();
         for (token, expected) in [
             (format!("hf_{}", alnum(34)), Ok(ClaimedType::Access)),
@@ -185,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn an_oauth_token_is_asked_about_only_if_it_names_an_accepted_client() {
+    fn an_oauth_token_is_introspected_only_if_it_names_an_accepted_client() {
         let yes = |expires| Ok(ClaimedType::OAuth { expires });
         for (payload, expected) in [
             (r#"{"client_id":"ours","exp":1790000001}"#, yes(Some(NOW + 1))),
@@ -224,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn the_provider_must_call_it_what_it_claims_to_be() {
+    fn the_provider_must_confirm_the_claimed_type() {
         let (access, oauth) = (TokenKind::Access { fine_grained: false }, TokenKind::OAuth);
         let claimed_oauth = ClaimedType::OAuth { expires: None };
         for (claimed, kind, without, with) in [

@@ -1,19 +1,18 @@
-//! The host that a request names, in the one spelling that hosts are compared in.
+//! The host of a request, normalized for comparison.
 
 use std::net::Ipv6Addr;
 
 use http::header::HOST;
 use http::{HeaderMap, Uri, Version};
 
-/// A request that does not say unmistakably which host it is for
-/// (RFC 9112, section 3.2).
+/// The request does not name exactly one host (RFC 9112, section 3.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the request does not name one host")]
+#[error("the request does not name exactly one host")]
 pub(crate) struct NoHost;
 
-/// The host of the request itself: exactly one, and the same in an absolute
-/// target as in `Host` (RFC 9112, section 3.2.2, says to ignore `Host` then; two
-/// that differ are an attempt to be read in two ways).
+/// The host of the request: exactly one, and the same in an absolute target as in `Host`.
+/// RFC 9112, section 3.2.2, says to ignore `Host` then, but two different hosts are an
+/// attempt to be interpreted in two ways.
 pub(crate) fn requested_host<'a>(
     headers: &'a HeaderMap,
     uri: &'a Uri,
@@ -28,15 +27,15 @@ pub(crate) fn requested_host<'a>(
     let named = match (host, authority) {
         (Some(host), Some(authority)) if !host.eq_ignore_ascii_case(authority) => return Err(NoHost),
         (Some(named), _) | (None, Some(named)) => named,
-        // HTTP/1.0 may leave it out; then there is nothing to compare a route to.
+        // HTTP/1.0 may omit it; then no route with a host matches.
         (None, None) if version < Version::HTTP_11 => "",
         (None, None) => return Err(NoHost),
     };
     Ok(named)
 }
 
-/// A host that every server takes apart alike, in the spelling that hosts are compared
-/// in. `own` is one in this spelling that most requests have.
+/// Normalizes a host, if all servers parse it alike. `own` is a normalized host that most
+/// requests have.
 pub(crate) fn checked(named: &str, own: &str) -> Result<String, NoHost> {
     if named == own || named.is_empty() {
         return Ok(named.to_owned());
@@ -44,8 +43,8 @@ pub(crate) fn checked(named: &str, own: &str) -> Result<String, NoHost> {
     if is_authority(named) { Ok(normalized(named)) } else { Err(NoHost) }
 }
 
-/// Lower case, without the root's dot and without a port that goes without
-/// saying: one spelling for each host, so that a route's cannot be passed by.
+/// Lower case, without a trailing dot and without the default port: one spelling for each
+/// host, so that a route's host cannot be bypassed.
 pub(crate) fn normalized(host: &str) -> String {
     let (name, port) = name_and_port(host);
     let mut normalized = String::with_capacity(host.len());
@@ -58,7 +57,7 @@ pub(crate) fn normalized(host: &str) -> String {
     normalized
 }
 
-/// A host's name, or its address in brackets, and its port.
+/// Splits a host into its name (or bracketed address) and its port.
 pub(crate) fn name_and_port(host: &str) -> (&str, Option<&str>) {
     let colon = memchr::memrchr(b':', host.as_bytes());
     match colon.and_then(|colon| Some((host.get(..colon)?, host.get(colon + 1..)?))) {
@@ -67,9 +66,8 @@ pub(crate) fn name_and_port(host: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// A host, and maybe its port, that all servers take apart alike (RFC 3986,
-/// section 3.2): no user name, no second colon, no empty label, nothing that ends
-/// a field.
+/// Whether a text is a host with an optional port that all servers parse alike (RFC 3986,
+/// section 3.2): no user name, no second colon, no empty label, no delimiter.
 pub(crate) fn is_authority(text: &str) -> bool {
     let (name, port) = name_and_port(text);
     let is_name = |name: &str| {

@@ -1,4 +1,4 @@
-//! A request as our endpoints and answers see it.
+//! A request as endpoints and answers see it.
 
 use std::borrow::Cow;
 
@@ -7,13 +7,13 @@ use http::request::Parts;
 use super::request_kind::{RequestKind, wants_html};
 use super::resolve::Client;
 
-/// A request, and what is known of its client.
+/// A request and its client.
 #[derive(Clone, Copy)]
 pub(crate) struct IncomingRequest<'a> {
     pub(crate) parts: &'a Parts,
     pub(crate) client: &'a Client,
     pub(crate) kind: RequestKind,
-    /// Where to return after a sign-in, where that is not the request's own target.
+    /// The return address after a sign-in, if it differs from the request's own target.
     pub(crate) return_address: Option<&'a str>,
 }
 
@@ -32,7 +32,7 @@ impl<'a> IncomingRequest<'a> {
         self.kind != RequestKind::Program || wants_html(&self.parts.headers)
     }
 
-    /// A parameter of the query; the first, if there are several.
+    /// A query parameter; the first if it is repeated.
     pub(crate) fn parameter(&self, name: &str) -> Option<Cow<'a, str>> {
         let query = self.parts.uri.query()?;
         url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value)

@@ -1,5 +1,5 @@
-//! Who is connected: the peer, and the client behind trusted proxies; how it asks,
-//! and the address that people type.
+//! The client of a request: the peer, or the client behind trusted proxies; the kind of
+//! request, and the public URL.
 
 mod hop_by_hop;
 mod host;
@@ -32,8 +32,8 @@ pub(crate) use x_forwarded::{ForwardedHeaders, is_dropped_claim};
 use std::net::SocketAddr;
 
 /// The other end of the connection. The proxy's listener passes it in the
-/// `RequestContext`. Around a service of your own, insert it into the request's
-/// extensions if `trusted_proxies` is to take effect.
+/// `RequestContext`. With your own server, insert it into the request's extensions if
+/// `trusted_proxies` should take effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer {
     /// `None` for a unix socket.

@@ -1,33 +1,33 @@
-//! The address people type.
+//! The public URL of the app.
 
 #[cfg(feature = "config")]
 use url::Host;
 use url::Url;
 
-/// The public URL: an origin, from which the callback URL, the cookies'
-/// attributes and the assertion's issuer follow.
+/// The public URL: an origin that determines the callback URL, the attributes of cookies
+/// and the assertion's issuer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicUrl {
     origin: String,
-    /// Host, and port unless it is the scheme's own; lower case.
+    /// Host and port in lower case, without the scheme's default port.
     authority: String,
     https: bool,
 }
 
-/// Why a text is no public URL.
+/// Why a text is not a public URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublicUrlError {
     /// Not an http or https URL.
     #[error("is not an http or https URL")]
     NotAUrl,
-    /// More than scheme, host and port.
+    /// It has more parts than scheme, host and port.
     #[error("must be scheme, host and port alone, as in https://app.example.com")]
     NotAnOrigin,
 }
 
 impl PublicUrl {
-    /// Reads `https://app.example.com`, with or without a slash at the end.
+    /// Parses `https://app.example.com`, with or without a trailing slash.
     ///
     /// ```
     /// use huggate::PublicUrl;
@@ -58,13 +58,13 @@ impl PublicUrl {
         Ok(Self { authority: authority.to_owned(), https, origin })
     }
 
-    /// Scheme, host and port, without a slash at the end.
+    /// Scheme, host and port, without a trailing slash.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.origin
     }
 
-    /// Host, and port unless it is the scheme's own.
+    /// Host and port, without the scheme's default port.
     #[must_use]
     pub fn authority(&self) -> &str {
         &self.authority
@@ -76,7 +76,7 @@ impl PublicUrl {
         self.https
     }
 
-    /// Whether the host is this machine.
+    /// Whether the host is a loopback host.
     #[cfg(feature = "config")]
     pub(crate) fn is_loopback(&self) -> bool {
         let url = Url::parse(&self.origin);
@@ -88,7 +88,7 @@ impl PublicUrl {
         }
     }
 
-    /// The origin of another host that is reached the same way.
+    /// The origin of another host with the same scheme.
     pub(crate) fn sibling(&self, authority: &str) -> String {
         format!("{}://{authority}", if self.https { "https" } else { "http" })
     }

@@ -19,8 +19,8 @@ pub struct RequestContext {
 /// Keeps an HTTP/2 stream in flight for the listener while it is a WebSocket.
 ///
 /// The listener translates an extended CONNECT (RFC 8441) to an HTTP/1.1 handshake, so
-/// that the gate and the upstream handle one form of request. Whatever tunnels the
-/// WebSocket holds this until the tunnel is closed.
+/// that the gate and the upstream handle one form of request. The owner of the WebSocket
+/// tunnel holds this until the tunnel is closed.
 pub struct ExtendedConnect(
     #[expect(dead_code, reason = "held until it is dropped")] Box<dyn Any + Send + Sync>,
 );

@@ -1,4 +1,4 @@
-//! How a client asks: as somebody who opens a page, or as a program.
+//! The kind of a request: a page navigation, or a program.
 
 use http::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, ORIGIN, REFERER, UPGRADE, USER_AGENT};
 use http::{Method, request::Parts};
@@ -12,22 +12,22 @@ const SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
 const PURPOSE: HeaderName = HeaderName::from_static("purpose");
 const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 
-/// What kind of answer a request can use.
+/// The kind of answer that a request can use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RequestKind {
-    /// A page opened in a tab: can be sent to the provider.
+    /// A page opened in a tab: can be redirected to the provider.
     Navigation,
-    /// A page opened in a frame: the provider refuses to be framed.
+    /// A page opened in a frame: the provider does not allow framing.
     Framed,
-    /// A form sent by a page: a redirect would lose what is in it.
+    /// A form sent by a page: a redirect would lose its content.
     Form,
     /// Everything else: fetch, XHR, API clients, WebSockets, prefetches.
     Program,
 }
 
 impl RequestKind {
-    /// Fetch Metadata says it (`Sec-Fetch-*`); without it, `GET` and an `Accept`
-    /// that names HTML.
+    /// Uses Fetch Metadata (`Sec-Fetch-*`); without it, `GET` and an `Accept` that lists
+    /// HTML is a navigation.
     pub(crate) fn of(parts: &Parts) -> Self {
         let headers = &parts.headers;
         if wants_websocket(headers) || is_prefetch(headers) {
@@ -53,8 +53,8 @@ impl RequestKind {
     }
 }
 
-/// Whether the client is a library of OpenAI's, or one made like them: they show
-/// what is wrong only in the form that OpenAI's servers use.
+/// Whether the client is one of OpenAI's libraries, or compatible: they show errors only
+/// in the format of OpenAI's API.
 pub(crate) fn speaks_openai(headers: &HeaderMap) -> bool {
     headers.iter().any(|(name, value)| names_openai(name, value))
 }
@@ -70,7 +70,7 @@ pub(crate) fn names_openai(name: &HeaderName, value: &HeaderValue) -> bool {
     }
 }
 
-/// Whether the client takes HTML as it takes a page, by name.
+/// Whether `Accept` lists HTML explicitly.
 pub(crate) fn wants_html(headers: &HeaderMap) -> bool {
     headers
         .get_all(ACCEPT)
@@ -78,7 +78,7 @@ pub(crate) fn wants_html(headers: &HeaderMap) -> bool {
         .any(|accept| memchr::memmem::find(accept.as_bytes(), b"text/html").is_some())
 }
 
-/// A request to become a WebSocket (RFC 6455, section 4.1).
+/// Whether this is a WebSocket handshake (RFC 6455, section 4.1).
 pub(crate) fn wants_websocket(headers: &HeaderMap) -> bool {
     headers.get_all(UPGRADE).iter().any(|upgrade| {
         upgrade
@@ -87,7 +87,7 @@ pub(crate) fn wants_websocket(headers: &HeaderMap) -> bool {
     })
 }
 
-/// A page that the browser loads in case somebody opens it.
+/// Whether the browser loads the page speculatively.
 pub(crate) fn is_prefetch(headers: &HeaderMap) -> bool {
     [SEC_PURPOSE, PURPOSE].iter().any(|name| {
         headers.get(name).is_some_and(|purpose| {
@@ -98,9 +98,9 @@ pub(crate) fn is_prefetch(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Whether another site caused this request. Fetch Metadata says so; without it
-/// `Origin` or `Referer` may. A request without any of them was typed, or comes
-/// from a program, and is nobody else's doing.
+/// Whether another site caused this request, by Fetch Metadata, otherwise by `Origin` or
+/// `Referer`. A request without any of them was typed or comes from a program, and is not
+/// cross-site.
 pub(crate) fn is_cross_site(headers: &HeaderMap, public_url: &PublicUrl, host: &str) -> bool {
     if let Some(site) = headers.get(SEC_FETCH_SITE) {
         return site != "same-origin" && site != "none";
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_can_use_a_page_is_a_navigation() {
+    fn only_requests_that_can_display_a_page_are_navigations() {
         let html = ("accept", "text/html,application/xhtml+xml");
         let navigate = ("sec-fetch-mode", "navigate");
         for (method, headers, expected) in [
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn openais_libraries_are_known_by_what_they_send() {
+    fn openais_libraries_are_recognised_by_their_headers() {
         for (name, value, expected) in [
             ("user-agent", "OpenAI/Python 2.8.0", true),
             ("user-agent", "AsyncOpenAI/Python 2.8.0", true),
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn another_sites_doing_is_told_from_our_own() {
+    fn cross_site_requests_are_distinguished_from_same_site_ones() {
         let public_url = PublicUrl::parse("https://app.example.com").unwrap();
         for (name, value, cross) in [
             ("sec-fetch-site", "cross-site", true),

@@ -1,4 +1,4 @@
-//! The client of a request: the peer, or whom trusted proxies forward for.
+//! The client of a request: the peer, or the client that trusted proxies forward for.
 
 use std::net::IpAddr;
 
@@ -10,11 +10,11 @@ use super::trusted_proxies::TrustedProxies;
 /// The client of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Client {
-    /// The first address, from the right, that no trusted proxy has.
+    /// The rightmost address that is not a trusted proxy's.
     pub ip: Option<IpAddr>,
-    /// The host that was asked for, with its port if there was one; lower case.
+    /// The requested host in lower case, with its port if there was one.
     pub host: String,
-    /// Whether the client spoke https, as far as the peer or a trusted proxy knows.
+    /// Whether the client used https, according to the peer or a trusted proxy.
     pub https: bool,
     /// Whether the peer is a trusted proxy.
     pub trusted: bool,
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_strangers_word_does_not_count() {
+    fn forwarding_headers_of_an_untrusted_peer_are_ignored() {
         let headers = [
             ("host", "app.example.com"),
             ("x-forwarded-for", "1.1.1.1"),
@@ -89,7 +89,11 @@ mod tests {
     #[test]
     fn trusted_hops_are_read_from_the_right() {
         let xff = |value: &'static str| [("x-forwarded-for", value)];
-        assert_eq!(ip("10.0.0.1", &xff("1.1.1.1, 2.2.2.2")), "2.2.2.2", "left-most is what a client wrote");
+        assert_eq!(
+            ip("10.0.0.1", &xff("1.1.1.1, 2.2.2.2")),
+            "2.2.2.2",
+            "the leftmost was written by the client"
+        );
         assert_eq!(ip("10.0.0.1", &xff("1.1.1.1, 2.2.2.2, 10.0.0.2")), "2.2.2.2");
         assert_eq!(ip("::ffff:10.0.0.1", &xff("2.2.2.2")), "2.2.2.2");
         assert_eq!(ip("10.0.0.1", &xff("2.2.2.2, nonsense, 10.0.0.2")), "10.0.0.2");
@@ -101,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn scheme_and_host_are_those_the_outermost_trusted_proxy_saw() {
+    fn scheme_and_host_come_from_the_outermost_trusted_proxy() {
         let headers = [
             ("host", "inner"),
             ("x-forwarded-for", "1.1.1.1, 2.2.2.2, 10.0.0.2"),
@@ -113,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_names_one_host() {
+    fn a_request_must_name_exactly_one_host() {
         assert_eq!(client("203.0.113.9", &[]), Err(NoHost));
         assert_eq!(client("203.0.113.9", &[("host", "a"), ("host", "a")]), Err(NoHost));
         for host in ["me@a", "a..", ".a", ".", "a:80:80", "a:x", "[::1", "::1", "[a]", "a]:80", ":80"] {

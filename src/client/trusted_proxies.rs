@@ -1,4 +1,4 @@
-//! Whose `X-Forwarded-*` and `Forwarded` are believed, and what they say.
+//! Trusted proxies, and the `X-Forwarded-*` and `Forwarded` headers that they send.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -12,21 +12,21 @@ pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwar
 pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// How many proxies in a row are believed at most.
+/// The maximum number of consecutive trusted proxies.
 const MAX_HOPS: usize = 16;
 
-/// Networks whose word on the client counts; nobody's by default.
+/// Networks whose forwarding headers are trusted; empty by default.
 #[derive(Debug, Clone, Default)]
 pub struct TrustedProxies {
     networks: Vec<IpNet>,
     unix: bool,
 }
 
-/// What trusted proxies say of a client, as far as they say it.
+/// The client according to trusted proxies.
 pub(super) struct Forwarded {
     pub(super) ip: Option<IpAddr>,
     pub(super) https: Option<bool>,
-    /// In the spelling that hosts are compared in.
+    /// Normalized for comparison.
     pub(super) host: Option<String>,
 }
 
@@ -37,13 +37,13 @@ impl TrustedProxies {
         Self { networks: networks.into_iter().map(|network| network.trunc()).collect(), unix: false }
     }
 
-    /// Trusts whoever connects to a unix socket of ours as well.
+    /// Also trusts all peers that connect to a unix socket of the gate.
     #[must_use]
     pub fn with_unix_sockets(self) -> Self {
         Self { unix: true, ..self }
     }
 
-    /// Whether nobody at all is trusted.
+    /// Whether no peer is trusted.
     #[cfg(feature = "proxy")]
     pub(crate) fn is_nobody(&self) -> bool {
         self.networks.is_empty() && !self.unix
@@ -59,8 +59,8 @@ impl TrustedProxies {
         self.networks.iter().any(|network| network.contains(&ip))
     }
 
-    /// What the trusted proxies say of the client: walks from the peer towards the
-    /// client for as long as each hop is trusted.
+    /// Reads the client from the forwarding headers: walks from the peer towards the
+    /// client as long as each hop is trusted.
     pub(super) fn read(&self, headers: &HeaderMap) -> Forwarded {
         let forwarded = forwarded(headers);
         let hops: Vec<Option<IpAddr>> = match &forwarded {
@@ -69,7 +69,7 @@ impl TrustedProxies {
         };
         let (mut walked, mut client) = (0, None);
         for hop in hops.iter().rev().take(MAX_HOPS) {
-            // An address that does not parse ends the walk; the last known hop stands.
+            // An address that does not parse ends the walk; the last known hop is used.
             let Some(ip) = hop else { break };
             client = Some(*ip);
             walked += 1;
@@ -77,8 +77,8 @@ impl TrustedProxies {
                 break;
             }
         }
-        // Scheme and host as the outermost trusted proxy saw them: as many places
-        // from the right, or the first where fewer were written.
+        // Scheme and host as the outermost trusted proxy saw them: the element at the
+        // same index from the right, or the first if there are fewer.
         let nth_last = |values: Vec<&str>| {
             let index = values.len().saturating_sub(walked.max(1));
             values.get(index).map(|value| (*value).to_owned())
@@ -122,8 +122,8 @@ struct Element {
     host: Option<String>,
 }
 
-/// `Forwarded`, if it came and no `X-Forwarded-For` did: whoever writes both
-/// writes the older one with more care.
+/// `Forwarded`, if it is present without `X-Forwarded-For`: proxies that write both
+/// maintain the older one more carefully.
 fn forwarded(headers: &HeaderMap) -> Option<Vec<Element>> {
     if headers.contains_key(X_FORWARDED_FOR) || !headers.contains_key(FORWARDED) {
         return None;

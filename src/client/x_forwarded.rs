@@ -1,5 +1,5 @@
-//! `X-Forwarded-*` on the way to the app: written here, dropped where an untrusted peer
-//! sent them.
+//! `X-Forwarded-*` for the app: added to requests, and removed if an untrusted peer sent
+//! them.
 
 use std::net::IpAddr;
 
@@ -10,14 +10,14 @@ use super::Peer;
 use super::resolve::Client;
 use super::trusted_proxies::{X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
 
-/// Longer names are none of those that servers look at.
+/// Longer names are not known to app servers.
 const LONGEST: usize = 64;
 
-/// How long an address of four bytes is at most, as text.
+/// The maximum length of an IPv4 address as text.
 const LONGEST_IPV4: usize = 15;
 
-/// Names, folded, that tell an app who is connected or what was asked for. They are
-/// dropped in every spelling that app servers fold together.
+/// Folded names of headers that describe the client or the original request. They are
+/// removed in every spelling that app servers fold together.
 const CLAIMS: &[&[u8]] = &[
     b"forwarded",
     b"xrealip",
@@ -32,7 +32,7 @@ const CLAIMS: &[&[u8]] = &[
     b"xrewriteurl",
 ];
 
-/// `X-Forwarded-*` as the app gets them.
+/// `X-Forwarded-*` as the app receives them.
 #[derive(Debug)]
 pub(crate) struct ForwardedHeaders {
     pub(crate) x_forwarded_for: Option<HeaderValue>,
@@ -51,8 +51,8 @@ impl ForwardedHeaders {
 }
 
 impl Client {
-    /// What the app is told of the client. The chain of a trusted proxy is continued;
-    /// anybody else's begins with the peer. `https`: whether the public URL is.
+    /// The forwarding headers for the app. The chain of a trusted proxy is continued; any
+    /// other starts with the peer. `https`: whether the public URL uses https.
     pub(crate) fn forwarded_headers(
         &self,
         peer: &Peer,
@@ -82,14 +82,15 @@ impl Client {
     }
 }
 
-/// Whether a header of an untrusted peer is dropped: it claims who is connected or what
-/// was asked for. Of a trusted proxy only `Forwarded` is, since it is not continued.
+/// Whether a header of an untrusted peer is removed because it describes the client or
+/// the original request. From a trusted proxy only `Forwarded` is removed, since the gate
+/// does not continue it.
 pub(crate) fn is_dropped_claim(name: &str, trusted: bool) -> bool {
     if trusted { name == "forwarded" } else { is_claim(name) }
 }
 
-/// An address as text. Those of four bytes, which most are, without `fmt`, which
-/// takes longer than everything else that is written of the client.
+/// Writes an address as text. IPv4 addresses, the most common ones, avoid `fmt`, which
+/// would dominate the cost of these headers.
 fn push_ip(text: &mut Vec<u8>, ip: IpAddr) {
     let IpAddr::V4(ip) = ip else { return text.extend_from_slice(ip.to_string().as_bytes()) };
     for (index, byte) in ip.octets().into_iter().enumerate() {
@@ -106,9 +107,9 @@ fn push_ip(text: &mut Vec<u8>, ip: IpAddr) {
     }
 }
 
-/// Whether a header claims something of the client.
+/// Whether a header describes the client or the original request.
 fn is_claim(name: &str) -> bool {
-    // Nearly every header of a request is passed over by its first letter.
+    // The first letter excludes nearly every header.
     if !name.bytes().find(u8::is_ascii_alphanumeric).is_some_and(|first| matches!(first, b'x' | b'f' | b't'))
     {
         return false;
@@ -116,8 +117,8 @@ fn is_claim(name: &str) -> bool {
     let mut folded = [0; LONGEST];
     let mut length = 0;
     for byte in name.bytes().filter(u8::is_ascii_alphanumeric) {
-        let Some(place) = folded.get_mut(length) else { return false };
-        *place = byte;
+        let Some(slot) = folded.get_mut(length) else { return false };
+        *slot = byte;
         length += 1;
     }
     let folded = folded.get(..length).unwrap_or_default();
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_a_stranger_said_is_left_in_any_spelling() {
+    fn forwarding_headers_of_an_untrusted_peer_are_removed_in_every_spelling() {
         let claims = [
             ("x-forwarded-for", "1.1.1.1"),
             ("x_forwarded_for", "1.1.1.1"),
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_written_as_everybody_writes_them() {
+    fn addresses_are_formatted_like_the_standard_library_does() {
         let every_byte = (0..=u8::MAX).map(|byte| IpAddr::from([byte, 0, 255 - byte, byte]));
         for ip in every_byte.chain(["2001:db8::7".parse().unwrap()]) {
             let mut text = Vec::new();
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trusted_proxys_chain_goes_on() {
+    fn a_trusted_proxys_chain_is_continued() {
         let headers = written(
             true,
             &[("x-forwarded-for", "2.2.2.2"), ("x-forwarded-prefix", "/app"), ("forwarded", "x")],

@@ -1,8 +1,7 @@
-//! Why: what the gate would decide, and each step on the way there, for a request
-//! and a person that are put together by hand.
+//! Explains what the gate would decide for a sample request and a test subject, and why.
 //!
-//! Nothing here decides. The steps are those of every request, and what they say
-//! is written down.
+//! This module decides nothing itself: it runs the same steps as for every request and
+//! records their results.
 
 #[cfg(feature = "config")]
 mod cases;
@@ -32,41 +31,42 @@ use crate::policy::{
 use crate::session::{Inspected, SessionReport};
 use test_subject::in_short;
 
-/// Who asks.
+/// The client of the sample request.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum Who<'a> {
     /// Nobody is signed in.
     Nobody,
-    /// Somebody put together by hand.
+    /// A test subject.
     TestSubject(&'a TestSubject),
-    /// Whoever a cookie belongs to.
+    /// The person whom a session cookie belongs to.
     Session(&'a SessionReport),
 }
 
-/// What the gate would do, and why.
+/// The decision of the gate, and the reasons.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Explanation {
     /// The method of the request: `OPTIONS`, if it is a preflight.
     pub method: Method,
-    /// The host it is for, in the spelling that routes are compared in.
+    /// The host of the request, in the normalized form in which routes are compared.
     pub host: String,
-    /// Whether that is the public URL's or a route's.
+    /// Whether the host is the public URL's or a route's.
     pub host_is_known: bool,
     /// The path, as it is sent.
     pub path: String,
-    /// What servers may make of the path; the first is the path as it was sent.
+    /// The readings of the path by different servers; the first is the path as it was
+    /// sent.
     pub readings: Vec<Reading>,
-    /// Who asks, in a few words; `None` is nobody.
+    /// A short description of the person; `None` if nobody is signed in.
     pub who: Option<String>,
-    /// The route, as its place in the list; `None` is none of them.
+    /// The index of the route; `None` if no route matches.
     pub route: Option<usize>,
-    /// What becomes of the request.
+    /// The outcome of the request.
     pub outcome: Outcome,
-    /// Why, in a sentence.
+    /// The reason, as a sentence.
     pub why: String,
-    /// Every entry of `deny` and `allow` that was asked, in order.
+    /// The evaluated entries of `deny` and `allow`, in order.
     pub entries: Vec<Entry>,
 }
 
@@ -76,42 +76,43 @@ pub struct Explanation {
 pub struct Reading {
     /// The path.
     pub path: String,
-    /// Where it leads.
+    /// The destination of the path.
     pub leads: Destination,
 }
 
-/// Where a path leads.
+/// The destination of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Destination {
-    /// To a route.
+    /// A route.
     Route(usize),
-    /// To no route, and so to what holds everywhere.
+    /// No route: the gate's own access list applies.
     Everywhere,
-    /// To the gate's own endpoints.
+    /// The gate's own endpoints.
     Endpoint,
 }
 
-/// An entry of `allow` or `deny`, and its answer.
+/// An entry of `allow` or `deny`, and its evaluation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Entry {
-    /// Where it is: `access.deny[0]`, `route[2].allow[1]`.
+    /// The configuration key: `access.deny[0]`, `route[2].allow[1]`.
     pub key: String,
-    /// Who is meant, in words.
+    /// A description of the people whom the rule describes.
     pub rule: String,
-    /// Whether it matches. A `deny` counts unless the answer is no, an `allow` only if
-    /// it is yes.
+    /// Whether the rule matches. A `deny` refuses access unless this is [`Match::No`]; an
+    /// `allow` is satisfied only by [`Match::Yes`].
     pub matches: Match,
-    /// Why, one for each thing that it asks for; or those that are in the way.
+    /// The reasons: one per condition if the rule matches, otherwise the conditions that
+    /// do not match.
     pub because: Vec<String>,
 }
 
 impl Gate {
-    /// What would become of a request, and why. The decision is made by what makes
-    /// it for requests; nothing is asked of the provider.
+    /// Explains what the gate would decide for a request. The decision is made by the
+    /// same code as for requests; the provider is not contacted.
     ///
-    /// So the rules of an app can be tested:
+    /// Use it to test the rules of an app:
     ///
     /// ```
     /// use http::Method;
@@ -141,7 +142,7 @@ impl Gate {
             why: String::new(),
             entries: Vec::new(),
         };
-        // As in `Ruleset::decide`, a step a line.
+        // The same steps as in `Ruleset::decide`.
         let Ok(client) = Client::resolve(None, (&parts).into(), &TrustedProxies::default(), "") else {
             return explanation.refused(&Refusal::NoHost);
         };
@@ -151,7 +152,7 @@ impl Gate {
         if let Some(rest) = gate.oauth2.urls.prefix.rest_of(view.path) {
             explanation.outcome = Outcome::Endpoint;
             explanation.why = if Contract::of(rest).is_some() || Endpoint::named(rest).is_some() {
-                "huggate itself answers, and no rule is asked".to_owned()
+                "huggate answers this endpoint itself, and no rule is evaluated".to_owned()
             } else {
                 "huggate has no endpoint of this name (404)".to_owned()
             };
@@ -173,8 +174,8 @@ impl Gate {
         explain_verdict(policy, explanation, query, who)
     }
 
-    /// Looks into a session cookie: the value alone, or a `Cookie` line that it is
-    /// part of. Nobody is signed out or in by it.
+    /// Reads a session cookie: the value alone, or a `Cookie` line that contains it. This
+    /// changes no session.
     pub async fn inspect(&self, cookie: &str) -> Inspected {
         let sessions = &self.inner.oauth2.sessions;
         let mut headers = HeaderMap::new();
@@ -190,14 +191,14 @@ impl Gate {
     }
 }
 
-/// Every reading of a path, and where it leads.
+/// Every reading of a path, and its destination.
 fn readings_of(policy: &Policy, path: &str, query: RouteQuery<'_>) -> Vec<Reading> {
     let several = match readings(path) {
         Ok(PathReadings::Plain) => vec![path.as_bytes().to_vec()],
         Ok(PathReadings::Several(several)) => several,
         Err(_) => Vec::new(),
     };
-    let mut told = Vec::new();
+    let mut listed = Vec::new();
     for reading in &several {
         let found = policy.routes.find(query, reading);
         let leads = match found {
@@ -205,16 +206,16 @@ fn readings_of(policy: &Policy, path: &str, query: RouteQuery<'_>) -> Vec<Readin
             Some(route) => Destination::Route(route),
             None => Destination::Everywhere,
         };
-        told.push(Reading { leads, path: String::from_utf8_lossy(reading).into_owned() });
+        listed.push(Reading { leads, path: String::from_utf8_lossy(reading).into_owned() });
         if let Some(rival) = policy.rival(query, reading, found) {
             let path = String::from_utf8_lossy(&folded(reading, &mut [])).into_owned();
-            told.push(Reading { leads: Destination::Route(rival), path });
+            listed.push(Reading { leads: Destination::Route(rival), path });
         }
     }
-    told
+    listed
 }
 
-/// Whether the person may enter the route, and which rule says so.
+/// Explains whether the person may enter the route, and which rule decides.
 fn explain_verdict(
     policy: &Policy,
     mut explanation: Explanation,
@@ -247,16 +248,16 @@ fn explain_verdict(
         Verdict::Anyone => (Outcome::Allow, format!("{list} lets in every account")),
         Verdict::Allowed => (Outcome::Allow, format!("{last} lets them in")),
         Verdict::Nobody if tokens_alone => {
-            (Outcome::SignIn, format!("{here} takes tokens of API clients alone: 401, and no way to sign in"))
+            (Outcome::SignIn, format!("{here} accepts only tokens of API clients: 401, without a sign-in"))
         }
-        Verdict::Nobody => (Outcome::SignIn, "nobody is signed in, and not everybody may enter".to_owned()),
+        Verdict::Nobody => (Outcome::SignIn, "nobody is signed in, and the route is not public".to_owned()),
         Verdict::Denied(RuleEvaluation { matches: Match::Unknown, .. }) => {
-            (Outcome::Refuse, format!("{last} cannot be ruled out, and a deny wins then"))
+            (Outcome::Refuse, format!("{last} may match, and a deny that may match refuses access"))
         }
-        Verdict::Denied(_) => (Outcome::Refuse, format!("{last} keeps them out, whatever else lets them in")),
+        Verdict::Denied(_) => (Outcome::Refuse, format!("{last} matches, and a deny overrides every allow")),
         Verdict::NotAllowed(_) => {
             let unknown = explanation.entries.iter().any(|entry| entry.matches == Match::Unknown);
-            let unknown = if unknown { "; what is not known does not count" } else { "" };
+            let unknown = if unknown { "; an entry that is not known to match lets nobody in" } else { "" };
             (Outcome::Refuse, format!("no entry of {list} lets them in{unknown}"))
         }
     };
@@ -280,7 +281,7 @@ impl<'a> Who<'a> {
     fn person(self) -> Option<&'a Person> {
         match self {
             Self::Nobody => None,
-            Self::TestSubject(visitor) => Some(&visitor.person),
+            Self::TestSubject(subject) => Some(&subject.person),
             Self::Session(session) => session.in_force.then(|| session.user.person()),
         }
     }
@@ -290,14 +291,14 @@ impl Explanation {
     fn refused(mut self, refusal: &Refusal) -> Self {
         self.why = match refusal {
             Refusal::AmbiguousPath if self.readings.is_empty() => {
-                "the path can be read in more ways than are looked at".to_owned()
+                "the path has more readings than huggate evaluates".to_owned()
             }
             Refusal::AmbiguousPath => {
-                "servers read the path in different ways, which are not decided alike".to_owned()
+                "servers interpret the path in different ways, which lead to different decisions".to_owned()
             }
             Refusal::NoPath => "the target is not a path".to_owned(),
             Refusal::NoHost => {
-                "it does not name one host, or names it with a port that is not in use here".to_owned()
+                "it does not name exactly one host, or uses a port that is not configured".to_owned()
             }
             other => format!("it is refused: {}", other.code()),
         };

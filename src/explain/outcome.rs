@@ -1,25 +1,25 @@
-//! What becomes of a request.
+//! The outcome of a request.
 
-/// What becomes of a request.
+/// The outcome of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// It passes, whoever sends it.
+    /// Allowed for everybody, signed in or not.
     Public,
-    /// It passes, because of who sends it.
+    /// Allowed for this person.
     Allow,
-    /// 401, or the way to sign in.
+    /// 401, or a redirect to sign in.
     SignIn,
-    /// 403.
+    /// 403: this person may not enter.
     Refuse,
-    /// 400: it can be understood in more than one way, or not at all.
+    /// 400: the request is ambiguous or malformed.
     BadRequest,
-    /// It is for the gate itself.
+    /// The request is for one of the gate's own endpoints.
     Endpoint,
 }
 
 impl Outcome {
-    /// The name that scripts and files of cases know it by.
+    /// The name in case files and in the JSON output.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! A request that is put together by hand, to ask what the gate would decide.
+//! A sample request to explain.
 
 use std::str::FromStr;
 
@@ -9,36 +9,36 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::client::PublicUrl;
 
-/// What browsers encode of an address that somebody types (URL standard, path
-/// percent-encode set), as far as it cannot be sent otherwise.
+/// The characters that browsers percent-encode in a typed URL (URL Standard, path
+/// percent-encode set), as far as they cannot be sent otherwise.
 const TYPED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'`').add(b'{').add(b'}');
 
-/// A request to ask about.
+/// A sample request.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct SampleRequest {
     method: Method,
     preflight: bool,
-    /// The public URL's, if `None`.
+    /// `None` for the host of the public URL.
     host: Option<String>,
     uri: Uri,
 }
 
-/// Why a text is no address that can be asked about.
+/// Why a text is not the address of a sample request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotAnAddress {
     /// Neither a path nor an http or https URL.
     #[error("is neither a path, as in \"/admin\", nor an address, as in \"https://app.example.com/admin\"")]
     Relative,
-    /// No request can have it.
+    /// It cannot be sent in a request.
     #[error("cannot be sent in a request")]
     Unsendable,
 }
 
 impl SampleRequest {
-    /// A request with `method` for `address`: a path, which is then one at the
-    /// public URL, or an http or https URL. It is taken as it is written.
+    /// A request with `method` for `address`: a path at the public URL, or an http or
+    /// https URL. The path is not normalized.
     ///
     /// # Errors
     /// See [`NotAnAddress`].
@@ -60,21 +60,21 @@ impl SampleRequest {
         Ok(Self { method, preflight: false, host, uri })
     }
 
-    /// Not the request itself, but the CORS preflight that a browser sends before
-    /// it for a page of another site.
+    /// Replaces the request by the CORS preflight that a browser sends before it for a
+    /// page of another origin.
     #[must_use]
     pub fn preflight(self) -> Self {
         Self { preflight: true, ..self }
     }
 
-    /// The request as the gate would get it.
+    /// The request as the gate receives it.
     pub(crate) fn parts(&self, public_url: &PublicUrl) -> Parts {
         let (mut parts, ()) = Request::new(()).into_parts();
         parts.uri = self.uri.clone();
         parts.method = self.method.clone();
         let host = self.host.as_deref().unwrap_or(public_url.authority());
         let mut put = |name, value: &str| {
-            // A host with a line break in it is as good as none.
+            // A host with a line break cannot be sent and is left out.
             parts.headers.extend(HeaderValue::from_str(value).ok().map(|value| (name, value)));
         };
         put(HOST, host);

@@ -1,14 +1,13 @@
-//! Somebody put together by hand, to ask what the gate would decide.
+//! A test subject: a described person, for whom the gate explains its decisions.
 
 use crate::identity::{AuthMethod, Email, Org, Person, ResourceGroup, Role, Standing, User};
 use crate::policy::is_id;
 
-/// Somebody who is not signed in anywhere, described for
-/// [`Gate::explain`](crate::Gate::explain).
+/// A described person who is not signed in, for [`Gate::explain`](crate::Gate::explain).
 ///
-/// What is not said of them is not there: no other organisation, no e-mail
-/// address, no PRO account. Ids and roles are different: everybody has some, so
-/// where one matters and was not said, the answer is that it is not known.
+/// Whatever is not given is absent: no other organisation, no e-mail address, no PRO
+/// account. Ids and roles are different: every account and every member has one. If a
+/// rule depends on an id or role that was not given, the result is unknown.
 ///
 /// ```
 /// use huggate::explain::TestSubject;
@@ -22,7 +21,7 @@ pub struct TestSubject {
     pub(crate) person: Person,
 }
 
-/// Why a text says nothing of somebody. It goes on from the text: "… is not a
+/// Why a text does not describe a person. The message continues the text: "… is not a
 /// username".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -76,8 +75,8 @@ impl TestSubject {
         Ok(self)
     }
 
-    /// A member of an organisation, which is granted to the app, and whom nothing
-    /// restricts: `acme`, `acme:admin` with the role, `acme=ID:admin` with the id.
+    /// Adds the membership in an organisation, granted to the app and without
+    /// restrictions: `acme`, `acme:admin` with the role, `acme=ID:admin` with the id.
     ///
     /// # Errors
     /// The text is none of these, or the organisation was named before.
@@ -86,7 +85,7 @@ impl TestSubject {
         let org =
             org(name, role.unwrap_or_else(Role::unsaid)).ok_or_else(|| TestSubjectError::new(NOT_AN_ORG))?;
         match self.person.orgs.iter_mut().find(|known| is_same(known, &org)) {
-            // Known by a group of it until now.
+            // Added by `in_group` before.
             Some(known) if known.standing == Standing::Member(Role::NoAccess) => {
                 *known = Org { resource_groups: std::mem::take(&mut known.resource_groups), ..org };
             }
@@ -96,9 +95,9 @@ impl TestSubject {
         Ok(self)
     }
 
-    /// A member of a resource group: `acme/gpu-team`, or `acme/gpu-team:write` with
-    /// the role in it. Unless [`TestSubject::in_org`] says otherwise, the role in the
-    /// organisation as a whole is `no_access`.
+    /// Adds the membership in a resource group: `acme/gpu-team`, or `acme/gpu-team:write`
+    /// with the role in it. Unless [`TestSubject::in_org`] sets it, the role in the
+    /// organisation is `no_access`.
     ///
     /// # Errors
     /// The text is none of these.
@@ -120,10 +119,10 @@ impl TestSubject {
         Ok(self)
     }
 
-    /// A verified e-mail address, which the app may see.
+    /// Sets a verified e-mail address that is shared with the app.
     ///
     /// # Errors
-    /// The text is no address.
+    /// The text is not an e-mail address.
     pub fn with_email(mut self, address: &str) -> Result<Self, TestSubjectError> {
         let why = || TestSubjectError::new("is not an e-mail address; write it like \"ada@example.com\"");
         let (local, domain) = address.split_once('@').ok_or_else(why)?;
@@ -142,7 +141,7 @@ impl TestSubject {
         self
     }
 
-    /// As the gate knows somebody who is signed in.
+    /// The [`User`] that the gate would provide for this person.
     #[must_use]
     pub fn user(&self) -> User {
         User::new(self.person.clone(), AuthMethod::Session)
@@ -155,7 +154,7 @@ impl std::fmt::Display for TestSubject {
     }
 }
 
-/// Who somebody is, as far as rules can ask for it.
+/// A short description of the properties that rules can depend on.
 pub(crate) fn in_short(person: &Person) -> String {
     let mut parts = vec![person.shown().to_owned()];
     for org in &person.orgs {
@@ -181,15 +180,15 @@ pub(crate) fn in_short(person: &Person) -> String {
     parts.join(", ")
 }
 
-/// What is before the role, and the role.
+/// Splits off the role after the colon.
 fn split_role(text: &str) -> Result<(&str, Option<Role>), TestSubjectError> {
     const KNOWN: [&str; 5] = ["no_access", "read", "contributor", "write", "admin"];
     let Some((name, role)) = text.rsplit_once(':') else { return Ok((text, None)) };
     if role.trim().is_empty() {
         return Err(TestSubjectError::new("ends without the role that should follow the colon"));
     }
-    // A role that an organisation made up may have any name; one that differs by
-    // case alone from a known one is a slip.
+    // A custom role can have any name, but one that differs only by case from a standard
+    // role is most likely a mistake.
     match KNOWN.iter().find(|known| **known != role && known.eq_ignore_ascii_case(role)) {
         Some(known) => {
             Err(TestSubjectError::new(format!("has no role after the colon; did you mean {known:?}?")))
@@ -208,7 +207,7 @@ fn org(text: &str, role: Role) -> Option<Org> {
     Some(Org { id, slug, standing: Standing::Member(role), resource_groups: Vec::new() })
 }
 
-/// An id and a name, of which one is there.
+/// An id and a name, one of which is empty.
 fn name_and_id(text: &str) -> Option<(Box<str>, Box<str>)> {
     match text {
         id if is_id(id) => Some((id.into(), "".into())),

@@ -1,5 +1,5 @@
-//! An explanation says what the gate does, whatever the rules, the person and
-//! the request are.
+//! Explanations agree with the gate's decisions, for arbitrary rules, people and
+//! requests.
 
 use std::convert::Infallible;
 use std::sync::Mutex;
@@ -18,7 +18,7 @@ use crate::policy::{Access, PathPattern, Route, Rule};
 
 const IDS: [&str; 2] = ["62f264b9f3c90f4b65140001", "62f264b9f3c90f4b65140002"];
 
-/// A gate before `app.example`.
+/// A gate for `app.example`.
 fn gate(access: Access, deny: Vec<Rule>, routes: Vec<Route>) -> Gate {
     let builder = Gate::builder()
         .public_url("https://app.example")
@@ -32,7 +32,7 @@ fn gate(access: Access, deny: Vec<Rule>, routes: Vec<Route>) -> Gate {
     let builder = deny.into_iter().fold(builder, GateBuilder::deny);
     let builder = routes.into_iter().fold(builder, GateBuilder::route);
     let builder = builder.bearer(crate::authn::BearerSettings::default());
-    // Without asking a provider, which has no say in this.
+    // The provider is not contacted.
     Gate::new(builder.settings().unwrap(), Clock::manual(1_790_000_000)).unwrap()
 }
 
@@ -163,8 +163,8 @@ fn inquiry() -> impl Strategy<Value = (Method, &'static str, bool)> {
     (method, address, prop::bool::weighted(0.3))
 }
 
-/// What the gate does with the request itself: what becomes of it, the route of
-/// what passed, and whether anybody was there then.
+/// The gate's actual decision: the outcome, the route of an allowed request, and whether
+/// it had an identity.
 async fn done(
     gate: &Gate,
     inquiry: &SampleRequest,
@@ -191,7 +191,7 @@ async fn done(
     (outcome, None, false)
 }
 
-/// The cookie of a session of `person`.
+/// A session cookie of `person`.
 async fn cookie(gate: &Gate, person: Person) -> HeaderValue {
     let tokens = Tokens { access: SecretString::new("hf_oauth_x"), refresh: None, expires: None };
     let lines = gate.inner.oauth2.sessions.begin(person, tokens, &HeaderMap::new()).await.unwrap();
@@ -203,7 +203,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 120, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_explained_is_what_is_done(
+    fn the_explanation_agrees_with_the_decision(
         access in access(),
         deny in prop::collection::vec(rule(), 0..2),
         routes in prop::collection::vec(route(), 0..4),
@@ -230,7 +230,7 @@ proptest! {
                     prop_assert_eq!(said, outcome, "{:#?}", explained);
                     if passes {
                         prop_assert_eq!(explained.route, route, "{:#?}", explained);
-                        // What passes because of somebody passes with their name.
+                        // A request that is not public passes only with an identity.
                         prop_assert!(signed_in || explained.outcome == Outcome::Public, "{:#?}", explained);
                     }
                     check(&explained)?;
@@ -241,7 +241,8 @@ proptest! {
     }
 }
 
-/// That the entries lead to the outcome, and each to its own answer.
+/// Checks that the entries lead to the outcome, and the reasons of each entry to its
+/// result.
 fn check(explained: &Explanation) -> Result<(), TestCaseError> {
     for entry in &explained.entries {
         prop_assert!(!entry.because.is_empty(), "{:#?}", entry);
@@ -261,7 +262,7 @@ fn check(explained: &Explanation) -> Result<(), TestCaseError> {
             prop_assert!(explained.entries.is_empty(), "{:#?}", explained);
         }
     }
-    // Where the readings differ it is said so, and nothing else is.
+    // Only if the readings differ, the explanation says so.
     let first = explained.readings.first().map(|reading| reading.leads);
     if explained.readings.iter().all(|reading| Some(reading.leads) == first) {
         prop_assert!(!explained.why.contains("in different ways"), "{:#?}", explained);
@@ -274,17 +275,18 @@ fn explain(gate: &Gate, address: &str, who: Who<'_>) -> Explanation {
 }
 
 #[test]
-fn a_path_that_differs_by_its_case_alone_is_shown_with_the_route_it_may_be_for() {
+fn a_path_that_differs_only_by_case_lists_the_route_it_may_match() {
     let closed = path("/admin/**").allow(vec![Rule::user("ada")]);
     let gate = gate(Access::Anyone, Vec::new(), vec![closed]);
-    let told = explain(&gate, "/Admin/x", Who::Nobody);
-    assert_eq!(told.outcome, Outcome::BadRequest);
-    let readings: Vec<_> = told.readings.iter().map(|reading| (&*reading.path, reading.leads)).collect();
+    let explanation = explain(&gate, "/Admin/x", Who::Nobody);
+    assert_eq!(explanation.outcome, Outcome::BadRequest);
+    let readings: Vec<_> =
+        explanation.readings.iter().map(|reading| (&*reading.path, reading.leads)).collect();
     assert_eq!(readings, [("/Admin/x", Destination::Everywhere), ("/admin/x", Destination::Route(0))]);
 }
 
 #[test]
-fn every_reason_is_one_that_a_person_understands() {
+fn every_condition_result_is_explained_in_a_sentence() {
     let org = |slug: &str, standing| Org {
         id: format!("65a0000000000000000000{:02x}", slug.len()).into(),
         slug: slug.into(),
@@ -308,11 +310,11 @@ fn every_reason_is_one_that_a_person_understands() {
     for (rule, expected) in [
         (Rule::user("ada"), "yes: ada is this account"),
         (Rule::user("ben"), "no: ada is another account"),
-        (Rule::user("ADA"), "unknown: not known: ada differs from ADA by case alone"),
-        (Rule::user(IDS[0]), "unknown: not known: the rule names an id, and that of ada was not said"),
+        (Rule::user("ADA"), "unknown: not known: ada differs from ADA only by case"),
+        (Rule::user(IDS[0]), "unknown: not known: the rule contains an id, and the id of ada was not given"),
         (Rule::org("acme"), "yes: acme: a member with the role read"),
         (Rule::org("other"), "no: other: not a member"),
-        (Rule::org("Acme"), "unknown: not known: acme differs from Acme by case alone"),
+        (Rule::org("Acme"), "unknown: not known: acme differs from Acme only by case"),
         (
             Rule::org("acme").with_role(Role::Admin),
             "no: acme: a member, but the role is read and admin is needed",
@@ -323,22 +325,22 @@ fn every_reason_is_one_that_a_person_understands() {
         ),
         (
             Rule::org("acme").with_role(Role::parse("ml-ops")),
-            "no: acme: a member, but the role is read and ml-ops itself is needed",
+            "no: acme: a member, but the role is read and exactly ml-ops is needed",
         ),
         (
             Rule::org("groups"),
-            "no: groups: a member with no_access, which counts through resource groups alone",
+            "no: groups: a member with the role no_access, which gives access only through resource groups",
         ),
         (
             Rule::org("hidden"),
-            "unknown: not known: hidden was not granted to the app, which hides role and restrictions",
+            "unknown: not known: hidden was not granted to the app, so its role and restrictions are not visible",
         ),
         (
             Rule::org("sso"),
-            "unknown: not known: sso restricts the membership at the moment (single sign-on, a second factor, …)",
+            "unknown: not known: sso currently restricts the membership (single sign-on, a second factor, …)",
         ),
         (group("gpu"), "yes: acme: in gpu with the role read"),
-        (group("GPU"), "unknown: not known: gpu differs from GPU by case alone"),
+        (group("GPU"), "unknown: not known: gpu differs from GPU only by case"),
         (group("cpu"), "no: acme: a member, but not of cpu"),
         (group("gpu").with_role(Role::Write), "no: acme: in gpu, but the role is read and write is needed"),
         (
@@ -349,38 +351,38 @@ fn every_reason_is_one_that_a_person_understands() {
         (Rule::pro(false), "yes: not a PRO account"),
         (
             Rule::user("ada").and(Rule::pro(true)).and(Rule::org("hidden")),
-            "no: not a PRO account; not known: hidden was not granted to the app, which hides role and restrictions",
+            "no: not a PRO account; not known: hidden was not granted to the app, so its role and restrictions are not visible",
         ),
     ] {
         let gate = gate(Access::Rules(vec![rule]), Vec::new(), Vec::new());
-        let told = explain(&gate, "/", Who::TestSubject(&ada));
-        let entry = &told.entries[0];
-        let holds = format!("{:?}", entry.matches).to_lowercase();
-        assert_eq!(format!("{holds}: {}", entry.because.join("; ")), expected, "{}", entry.rule);
+        let explanation = explain(&gate, "/", Who::TestSubject(&ada));
+        let entry = &explanation.entries[0];
+        let matches = format!("{:?}", entry.matches).to_lowercase();
+        assert_eq!(format!("{matches}: {}", entry.because.join("; ")), expected, "{}", entry.rule);
     }
 }
 
 #[test]
-fn what_was_not_said_of_somebody_is_not_known_where_it_matters() {
+fn an_id_or_role_that_was_not_given_is_unknown_if_a_rule_depends_on_it() {
     let acme = "65a000000000000000000001";
-    let visitor = |org: &str| TestSubject::named("ada").unwrap().in_org(org).unwrap();
+    let member = |org: &str| TestSubject::named("ada").unwrap().in_org(org).unwrap();
     for (who, rule, expected) in [
-        (visitor("acme"), Rule::org("acme"), "yes: acme: a member"),
+        (member("acme"), Rule::org("acme"), "yes: acme: a member"),
         (
-            visitor("acme"),
+            member("acme"),
             Rule::org("acme").with_role(Role::Read),
-            "unknown: not known: acme: a member, but the role was not said and read is needed",
+            "unknown: not known: acme: a member, but the role was not given and read is needed",
         ),
         (
-            visitor("acme:admin"),
+            member("acme:admin"),
             Rule::org(acme),
-            "unknown: not known: the rule names an id, and that of acme was not said",
+            "unknown: not known: the rule contains an id, and the id of acme was not given",
         ),
-        (visitor(&format!("acme={acme}:admin")), Rule::org(acme), "yes: acme: a member with the role admin"),
+        (member(&format!("acme={acme}:admin")), Rule::org(acme), "yes: acme: a member with the role admin"),
         (
-            visitor(acme),
+            member(acme),
             Rule::org("acme"),
-            "unknown: not known: the rule names acme, and of 65a000000000000000000001 no more than the id was said",
+            "unknown: not known: the rule contains the name acme, and the name of 65a000000000000000000001 was not given",
         ),
         (
             TestSubject::named(IDS[0]).unwrap(),
@@ -395,15 +397,15 @@ fn what_was_not_said_of_somebody_is_not_known_where_it_matters() {
         (
             TestSubject::named("ada").unwrap().in_group("acme/gpu").unwrap(),
             Rule::org("acme"),
-            "no: acme: a member with no_access, which counts through resource groups alone",
+            "no: acme: a member with the role no_access, which gives access only through resource groups",
         ),
         (
             TestSubject::named("ada").unwrap().in_group("acme/gpu").unwrap(),
             Rule::org("acme").with_resource_group("gpu").with_role(Role::Read),
-            "unknown: not known: acme: in gpu, but the role was not said and read is needed",
+            "unknown: not known: acme: in gpu, but the role was not given and read is needed",
         ),
         (
-            visitor("acme:read").in_group("acme/gpu:write").unwrap(),
+            member("acme:read").in_group("acme/gpu:write").unwrap(),
             Rule::org("acme").with_resource_group("gpu").with_role(Role::Write),
             "yes: acme: in gpu with the role write",
         ),
@@ -420,15 +422,15 @@ fn what_was_not_said_of_somebody_is_not_known_where_it_matters() {
         (TestSubject::named("ada").unwrap().with_pro(true), Rule::pro(true), "yes: a PRO account"),
     ] {
         let gate = gate(Access::Rules(vec![rule]), Vec::new(), Vec::new());
-        let told = explain(&gate, "/", Who::TestSubject(&who));
-        let entry = &told.entries[0];
-        let holds = format!("{:?}", entry.matches).to_lowercase();
-        assert_eq!(format!("{holds}: {}", entry.because.join("; ")), expected, "{} for {who}", entry.rule);
+        let explanation = explain(&gate, "/", Who::TestSubject(&who));
+        let entry = &explanation.entries[0];
+        let matches = format!("{:?}", entry.matches).to_lowercase();
+        assert_eq!(format!("{matches}: {}", entry.because.join("; ")), expected, "{} for {who}", entry.rule);
     }
 }
 
 #[test]
-fn what_says_nothing_of_anybody_is_refused() {
+fn invalid_descriptions_of_a_test_subject_are_rejected() {
     let ada = || TestSubject::named("ada").unwrap();
     for (made, why) in [
         (TestSubject::named("ada@a.example"), "is not a username or an id; an address goes under `email`"),
@@ -449,7 +451,7 @@ fn what_says_nothing_of_anybody_is_refused() {
 }
 
 #[test]
-fn a_decision_is_said_in_a_sentence() {
+fn every_decision_is_explained_in_a_sentence() {
     let routes = || {
         vec![
             path("/public/**").public(),
@@ -465,44 +467,52 @@ fn a_decision_is_said_in_a_sentence() {
     let dan = TestSubject::named("dan").unwrap();
     for (address, who, outcome, why) in [
         ("/public/x", Who::Nobody, Outcome::Public, "route[0] lets in everybody, signed in or not"),
-        ("/", Who::Nobody, Outcome::SignIn, "nobody is signed in, and not everybody may enter"),
+        ("/", Who::Nobody, Outcome::SignIn, "nobody is signed in, and the route is not public"),
         ("/", Who::TestSubject(&ada), Outcome::Allow, "access.allow[0] lets them in"),
         ("/", Who::TestSubject(&dan), Outcome::Refuse, "no entry of access.allow lets them in"),
         (
             "/public/x",
             Who::TestSubject(&pro),
             Outcome::Refuse,
-            "access.deny[0] keeps them out, whatever else lets them in",
+            "access.deny[0] matches, and a deny overrides every allow",
         ),
         (
             "/machines/x",
             Who::Nobody,
             Outcome::SignIn,
-            "route[2] takes tokens of API clients alone: 401, and no way to sign in",
+            "route[2] accepts only tokens of API clients: 401, without a sign-in",
         ),
-        ("/oauth2/start", Who::Nobody, Outcome::Endpoint, "huggate itself answers, and no rule is asked"),
+        (
+            "/oauth2/start",
+            Who::Nobody,
+            Outcome::Endpoint,
+            "huggate answers this endpoint itself, and no rule is evaluated",
+        ),
         ("/oauth2/x", Who::Nobody, Outcome::Endpoint, "huggate has no endpoint of this name (404)"),
         (
             "/public/..;/x",
             Who::Nobody,
             Outcome::BadRequest,
-            "servers read the path in different ways, which are not decided alike",
+            "servers interpret the path in different ways, which lead to different decisions",
         ),
         (
             "https://a..b/",
             Who::Nobody,
             Outcome::BadRequest,
-            "it does not name one host, or names it with a port that is not in use here",
+            "it does not name exactly one host, or uses a port that is not configured",
         ),
         ("*", Who::Nobody, Outcome::BadRequest, "the target is not a path"),
     ] {
-        let told = explain(&gate, address, who);
-        assert_eq!((told.outcome, told.why.as_str()), (outcome, why), "{address}");
+        let explanation = explain(&gate, address, who);
+        assert_eq!((explanation.outcome, explanation.why.as_str()), (outcome, why), "{address}");
     }
     let preflight = SampleRequest::new(Method::PUT, "/api/x").unwrap().preflight();
-    let told = gate.explain(&preflight, Who::Nobody);
-    assert_eq!((told.method, told.outcome), (Method::OPTIONS, Outcome::Public));
-    assert_eq!(told.why, "it is a CORS preflight for PUT, which route[1] lets pass without an identity");
+    let explanation = gate.explain(&preflight, Who::Nobody);
+    assert_eq!((explanation.method, explanation.outcome), (Method::OPTIONS, Outcome::Public));
+    assert_eq!(
+        explanation.why,
+        "it is a CORS preflight for PUT, which route[1] lets pass without an identity"
+    );
     for (address, why) in [
         (
             "admin",
@@ -515,13 +525,13 @@ fn a_decision_is_said_in_a_sentence() {
     ] {
         assert_eq!(SampleRequest::new(Method::GET, address).unwrap_err().to_string(), why);
     }
-    // As a browser sends what somebody types.
+    // Encoded as browsers encode a typed URL.
     assert_eq!(explain(&gate, "/café au lait?x=ü#top", Who::Nobody).path, "/caf%C3%A9%20au%20lait");
     assert!(!explain(&gate, "https://b.example/", Who::Nobody).host_is_known);
 }
 
 #[tokio::test]
-async fn a_cookie_says_whose_it_is_and_whether_it_counts() {
+async fn inspecting_a_cookie_reports_its_person_and_whether_it_is_valid() {
     let gate = gate(Access::Anyone, Vec::new(), Vec::new());
     let ada = TestSubject::named("ada").unwrap().with_id(IDS[0]).unwrap().person;
     let line = cookie(&gate, ada).await;
@@ -552,7 +562,7 @@ async fn a_cookie_says_whose_it_is_and_whether_it_counts() {
             "{text}: {inspected:?}"
         );
     }
-    // Somebody whose session is over is nobody.
+    // A session that has ended identifies nobody.
     let Inspected::Session(mut session) = gate.inspect(line).await else { panic!("{line}") };
     session.in_force = false;
     assert_eq!(explain(&gate, "/", Who::Session(&session)).outcome, Outcome::SignIn);

@@ -1,69 +1,69 @@
-//! Findings in words, for whoever runs the gate: they name accounts and
-//! addresses. What somebody who is refused is told is elsewhere.
+//! Condition results as text for operators, with account names and addresses. The text
+//! for a person who was refused is in `policy::obstacle`.
 
 use crate::identity::{Person, Role};
 use crate::policy::{ConditionResult, Membership};
 use crate::policy::{Match, NameMatch, Rule, is_id};
 
 impl Rule {
-    /// Why the rule holds for `person`, or all that is in the way: what cannot be
-    /// known is, too.
+    /// Why the rule matches `person`; otherwise the conditions that do not match or are
+    /// unknown.
     pub(crate) fn because(&self, person: &Person) -> Vec<String> {
         let matches = self.matches(person);
         let results = self.conditions.iter().map(|condition| condition.evaluate(person));
         results
             .filter(|result| matches == Match::Yes || result.matches() != Match::Yes)
-            .map(|result| result.in_words())
+            .map(|result| result.text())
             .collect()
     }
 }
 
 impl ConditionResult<'_> {
-    fn in_words(&self) -> String {
+    fn text(&self) -> String {
         match self {
             Self::ThisAccount(name) => format!("{name} is this account"),
             Self::OtherAccount(name) => format!("{name} is another account"),
             Self::AmbiguousName { wanted, found, how: NameMatch::ByCase } => {
-                format!("not known: {found} differs from {wanted} by case alone")
+                format!("not known: {found} differs from {wanted} only by case")
             }
             Self::AmbiguousName { wanted, found, .. } if is_id(wanted) => {
-                format!("not known: the rule names an id, and that of {found} was not said")
+                format!("not known: the rule contains an id, and the id of {found} was not given")
             }
             Self::AmbiguousName { wanted, found, .. } => {
-                format!("not known: the rule names {wanted}, and of {found} no more than the id was said")
+                format!(
+                    "not known: the rule contains the name {wanted}, and the name of {found} was not given"
+                )
             }
-            Self::OrgsNotTold => "not known: Hugging Face told of no organisations".to_owned(),
+            Self::OrgsNotTold => "not known: Hugging Face returned no list of organisations".to_owned(),
             Self::NotAMember(org) => format!("{org}: not a member"),
             Self::NotGranted(org) => format!(
-                "not known: {} was not granted to the app, which hides role and restrictions",
+                "not known: {} was not granted to the app, so its role and restrictions are not visible",
                 org.shown()
             ),
             Self::Restricted(org) => format!(
-                "not known: {} restricts the membership at the moment (single sign-on, a second factor, …)",
+                "not known: {} currently restricts the membership (single sign-on, a second factor, …)",
                 org.shown()
             ),
             Self::NoAccess(org) => format!(
-                "{}: a member with no_access, which counts through resource groups alone",
+                "{}: a member with the role no_access, which gives access only through resource groups",
                 org.shown()
             ),
-            Self::Member(place) if place.role.is_unsaid() => place.in_words(),
-            Self::Member(place) => format!("{} with the role {}", place.in_words(), place.role),
-            Self::RoleTooLow(place, needed) => {
-                // One of an organisation's own is neither above nor below another.
-                let rank = if matches!(place.role, Role::Custom(_)) { ", which has no rank," } else { "" };
+            Self::Member(membership) if membership.role.is_unsaid() => membership.text(),
+            Self::Member(membership) => format!("{} with the role {}", membership.text(), membership.role),
+            Self::RoleTooLow(membership, needed) => {
+                // A custom role has no rank.
+                let rank =
+                    if matches!(membership.role, Role::Custom(_)) { ", which has no rank," } else { "" };
                 format!(
                     "{}, but the role is {}{rank} and {} is needed",
-                    place.in_words(),
-                    place.role,
-                    this(*needed)
+                    membership.text(),
+                    membership.role,
+                    needed_role(*needed)
                 )
             }
-            Self::RoleNotSaid(place, needed) => {
-                format!(
-                    "not known: {}, but the role was not said and {} is needed",
-                    place.in_words(),
-                    this(Some(needed))
-                )
+            Self::RoleNotSaid(membership, needed) => {
+                let (text, needed) = (membership.text(), needed_role(Some(needed)));
+                format!("not known: {text}, but the role was not given and {needed} is needed")
             }
             Self::NotInGroup(org, group) => format!("{}: a member, but not of {group}", org.shown()),
             Self::NoEmail => "not known: there is no e-mail address".to_owned(),
@@ -81,7 +81,7 @@ impl ConditionResult<'_> {
 
 impl Membership<'_> {
     /// `acme: a member`, or `acme: in gpu-team`.
-    fn in_words(&self) -> String {
+    fn text(&self) -> String {
         match self.group {
             Some(group) => format!("{}: in {}", self.org.shown(), group.shown()),
             None => format!("{}: a member", self.org.shown()),
@@ -89,10 +89,10 @@ impl Membership<'_> {
     }
 }
 
-/// The role that is needed.
-fn this(needed: Option<&Role>) -> String {
+/// The needed role.
+fn needed_role(needed: Option<&Role>) -> String {
     match needed {
-        Some(role @ Role::Custom(_)) => format!("{role} itself"),
+        Some(role @ Role::Custom(_)) => format!("exactly {role}"),
         Some(role) => role.to_string(),
         None => "another".to_owned(),
     }

@@ -1,4 +1,4 @@
-//! The answer to a proxy whose client may enter.
+//! The answer that allows a proxy to forward the request.
 
 use bytes::Bytes;
 use http::Response;
@@ -9,8 +9,8 @@ use crate::identity::headers::ACCESS_TOKEN;
 use crate::identity::{RenderedIdentity, SignedAssertion};
 use crate::respond::answer;
 
-/// The names of a session cookie's lines, where a proxy can pass on only one of each
-/// name. It has one of these names, and the others have the further ones.
+/// Header names for the lines of a chunked session cookie, for proxies (nginx) that pass
+/// on only one line per name.
 const SET_COOKIES: [HeaderName; 5] = [
     HeaderName::from_static("x-huggate-set-cookie-1"),
     HeaderName::from_static("x-huggate-set-cookie-2"),
@@ -19,25 +19,25 @@ const SET_COOKIES: [HeaderName; 5] = [
     HeaderName::from_static("x-huggate-set-cookie-5"),
 ];
 
-/// What the proxy is told to pass on.
+/// The headers that the proxy should pass on.
 pub(crate) struct Allowed<'a> {
-    /// Every header that carries identity. Those without a value are answered empty, so
-    /// that the proxy overwrites what the client sent.
+    /// All identity headers. Those without a value are sent empty, so that the proxy
+    /// overwrites the client's headers.
     pub(crate) names: &'a [HeaderName],
     pub(crate) identity: Option<&'a RenderedIdentity>,
-    /// The assertion, and the headers that carry it.
+    /// The assertion, and the names of its headers.
     pub(crate) assertion: Option<(&'a [HeaderName], &'a SignedAssertion)>,
-    /// Whether the answer goes to a trusted proxy. A browser may ask too, where there
-    /// are no routes, and scripts of its page can read the answer.
+    /// Whether the answer is for a trusted proxy. Without routes, browsers may also send
+    /// such requests, and scripts of the page can read the answer.
     pub(crate) trusted: bool,
-    /// `Cookie` and `Authorization` as the app may see them, for a trusted proxy.
+    /// `Cookie` and `Authorization` as the app should receive them, for a trusted proxy.
     pub(crate) cookie: HeaderValue,
     pub(crate) authorization: HeaderValue,
-    /// The session's new cookie, if it is time for one.
+    /// The session's new cookie, if it is renewed.
     pub(crate) renewal: Option<&'a [HeaderValue]>,
 }
 
-/// The answer that lets the client's request pass.
+/// The answer that allows the request.
 pub(crate) fn allowed(contract: Contract, allowed: Allowed<'_>) -> Response<Bytes> {
     let mut response = answer::text(contract.allowed(), "");
     let headers = response.headers_mut();
@@ -61,7 +61,8 @@ pub(crate) fn allowed(contract: Contract, allowed: Allowed<'_>) -> Response<Byte
         headers.insert(COOKIE, allowed.cookie);
         headers.insert(AUTHORIZATION, allowed.authorization);
     }
-    // Chunks have names that scripts can read, and an untrusted peer may be a script.
+    // The header names of chunks are readable by scripts, and an untrusted peer may be a
+    // script.
     let renewal =
         allowed.renewal.filter(|lines| allowed.trusted || contract != Contract::Nginx || lines.len() == 1);
     if let Some(lines) = renewal {
@@ -70,9 +71,9 @@ pub(crate) fn allowed(contract: Contract, allowed: Allowed<'_>) -> Response<Byte
     response
 }
 
-/// Adds the session's new cookie. nginx passes on one line of a name: the chunks of a
-/// session have a name each, so that the browser never gets one chunk of the new session
-/// beside another of the old.
+/// Adds the session's new cookie. nginx passes on one line per name, so each chunk of a
+/// session gets a name of its own. The browser never gets one chunk of the new session
+/// next to another of the old one.
 fn renew(contract: Contract, headers: &mut HeaderMap, lines: &[HeaderValue]) {
     match (contract, lines) {
         (Contract::Nginx, [_, _, ..]) => {

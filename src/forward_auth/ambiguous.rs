@@ -1,4 +1,4 @@
-//! Why it is not clear which request a proxy asks about.
+//! Why the original request of a forward-auth request is ambiguous.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,14 +14,14 @@ pub(super) const FORWARDED_URI: &str = "X-Forwarded-Uri";
 pub(super) const FORWARDED_METHOD: &str = "X-Forwarded-Method";
 pub(super) const FORWARDED_HOST: &str = "X-Forwarded-Host";
 pub(super) const FORWARDED_PROTO: &str = "X-Forwarded-Proto";
-/// Not a header: Envoy has the original path follow our own.
+/// Not a header: Envoy appends the original path to the path of the endpoint.
 pub(super) const PATH: &str = "the path after /auth/envoy";
 pub(super) const OWN_METHOD: &str = "the method";
 
-/// Everything that says something of the original request.
+/// All headers that describe the original request.
 const METADATA: [&str; 5] = [ORIGINAL_URL, ORIGINAL_URI, FORWARDED_URI, ORIGINAL_METHOD, FORWARDED_METHOD];
 
-/// Why it is not clear which request a proxy asks about.
+/// Why the original request of a forward-auth request is ambiguous.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AmbiguousOriginal {
     header: Cow<'static, str>,
@@ -42,7 +42,7 @@ pub(super) enum Problem {
 }
 
 impl AmbiguousOriginal {
-    /// The header to look at.
+    /// The header to check.
     #[must_use]
     pub fn header(&self) -> &str {
         &self.header
@@ -52,18 +52,18 @@ impl AmbiguousOriginal {
         Self { header: Cow::Borrowed(header), problem }
     }
 
-    /// An identity header of the client's that the answer cannot overwrite.
+    /// A client's identity header that the answer cannot overwrite.
     pub(super) fn spoofed(header: &HeaderName) -> Self {
         Self { header: header.to_string().into(), problem: Problem::Spoofed }
     }
 
-    /// A header by which the app may take the request for another.
+    /// A header that changes the method in some apps.
     pub(super) fn method_override(header: &HeaderName) -> Self {
         Self { header: header.to_string().into(), problem: Problem::MethodOverride }
     }
 
-    /// The first thing that is there and does not count, since whoever asks is no
-    /// trusted proxy; or that nothing is there.
+    /// Reports the first header that is present but ignored because the peer is not a
+    /// trusted proxy, or that no header is present.
     pub(super) fn untrusted(contract: Contract, headers: &HeaderMap) -> Self {
         match METADATA.into_iter().find(|name| headers.contains_key(*name)) {
             Some(header) => Self::new(header, Problem::Untrusted),
@@ -72,7 +72,7 @@ impl AmbiguousOriginal {
         }
     }
 
-    /// A header by which the app may take the request for one of another path.
+    /// A header that changes the path in some apps.
     pub(super) fn path_override(header: &HeaderName) -> Self {
         Self { header: header.to_string().into(), problem: Problem::PathOverride }
     }
@@ -95,12 +95,12 @@ impl AmbiguousOriginal {
         Self::new(header, Problem::Missing)
     }
 
-    /// The target is one of our own endpoints.
+    /// The target is one of the gate's own endpoints.
     pub(super) fn own_endpoint(header: &'static str) -> Self {
         Self::new(header, Problem::OwnEndpoint)
     }
 
-    /// `X-Auth-Request-Redirect` does not name one address.
+    /// `X-Auth-Request-Redirect` is not exactly one address.
     pub(super) fn redirect() -> Self {
         Self::new("X-Auth-Request-Redirect", Problem::Repeated)
     }
@@ -112,20 +112,20 @@ impl fmt::Display for AmbiguousOriginal {
         match self.problem {
             Problem::Missing => write!(f, "{header} is missing"),
             Problem::Untrusted => {
-                write!(f, "{header} does not count, since whoever asks is not in trusted_proxies")
+                write!(f, "{header} is ignored, since the peer is not in trusted_proxies")
             }
-            Problem::Repeated => write!(f, "{header} came more than once"),
-            Problem::Malformed => write!(f, "{header} cannot be read"),
-            Problem::Differs(other) => write!(f, "{header} and {other} do not say the same"),
+            Problem::Repeated => write!(f, "{header} is repeated"),
+            Problem::Malformed => write!(f, "{header} is malformed"),
+            Problem::Differs(other) => write!(f, "{header} and {other} differ"),
             Problem::OwnEndpoint => write!(
                 f,
-                "{header} names one of the gate's own endpoints, which go to the gate itself and are not asked about"
+                "{header} names one of the gate's own endpoints, which have to be sent to the gate directly"
             ),
             Problem::Spoofed => {
-                write!(f, "{header} claims an identity in a spelling that the answer does not overwrite")
+                write!(f, "{header} contains an identity in a spelling that the answer does not overwrite")
             }
-            Problem::MethodOverride => write!(f, "{header} would change the method after it was judged"),
-            Problem::PathOverride => write!(f, "{header} would change the path after it was judged"),
+            Problem::MethodOverride => write!(f, "{header} would change the method after the decision"),
+            Problem::PathOverride => write!(f, "{header} would change the path after the decision"),
         }
     }
 }

@@ -1,22 +1,23 @@
-//! The contracts of proxies that ask.
+//! The forward-auth contracts of different proxies.
 
 use bytes::Bytes;
 use http::header::{HeaderValue, WWW_AUTHENTICATE};
 use http::{Response, StatusCode};
 
-/// What an asking proxy can make of an answer.
+/// How a proxy interprets an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Contract {
-    /// nginx `auth_request`: 202, 401 or 403; anything else is an error to it.
+    /// nginx `auth_request`: 202, 401 or 403; anything else is an error.
     Nginx,
-    /// Traefik and Caddy: 2xx, or an answer to pass on.
+    /// Traefik and Caddy: 2xx, or an answer that is passed on to the client.
     Forward,
-    /// Envoy `ext_authz` over HTTP: 200, or an answer to pass on.
+    /// Envoy `ext_authz` over HTTP: 200, or an answer that is passed on to the client.
     Envoy,
 }
 
 impl Contract {
-    /// The contract of what follows our prefix in a path, if it is one to ask at.
+    /// The contract of the part of a path after the prefix, if it is a forward-auth
+    /// endpoint.
     pub(crate) fn of(rest: &str) -> Option<Self> {
         match rest.strip_prefix("/auth")? {
             "" => Some(Self::Nginx),
@@ -33,7 +34,7 @@ impl Contract {
         }
     }
 
-    /// A refusal as this contract has it.
+    /// Converts a refusal to the form that this contract requires.
     pub(crate) fn shape(self, mut response: Response<Bytes>) -> Response<Bytes> {
         if self == Self::Nginx && response.status() != StatusCode::FORBIDDEN {
             *response.status_mut() = StatusCode::UNAUTHORIZED;

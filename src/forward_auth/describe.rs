@@ -1,4 +1,4 @@
-//! Turns a question into the request that it describes.
+//! Replaces a forward-auth request by the original request that it describes.
 
 use http::header::{HeaderName, HeaderValue, UPGRADE};
 use http::request::Parts;
@@ -10,15 +10,16 @@ use crate::client::{Client, OverrideHeaders};
 use crate::identity::headers::IdentityHeaderNames;
 use crate::oauth2::{AUTH_REQUEST_REDIRECT, OAuth2};
 
-/// What stays of a WebSocket handshake whose `Upgrade` ended at the proxy
-/// (RFC 6455, section 4.1; RFC 8441 has the version alone).
+/// The headers that remain of a WebSocket handshake whose `Upgrade` was removed by the
+/// proxy (RFC 6455, section 4.1; RFC 8441 has only the version).
 const HANDSHAKE: [&str; 2] = ["sec-websocket-key", "sec-websocket-version"];
 
-/// What questions are checked against.
+/// The settings for checking a forward-auth request.
 #[derive(Clone, Copy)]
 pub(crate) struct DescriptionRules<'a> {
     pub(crate) oauth2: &'a OAuth2,
-    /// Whether there are routes: without any, nothing depends on what was asked for.
+    /// Whether there are routes. Without any, the decision does not depend on the
+    /// original request.
     pub(crate) has_routes: bool,
     pub(crate) overrides: OverrideHeaders,
     pub(crate) identity_names: &'a IdentityHeaderNames,
@@ -26,18 +27,21 @@ pub(crate) struct DescriptionRules<'a> {
     pub(crate) overwritten: &'a [HeaderName],
 }
 
-/// A question that was understood: `parts` and `client` are those of the original.
+/// A valid forward-auth request: `parts` and `client` are now those of the original
+/// request.
 pub(crate) struct Described {
-    /// For logs; `None` where nothing was described and nothing had to be.
+    /// For logs; `None` if nothing was described and nothing had to be.
     pub(crate) original: Option<OriginalRequest>,
-    /// Where to return after a sign-in, if that is not the original's own target.
+    /// The return address after a sign-in, if it differs from the original request's
+    /// target.
     pub(crate) return_address: Option<String>,
 }
 
-/// Makes `parts` and `client` those of the request that is asked about.
+/// Replaces `parts` and `client` by those of the original request.
+///
 ///
 /// # Errors
-/// [`AmbiguousOriginal`], if the proxy is not trusted, or does not describe exactly one
+/// [`AmbiguousOriginal`], if the proxy is not trusted or does not describe exactly one
 /// request; then both are unchanged.
 pub(crate) fn describe(
     contract: Contract,
@@ -60,8 +64,8 @@ pub(crate) fn describe(
     let said = Description::read(contract, parts, below, |host| oauth2.is_sign_in_host(host))?;
     let needed = contract != Contract::Nginx || rules.has_routes;
     match &said.target {
-        // The gate's own endpoints are answered at their own addresses. Allowing one
-        // would lead past the rules, and a redirect to sign in would never end.
+        // The gate answers its own endpoints directly. Allowing one would bypass the
+        // rules, and a redirect to sign in would loop.
         Some(target) if oauth2.urls.own(target.path()) => {
             return Err(AmbiguousOriginal::own_endpoint(said.target_from));
         }
@@ -76,7 +80,7 @@ pub(crate) fn describe(
     if HANDSHAKE.iter().any(|name| parts.headers.contains_key(*name)) {
         parts.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     }
-    // A host where no sign-in ends: the return address has to name it.
+    // People do not sign in on this host, so the return address has to name it.
     if !oauth2.is_sign_in_host(&client.host) && return_address.is_none() {
         let target = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
         return_address = Some(format!("{}{target}", oauth2.urls.public_url.sibling(&client.host)));
@@ -84,8 +88,8 @@ pub(crate) fn describe(
     Ok(Described { original: Some(original), return_address })
 }
 
-/// Headers of the client that the proxy would let through to the app whatever is
-/// answered, and that claim an identity or change what was judged.
+/// Refuses client headers that the proxy would pass on regardless of the answer, and that
+/// contain an identity or change the evaluated request.
 fn check_headers(rules: DescriptionRules<'_>, parts: &Parts) -> Result<(), AmbiguousOriginal> {
     for name in parts.headers.keys() {
         if rules.identity_names.covers(name.as_str())
@@ -104,7 +108,7 @@ fn check_headers(rules: DescriptionRules<'_>, parts: &Parts) -> Result<(), Ambig
     Ok(())
 }
 
-/// `X-Auth-Request-Redirect`, if it came.
+/// `X-Auth-Request-Redirect`, if present.
 fn return_address(parts: &Parts) -> Result<Option<String>, AmbiguousOriginal> {
     let mut lines = parts.headers.get_all(AUTH_REQUEST_REDIRECT).iter();
     let Some(first) = lines.next() else { return Ok(None) };

@@ -1,8 +1,8 @@
-//! Forward auth: another proxy holds the request and asks whether it may go on.
+//! Forward auth: another proxy holds the request and asks the gate for a decision.
 //!
-//! Each contract is turned into the request that it describes, which the gate decides
-//! and refuses like any other. What differs is how "allowed" is answered, and that only
-//! a trusted proxy may ask.
+//! Each contract is translated to the original request, which the gate then decides like
+//! any other. Only the answer for an allowed request differs, and the peer has to be a
+//! trusted proxy.
 
 mod allowed;
 mod ambiguous;

@@ -1,8 +1,8 @@
-//! The request that a proxy asks about, read from what the proxy says of it.
+//! The original request, as a forward-auth proxy describes it.
 //!
-//! A client can send every one of these headers too, and a proxy that is not told
-//! to overwrite one passes it on. So several that say the same thing must agree,
-//! and none may come twice.
+//! A client can send each of these headers too, and a proxy that is not configured to
+//! overwrite one passes it on. So headers that describe the same property must agree, and
+//! none may be repeated.
 
 use http::header::HeaderMap;
 use http::request::Parts;
@@ -16,23 +16,23 @@ use super::ambiguous::{
 use super::contract::Contract;
 use crate::client::{Client, is_authority, normalized, requested_host};
 
-/// The request that a proxy asked about; forward auth leaves it in the answer's
-/// extensions for logs.
+/// The original request of a forward-auth request. Forward auth inserts it into the
+/// answer's extensions for logs.
 #[derive(Debug, Clone)]
 pub struct OriginalRequest {
     method: Method,
     uri: Uri,
 }
 
-/// What a proxy says of the original request, as far as it says it.
+/// The original request as far as the proxy describes it.
 #[derive(Debug)]
 pub(crate) struct Description {
     pub(crate) target: Option<PathAndQuery>,
     pub(crate) method: Option<Method>,
-    /// In the spelling that hosts are compared in.
+    /// Normalized for comparison.
     pub(crate) host: String,
     pub(crate) https: Option<bool>,
-    /// What said the target, for whoever has to mend it.
+    /// The header that contained the target, for error messages.
     pub(crate) target_from: &'static str,
 }
 
@@ -51,13 +51,13 @@ impl OriginalRequest {
 }
 
 impl Description {
-    /// Reads what a trusted proxy says. `below` is what follows Envoy's prefix;
-    /// `known` tells hosts that people reach us by.
+    /// Reads the description of a trusted proxy. `below` is the path after Envoy's
+    /// prefix; `is_configured` returns whether a host is configured.
     pub(crate) fn read(
         contract: Contract,
         parts: &Parts,
         below: &str,
-        known: impl Fn(&str) -> bool,
+        is_configured: impl Fn(&str) -> bool,
     ) -> Result<Self, AmbiguousOriginal> {
         let headers = &parts.headers;
         let url = one(headers, ORIGINAL_URL)?.map(Url::read).transpose()?;
@@ -77,15 +77,16 @@ impl Description {
             (ORIGINAL_METHOD, one(headers, ORIGINAL_METHOD)?),
             (FORWARDED_METHOD, one(headers, FORWARDED_METHOD)?),
         ])?;
-        // A recipe that sets `Host` and not what else may say the host must not let
-        // the client choose. Where the question is asked of us by a name of our own,
-        // or the URL is all that the recipe sets, `Host` is not the original's.
+        // If a recipe sets `Host` but no other header with the host, the client must not
+        // be able to choose that other header. `Host` is not the original's if the proxy
+        // sends its request to a host name of the gate, or if the recipe sets only the
+        // URL.
         let requested = normalized(requested_host(headers, &parts.uri, parts.version).unwrap_or_default());
         let counts = match contract {
             Contract::Envoy => true,
             Contract::Nginx => {
                 let url_alone = url.is_some() && original_uri.is_none() && forwarded_uri.is_none();
-                !url_alone && known(&requested)
+                !url_alone && is_configured(&requested)
             }
             Contract::Forward => false,
         };
@@ -110,8 +111,8 @@ impl Description {
         })
     }
 
-    /// Makes `parts` and `client` those of the original request, whatever was not
-    /// said being `GET /`.
+    /// Replaces `parts` and `client` by those of the original request. Properties that
+    /// were not described default to `GET /`.
     pub(crate) fn replace(self, parts: &mut Parts, client: &mut Client) -> OriginalRequest {
         parts.method = self.method.unwrap_or(Method::GET);
         parts.uri = self.target.map_or_else(|| Uri::from_static("/"), Uri::from);
@@ -121,8 +122,8 @@ impl Description {
     }
 }
 
-/// `X-Original-URL`: scheme, host, and the target as it was sent. Not read by a
-/// URL parser, which would tidy what is to be judged.
+/// `X-Original-URL`: scheme, host, and the target as it was sent. A URL parser is not
+/// used because it would normalize the path that is to be evaluated.
 struct Url<'a> {
     https: bool,
     host: String,
@@ -143,20 +144,21 @@ impl<'a> Url<'a> {
     }
 }
 
-/// The one line of a header; two are a request that servers read in two ways.
+/// The only line of a header. Repeated lines are ambiguous, since servers differ in which
+/// one they use.
 fn one<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, AmbiguousOriginal> {
     let mut lines = headers.get_all(name).iter();
     let Some(line) = lines.next() else { return Ok(None) };
     if lines.next().is_some() {
         return Err(AmbiguousOriginal::new(name, Problem::Repeated));
     }
-    // A path may hold bytes that are no ASCII.
+    // A path may contain non-ASCII bytes.
     std::str::from_utf8(line.as_bytes())
         .map(Some)
         .map_err(|_| AmbiguousOriginal::new(name, Problem::Malformed))
 }
 
-/// What several say, if they say the same.
+/// The common value of several headers; an error if they differ.
 fn agreed<'a, const N: usize>(
     said: [(&'static str, Option<&'a str>); N],
 ) -> Result<Option<(&'static str, &'a str)>, AmbiguousOriginal> {
@@ -168,8 +170,8 @@ fn agreed<'a, const N: usize>(
     }
 }
 
-/// A path and maybe a query, to the letter. A `#` is refused: servers disagree
-/// whether it ends the path.
+/// A path with an optional query, unchanged. A `#` is refused: servers disagree whether
+/// it ends the path.
 fn path_and_query(name: &'static str, text: &str) -> Result<PathAndQuery, AmbiguousOriginal> {
     PathAndQuery::try_from(text)
         .ok()

@@ -1,7 +1,7 @@
-//! The signed assertion: who is asking, in a form the app can verify.
+//! The signed assertion: the signed-in person, in a form that the app can verify.
 //!
-//! A JWT (RFC 7519) signed with ES256 (RFC 7518, section 3.4). Its key is derived
-//! from the session secret, so that replicas agree without talking; the public
+//! A JWT (RFC 7519) signed with ES256 (RFC 7518, section 3.4). The key is derived from
+//! the session secret, so replicas use the same key without communicating. The public
 //! keys are served as a JWK set (RFC 7517).
 
 use aws_lc_rs::agreement::{ECDH_P256, PrivateKey};
@@ -18,16 +18,16 @@ use crate::keys::{Keyring, random, sha256};
 
 /// How long an assertion is valid, in seconds.
 pub(crate) const LIFETIME: u64 = 5 * 60;
-/// How old an assertion may be and still be sent, in seconds. What is left of
-/// its life is for the app's clock and for requests that take their time.
+/// How old an assertion may be when it is sent, in seconds. The remaining lifetime allows
+/// for clock skew and for slow requests.
 pub(crate) const REUSE: u64 = 4 * 60;
 
-/// Whether and where the app gets the assertion.
+/// Whether the app receives the assertion, and in which headers.
 #[derive(Debug, Clone)]
 pub struct AssertionSettings {
-    /// The headers that carry it.
+    /// The headers that contain it.
     pub headers: Vec<HeaderName>,
-    /// Whether it is sent at all, as headers and as the session cookie.
+    /// Whether it is sent at all, in headers and in place of the session cookie.
     pub enabled: bool,
 }
 
@@ -45,7 +45,7 @@ pub(crate) struct AssertionSigner {
     jwks: String,
 }
 
-/// What an assertion says.
+/// The claims of an assertion.
 #[derive(Debug, Serialize)]
 struct Claims<'a> {
     iss: &'a str,
@@ -57,7 +57,7 @@ struct Claims<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     email: Option<&'a str>,
     groups: &'a [String],
-    /// There were more groups than apps can take; absent otherwise.
+    /// Whether the list of groups was truncated; omitted if it was not.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     groups_truncated: bool,
     auth_method: &'static str,
@@ -66,7 +66,7 @@ struct Claims<'a> {
     token: TokenClaims,
 }
 
-/// When it is valid (RFC 7519, sections 4.1.4 to 4.1.7).
+/// The validity period (RFC 7519, sections 4.1.4 to 4.1.7).
 #[derive(Debug, Serialize)]
 struct TokenClaims {
     iat: UnixTime,
@@ -75,13 +75,14 @@ struct TokenClaims {
     jti: String,
 }
 
-/// A key could not be made from a secret.
+/// No key could be derived from a secret.
 #[derive(Debug, thiserror::Error)]
 #[error("no assertion key can be derived from the session secret")]
 pub(crate) struct NoKey;
 
 impl AssertionSigner {
-    /// `issuer` is the public URL. Signs with the first secret's key, publishes all.
+    /// `issuer` is the public URL. Signs with the first secret's key and publishes all
+    /// keys.
     pub(crate) fn new(issuer: &str, keyring: &Keyring) -> Result<Self, NoKey> {
         let mut signing = None;
         let mut published = Vec::new();
@@ -108,7 +109,8 @@ impl AssertionSigner {
         &self.jwks
     }
 
-    /// Signs who `user` is, for the app at `audience`, from `now` for 5 minutes.
+    /// Signs an assertion about `user` for the app at `audience`, valid for 5 minutes
+    /// from `now`.
     pub(crate) fn mint(&self, user: &User, sid: &str, audience: &str, now: UnixTime) -> Option<String> {
         let claims = Claims {
             iss: &self.issuer,
@@ -131,7 +133,7 @@ impl AssertionSigner {
         match jsonwebtoken::encode(&self.header, &claims, &self.key) {
             Ok(token) => Some(token),
             Err(error) => {
-                tracing::error!(%error, "the assertion could not be signed; the app gets none");
+                tracing::error!(%error, "signing the assertion failed; the request is forwarded without it");
                 None
             }
         }
@@ -148,7 +150,8 @@ impl std::fmt::Debug for AssertionSigner {
 fn derive_pair(keyring: &Keyring, index: usize) -> Result<Option<EcdsaKeyPair>, NoKey> {
     for attempt in 0..=u8::MAX {
         let Some(seed) = keyring.assertion_seed(index, attempt) else { return Ok(None) };
-        // A seed that is zero or past the group's order is no key: the next one.
+        // A seed that is zero or not less than the group's order is not a valid key: try
+        // the next one.
         let Ok(private) = PrivateKey::from_private_key(&ECDH_P256, seed.as_slice()) else { continue };
         let public = private.compute_public_key().map_err(|_| NoKey)?;
         return EcdsaKeyPair::from_private_key_and_public_key(
@@ -167,7 +170,7 @@ fn public_jwk(pair: &EcdsaKeyPair) -> Option<(String, String)> {
     // SEC 1, section 2.3.3: 0x04 ‖ x ‖ y
     let (x, y) = pair.public_key().as_ref().strip_prefix(&[4])?.split_at_checked(32)?;
     let (x, y) = (URL_SAFE_NO_PAD.encode(x), URL_SAFE_NO_PAD.encode(y));
-    // RFC 7638, section 3.2: the required members alone, in this order, no spaces.
+    // RFC 7638, section 3.2: only the required members, in this order, without spaces.
     let thumbprint = sha256(format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#).as_bytes());
     let kid = URL_SAFE_NO_PAD.encode(thumbprint);
     let jwk = format!(
@@ -176,11 +179,11 @@ fn public_jwk(pair: &EcdsaKeyPair) -> Option<(String, String)> {
     Some((jwk, kid))
 }
 
-/// Makes `jsonwebtoken` use this crate's cryptography whatever features another
-/// crate of the program turned on; without it the choice may be ambiguous, and
-/// the first use would panic.
+/// Selects the cryptography backend of `jsonwebtoken` explicitly. If another crate of the
+/// program enables a second backend, the automatic choice is ambiguous and the first use
+/// panics.
 pub(crate) fn choose_cryptography() {
-    // An error says that the choice was made before: the same one, or the embedder's.
+    // An error means that a backend was selected before: this one, or the embedder's.
     let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
 }
 
@@ -200,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn the_published_keys_verify_what_was_signed_after_and_before_a_rotation() {
+    fn the_published_keys_verify_assertions_from_before_and_after_a_rotation() {
         choose_cryptography();
         let user = User::new(person(&[("acme", "admin")]), AuthMethod::Session);
         let before = AssertionSigner::new("https://app.example.com", &keyring(&[1])).unwrap();
@@ -227,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn replicas_agree_on_the_key() {
+    fn replicas_derive_the_same_key() {
         choose_cryptography();
         let one = AssertionSigner::new("https://a.example", &keyring(&[9])).unwrap();
         let two = AssertionSigner::new("https://a.example", &keyring(&[9])).unwrap();

@@ -1,8 +1,8 @@
-//! How somebody showed who they are.
+//! How a request was authenticated.
 
 use serde::{Deserialize, Serialize};
 
-/// How somebody showed who they are.
+/// How a request was authenticated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -11,10 +11,10 @@ pub enum AuthMethod {
     Session,
     /// By a user access token (`hf_…`) in `Authorization`.
     AccessToken,
-    /// By a token that an OAuth app got for the person (`hf_oauth_…`).
+    /// By a token that an OAuth app received for the person (`hf_oauth_…`).
     #[serde(rename = "oauth")]
     OAuth,
-    /// By an app's token (`hf_app_…`): see `app_tokens`.
+    /// By an app's own token (`hf_app_…`): see `app_tokens`.
     AppToken,
 }
 
@@ -34,19 +34,19 @@ impl AuthMethod {
 /// The kind of a token, as the provider reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TokenKind {
-    /// A user access token, of whatever role.
+    /// A user access token, with any role.
     Access {
-        /// Limited to what its owner ticked, organisations included.
+        /// Limited to the permissions that its owner selected, including organisations.
         fine_grained: bool,
     },
-    /// One that an OAuth app got for a person.
+    /// A token that an OAuth app received for a person.
     OAuth,
-    /// An app's own, or one with which an app speaks for a person.
+    /// An app's own token, or one with which an app acts for a person.
     App,
 }
 
 impl TokenKind {
-    /// What the app is told of it.
+    /// The authentication method that the app sees.
     pub(crate) fn auth_method(self) -> AuthMethod {
         match self {
             Self::Access { .. } => AuthMethod::AccessToken,

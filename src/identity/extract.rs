@@ -1,4 +1,4 @@
-//! [`User`] and `Option<User>` as extractors of axum.
+//! Axum extractors: [`User`] and `Option<User>`.
 
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum_core::response::{IntoResponse, Response};
@@ -7,8 +7,8 @@ use http::request::Parts;
 
 use super::user::User;
 
-/// No [`User`] in the request: nobody is signed in, or the gate's layer is
-/// not around this handler. A plain 401.
+/// The request has no [`User`]: nobody is signed in, or the gate's layer does not wrap
+/// this handler. The response is a plain 401.
 #[derive(Debug)]
 pub struct NobodySignedIn;
 

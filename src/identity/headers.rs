@@ -1,16 +1,17 @@
-//! Identity in headers: strip and write, side by side.
+//! Identity headers: which ones are removed, and which ones are written.
 //!
-//! The gate drops every name that [`IdentityHeaderNames`] covers, then removes hop-by-hop
-//! headers, and then writes what [`HeaderSettings::render`] made. In another order a
-//! client's `Connection: x-forwarded-user` would erase our header.
+//! The gate removes every name that [`IdentityHeaderNames`] covers, then the hop-by-hop
+//! headers, and then adds the headers of [`HeaderSettings::render`]. The order matters:
+//! otherwise a client's `Connection: x-forwarded-user` would remove the gate's own
+//! header.
 
 use http::header::{HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::user::User;
 
-/// Every name that carries identity, folded. The list does not depend on what is
-/// switched on: a header that we do not write today must not come from a client.
+/// All names of identity headers, folded. The list does not depend on the configuration:
+/// a client must not be able to send a header that is merely disabled.
 const NAMES: &[&[u8]] = &[
     b"xforwardeduser",
     b"xforwardedemail",
@@ -22,14 +23,14 @@ const NAMES: &[&[u8]] = &[
     b"remoteemail",
     b"remotegroups",
 ];
-/// Every name that starts so, folded, carries identity too.
+/// Every name with one of these prefixes, folded, is an identity header too.
 const FAMILIES: &[&[u8]] = &[b"xauthrequest", b"xhuggate"];
-/// How much of a folded name is compared.
+/// How many bytes of a folded name are compared.
 const LONGEST: usize = 128;
 
-/// Carries the person's Hugging Face token.
+/// The person's Hugging Face token.
 pub(crate) const ACCESS_TOKEN: HeaderName = HeaderName::from_static("x-forwarded-access-token");
-/// How forward auth names them, as oauth2-proxy does.
+/// The header names of forward auth, as in oauth2-proxy.
 pub(crate) const AUTH_REQUEST: [(HeaderName, Claim); 4] = [
     (HeaderName::from_static("x-auth-request-user"), Claim::Sub),
     (HeaderName::from_static("x-auth-request-preferred-username"), Claim::PreferredUsername),
@@ -37,7 +38,7 @@ pub(crate) const AUTH_REQUEST: [(HeaderName, Claim); 4] = [
     (HeaderName::from_static("x-auth-request-groups"), Claim::Groups),
 ];
 
-/// Names that others give it, which we write only where they are configured.
+/// Names that other proxies use. They are written only if configured.
 pub(crate) const REMOTE: [HeaderName; 4] = [
     HeaderName::from_static("remote-user"),
     HeaderName::from_static("remote-name"),
@@ -45,7 +46,7 @@ pub(crate) const REMOTE: [HeaderName; 4] = [
     HeaderName::from_static("remote-groups"),
 ];
 
-/// A fact about the signed-in person that a header can carry.
+/// A property of the signed-in person that a header can contain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Claim {
@@ -93,12 +94,12 @@ impl Claim {
     }
 }
 
-/// Which headers tell the app who is asking.
+/// Which headers identify the person to the app.
 #[derive(Debug, Clone)]
 pub struct HeaderSettings {
-    /// Header and the claim it carries.
+    /// Headers and their claims.
     pub claims: Vec<(HeaderName, Claim)>,
-    /// Whether `X-Forwarded-Access-Token` carries the person's Hugging Face token.
+    /// Whether `X-Forwarded-Access-Token` is sent with the person's Hugging Face token.
     pub access_token: bool,
 }
 
@@ -121,7 +122,7 @@ impl HeaderSettings {
         self.claims.iter().any(|(_, wanted)| *wanted == claim)
     }
 
-    /// The headers for `user`, made once for each opened session.
+    /// The headers for `user`, rendered once for each cached session.
     pub(crate) fn render(&self, user: &User, access_token: &str) -> Vec<(HeaderName, HeaderValue)> {
         let mut rendered = rendered(&self.claims, user);
         if self.access_token
@@ -134,7 +135,7 @@ impl HeaderSettings {
     }
 }
 
-/// How forward auth names `user`.
+/// The forward-auth headers for `user`.
 pub(crate) fn auth_request(user: &User) -> Vec<(HeaderName, HeaderValue)> {
     rendered(&AUTH_REQUEST, user)
 }
@@ -143,7 +144,8 @@ fn rendered(claims: &[(HeaderName, Claim)], user: &User) -> Vec<(HeaderName, Hea
     claims.iter().filter_map(|(name, claim)| Some((name.clone(), field_value(&claim.of(user)?)?))).collect()
 }
 
-/// What an ext-value leaves as it is: `attr-char` of RFC 8187, section 3.2.1.
+/// The characters that an ext-value leaves unencoded: `attr-char` of RFC 8187, section
+/// 3.2.1.
 const EXT_VALUE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'!')
     .remove(b'#')
@@ -158,9 +160,9 @@ const EXT_VALUE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'|')
     .remove(b'~');
 
-/// A text as a field value: as it is where it is plain ASCII, otherwise as an
-/// ext-value (RFC 8187, section 3.2). So nothing splits a line, nothing is
-/// trimmed on the way, and no plain name can pose as an encoded one.
+/// A text as a field value: unchanged if it is plain ASCII, otherwise an ext-value (RFC
+/// 8187, section 3.2). So no value can contain a line break or lose surrounding white
+/// space, and no plain text can be mistaken for an encoded one.
 fn field_value(text: &str) -> Option<HeaderValue> {
     let plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
         && text.trim().len() == text.len()
@@ -171,18 +173,18 @@ fn field_value(text: &str) -> Option<HeaderValue> {
     HeaderValue::try_from(format!("UTF-8''{}", utf8_percent_encode(text, EXT_VALUE))).ok()
 }
 
-/// Finds identity headers in whatever spelling they come.
+/// Recognises identity headers in any spelling.
 #[derive(Debug, Clone)]
 pub(crate) struct IdentityHeaderNames {
     /// Folded names.
     names: Vec<Box<[u8]>>,
-    /// Bit n: some name or family starts with the letter n. Most headers of a
-    /// request are passed over by this alone.
+    /// Bit n: some name or prefix starts with the letter n. This check alone excludes
+    /// most headers.
     initials: u32,
 }
 
 impl IdentityHeaderNames {
-    /// The names that always count, and the `configured` ones.
+    /// The built-in names, and the `configured` ones.
     pub(crate) fn new<'a>(configured: impl Iterator<Item = &'a HeaderName>) -> Self {
         let mut names: Vec<Box<[u8]>> = NAMES.iter().map(|name| Box::from(*name)).collect();
         let mut buffer = [0; LONGEST];
@@ -194,7 +196,7 @@ impl IdentityHeaderNames {
         Self { names, initials }
     }
 
-    /// Whether `name` is one of ours, in any spelling that an app server folds
+    /// Whether `name` is an identity header in any spelling that app servers fold
     /// together: case, `-`, `_`, `.`.
     pub(crate) fn covers(&self, name: &str) -> bool {
         let Some(first) = name.bytes().find(u8::is_ascii_alphanumeric) else { return false };
@@ -208,7 +210,7 @@ impl IdentityHeaderNames {
     }
 }
 
-/// A bit for a letter; digits share one.
+/// One bit per letter; digits share one.
 fn initial(byte: u8) -> u32 {
     match byte {
         b'a'..=b'z' => 1 << (byte - b'a'),
@@ -217,14 +219,14 @@ fn initial(byte: u8) -> u32 {
     }
 }
 
-/// Letters and digits of a name, in lower case, as many as `buffer` takes: two
-/// names that are alike so far count as one, since to strip one header too many
-/// is safe and one too few is not.
+/// The letters and digits of a name in lower case, up to the length of `buffer`. Names
+/// that are equal up to that length are treated as equal: removing one header too many is
+/// safe, and one too few is not.
 pub(crate) fn fold<'a>(name: &str, buffer: &'a mut [u8]) -> &'a [u8] {
     let mut length = 0;
     let letters = name.bytes().filter(u8::is_ascii_alphanumeric);
-    for (place, letter) in buffer.iter_mut().zip(letters) {
-        *place = letter.to_ascii_lowercase();
+    for (byte, letter) in buffer.iter_mut().zip(letters) {
+        *byte = letter.to_ascii_lowercase();
         length += 1;
     }
     buffer.get(..length).unwrap_or_default()
@@ -273,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_cannot_split_a_line_or_pose_as_another() {
+    fn a_value_cannot_contain_a_line_break_or_imitate_an_encoded_one() {
         for (text, value) in [
             ("Ada", "Ada"),
             ("Ada Example", "Ada Example"),
@@ -288,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_verified_address_is_told() {
+    fn only_a_verified_address_is_sent() {
         let settings = HeaderSettings::default();
         for (verified, count) in [(true, 4), (false, 3)] {
             let mut ada = person(&[("acme", "admin")]);

@@ -1,8 +1,7 @@
-//! Who somebody is: the person, their organisations, their roles.
+//! The person, their organisations and their roles.
 //!
-//! Everything here is read from the provider's answer once, bounded and
-//! checked ([`Person`] cannot hold a line break or a forged group), and then
-//! only looked at.
+//! All of this is read once from the provider's answer, and is validated and limited in
+//! size ([`Person`] cannot contain a line break or a forged group).
 
 pub(crate) mod assertion;
 mod auth_method;

@@ -1,31 +1,31 @@
-//! Organisations and resource groups, as Hugging Face has them.
+//! Organisations and resource groups on Hugging Face.
 
 use serde::{Deserialize, Serialize};
 
 use super::role::Role;
 
-/// How somebody stands in an organisation.
+/// The state of a membership in an organisation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Standing {
-    /// A member with this role, and nothing restricts them.
+    /// A member with this role, without restrictions.
     Member(Role),
-    /// Listed without a role: the person did not grant the app access to the
-    /// organisation, so restrictions would not be visible either.
+    /// Listed without a role: the person did not grant the organisation to the app, so
+    /// restrictions are not visible either.
     NotGranted,
-    /// A member whom the organisation keeps out for now: SSO or a second
-    /// factor is missing, the network or the token is refused.
+    /// A member whose access the organisation currently restricts: single sign-on or a
+    /// second factor is missing, or the network or the token is not allowed.
     Restricted,
 }
 
-/// An organisation somebody belongs to.
+/// An organisation that a person belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Org {
     /// `orgs[].sub`: 24 hex digits, stable across renames.
     pub id: Box<str>,
     /// `orgs[].preferred_username`: the slug, renameable.
     pub slug: Box<str>,
-    /// Whether and how the membership counts.
+    /// Whether the membership is granted and unrestricted, and its role.
     pub standing: Standing,
     /// The resource groups the person is in.
     pub resource_groups: Vec<ResourceGroup>,
@@ -43,21 +43,19 @@ pub struct ResourceGroup {
 }
 
 impl ResourceGroup {
-    /// What people call the group: its name, or its id where only that is known.
+    /// The name of the group, or its id if only that is known.
     pub(crate) fn shown(&self) -> &str {
         if self.name.is_empty() { &self.id } else { &self.name }
     }
 }
 
 impl Org {
-    /// What people call the organisation: its slug, or its id where only that is
-    /// known.
+    /// The slug of the organisation, or its id if only that is known.
     pub(crate) fn shown(&self) -> &str {
         if self.slug.is_empty() { &self.id } else { &self.slug }
     }
 
-    /// The role, if the membership counts: nothing restricts it, and it is more
-    /// than `no_access`.
+    /// The role, if the membership is granted, unrestricted and more than `no_access`.
     #[must_use]
     pub fn role(&self) -> Option<&Role> {
         match &self.standing {

@@ -1,4 +1,4 @@
-//! What the provider says of somebody.
+//! A person as the provider describes them.
 
 use std::fmt::Write;
 
@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use super::org::{Org, ResourceGroup};
 
-/// How many bytes the list of groups may take in a header. The same list goes
-/// upstream three times (header, assertion, session cookie), and common app
-/// servers refuse requests with more than 16 KiB of headers in all.
+/// The maximum size of the list of groups in a header, in bytes. The list is sent
+/// upstream three times (header, assertion, session cookie), and common app servers
+/// refuse requests with more than 16 KiB of headers.
 pub(crate) const GROUPS_BUDGET: usize = 3 * 1024;
-/// What stands before an app's name in place of a username.
+/// The prefix of an app's name, where a person has a username.
 const APP: &str = "app:";
 
-/// What the provider said of somebody, cut to what rules and headers need.
+/// The provider's answer about a person, reduced to what rules and headers need.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {
     /// `sub`: the stable id. Key your data by it: usernames can change hands.
@@ -28,12 +28,12 @@ pub struct Person {
     pub picture: Option<Box<str>>,
     /// `isPro`
     pub pro: bool,
-    /// Organisations; empty where the provider does not tell.
+    /// The organisations; empty if the provider does not return them.
     pub orgs: Vec<Org>,
-    /// Whether the provider told of organisations at all.
+    /// Whether the provider returned a list of organisations.
     pub orgs_known: bool,
-    /// Whether organisations that count were left out of [`Person::orgs`],
-    /// because the list would have been longer than apps can take.
+    /// Whether usable organisations were left out of [`Person::orgs`] because the list
+    /// exceeded its maximum size.
     pub orgs_cut: bool,
 }
 
@@ -47,8 +47,8 @@ pub struct Email {
 }
 
 impl Person {
-    /// An app that asks in its own name. Apps may be called like people, and like
-    /// each other: no account's name has a colon in it.
+    /// An app that authenticates as itself. App names are not unique and may equal
+    /// usernames, so they get a prefix with a colon, which no username contains.
     pub(crate) fn of_app(id: Box<str>, name: &str) -> Self {
         Self {
             sub: id,
@@ -63,7 +63,7 @@ impl Person {
         }
     }
 
-    /// Whether this is an app, and so no account at all.
+    /// Whether this is an app and not an account.
     pub(crate) fn is_app(&self) -> bool {
         self.username.starts_with(APP)
     }
@@ -72,7 +72,7 @@ impl Person {
         self.email.as_ref().filter(|email| email.verified).map(|email| &*email.address)
     }
 
-    /// What people call the account: its name, or its id where only that is known.
+    /// The username, or the id if only that is known.
     pub(crate) fn shown(&self) -> &str {
         if self.username.is_empty() { &self.sub } else { &self.username }
     }
@@ -82,10 +82,9 @@ impl Person {
         self.orgs.iter().filter_map(org_groups).flatten().collect()
     }
 
-    /// Drops what neither the rules nor the headers need. Organisations that
-    /// `named` wants are kept whatever their standing, since a refusal explains
-    /// itself by it; of the others those that count, until the list of groups
-    /// is full.
+    /// Drops what neither rules nor headers need. Organisations that `named` selects are
+    /// kept with any standing, since refusals refer to them. Of the others, those with a
+    /// usable membership are kept until the list of groups is full.
     pub(crate) fn retain(
         &mut self,
         named: impl Fn(&Org) -> bool,
@@ -98,7 +97,7 @@ impl Person {
         }
         let mut cut = false;
         self.orgs.retain_mut(|org| {
-            // Resource groups matter to rules alone.
+            // Only rules use resource groups.
             let mut groups = std::mem::take(&mut org.resource_groups);
             groups.retain(|group| group_named(org, group));
             org.resource_groups = groups;
@@ -131,16 +130,16 @@ fn groups_length(org: &Org) -> usize {
     org_groups(org).map_or(0, |[slug, with_role]| slug.len() + with_role.len() + 2)
 }
 
-/// A name as it may stand in a list of groups: what is not a letter, a digit,
-/// `-`, `_` or `.` is percent-encoded, so that a role called `x,acme:admin`
-/// stays one element, and a slug never holds the `:` before a role.
+/// A name as an element of a list of groups. Everything except letters, digits, `-`, `_`
+/// and `.` is percent-encoded, so a role called `x,acme:admin` stays one element, and a
+/// slug never contains the `:` before a role.
 pub(crate) fn element(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     for byte in name.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.') {
             out.push(char::from(byte));
         } else {
-            // Writing to a String does not fail.
+            // Writing to a `String` does not fail.
             let _ = write!(out, "%{byte:02X}");
         }
     }

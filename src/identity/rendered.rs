@@ -1,5 +1,5 @@
-//! The identity that the app is told: rendered once for each session or token, then
-//! only copied into requests.
+//! The identity that the app receives: rendered once for each session or token, then only
+//! copied into requests.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -12,24 +12,24 @@ use super::headers::{HeaderSettings, auth_request};
 use super::user::User;
 use crate::clock::UnixTime;
 
-/// A person's identity as headers and assertion: nothing here is computed, signed or
+/// A person's identity as headers and assertion. Nothing here is computed, signed or
 /// encoded for a single request.
 pub(crate) struct RenderedIdentity {
     user: User,
     /// A fingerprint of the session's id, or of the token.
     sid: String,
     headers: Vec<(HeaderName, HeaderValue)>,
-    /// `X-Auth-Request-*`; rendered when forward auth first needs them.
+    /// `X-Auth-Request-*`; rendered on first use by forward auth.
     auth_request: OnceLock<Vec<(HeaderName, HeaderValue)>>,
     /// One slot for each audience.
     assertions: Box<[ArcSwapOption<SignedAssertion>]>,
 }
 
-/// A signed assertion, and its form as a field value.
+/// A signed assertion, also as a field value.
 pub(crate) struct SignedAssertion {
     pub(crate) token: String,
     pub(crate) value: HeaderValue,
-    /// As a `Cookie` line of its own, once one was needed.
+    /// The assertion as a complete `Cookie` line; created on first use.
     pub(crate) cookie: OnceLock<HeaderValue>,
     at: UnixTime,
 }
@@ -38,7 +38,7 @@ pub(crate) struct SignedAssertion {
 #[derive(Debug, Clone)]
 pub(crate) struct IdentityRenderer {
     headers: HeaderSettings,
-    /// How many apps an assertion can be meant for.
+    /// The number of apps, each with its own audience.
     audiences: usize,
 }
 
@@ -53,8 +53,9 @@ impl IdentityRenderer {
         Self { headers, audiences: self.audiences }
     }
 
-    /// Renders `user`'s identity. `sid` is a fingerprint of the session's id or of the
-    /// token; `access_token` is the person's, for those who configured that header.
+    /// Renders `user`'s identity. `sid` is a fingerprint of the session id or of the
+    /// token; `access_token` is the person's token, which is used only if that header is
+    /// configured.
     pub(crate) fn render(&self, user: User, sid: String, access_token: &str) -> RenderedIdentity {
         RenderedIdentity {
             headers: self.headers.render(&user, access_token),
@@ -77,14 +78,13 @@ impl RenderedIdentity {
         &self.headers
     }
 
-    /// `X-Auth-Request-*`, which answer forward auth.
+    /// `X-Auth-Request-*`, the headers of a forward-auth answer.
     pub(crate) fn auth_request(&self) -> &[(HeaderName, HeaderValue)] {
         self.auth_request.get_or_init(|| auth_request(&self.user))
     }
 
-    /// The assertion for the audience at `index`: signed at most once every four
-    /// minutes. Two requests that come at that moment may both sign; either
-    /// result holds.
+    /// The assertion for the audience at `index`, signed again after four minutes. Two
+    /// concurrent requests may both sign; both results are valid.
     pub(crate) fn assertion(
         &self,
         assertions: &AssertionSigner,
@@ -92,8 +92,8 @@ impl RenderedIdentity {
         index: usize,
         now: UnixTime,
     ) -> Option<Arc<SignedAssertion>> {
-        let place = self.assertions.get(index)?;
-        if let Some(minted) = &*place.load()
+        let slot = self.assertions.get(index)?;
+        if let Some(minted) = &*slot.load()
             && now < minted.at + REUSE
             && now >= minted.at
         {
@@ -103,7 +103,7 @@ impl RenderedIdentity {
         let mut value = HeaderValue::from_str(&token).ok()?;
         value.set_sensitive(true);
         let minted = Arc::new(SignedAssertion { token, value, cookie: OnceLock::new(), at: now });
-        place.store(Some(Arc::clone(&minted)));
+        slot.store(Some(Arc::clone(&minted)));
         Some(minted)
     }
 }

@@ -1,4 +1,4 @@
-//! Roles, as Hugging Face ranks them.
+//! Roles and their ranking on Hugging Face.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Role {
-    /// Member without access of their own, except through resource groups.
+    /// A member without access, except through resource groups.
     NoAccess,
     /// `read`
     Read,
@@ -20,12 +20,12 @@ pub enum Role {
     Write,
     /// `admin`
     Admin,
-    /// A role that the organisation made up; it matches by its exact name only.
+    /// A custom role of an organisation; it matches only by its exact name.
     Custom(Box<str>),
 }
 
 impl Role {
-    /// Reads the wire name; an unknown one is a custom role.
+    /// Parses the name that the provider uses; an unknown name is a custom role.
     ///
     /// ```
     /// use huggate::Role;
@@ -45,7 +45,7 @@ impl Role {
         }
     }
 
-    /// The wire name.
+    /// The name that the provider uses.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
@@ -67,8 +67,8 @@ impl Role {
         }
     }
 
-    /// The role of somebody put together by hand, if none was said. Nothing of the
-    /// provider's is read as this: it has no role without a name.
+    /// The role of a test subject if none was given. The provider's roles always have a
+    /// name, so none is parsed as this.
     pub(crate) fn unsaid() -> Self {
         Self::Custom("".into())
     }
@@ -77,7 +77,7 @@ impl Role {
         matches!(self, Self::Custom(name) if name.is_empty())
     }
 
-    /// `None` for what cannot be compared: custom roles and no access at all.
+    /// `None` for roles that cannot be compared: custom roles and no access at all.
     fn rank(&self) -> Option<u8> {
         match self {
             Self::Read => Some(1),
@@ -110,7 +110,7 @@ mod tests {
         let custom = Role::parse("ml-ops");
         assert!(custom.at_least(&Role::parse("ml-ops")));
         assert!(!custom.at_least(&Role::Read) && !Role::Admin.at_least(&custom));
-        assert!(!Role::NoAccess.at_least(&Role::NoAccess), "no access is no membership");
+        assert!(!Role::NoAccess.at_least(&Role::NoAccess), "no_access satisfies no rule");
         assert!(!Role::NoAccess.at_least(&Role::Read));
     }
 }

@@ -1,4 +1,4 @@
-//! The person who is signed in, as the app sees them.
+//! The signed-in person, as the app sees them.
 
 use std::sync::Arc;
 
@@ -8,9 +8,9 @@ use super::person::Person;
 
 /// The signed-in person of a request; cheap to clone.
 ///
-/// [`GateLayer`](crate::GateLayer) puts it into the request's extensions. With
-/// the feature `axum` it is an extractor too, and so is `Option<User>` where
-/// being signed in is optional.
+/// [`GateLayer`](crate::GateLayer) inserts it into the request's extensions. With the
+/// feature `axum` it is also an extractor, and so is `Option<User>` for handlers where
+/// signing in is optional.
 #[derive(Debug, Clone)]
 pub struct User {
     inner: Arc<Inner>,
@@ -65,19 +65,20 @@ impl User {
         self.inner.person.pro
     }
 
-    /// The organisations, those that do not count included: see [`Org::role`].
+    /// All organisations, including those without a usable membership: see [`Org::role`].
     #[must_use]
     pub fn orgs(&self) -> &[Org] {
         &self.inner.person.orgs
     }
 
-    /// `acme` for each organisation that counts, and `acme:admin` for the role in it.
+    /// `acme` for each organisation with a usable membership, and `acme:admin` for the
+    /// role in it.
     #[must_use]
     pub fn groups(&self) -> &[String] {
         &self.inner.groups
     }
 
-    /// How the person showed who they are.
+    /// How the request was authenticated.
     #[must_use]
     pub fn auth_method(&self) -> AuthMethod {
         self.inner.method
@@ -124,7 +125,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn three_hundred_organisations_are_cut_to_what_fits_and_named_ones_stay() {
+    fn a_long_list_of_organisations_is_truncated_except_for_those_named_by_rules() {
         let names: Vec<String> = (0..300).map(|n| format!("organisation-{n}")).collect();
         let orgs: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "read")).collect();
         let mut ada = person(&orgs);
@@ -137,7 +138,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_nobody_needs_is_dropped() {
+    fn properties_that_are_not_needed_are_dropped() {
         let mut ada = person(&[("acme", "read"), ("other", "no_access"), ("third", "read")]);
         ada.retain(|org| &*org.slug == "acme", |_, _| false, false);
         assert_eq!(ada.orgs.len(), 1);

@@ -16,8 +16,7 @@ use crate::provider::{CodeGrant, truncated};
 use crate::respond::{SignInFailure, answer, sign_in_failed};
 use crate::session::{SessionLookup, StoreDown};
 
-/// The parameters of a callback, each of them at most once
-/// (RFC 6749, section 3.1).
+/// The parameters of a callback. Each may occur at most once (RFC 6749, section 3.1).
 #[derive(Default)]
 struct Parameters<'a> {
     state: Option<Cow<'a, str>>,
@@ -27,14 +26,14 @@ struct Parameters<'a> {
     iss: Option<Cow<'a, str>>,
 }
 
-/// A parameter that came twice.
+/// A parameter occurred more than once.
 struct Repeated;
 
 impl<'a> Parameters<'a> {
     fn read(query: &'a str) -> Result<Self, Repeated> {
         let mut read = Self::default();
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-            let place = match &*name {
+            let parameter = match &*name {
                 "state" => &mut read.state,
                 "code" => &mut read.code,
                 "error" => &mut read.error,
@@ -42,7 +41,7 @@ impl<'a> Parameters<'a> {
                 "iss" => &mut read.iss,
                 _ => continue,
             };
-            if place.replace(value).is_some() {
+            if parameter.replace(value).is_some() {
                 return Err(Repeated);
             }
         }
@@ -51,8 +50,8 @@ impl<'a> Parameters<'a> {
 }
 
 impl OAuth2 {
-    /// Finishes a sign-in. `state` is looked at before anything else: a callback
-    /// that this browser did not cause never reaches the provider.
+    /// Completes a sign-in. `state` is checked first: a callback that this browser did
+    /// not cause never leads to a request to the provider.
     pub(super) async fn callback(&self, request: IncomingRequest<'_>) -> Response<Bytes> {
         let Ok(parameters) = Parameters::read(request.parts.uri.query().unwrap_or_default()) else {
             return self.failed(request, &SignInFailure::RepeatedParameter, &ReturnTo::root());
@@ -74,8 +73,9 @@ impl OAuth2 {
         answer::with_cookies(response, removal)
     }
 
-    /// A callback that is over: somebody who is signed in simply goes on (the back
-    /// button, a second tab), anybody else is told.
+    /// An expired or repeated callback. A signed-in person is redirected to the app
+    /// (after the back button or in a second tab); for anybody else the sign-in fails
+    /// with a message.
     async fn stale(&self, request: IncomingRequest<'_>, return_to: &ReturnTo) -> Response<Bytes> {
         match self.sessions.open(&request.parts.headers).await {
             SessionLookup::Session(_) => answer::redirect(return_to.as_str()),
@@ -85,8 +85,8 @@ impl OAuth2 {
         }
     }
 
-    /// From here on the browser is the one that began. Returns the session's
-    /// cookie lines.
+    /// From here on, the browser is known to be the one that started the sign-in. Returns
+    /// the session's cookie lines.
     async fn finish(
         &self,
         request: IncomingRequest<'_>,
@@ -126,8 +126,8 @@ impl OAuth2 {
         Ok(lines)
     }
 
-    /// RFC 9207, section 2.4: `iss` must be the provider's, and must be there if
-    /// the provider said it would be.
+    /// RFC 9207, section 2.4: `iss` must be the provider's, and must be present if the
+    /// provider announced it.
     async fn check_issuer(&self, parameters: &Parameters<'_>) -> Result<(), SignInFailure> {
         let expected = self.provider.issuer().as_str();
         match &parameters.iss {
@@ -148,7 +148,7 @@ impl OAuth2 {
         return_to: &ReturnTo,
     ) -> Response<Bytes> {
         if let SignInFailure::NotBegunHere = failure {
-            tracing::warn!(client = ?request.client.ip, "a callback came whose sign-in was not begun in this browser, is over, or took longer than 10 minutes");
+            tracing::warn!(client = ?request.client.ip, "received a callback for a sign-in that was not started in this browser, was already completed, or took longer than 10 minutes");
         }
         let start_url = self.urls.start(return_to.as_str(), None);
         sign_in_failed(request, failure, &self.urls, self.provider.issuer(), &start_url)

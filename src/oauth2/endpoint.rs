@@ -1,8 +1,8 @@
-//! The endpoints by name.
+//! The endpoints and their names.
 
 use http::Method;
 
-/// One of our endpoints.
+/// An endpoint of the gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Endpoint {
     Start,
@@ -16,8 +16,8 @@ pub(crate) enum Endpoint {
 }
 
 impl Endpoint {
-    /// The endpoint of what follows the prefix in a path, its slash included; `None`, if
-    /// there is none of this name.
+    /// The endpoint for the part of a path after the prefix, including its slash; `None`
+    /// if there is no such endpoint.
     pub(crate) fn named(rest: &str) -> Option<Self> {
         Some(match rest.strip_prefix('/')? {
             "start" => Self::Start,
@@ -32,7 +32,7 @@ impl Endpoint {
         })
     }
 
-    /// Whether the endpoint has an answer to `method`.
+    /// Whether the endpoint supports `method`.
     pub(super) fn takes(self, method: &Method) -> bool {
         matches!(*method, Method::GET | Method::HEAD) || (self == Self::SignOut && *method == Method::POST)
     }

@@ -1,4 +1,4 @@
-//! What the endpoints need, and which answer each gives.
+//! The gate's endpoints: shared state and dispatch.
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,13 +21,13 @@ use crate::provider::{Provider, Reachability};
 use crate::respond::{EndpointUrls, answer, bad_request, openai, unauthenticated};
 use crate::session::Sessions;
 
-/// What the endpoints need.
+/// The shared state of the endpoints.
 pub(crate) struct OAuth2 {
     pub(crate) urls: EndpointUrls,
     pub(crate) scope: String,
     pub(crate) return_hosts: ReturnHosts,
-    /// Hosts of routes, besides the public URL's. A sign-in that begins at one comes
-    /// back to it, since cookies are sent to no other host.
+    /// Hosts of routes, besides the public URL's. A sign-in that starts on one of them
+    /// returns to it, since host cookies are sent to no other host.
     pub(crate) hosts: Vec<String>,
     pub(crate) provider: Arc<Provider>,
     pub(crate) sessions: Arc<Sessions>,
@@ -39,8 +39,8 @@ pub(crate) struct OAuth2 {
 }
 
 impl OAuth2 {
-    /// Answers a request below our prefix: by an endpoint, or with 404 if there is none.
-    /// `user` is who asks, if the gate found out.
+    /// Answers a request below the gate's prefix: by an endpoint, or with 404 if there is
+    /// none. `user` is the signed-in person, if known.
     pub(crate) async fn answer(
         &self,
         endpoint: Option<Endpoint>,
@@ -76,7 +76,7 @@ impl OAuth2 {
         }
     }
 
-    /// Whether people sign in at this host: the public URL's, or a route's.
+    /// Whether people can sign in on this host: the public URL's, or a route's.
     pub(crate) fn is_sign_in_host(&self, host: &str) -> bool {
         host == self.urls.public_url.authority() || self.hosts.iter().any(|known| known == host)
     }
@@ -90,7 +90,7 @@ impl OAuth2 {
         self.draining.load(Ordering::Relaxed)
     }
 
-    /// `userinfo`: the person who is signed in, without a token.
+    /// `userinfo`: the signed-in person, without a token.
     fn userinfo(&self, request: IncomingRequest<'_>, user: Option<&User>) -> Response<Bytes> {
         let Some(user) = user else {
             return unauthenticated::login_required(&self.sign_in_url(request));
@@ -110,7 +110,7 @@ impl OAuth2 {
         )
     }
 
-    /// The keys that verify the assertion: the one answer that may be cached.
+    /// The public keys of the assertion. This is the only cacheable answer.
     fn keys(&self) -> Response<Bytes> {
         let mut response = answer::text(StatusCode::OK, "");
         *response.body_mut() = self.jwks.clone();
@@ -120,8 +120,8 @@ impl OAuth2 {
         response
     }
 
-    /// Ready until the drain begins. The provider's state is reported and does not
-    /// count: people who are signed in are served without it.
+    /// Ready until draining begins. The provider's state is reported and does not affect
+    /// readiness: signed-in people are served without the provider.
     fn readyz(&self) -> Response<Bytes> {
         let ready = !self.is_draining();
         let provider = match self.provider.reachability() {
@@ -141,7 +141,8 @@ impl fmt::Debug for OAuth2 {
 }
 
 fn method_not_allowed(endpoint: Endpoint) -> Response<Bytes> {
-    let mut response = answer::text(StatusCode::METHOD_NOT_ALLOWED, "this address takes GET\n");
+    let mut response =
+        answer::text(StatusCode::METHOD_NOT_ALLOWED, "this method is not supported here; use GET\n");
     let allow = if endpoint == Endpoint::SignOut { "GET, HEAD, POST" } else { "GET, HEAD" };
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
     response

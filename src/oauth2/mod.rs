@@ -1,6 +1,7 @@
-//! Our own endpoints, under the prefix: sign-in, sign-out, userinfo, keys.
+//! The gate's own endpoints below its prefix: sign-in, sign-out, userinfo, keys.
 //!
-//! The names are oauth2-proxy's, so that its recipes for other proxies keep working.
+//! The names are those of oauth2-proxy, so that its recipes for other proxies work
+//! unchanged.
 
 mod callback;
 mod endpoint;

@@ -1,7 +1,7 @@
-//! Pending sign-ins: one sealed cookie for each attempt.
+//! Pending sign-ins: one encrypted cookie per attempt.
 //!
-//! The `state` that travels through the provider is of no use without the cookie
-//! in the browser that began, and the cookie is of no use twice.
+//! The `state` that is sent through the provider is useless without the cookie in the
+//! browser that started the sign-in, and each cookie can be used only once.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,14 +18,14 @@ use crate::session::{Cookies, find_cookie};
 
 /// How long a sign-in may take, in seconds.
 pub(crate) const LIFETIME: u64 = 10 * 60;
-/// How many sign-ins a browser may have under way; the oldest gives way.
+/// The maximum number of pending sign-ins per browser; the oldest is removed first.
 const MAX_PENDING: usize = 5;
-/// How many of a request's cookies are looked at for that.
+/// The maximum number of a request's cookies that are examined for pending sign-ins.
 const MAX_LOOKED_AT: usize = 32;
-/// How many used states are remembered.
+/// The maximum number of used states that are remembered.
 const MAX_USED: usize = 65_536;
 
-/// What must be known when the browser comes back.
+/// The data that is needed when the browser returns.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct PendingSignIn {
     pub(crate) state: String,
@@ -37,7 +37,7 @@ pub(crate) struct PendingSignIn {
     began: UnixTime,
 }
 
-/// Begins attempts and finds them again.
+/// Creates pending sign-ins and finds them again.
 pub(crate) struct PendingSignIns {
     keyring: Arc<Keyring>,
     cookies: Cookies,
@@ -56,13 +56,13 @@ impl PendingSignIns {
         Self { keyring, cookies, used: Arc::default() }
     }
 
-    /// The same, with the used states of `before`, and those that it still meets.
+    /// Shares the used states of `before` across a reload.
     pub(crate) fn with_state_of(self, before: &Self) -> Self {
         Self { used: Arc::clone(&before.used), ..self }
     }
 
-    /// A new attempt, and the cookie lines that keep it: its own, and the removal
-    /// of what is too old, too much, or not ours to open.
+    /// Starts a sign-in. Returns it with the cookie lines that store it: its own cookie,
+    /// and the removal of cookies that are expired, surplus or cannot be decrypted.
     pub(crate) fn begin(
         &self,
         return_to: &ReturnTo,
@@ -87,21 +87,21 @@ impl PendingSignIns {
         (pending, lines)
     }
 
-    /// Removal of all but the newest four of the attempts that `request` has.
+    /// Removes all but the newest four of the pending sign-ins in `request`.
     fn surplus(&self, request: &HeaderMap, now: UnixTime) -> Vec<HeaderValue> {
-        let mut known: Vec<(&str, UnixTime)> = self
+        let mut pending: Vec<(&str, UnixTime)> = self
             .cookies
             .pending(request)
             .take(MAX_LOOKED_AT)
             .map(|(name, sealed)| (name, self.unseal(name, sealed, now).map_or(0, |pending| pending.began)))
             .collect();
-        known.sort_by_key(|(_, began)| std::cmp::Reverse(*began));
-        let fresh = known.iter().filter(|(_, began)| *began > 0).count().min(MAX_PENDING - 1);
-        known.iter().skip(fresh).filter_map(|(name, _)| self.cookies.set(name, None, 0)).collect()
+        pending.sort_by_key(|(_, began)| std::cmp::Reverse(*began));
+        let fresh = pending.iter().filter(|(_, began)| *began > 0).count().min(MAX_PENDING - 1);
+        pending.iter().skip(fresh).filter_map(|(name, _)| self.cookies.set(name, None, 0)).collect()
     }
 
-    /// The attempt that `state` belongs to, if this browser began it, not long
-    /// ago, and it was not finished before. It counts as finished from now on.
+    /// The pending sign-in of `state`, if this browser started it, it has not expired and
+    /// it was not used before. Marks it as used.
     pub(crate) fn take(&self, state: &str, request: &HeaderMap, now: UnixTime) -> Taken {
         let Some((name, pending)) = self.find(state, request, now) else { return Taken::Unknown };
         let removal = self.cookies.set(&name, None, 0);
@@ -113,10 +113,10 @@ impl PendingSignIns {
 
     fn find(&self, state: &str, request: &HeaderMap, now: UnixTime) -> Option<(String, PendingSignIn)> {
         let (attempt, _) = state.split_once('.')?;
-        // An attempt becomes part of a cookie's name.
-        let sound = attempt.len() == 12
+        // The attempt id becomes part of a cookie's name.
+        let valid = attempt.len() == 12
             && attempt.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-        if !sound {
+        if !valid {
             return None;
         }
         let name = self.cookies.pending_name(attempt);
@@ -131,15 +131,15 @@ impl PendingSignIns {
         (now.saturating_sub(pending.began) <= LIFETIME).then_some(pending)
     }
 
-    /// Remembers a state as used; `false` if it was before.
+    /// Marks a state as used; returns `false` if it already was.
     fn use_up(&self, state: &str, now: UnixTime) -> bool {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         if used.len() >= MAX_USED {
             used.retain(|_, until| *until >= now);
         }
         if used.len() >= MAX_USED {
-            // More sign-ins in ten minutes than are remembered: the oldest are the
-            // likeliest to have expired by themselves.
+            // More sign-ins within ten minutes than the limit: the oldest are the most
+            // likely to have expired already.
             let mut times: Vec<UnixTime> = used.values().copied().collect();
             times.sort_unstable();
             let middle = times.get(times.len() / 2).copied().unwrap_or(now);
@@ -155,13 +155,13 @@ impl std::fmt::Debug for PendingSignIns {
     }
 }
 
-/// What became of a `state`.
+/// The result of looking up a `state`.
 pub(crate) enum Taken {
-    /// It is this browser's, and is used up now.
+    /// It belongs to this browser, and is now marked as used.
     Yes { pending: PendingSignIn, removal: Option<HeaderValue> },
-    /// It is this browser's, and was used up before.
+    /// It belongs to this browser, and was used before.
     UsedBefore { return_to: String, removal: Option<HeaderValue> },
-    /// Not begun in this browser, too old, or garbage.
+    /// Not started in this browser, expired, or invalid.
     Unknown,
 }
 
@@ -196,22 +196,22 @@ mod tests {
     }
 
     #[test]
-    fn a_state_is_taken_once_by_the_browser_that_began_and_in_time() {
+    fn a_state_is_accepted_once_in_time_and_from_the_browser_that_started() {
         let pendings = pendings();
         let (pending, lines) = begin(&pendings, &HeaderMap::new(), NOW);
         let mine = request(&[pair(&lines[0])]);
-        let is_known = |state: &str, request: &HeaderMap, now| {
+        let is_accepted = |state: &str, request: &HeaderMap, now| {
             !matches!(pendings.take(state, request, now), Taken::Unknown)
         };
-        assert!(!is_known(&pending.state, &HeaderMap::new(), NOW), "another browser");
-        assert!(!is_known(&format!("{}x", pending.state), &mine, NOW), "a state that only looks like it");
-        assert!(!is_known(&pending.state, &mine, NOW + LIFETIME + 1), "too late");
+        assert!(!is_accepted(&pending.state, &HeaderMap::new(), NOW), "another browser");
+        assert!(!is_accepted(&format!("{}x", pending.state), &mine, NOW), "a similar state");
+        assert!(!is_accepted(&pending.state, &mine, NOW + LIFETIME + 1), "too late");
         assert!(matches!(pendings.take(&pending.state, &mine, NOW), Taken::Yes { .. }));
         assert!(matches!(pendings.take(&pending.state, &mine, NOW), Taken::UsedBefore { .. }));
     }
 
     #[test]
-    fn at_most_five_are_under_way_and_the_oldest_gives_way() {
+    fn at_most_five_sign_ins_are_pending_and_the_oldest_is_removed() {
         let pendings = pendings();
         let mut jar: Vec<String> = vec!["huggate-pending-garbage=x".to_owned()];
         let mut states = Vec::new();
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
+    fn the_number_of_used_states_is_bounded() {
         let pendings = pendings();
         for n in 0..MAX_USED + 10 {
             assert!(pendings.use_up(&n.to_string(), NOW + n as u64 / 1000));

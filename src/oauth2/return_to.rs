@@ -1,35 +1,34 @@
-//! Where a sign-in or sign-out ends: `rd`, parsed once.
+//! The return address of a sign-in or sign-out: `rd`, parsed once.
 
 use url::Url;
 
 use crate::client::PublicUrl;
 
-/// The longest address that is kept; a longer one becomes `/`. It travels in a
-/// cookie.
+/// The maximum length of an address; a longer one becomes `/`. It is stored in a cookie.
 const MAX_LENGTH: usize = 2048;
 
-/// Hosts that a sign-in may return to, besides our own.
+/// Hosts that a sign-in may return to, besides the gate's own.
 #[derive(Debug, Clone, Default)]
 pub struct ReturnHosts(Vec<HostPattern>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct HostPattern {
     name: String,
-    /// `*.`: every name below, and not the name itself.
+    /// `*.`: every subdomain, and not the name itself.
     below: bool,
     port: Option<u16>,
 }
 
-/// Why a text names no host to return to.
+/// Why a text is not a return host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be a host name, as in \"app.example.com\" or \"*.example.com\"")]
 pub struct ReturnHostError;
 
 impl ReturnHosts {
-    /// Reads `app.example.com`, `*.example.com`, each with or without a port.
+    /// Parses `app.example.com` and `*.example.com`, each with or without a port.
     ///
     /// # Errors
-    /// [`ReturnHostError`] for the first that is not of that form.
+    /// [`ReturnHostError`] for the first entry that is not of that form.
     pub fn parse<'a>(entries: impl IntoIterator<Item = &'a str>) -> Result<Self, ReturnHostError> {
         entries.into_iter().map(HostPattern::parse).collect::<Result<_, _>>().map(Self)
     }
@@ -56,7 +55,7 @@ impl HostPattern {
             Some(rest) => (true, rest),
             None => (false, entry),
         };
-        // The URL parser's own idea of a host: lower case, IDN as punycode.
+        // The host as the URL parser normalizes it: lower case, IDN as punycode.
         let url = Url::parse(&format!("https://{rest}/")).map_err(|_| ReturnHostError)?;
         let name = url.host_str().filter(|_| !rest.is_empty()).ok_or(ReturnHostError)?;
         let plain = url.path() == "/"
@@ -70,33 +69,33 @@ impl HostPattern {
     }
 }
 
-/// An address that every browser reads as our origin or a listed host.
+/// An address that every browser resolves to our origin or to a listed host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ReturnTo(String);
 
 impl ReturnTo {
-    /// The start of the app.
+    /// The root of the app.
     pub(crate) fn root() -> Self {
         Self("/".to_owned())
     }
 
-    /// What follows `Location:`; a path of ours, or a URL of a listed host.
+    /// The value for `Location`: a path on our origin, or a URL of a listed host.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// For an `rd` that somebody sent; what is not fine becomes `/`.
+    /// Parses an `rd` parameter; an invalid one becomes `/`.
     ///
-    /// The text goes through the parser that browsers are specified by (WHATWG
-    /// URL), is judged by what came out, and what came out is what is sent: no
-    /// second reading can differ from the first.
+    /// The text is parsed by the algorithm that browsers use (WHATWG URL). The result is
+    /// validated, and its serialization is what is sent, so a browser cannot interpret it
+    /// differently.
     pub(crate) fn parse(rd: &str, own: &PublicUrl, prefix: &str, hosts: &ReturnHosts) -> Self {
         Self::checked(rd, own, prefix, hosts).unwrap_or_else(Self::root)
     }
 
     fn checked(rd: &str, own: &PublicUrl, prefix: &str, hosts: &ReturnHosts) -> Option<Self> {
-        // Browsers drop tabs and line breaks and take `\` for `/`. No address
-        // needs them; one that has them is out to be misread.
+        // Browsers drop tabs and line breaks and treat `\` as `/`. No legitimate address
+        // contains them.
         let honest =
             rd.len() <= MAX_LENGTH && !rd.chars().any(|c| c.is_control() || c == '\\' || c.is_whitespace());
         if !honest {
@@ -104,7 +103,7 @@ impl ReturnTo {
         }
         let base = Url::parse(own.as_str()).ok()?;
         let url = if rd.starts_with('/') {
-            // `//host` names another host.
+            // `//host` would name another host.
             if rd.starts_with("//") {
                 return None;
             }
@@ -114,8 +113,8 @@ impl ReturnTo {
         };
         if url.origin() == base.origin() {
             let path = &url.as_str().get(url.origin().ascii_serialization().len()..)?;
-            // A path that starts with two slashes would name a host again; one of
-            // our own endpoints would send the browser in a circle.
+            // A path that starts with two slashes would name a host, and one of our own
+            // endpoints would cause a redirect loop.
             let ours =
                 url.path().strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
             let sound =
@@ -129,7 +128,7 @@ impl ReturnTo {
         sound.then(|| Self(url.into()))
     }
 
-    /// What to call the place: its host, or the path.
+    /// A short name for the address: its host, or the path.
     pub(crate) fn name(&self) -> &str {
         match self.0.strip_prefix("https://") {
             Some(rest) => rest.split('/').next().unwrap_or(rest),
@@ -170,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_a_browser_could_read_as_another_site_becomes_the_root() {
+    fn addresses_that_a_browser_could_resolve_to_another_site_become_the_root() {
         for rd in [
             "//evil.example",
             "///evil.example",
@@ -220,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_names_one_host_or_all_below_one() {
+    fn a_pattern_is_a_host_or_all_its_subdomains() {
         for entry in
             ["", "*", "*.com", "https://x.example", "x.example/path", "a@b.example", "x y", "**.example.com"]
         {
@@ -231,7 +230,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn nothing_leads_to_another_host(rd in "[/\\\\:@.#?%\t\na-z0-9。-]{0,40}") {
+        fn no_address_leads_to_another_host(rd in "[/\\\\:@.#?%\t\na-z0-9。-]{0,40}") {
             let own = Url::parse("https://app.example.com/x").unwrap();
             let target = own.join(&parse(&rd)).unwrap();
             let host = target.host_str().unwrap();

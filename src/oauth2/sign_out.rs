@@ -1,4 +1,4 @@
-//! Sign-out: ours alone, since the provider has no endpoint for it.
+//! Sign-out: ends only the gate's session, since the provider has no endpoint for it.
 
 use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
@@ -15,19 +15,19 @@ const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 const REFRESH: HeaderName = HeaderName::from_static("refresh");
 
 impl OAuth2 {
-    /// Ends the session and says so. If another site caused the request, asks
-    /// first: an image elsewhere must not sign anybody out.
+    /// Ends the session and confirms it. A request that another site caused requires
+    /// confirmation first: an image on another site must not sign anybody out.
     pub(super) async fn sign_out(&self, request: IncomingRequest<'_>) -> Response<Bytes> {
         let return_to = self.return_to(request);
         let headers = &request.parts.headers;
-        // Nor may a browser that only fetches the link in case it is clicked.
+        // A prefetch must not sign anybody out either.
         if is_prefetch(headers) || is_cross_site(headers, &self.urls.public_url, &request.client.host) {
             let page =
                 pages::confirm_sign_out(&request.client.host, &self.urls.sign_out(return_to.as_str()), "/");
             return answer::page(StatusCode::OK, page);
         }
         let user = match self.sessions.open(headers).await {
-            SessionLookup::Session(opened) => Some(opened.user().username().to_owned()),
+            SessionLookup::Session(session) => Some(session.user().username().to_owned()),
             SessionLookup::Nobody | SessionLookup::Unknown(_) => None,
         };
         let mut lines = match self.sessions.end(headers).await {
@@ -45,12 +45,13 @@ impl OAuth2 {
         let start = self.urls.start(ReturnTo::root().as_str(), None);
         let page = pages::signed_out(&request.client.host, &start, onward);
         let mut response = answer::with_cookies(answer::page(StatusCode::OK, page), lines);
-        // What the browser kept of the app is not for whoever sits there next: the
-        // back button must show nothing.
+        // Clears the browser's cached pages of the app, so that the back button shows
+        // nothing to the next person at this device.
         let headers = response.headers_mut();
         headers.insert(CLEAR_SITE_DATA, HeaderValue::from_static("\"cache\""));
-        // The page of the app that this one follows is put away only now, after that
-        // header was obeyed. So the page is asked for once more, and finds nobody.
+        // The browser may keep the app's previous page until it has processed that
+        // header. So this page is requested once more, and then shows that nobody is
+        // signed in.
         if ended
             && let Ok(again) =
                 HeaderValue::try_from(format!("0; url={}", self.urls.sign_out(return_to.as_str())))

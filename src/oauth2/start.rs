@@ -1,4 +1,4 @@
-//! Beginning a sign-in: the redirect to the provider (RFC 6749, section 4.1.1).
+//! Starts a sign-in: the redirect to the provider (RFC 6749, section 4.1.1).
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -11,20 +11,20 @@ use crate::provider::{AuthorizationRequest, DiscoveryError};
 use crate::respond::{answer, unauthenticated, unavailable};
 use crate::session::find_cookie;
 
-/// How long it is remembered that a sign-in succeeded, in seconds, to notice
-/// that the browser came back without the session.
+/// How long a successful sign-in is remembered, in seconds, to detect a browser that does
+/// not send the session cookie afterwards.
 pub(super) const ATTEMPTS_LIFETIME: u64 = 60;
-/// How many sign-ins in a row may end without a session.
+/// The maximum number of consecutive sign-ins without a session.
 const MAX_ATTEMPTS: u32 = 2;
 
 impl OAuth2 {
-    /// `start`: begins a sign-in, unless the request could not use one.
+    /// `start`: starts a sign-in, unless the request could not follow the redirect.
     pub(super) async fn start(&self, request: IncomingRequest<'_>) -> Response<Bytes> {
         let return_to = self.return_after_sign_in(request);
         let mentions_fetch = request.parts.headers.contains_key("sec-fetch-mode");
         match request.kind {
             RequestKind::Framed => self.framed(request, &return_to),
-            // Without Fetch Metadata a plain client that follows links is served.
+            // Without Fetch Metadata, a plain client that follows redirects is served.
             RequestKind::Program if mentions_fetch || is_prefetch(&request.parts.headers) => {
                 unauthenticated::login_required(&self.sign_in_url(request))
             }
@@ -38,8 +38,8 @@ impl OAuth2 {
         }
     }
 
-    /// Nobody is signed in at a place that is not public: browsers are sent to the
-    /// provider, and everything else is told where to sign in.
+    /// Answers an anonymous request to a route that is not public: browsers are
+    /// redirected to the provider, and other clients get the sign-in URL.
     pub(crate) async fn require_sign_in(&self, request: IncomingRequest<'_>) -> Response<Bytes> {
         match request.kind {
             RequestKind::Navigation => match self.begin_here(request).await {
@@ -59,8 +59,8 @@ impl OAuth2 {
         unauthenticated::framed(&request.client.host, &self.urls.start(return_to.as_str(), None))
     }
 
-    /// Redirects to the provider, with the cookie of a new attempt. `org` is one more
-    /// organisation to ask for.
+    /// Redirects to the provider, with the cookie of a pending sign-in. `org` is an
+    /// additional organisation to request.
     async fn begin(
         &self,
         request: IncomingRequest<'_>,
@@ -78,7 +78,7 @@ impl OAuth2 {
                 state: &pending.state,
                 nonce: &pending.nonce,
                 code_challenge: &pending.code_challenge(),
-                // An organisation's id is hex; nothing else is passed on.
+                // An organisation id is hexadecimal; anything else is ignored.
                 org: org
                     .filter(|org| org.len() <= 64 && org.bytes().all(|byte| byte.is_ascii_alphanumeric())),
             },
@@ -87,12 +87,12 @@ impl OAuth2 {
         Ok(answer::with_cookies(answer::redirect(url.as_str()), cookies))
     }
 
-    /// To the provider and back to this page, unless that was tried and the browser
-    /// came back without the session.
+    /// Redirects to the provider with this page as the return address, unless the browser
+    /// has just signed in repeatedly without sending the session cookie.
     async fn begin_here(&self, request: IncomingRequest<'_>) -> Result<Response<Bytes>, DiscoveryError> {
         let cookies = self.sessions.cookies();
         if self.attempts(request) >= MAX_ATTEMPTS {
-            tracing::warn!(host = %request.client.host, "a browser signed in twice and does not send the session cookie");
+            tracing::warn!(host = %request.client.host, "a browser signed in repeatedly but does not send the session cookie");
             let start = self.urls.start(self.here(request).as_str(), None);
             let page = pages::sign_in_loop(self.urls.public_url.as_str(), &start);
             let forget = cookies.set(cookies.attempts_name(), None, 0);
@@ -101,13 +101,13 @@ impl OAuth2 {
         self.begin(request, &self.here(request), None).await
     }
 
-    /// How many sign-ins in a row succeeded just now, as far as this browser says.
+    /// The number of recent consecutive sign-ins, according to the browser's cookie.
     pub(super) fn attempts(&self, request: IncomingRequest<'_>) -> u32 {
         let name = self.sessions.cookies().attempts_name();
         find_cookie(&request.parts.headers, name).and_then(|count| count.parse().ok()).unwrap_or(0)
     }
 
-    /// The callback at the host that the sign-in began at, if that is one of ours.
+    /// The callback on the host where the sign-in started, if people sign in there.
     fn redirect_uri(&self, client: &Client) -> String {
         let host = self.hosts.iter().find(|host| **host == client.host);
         let origin = host.map(|host| self.urls.public_url.sibling(host));

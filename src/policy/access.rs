@@ -6,14 +6,14 @@ use super::rule::Rule;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Access {
-    /// Every Hugging Face account. Nothing defaults to it; it has to be configured.
+    /// Every Hugging Face account. This is never the default; it has to be configured.
     Anyone,
-    /// People whom one of these rules matches; nobody, if there is none.
+    /// People who match at least one of these rules. With an empty list, nobody.
     Rules(Vec<Rule>),
 }
 
 impl Access {
-    /// Its rules; none where every account may enter.
+    /// The rules; empty if every account may enter.
     pub(crate) fn rules(&self) -> &[Rule] {
         match self {
             Self::Anyone => &[],

@@ -1,5 +1,5 @@
-//! Why a person may not enter, as the person is told: what is needed, what they have
-//! of it, and what they can do. It names no other account and no address.
+//! Explains to a person why access is denied: what is required, what is missing, and what
+//! they can do. It names no other account and no address.
 
 use serde::Serialize;
 
@@ -10,41 +10,41 @@ use super::rule::{Condition, Match, Rule, is_id};
 use super::verdict::{RuleEvaluation, Verdict};
 use crate::identity::Person;
 
-/// Why somebody was denied, and what would have helped.
+/// Why a person was denied, and what would help.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Denial {
     pub(crate) username: String,
-    /// What each rule asks for: the ways in, or the `deny` that is in the way.
+    /// The requirements of each rule: all `allow` rules, or the `deny` rule that matched.
     pub(crate) requirements: Vec<Requirement>,
     pub(crate) kind: DenialKind,
-    /// What may help, if it is about an organisation.
+    /// A remedy, if the obstacle is an organisation membership.
     pub(crate) remedy: Option<Remedy>,
-    /// Whether they came with a token.
+    /// Whether the request was authenticated by a token.
     pub(crate) by_token: bool,
 }
 
-/// What keeps somebody out.
+/// Why access is denied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DenialKind {
     /// No `allow` matches.
     NotAllowed,
     /// A `deny` matches.
     Denied,
-    /// A `deny` cannot be ruled out.
+    /// A `deny` evaluates to [`Match::Unknown`].
     PerhapsDenied,
 }
 
-/// What a rule asks for, and what is in the way of it.
+/// The requirement of a rule, and the conditions that are not satisfied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Requirement {
-    /// Whom the rule describes: "a member of acme".
+    /// The people whom the rule describes: "a member of acme".
     pub(crate) who: String,
     pub(crate) missing: Vec<Obstacle>,
 }
 
 impl Denial {
-    /// Why `verdict` keeps `person` out; `None` if it does not, or if it is that nobody
-    /// is signed in. `by_token`: the person came with a token.
+    /// The denial for `person`; `None` if `verdict` admits the request or if nobody is
+    /// signed in. `by_token`: the request was authenticated by a token.
     pub(crate) fn of(verdict: &Verdict<'_>, person: &Person, by_token: bool) -> Option<Self> {
         match verdict {
             Verdict::Denied(evaluation) => Some(Self::by_deny(evaluation, person, by_token)),
@@ -62,15 +62,15 @@ impl Denial {
         denial
     }
 
-    /// A `deny` matches, or cannot be ruled out.
+    /// A `deny` matches, or evaluates to [`Match::Unknown`].
     fn by_deny(evaluation: &RuleEvaluation<'_>, person: &Person, by_token: bool) -> Self {
         let unknown = evaluation.matches == Match::Unknown;
         let kind = if unknown { DenialKind::PerhapsDenied } else { DenialKind::Denied };
         let mut denial = Self::new(person, by_token, kind);
-        // A `deny` that matches cannot be helped. One that cannot be ruled out can, by
-        // showing what is unknown.
+        // Nothing helps against a `deny` that matches. If the result is unknown,
+        // supplying the missing information may help.
         denial.add(evaluation.rule, person, |result| unknown && result.matches() == Match::Unknown);
-        // Being shown as a member is no help against a rule that keeps members out.
+        // Proving a membership does not help against a rule that excludes members.
         Self { remedy: None, ..denial }
     }
 
@@ -79,32 +79,34 @@ impl Denial {
         Self { username, kind, requirements: Vec::new(), remedy: None, by_token }
     }
 
-    fn add(&mut self, rule: &Rule, person: &Person, counts: impl Fn(&ConditionResult<'_>) -> bool) {
+    fn add(&mut self, rule: &Rule, person: &Person, relevant: impl Fn(&ConditionResult<'_>) -> bool) {
         let mut requirement = Requirement { who: format!("{rule:#}"), missing: Vec::new() };
         let results: Vec<_> =
             rule.conditions.iter().map(|condition| (condition, condition.evaluate(person))).collect();
-        // Nothing makes one account another; then no other part of the rule helps.
+        // An account cannot become another one, so satisfying the other conditions does
+        // not help.
         let names_another_account = results.iter().any(|(condition, result)| {
             matches!(condition, Condition::User(_)) && result.matches() != Match::Yes
         });
         if !names_another_account {
-            for (_, result) in results.iter().filter(|(_, result)| counts(result)) {
+            for (_, result) in results.iter().filter(|(_, result)| relevant(result)) {
                 requirement.missing.extend(Obstacle::of(result, self.by_token));
                 let remedy = Remedy::of(result);
-                let better =
-                    remedy.as_ref().map(|remedy| remedy.kind) > self.remedy.as_ref().map(|known| known.kind);
+                let better = remedy.as_ref().map(|remedy| remedy.kind)
+                    > self.remedy.as_ref().map(|remedy| remedy.kind);
                 if better {
                     self.remedy = remedy;
                 }
             }
         }
-        // Two lists of accounts read the same to somebody who is on neither.
+        // The text leaves out account names, so two lists of accounts can produce the
+        // same text.
         if !self.requirements.contains(&requirement) {
             self.requirements.push(requirement);
         }
     }
 
-    /// Calls organisations by their names where a rule has their ids.
+    /// Replaces organisation ids in the texts by organisation names.
     pub(crate) fn renamed(mut self, name: impl Fn(&str) -> Option<String>) -> Self {
         let rename = |text: &mut String| {
             let ids: Vec<String> = text
@@ -131,7 +133,7 @@ impl Denial {
         self
     }
 
-    /// All of it in sentences, one text for each requirement.
+    /// The denial as sentences, one text per requirement.
     pub(crate) fn sentences(&self) -> Vec<String> {
         let sentence = |requirement: &Requirement| {
             let missing = requirement.missing_in_sentences();
@@ -142,19 +144,19 @@ impl Denial {
 }
 
 impl Requirement {
-    /// What is in the way; empty, if there is nothing to say.
+    /// The obstacles as sentences; empty if there are none.
     pub(crate) fn missing_in_sentences(&self) -> String {
         let sentences: Vec<&str> = self.missing.iter().map(|obstacle| obstacle.sentence.as_str()).collect();
         sentences.join(" ")
     }
 
-    /// Who may enter, or who may not.
+    /// States who may enter, or who may not.
     pub(crate) fn sentence(&self, kind: DenialKind) -> String {
         match kind {
             DenialKind::NotAllowed => format!("It is open to {}.", self.who),
-            DenialKind::Denied => format!("This place is closed to {}.", self.who),
+            DenialKind::Denied => format!("It is closed to {}.", self.who),
             DenialKind::PerhapsDenied => {
-                format!("This place is closed to {}, and whether that is you cannot be told.", self.who)
+                format!("It is closed to {}, and it is not known whether that includes you.", self.who)
             }
         }
     }

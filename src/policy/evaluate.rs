@@ -1,34 +1,34 @@
-//! What a condition says of somebody, and why. The value that decides follows
-//! from the reason that explains it, so that the two cannot differ.
+//! Evaluates a condition for a person. The match is derived from the explained result, so
+//! the decision and its explanation cannot differ.
 
 use super::rule::{Condition, Domain, Match, Name, NameMatch, Rule, is_id};
 use crate::identity::{Org, Person, ResourceGroup, Role, Standing};
 
-/// What came of one condition.
+/// The result of one condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ConditionResult<'a> {
     ThisAccount(&'a str),
     OtherAccount(&'a str),
-    /// A name (of an account, an organisation or a group) that is not clearly the
-    /// one that the rule has.
+    /// The name of an account, organisation or group cannot be compared to the rule's
+    /// with certainty.
     AmbiguousName {
         wanted: &'a str,
         found: &'a str,
         how: NameMatch,
     },
-    /// The provider told of no organisations.
+    /// The provider returned no list of organisations.
     OrgsNotTold,
     NotAMember(&'a str),
     NotGranted(&'a Org),
     Restricted(&'a Org),
-    /// `no_access`, and no group is asked for.
+    /// The role is `no_access`, and the rule names no resource group.
     NoAccess(&'a Org),
     Member(Membership<'a>),
-    /// `no_access` in a group is too low for every rule.
+    /// `no_access` in a resource group is too low for every rule.
     RoleTooLow(Membership<'a>, Option<&'a Role>),
-    /// Of somebody put together by hand: a role is needed, and was not said.
+    /// Only for a test subject: a role is needed and none was given.
     RoleNotSaid(Membership<'a>, &'a Role),
-    /// A member, and not in this group.
+    /// A member of the organisation, but not of this resource group.
     NotInGroup(&'a Org, &'a str),
     NoEmail,
     EmailNotVerified(&'a str),
@@ -36,11 +36,11 @@ pub(crate) enum ConditionResult<'a> {
     OtherEmail(&'a str),
     Pro(bool),
     NotPro(bool),
-    /// An app has no subscription.
+    /// An app has no subscription, so `pro` is unknown.
     ProNotTold,
 }
 
-/// A place that somebody has, in an organisation or in one of its groups.
+/// A membership in an organisation or in one of its resource groups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Membership<'a> {
     pub(crate) org: &'a Org,
@@ -49,12 +49,12 @@ pub(crate) struct Membership<'a> {
 }
 
 impl ConditionResult<'_> {
-    /// What the reason amounts to.
+    /// The match that follows from this result.
     pub(crate) fn matches(&self) -> Match {
         match self {
             Self::ThisAccount(_) | Self::Member(_) | Self::ThisEmail(_) | Self::Pro(_) => Match::Yes,
-            // Restrictions hide behind a missing grant, and one that is there may be
-            // over tomorrow: neither yes nor no.
+            // Without a grant, restrictions are not visible; an existing restriction may
+            // be lifted at any time. Both are neither a match nor a mismatch.
             Self::AmbiguousName { .. }
             | Self::OrgsNotTold
             | Self::NotGranted(_)
@@ -86,10 +86,10 @@ impl Rule {
 }
 
 impl Condition {
-    /// What the condition says of `person`.
+    /// Evaluates the condition for `person`.
     pub(crate) fn evaluate<'a>(&'a self, person: &'a Person) -> ConditionResult<'a> {
         match self {
-            // Names of apps are no names of accounts, and need not be unique.
+            // App names are not account names and need not be unique.
             Self::User(name) if person.is_app() => {
                 if is_id(&name.0) && *name.0 == *person.sub {
                     ConditionResult::ThisAccount(person.shown())
@@ -106,8 +106,8 @@ impl Condition {
             Self::Org { .. } if !person.orgs_known => ConditionResult::OrgsNotTold,
             Self::Org { org, role, group } => {
                 let found = person.orgs.iter().filter_map(|listed| {
-                    let place = || membership(listed, role.as_ref(), group.as_ref());
-                    if_named(org, (&listed.id, &listed.slug), place)
+                    let result = || membership(listed, role.as_ref(), group.as_ref());
+                    if_named(org, (&listed.id, &listed.slug), result)
                 });
                 best(found, ConditionResult::NotAMember(&org.0))
             }
@@ -119,8 +119,8 @@ impl Condition {
     }
 }
 
-/// `found`, if `name` is the one of `listed` (an id and a name); and no more than
-/// unclear if that is. Where the answer is no in any case, that is the answer.
+/// `found`, if `name` is the name or id in `listed` (an id and a name). If the comparison
+/// is ambiguous, the result is ambiguous too, unless `found` is a mismatch anyway.
 fn if_named<'a>(
     name: &'a Name,
     listed: (&'a str, &'a str),
@@ -154,41 +154,42 @@ fn membership<'a>(org: &'a Org, needed: Option<&'a Role>, group: Option<&'a Name
         (Standing::Member(role), None) => ranked(Membership { org, group: None, role }, needed),
         (Standing::Member(_), Some(name)) => {
             let found = org.resource_groups.iter().filter_map(|group| {
-                let place = || ranked(Membership { org, group: Some(group), role: &group.role }, needed);
-                if_named(name, (&group.id, &group.name), place)
+                let result = || ranked(Membership { org, group: Some(group), role: &group.role }, needed);
+                if_named(name, (&group.id, &group.name), result)
             });
             best(found, ConditionResult::NotInGroup(org, &name.0))
         }
     }
 }
 
-fn ranked<'a>(place: Membership<'a>, needed: Option<&'a Role>) -> ConditionResult<'a> {
+fn ranked<'a>(membership: Membership<'a>, needed: Option<&'a Role>) -> ConditionResult<'a> {
     match needed {
-        _ if *place.role == Role::NoAccess => ConditionResult::RoleTooLow(place, needed),
-        Some(needed) if place.role.is_unsaid() => ConditionResult::RoleNotSaid(place, needed),
-        Some(role) if !place.role.at_least(role) => ConditionResult::RoleTooLow(place, needed),
-        Some(_) | None => ConditionResult::Member(place),
+        _ if *membership.role == Role::NoAccess => ConditionResult::RoleTooLow(membership, needed),
+        Some(needed) if membership.role.is_unsaid() => ConditionResult::RoleNotSaid(membership, needed),
+        Some(role) if !membership.role.at_least(role) => ConditionResult::RoleTooLow(membership, needed),
+        Some(_) | None => ConditionResult::Member(membership),
     }
 }
 
-fn email(person: &Person, is_meant: impl FnOnce(&str) -> bool) -> ConditionResult<'_> {
+fn email(person: &Person, matches: impl FnOnce(&str) -> bool) -> ConditionResult<'_> {
     match &person.email {
         None => ConditionResult::NoEmail,
         Some(email) if !email.verified => ConditionResult::EmailNotVerified(&email.address),
-        Some(email) if is_meant(&email.address) => ConditionResult::ThisEmail(&email.address),
+        Some(email) if matches(&email.address) => ConditionResult::ThisEmail(&email.address),
         Some(email) => ConditionResult::OtherEmail(&email.address),
     }
 }
 
-/// RFC 5321, section 2.4: the domain is case-insensitive. Local parts are not,
-/// in theory; no provider that verifies addresses gives two people ones that
-/// differ by case.
+/// RFC 5321, section 2.4: the domain is case-insensitive. Local parts are case-sensitive
+/// in theory, but providers that verify addresses do not give two people addresses that
+/// differ only by case.
 fn same_address(one: &str, other: &str) -> bool {
     one.eq_ignore_ascii_case(other)
 }
 
 impl Domain {
-    /// One `@`; the domain is equal, or ends in this one at a dot.
+    /// Whether the address has exactly one `@` and its domain equals this one or is a
+    /// subdomain of it.
     fn has(&self, address: &str) -> bool {
         let Some((_, domain)) = address.split_once('@').filter(|(_, domain)| !domain.contains('@')) else {
             return false;

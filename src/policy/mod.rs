@@ -1,6 +1,6 @@
-//! May they: rules, conditions, routes and path variants give a verdict.
+//! Authorization: evaluates rules, conditions, routes and path variants to a verdict.
 //!
-//! Pure: no async, no I/O, no session, no provider, and of HTTP only method, host and
+//! Pure: no async, no I/O, no session, no provider. Of HTTP it uses only method, host and
 //! path. `fuzz/` and `tests/policy` compile this folder without the rest of the crate.
 
 mod access;

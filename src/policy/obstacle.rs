@@ -1,13 +1,13 @@
-//! What is in the way of one condition, in a sentence for the person and as a stable
-//! code for programs.
+//! A condition that is not satisfied, as a sentence for people and as a stable code for
+//! programs.
 
 use serde::Serialize;
 
 use super::evaluate::{ConditionResult, Membership};
 use crate::identity::{Org, Role};
 
-/// Something that is in the way. Programs get these fields as JSON; the documentation
-/// of refusals lists them.
+/// A condition that is not satisfied. Programs receive these fields as JSON; they are
+/// listed in the documentation of refusals.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Obstacle {
     pub(crate) reason: &'static str,
@@ -19,7 +19,7 @@ pub(crate) struct Obstacle {
     pub(crate) role: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) needed_role: Option<String>,
-    /// The same in a sentence or two.
+    /// The same, as one or two sentences.
     #[serde(skip)]
     pub(crate) sentence: String,
 }
@@ -40,8 +40,8 @@ impl Obstacle {
         Self { organisation: Some(org.to_owned()), ..self }
     }
 
-    /// What is in the way, if something is. `by_token`: the person came with a token,
-    /// and the sentence is about what the token shows.
+    /// The obstacle, if the condition is not satisfied. With `by_token` the sentence
+    /// describes what the token shows.
     pub(super) fn of(result: &ConditionResult<'_>, by_token: bool) -> Option<Self> {
         Some(match result {
             ConditionResult::ThisAccount(_)
@@ -52,13 +52,13 @@ impl Obstacle {
             ConditionResult::AmbiguousName { wanted, found, .. } => Self::new(
                 "unclear_name",
                 format!(
-                    "The rule here says {wanted}, and at Hugging Face it is {found}: \
-                     the people who run this app need to correct it."
+                    "A rule of this app says {wanted}, but the name on Hugging Face is {found}. \
+                     The people who run this app need to correct the rule."
                 ),
             ),
             ConditionResult::OrgsNotTold => Self::new(
                 "organisations_not_told",
-                "Hugging Face did not tell this app which organisations you are in.",
+                "Hugging Face did not share with this app which organisations you are in.",
             ),
             ConditionResult::NotAMember(org) => {
                 Self::new("not_a_member", format!("You are not in {org}, as far as this app can see."))
@@ -72,16 +72,17 @@ impl Obstacle {
             ConditionResult::RoleTooLow(membership, needed) => Self::role(membership, *needed),
             ConditionResult::RoleNotSaid(membership, needed) => Self::role(membership, Some(needed)),
             ConditionResult::NotInGroup(org, group) => Self::not_in_group(org, group),
-            ConditionResult::NoEmail => {
-                Self::new("email_not_shared", "Your Hugging Face account shows this app no e-mail address.")
-            }
+            ConditionResult::NoEmail => Self::new(
+                "email_not_shared",
+                "Your Hugging Face account does not share an e-mail address with this app.",
+            ),
             ConditionResult::EmailNotVerified(_) => Self::new(
                 "email_not_verified",
                 "Your e-mail address at Hugging Face is not verified. Verify it in the settings of your \
                  account there, then sign in again.",
             ),
             ConditionResult::OtherEmail(_) => {
-                Self::new("other_email", "The e-mail address of your Hugging Face account is another one.")
+                Self::new("other_email", "Your Hugging Face account has a different e-mail address.")
             }
             ConditionResult::NotPro(false) => {
                 Self::new("pro_needed", "Your account has no PRO subscription.")
@@ -100,16 +101,15 @@ impl Obstacle {
         let sentence = if by_token {
             format!("This token does not show your role in {org}.")
         } else {
-            format!("You are in {org}, but this app has not been shown your role there.")
+            format!("You are in {org}, but you have not shared your role there with this app.")
         };
         Self::new("not_granted", sentence).in_org(org)
     }
 
     fn no_access(org: &Org) -> Self {
         let org = org.shown();
-        let sentence = format!(
-            "Your role in {org} is no_access, which opens only what a resource group of yours opens."
-        );
+        let sentence =
+            format!("Your role in {org} is no_access, which gives access only through your resource groups.");
         Self { role: Some(Role::NoAccess.to_string()), ..Self::new("no_access", sentence).in_org(org) }
     }
 
@@ -119,10 +119,10 @@ impl Obstacle {
         Self { resource_group: Some(group.to_owned()), ..Self::new("not_in_group", sentence).in_org(org) }
     }
 
-    /// A role that does not suffice: the one held, and the one needed.
-    fn role(place: &Membership<'_>, needed: Option<&Role>) -> Self {
-        let (held, org) = (place.role, place.org.shown());
-        let place_name = match place.group {
+    /// The role is too low: states the current role and the needed one.
+    fn role(membership: &Membership<'_>, needed: Option<&Role>) -> Self {
+        let (held, org) = (membership.role, membership.org.shown());
+        let scope = match membership.group {
             Some(group) => format!("{} of {org}", group.shown()),
             None => org.to_owned(),
         };
@@ -130,22 +130,21 @@ impl Obstacle {
             (Role::Custom(_), Some(needed)) => (
                 "custom_role",
                 format!(
-                    "Your role in {place_name} is {held}, one of its own, which is neither above nor below \
+                    "Your role in {scope} is the custom role {held}, which is not ranked above or below \
                      others; {needed} is needed."
                 ),
             ),
             (_, Some(Role::Custom(needed))) => {
-                ("other_role", format!("Your role in {place_name} is {held}, and {needed} is needed."))
+                ("other_role", format!("Your role in {scope} is {held}, and {needed} is needed."))
             }
-            (_, Some(needed)) => (
-                "role_too_low",
-                format!("Your role in {place_name} is {held}, and at least {needed} is needed."),
-            ),
-            (_, None) => ("no_access", format!("Your role in {place_name} is {held}, which opens nothing.")),
+            (_, Some(needed)) => {
+                ("role_too_low", format!("Your role in {scope} is {held}, and at least {needed} is needed."))
+            }
+            (_, None) => ("no_access", format!("Your role in {scope} is {held}, which gives no access.")),
         };
         let obstacle = Self::new(reason, format!("{sentence} An admin of {org} can change it.")).in_org(org);
         Self {
-            resource_group: place.group.map(|group| group.shown().to_owned()),
+            resource_group: membership.group.map(|group| group.shown().to_owned()),
             role: Some(held.to_string()),
             needed_role: needed.map(Role::to_string),
             ..obstacle
@@ -157,13 +156,13 @@ fn restricted(org: &Org, token: bool) -> String {
     let org = org.shown();
     if token {
         return format!(
-            "{org} restricts this token or its owner's membership at the moment: its single sign-on, a second factor, \
-             its policy on tokens, or another of its security rules is not met. Open {org} on Hugging Face and \
-             complete what it asks for."
+            "{org} currently restricts this token or its owner's membership: its single sign-on, a second factor, \
+             its token policy or another of its security rules is not satisfied. Open {org} on Hugging Face and \
+             complete the steps that it requires."
         );
     }
     format!(
-        "{org} restricts your membership at the moment: its single sign-on, a second factor, or another of its \
-         security rules is not met."
+        "{org} currently restricts your membership: its single sign-on, a second factor or another of its \
+         security rules is not satisfied."
     )
 }

@@ -1,12 +1,12 @@
 //! The path prefix of the gate's own endpoints.
 
-/// A path that every server reads alike: `/` and then letters, digits, `-` and `_` in
-/// segments, such as `/oauth2`.
+/// A path that every server interprets alike: segments of letters, digits, `-` and `_`,
+/// such as `/oauth2`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OwnPrefix(String);
 
 impl OwnPrefix {
-    /// `None` for what some server might read as another path.
+    /// Returns `None` for a path that some server might interpret differently.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let is_plain = |segment: &str| {
             !segment.is_empty()
@@ -20,14 +20,14 @@ impl OwnPrefix {
         &self.0
     }
 
-    /// What follows the prefix in `path`: empty, or with its slash. `None` for paths
-    /// that are not below it.
+    /// The part of `path` after the prefix: empty, or starting with a slash. `None` for
+    /// paths that are not below the prefix.
     pub(crate) fn rest_of<'a>(&self, path: &'a str) -> Option<&'a str> {
         let rest = path.strip_prefix(self.0.as_str())?;
         (rest.is_empty() || rest.starts_with('/')).then_some(rest)
     }
 
-    /// Whether one reading of a path, in whatever encoding, is below the prefix.
+    /// Whether a path reading is below the prefix.
     pub(crate) fn covers(&self, path: &[u8]) -> bool {
         let rest = path.strip_prefix(self.0.as_bytes());
         rest.is_some_and(|rest| matches!(rest, [] | [b'/', ..]))

@@ -1,24 +1,24 @@
-//! CORS preflights: what a browser asks before it sends a request of another
-//! site's page (Fetch standard, "CORS-preflight request").
+//! CORS preflights: the request that a browser sends before a cross-origin request (Fetch
+//! standard, "CORS-preflight request").
 
 use http::Method;
 
-/// What of a request's headers makes it a preflight.
+/// The request headers that identify a preflight.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct PreflightHeaders<'a> {
-    /// How many `Origin` fields there are.
+    /// The number of `Origin` fields.
     pub(crate) origins: usize,
     /// The value of `Access-Control-Request-Method`, if there is exactly one.
     pub(crate) requested_method: Option<&'a [u8]>,
-    /// Whether a body is announced.
+    /// Whether the request has a body.
     pub(crate) body: bool,
 }
 
-/// The method that a preflight asks about; `None` if the request is none.
+/// The method that a preflight announces; `None` if the request is not a preflight.
 ///
-/// It is `OPTIONS` with one `Origin` and one `Access-Control-Request-Method`, and has
-/// no body. Every client can send these headers. They give no permission by
-/// themselves: `preflight = true` of a route does.
+/// A preflight is `OPTIONS` with one `Origin`, one `Access-Control-Request-Method` and no
+/// body. Every client can send these headers, so they grant nothing by themselves: only
+/// `preflight = true` of a route does.
 pub(crate) fn requested_method(method: &Method, headers: PreflightHeaders<'_>) -> Option<Method> {
     if *method != Method::OPTIONS || headers.body || headers.origins != 1 {
         return None;
@@ -31,19 +31,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_a_browser_sends_is_a_preflight() {
-        let sound = PreflightHeaders { origins: 1, requested_method: Some(b"PUT"), body: false };
-        assert_eq!(requested_method(&Method::OPTIONS, sound), Some(Method::PUT));
+    fn only_the_form_that_browsers_send_is_a_preflight() {
+        let valid = PreflightHeaders { origins: 1, requested_method: Some(b"PUT"), body: false };
+        assert_eq!(requested_method(&Method::OPTIONS, valid), Some(Method::PUT));
         for (method, headers) in [
-            (Method::GET, sound),
-            (Method::POST, sound),
+            (Method::GET, valid),
+            (Method::POST, valid),
             (Method::OPTIONS, PreflightHeaders::default()),
-            (Method::OPTIONS, PreflightHeaders { requested_method: None, ..sound }),
-            (Method::OPTIONS, PreflightHeaders { origins: 0, ..sound }),
-            (Method::OPTIONS, PreflightHeaders { origins: 2, ..sound }),
-            (Method::OPTIONS, PreflightHeaders { requested_method: Some(b""), ..sound }),
-            (Method::OPTIONS, PreflightHeaders { requested_method: Some(b"PUT, GET"), ..sound }),
-            (Method::OPTIONS, PreflightHeaders { body: true, ..sound }),
+            (Method::OPTIONS, PreflightHeaders { requested_method: None, ..valid }),
+            (Method::OPTIONS, PreflightHeaders { origins: 0, ..valid }),
+            (Method::OPTIONS, PreflightHeaders { origins: 2, ..valid }),
+            (Method::OPTIONS, PreflightHeaders { requested_method: Some(b""), ..valid }),
+            (Method::OPTIONS, PreflightHeaders { requested_method: Some(b"PUT, GET"), ..valid }),
+            (Method::OPTIONS, PreflightHeaders { body: true, ..valid }),
         ] {
             assert_eq!(requested_method(&method, headers), None, "{method} {headers:?}");
         }

@@ -1,27 +1,28 @@
-//! What may help somebody who was refused for an organisation.
+//! Suggests what may help a person who was refused because of an organisation.
 
 use super::evaluate::ConditionResult;
 use super::rule::is_id;
 use crate::identity::Org;
 
-/// A way to make a membership count.
+/// What the person can do so that a membership is recognised.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Remedy {
-    /// The organisation's name, or what the rule calls it.
+    /// The organisation's name, or the name or id that the rule uses.
     pub(crate) organisation: String,
-    /// Its id, if that is known.
+    /// Its id, if known.
     pub(crate) id: Option<String>,
     pub(crate) kind: RemedyKind,
 }
 
-/// What keeps the membership from counting; more certain kinds are greater.
+/// Why the membership is not recognised; more certain kinds are greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum RemedyKind {
-    /// They may be a member, and the organisation was not granted to the app.
+    /// The organisation is not listed. The person may be a member who did not grant it to
+    /// the app.
     NotListed,
-    /// The organisation requires its single sign-on, a second factor or the like first.
+    /// The organisation first requires its single sign-on, a second factor or similar.
     Restricted,
-    /// They are a member and did not grant the organisation to the app.
+    /// The person is a member and did not grant the organisation to the app.
     NotGranted,
 }
 

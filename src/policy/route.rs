@@ -7,12 +7,12 @@ use super::access::Access;
 use super::path::PathPattern;
 use super::rule::Rule;
 
-/// A part of the app with rules of its own. Begin with [`Route::path`] or
+/// A part of the app with rules of its own. Start with [`Route::path`] or
 /// [`Route::host`], then set what differs.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Route {
-    /// Only requests for this host, with its port unless that is the scheme's own.
+    /// Only requests for this host. Includes the port unless it is the scheme's default.
     pub host: Option<String>,
     /// Only requests for these paths.
     pub path: Option<PathPattern>,
@@ -20,30 +20,31 @@ pub struct Route {
     pub methods: Vec<Method>,
     /// Who may enter.
     pub access: RouteAccess,
-    /// Who may not, whatever `access` says.
+    /// Who may not enter, even if `access` lets them in.
     pub deny: Vec<Rule>,
-    /// Where the proxy sends its requests; the layer does not look at it.
+    /// Where the proxy sends the requests; the Tower layer ignores it.
     pub upstream: Option<Url>,
-    /// Whether API clients may come with a token.
+    /// Whether API clients may authenticate with a token.
     pub bearer: BearerUse,
-    /// Whether the app gets the `Authorization` that a request came with.
+    /// Whether the app receives the request's `Authorization` header.
     pub forward_authorization: bool,
-    /// Whether CORS preflights (an `OPTIONS` that browsers send without
-    /// credentials) pass, without an identity. The route is then for those that
-    /// ask about one of its methods too, besides `OPTIONS` as far as it has that.
+    /// Whether CORS preflights (`OPTIONS` requests that browsers send without
+    /// credentials) pass without an identity. The route then also matches preflights for
+    /// each of its methods.
     pub preflight: bool,
 }
 
-/// How a route takes `Authorization: Bearer`, where tokens are accepted at all.
+/// How a route handles `Authorization: Bearer`, if tokens are accepted at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum BearerUse {
-    /// As well as a session.
+    /// Tokens and sessions are both accepted.
     #[default]
     Also,
-    /// Instead of a session: cookies do not count, nobody is sent to sign in.
+    /// Only tokens are accepted: cookies are ignored, and browsers are not redirected to
+    /// sign in.
     Only,
-    /// Not at all: the header says nothing to the gate.
+    /// Tokens are not accepted: the gate ignores the header.
     Off,
 }
 
@@ -53,9 +54,9 @@ pub enum BearerUse {
 pub enum RouteAccess {
     /// Everybody, signed in or not.
     Public,
-    /// Whoever the gate as a whole lets in.
+    /// The access list of the whole gate.
     Inherited,
-    /// This route's own list.
+    /// A list of this route's own.
     Own(Access),
 }
 
@@ -67,14 +68,14 @@ impl Route {
         Self { path: Some(path), ..Self::unspecified() }
     }
 
-    /// A route for all requests for this host, with its port unless that is the
-    /// scheme's own; otherwise as [`Route::path`].
+    /// A route for all requests for this host, with its port unless that is the scheme's
+    /// default. Otherwise like [`Route::path`].
     #[must_use]
     pub fn host(host: impl Into<String>) -> Self {
         Self { host: Some(host.into()), ..Self::unspecified() }
     }
 
-    /// What decides where no route matches.
+    /// The settings that apply if no route matches.
     pub(crate) fn unspecified() -> Self {
         Self {
             host: None,
@@ -89,14 +90,14 @@ impl Route {
         }
     }
 
-    /// Which requests it is for: `GET POST mlflow.example.com/admin/**`.
+    /// The requests that the route matches: `GET POST mlflow.example.com/admin/**`.
     #[must_use]
     pub fn pattern(&self) -> String {
         let methods: String = self.methods.iter().map(|method| format!("{method} ")).collect();
         methods + &self.place()
     }
 
-    /// Host and path alone: `mlflow.example.com/admin/**`.
+    /// Host and path only: `mlflow.example.com/admin/**`.
     #[must_use]
     pub fn place(&self) -> String {
         let path = self.path.as_ref().map_or("/**".to_owned(), PathPattern::to_string);
@@ -109,13 +110,13 @@ impl Route {
         Self { access: RouteAccess::Public, ..self }
     }
 
-    /// Lets in whom one of `rules` means, instead of whom the gate as a whole does.
+    /// Lets in people who match one of `rules`, instead of the gate's own access list.
     #[must_use]
     pub fn allow(self, rules: Vec<Rule>) -> Self {
         Self { access: RouteAccess::Own(Access::Rules(rules)), ..self }
     }
 
-    /// Keeps out whom one of `rules` means, whoever is let in otherwise.
+    /// Keeps out people who match one of `rules`, even if another rule lets them in.
     #[must_use]
     pub fn deny(self, rules: Vec<Rule>) -> Self {
         Self { deny: rules, ..self }
@@ -127,27 +128,28 @@ impl Route {
         Self { preflight: true, ..self }
     }
 
-    /// Whether requests with this method are for the route.
+    /// Whether the route matches this method.
     pub(crate) fn takes(&self, method: &Method) -> bool {
         let is_it = |listed: &Method| listed == method || (*listed == Method::GET && *method == Method::HEAD);
         self.methods.is_empty() || self.methods.iter().any(is_it)
     }
 
-    /// Takes tokens of API clients in this way, where they are taken at all.
+    /// Sets how the route handles tokens of API clients, if they are accepted at all.
     #[must_use]
     pub fn bearer(self, bearer: BearerUse) -> Self {
         Self { bearer, ..self }
     }
 
-    /// Lets the app see the `Authorization` that requests come with. With tokens of
-    /// API clients it gets a credential that can do far more than come in here.
+    /// Passes the request's `Authorization` header to the app. With tokens of API
+    /// clients, the app then receives a credential that grants far more than access to
+    /// this app.
     #[must_use]
     pub fn forward_authorization(self) -> Self {
         Self { forward_authorization: true, ..self }
     }
 
-    /// Whether both routes decide the same and lead to the same place, so that it
-    /// does not matter which of them a request is for.
+    /// Whether both routes make the same decision and use the same upstream, so that it
+    /// does not matter which of them matches.
     pub(crate) fn decides_like(&self, other: &Self) -> bool {
         self.access == other.access
             && self.deny == other.deny
@@ -158,7 +160,7 @@ impl Route {
     }
 }
 
-/// Every rule of a gate with this access and these routes.
+/// All rules of a gate with this access list and these routes.
 pub(crate) fn all_rules<'a>(
     access: &'a Access,
     deny: &'a [Rule],

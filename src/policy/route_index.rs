@@ -1,44 +1,44 @@
-//! Finds the routes of a host and path: in as many steps as the path has
-//! segments, however many routes there are.
+//! Finds the routes of a host and path. The number of steps depends on the number of path
+//! segments and not on the number of routes.
 
 use std::collections::HashMap;
 
 use crate::client::name_and_port;
 
-/// HostRoutes of routes in their list, by host and path.
+/// Route indices by host and path.
 #[derive(Debug, Default)]
 pub(crate) struct RouteIndex {
     any_host: HostRoutes,
     hosts: HashMap<String, HostRoutes>,
-    /// The hosts of each name, whatever their ports.
+    /// The hosts of each name, with any port.
     names: HashMap<String, Vec<String>>,
-    /// How many bytes the longest pattern has.
+    /// The length of the longest pattern in bytes.
     longest: usize,
 }
 
-/// Those of one host, or of the routes without one.
+/// The routes of one host, or those without a host.
 #[derive(Debug, Default)]
 struct HostRoutes {
     exact: HashMap<Box<[u8]>, Vec<usize>>,
     folders: HashMap<Box<[u8]>, Vec<usize>>,
-    /// How many bytes the longest key of each has.
+    /// The length of the longest key of each map in bytes.
     longest_exact: usize,
     longest_folder: usize,
     /// Routes without a path.
     anywhere: Vec<usize>,
 }
 
-/// The paths that a route is for.
+/// The paths that a route matches.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum PathSet<'a> {
     All,
     Exact(&'a [u8]),
-    /// A folder, without its final slash, and all below it.
+    /// A folder, without its final slash, and everything below it.
     Folder(&'a [u8]),
 }
 
 impl RouteIndex {
-    /// Adds a route, which comes after all that were added before.
+    /// Adds a route, which ranks after all routes added before.
     pub(crate) fn add(&mut self, route: usize, host: Option<&str>, paths: PathSet<'_>) {
         if let PathSet::Exact(path) | PathSet::Folder(path) = paths {
             self.longest = self.longest.max(path.len());
@@ -63,8 +63,8 @@ impl RouteIndex {
         self.names.contains_key(name)
     }
 
-    /// The first route for `host` and `path` that `matches`. With `by_name` the
-    /// ports of hosts do not count.
+    /// The first route for `host` and `path` that `matches`. With `by_name`, ports are
+    /// ignored.
     pub(crate) fn first(
         &self,
         host: &str,
@@ -100,7 +100,7 @@ impl HostRoutes {
         }
     }
 
-    /// The least of `before` and those for `path` that match.
+    /// The lowest of `before` and the matching routes for `path`.
     fn first(&self, path: &[u8], matches: &impl Fn(usize) -> bool, before: Option<usize>) -> Option<usize> {
         let least = |routes: &[usize], before: Option<usize>| {
             let limit = before.unwrap_or(usize::MAX);
@@ -108,9 +108,9 @@ impl HostRoutes {
             earlier.find(|route| matches(*route)).or(before)
         };
         let mut first = least(&self.anywhere, before);
-        // Each look hashes all of a path. So it is not taken for one that is longer
-        // than all there are, and goes up from the deepest folder that there may be:
-        // a path of 30,000 segments takes no longer than one of a few.
+        // Each lookup hashes the whole path. Paths longer than the longest key are
+        // therefore skipped, and the search starts at the deepest possible folder: a path
+        // of 30,000 segments takes no longer than one of a few.
         if path.len() <= self.longest_exact
             && let Some(routes) = self.exact.get(path)
         {
@@ -133,7 +133,7 @@ impl HostRoutes {
     }
 }
 
-/// The folder that something is in, without its final slash.
+/// The parent folder, without its final slash.
 fn parent(path: &[u8]) -> Option<&[u8]> {
     path.get(..memchr::memrchr(b'/', path)?)
 }

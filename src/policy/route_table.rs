@@ -1,4 +1,4 @@
-//! Which route a request is for. The first match decides.
+//! Selects the route of a request: the first match.
 
 use http::Method;
 
@@ -7,25 +7,25 @@ use super::route::{BearerUse, Route};
 use super::route_index::{PathSet, RouteIndex};
 use crate::client::name_and_port;
 
-/// The routes in order, and where to find them.
+/// The routes in order, and their indexes.
 #[derive(Debug, Default)]
 pub(crate) struct RouteTable {
     list: Vec<Route>,
     index: RouteIndex,
-    /// The same by folded patterns, if any is not what it was.
+    /// The index of folded patterns, if folding changes any pattern.
     loose: Option<RouteIndex>,
     method_matters: bool,
     path_matters: bool,
 }
 
-/// What a route is looked up by, but for the path.
+/// The parts of a request, besides the path, that select a route.
 #[derive(Clone, Copy)]
 pub(crate) struct RouteQuery<'a> {
     pub(crate) host: &'a str,
     /// Whether hosts are compared without their ports.
     pub(crate) by_name: bool,
     pub(crate) method: &'a Method,
-    /// The method that it asks about, if it is a CORS preflight.
+    /// The announced method, if the request is a CORS preflight.
     pub(crate) preflight: Option<&'a Method>,
 }
 
@@ -33,10 +33,10 @@ impl RouteTable {
     pub(crate) fn new(list: Vec<Route>) -> Self {
         let index_of = |pattern: &dyn Fn(&Route) -> Option<PathPattern>| {
             let mut index = RouteIndex::default();
-            for (place, route) in list.iter().enumerate() {
+            for (position, route) in list.iter().enumerate() {
                 let pattern = pattern(route);
                 let paths = pattern.as_ref().map_or(PathSet::All, PathPattern::paths);
-                index.add(place, route.host.as_deref(), paths);
+                index.add(position, route.host.as_deref(), paths);
             }
             index
         };
@@ -52,7 +52,7 @@ impl RouteTable {
         self.list.get(index)
     }
 
-    /// How tokens are taken where this route, or none, matches.
+    /// How tokens are handled by this route, or if no route matches.
     pub(crate) fn bearer_use(&self, index: Option<usize>) -> BearerUse {
         index.and_then(|index| self.get(index)).map_or(BearerUse::Also, |route| route.bearer)
     }
@@ -61,9 +61,10 @@ impl RouteTable {
         &self.list
     }
 
-    /// Whether `host` has the name of a route's and a port that nobody configured.
-    /// Servers with several hosts look at the name alone, or at both. `own`, the
-    /// public URL's, is configured; but a route without a port may mean it.
+    /// Whether the host name belongs to a route but the port is not configured. Servers
+    /// with several virtual hosts compare the name alone or name and port. `own`, the
+    /// authority of the public URL, is configured; but a route without a port may also
+    /// match it.
     pub(crate) fn has_strange_port(&self, host: &str, own: &str) -> bool {
         let (name, _) = name_and_port(host);
         !self.index.has_host(host) && self.index.has_name(name) && (host != own || self.index.has_host(name))
@@ -84,9 +85,9 @@ impl RouteTable {
         self.first(&self.index, query, path)
     }
 
-    /// The index of the first route that may match for a server that is less exact
-    /// (see [`PathPattern::folded`]) and that `matters`. Any of those may be the
-    /// first to some server: one sees no case, another no slash at the end.
+    /// The first route that a less exact server may select (see [`PathPattern::folded`])
+    /// and that `matters`. Every such route must be checked, since some servers ignore
+    /// case and others ignore a trailing slash.
     pub(crate) fn find_loosely(
         &self,
         query: RouteQuery<'_>,
@@ -98,23 +99,23 @@ impl RouteTable {
             None if is_folded(path) => return None,
             None => &self.index,
         };
-        // What is longer than all patterns need not be looked at to its end.
+        // A path that is longer than every pattern need not be compared to its end.
         let head = path.get(..=index.longest() + 1).filter(|head| head.is_ascii());
-        let is_for = |place: usize| self.get(place).is_some_and(|route| route.is_for(query));
+        let is_for = |position: usize| self.get(position).is_some_and(|route| route.is_for(query));
         let mut room = [0; 128];
         let path = folded(head.unwrap_or(path), &mut room);
-        index.first(query.host, query.by_name, &path, |place| is_for(place) && matters(place))
+        index.first(query.host, query.by_name, &path, |position| is_for(position) && matters(position))
     }
 
-    /// Whether a less exact server takes the paths of both for the same. Whoever
-    /// wrote two such routes has a server that does not.
+    /// Whether a less exact server cannot tell the paths of two routes apart. An operator
+    /// who configures both routes has a server that can.
     pub(crate) fn are_two_spellings(&self, one: usize, other: usize) -> bool {
-        let folded = |place| self.get(place)?.path.as_ref().map(PathPattern::folded);
+        let folded = |position| self.get(position)?.path.as_ref().map(PathPattern::folded);
         folded(one).is_some_and(|one| folded(other) == Some(one))
     }
 
     fn first(&self, index: &RouteIndex, query: RouteQuery<'_>, path: &[u8]) -> Option<usize> {
-        let is_for = |place: usize| self.get(place).is_some_and(|route| route.is_for(query));
+        let is_for = |position: usize| self.get(position).is_some_and(|route| route.is_for(query));
         index.first(query.host, query.by_name, path, is_for)
     }
 }
@@ -122,7 +123,7 @@ impl RouteTable {
 impl Route {
     fn is_for(&self, query: RouteQuery<'_>) -> bool {
         (self.takes(query.method)
-            || (self.preflight && query.preflight.is_some_and(|about| self.takes(about))))
+            || (self.preflight && query.preflight.is_some_and(|announced| self.takes(announced))))
             && self.host.as_ref().is_none_or(|host| {
                 host == query.host || (query.by_name && name_and_port(host).0 == name_and_port(query.host).0)
             })
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_covers_itself_and_all_below_and_no_neighbour() {
+    fn a_folder_matches_itself_and_everything_below_and_no_sibling() {
         let routes = routes(&["/admin/**"]);
         for (path, found) in [
             ("/admin", Some(0)),
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_match_decides_whatever_kind_it_is() {
+    fn the_first_match_decides_for_exact_paths_and_folders_alike() {
         let table = ["/a/b", "/a/**", "/a/b/c", "/**", "/x"];
         let routes = routes(&table);
         for (path, found) in [("/a/b", 0), ("/a", 1), ("/a/b/c", 1), ("/x", 3), ("/", 3), ("/a/", 1)] {
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn host_and_method_narrow_a_route_and_get_covers_head() {
+    fn host_and_method_restrict_a_route_and_get_covers_head() {
         let mut route = Route::path(PathPattern::parse("/**").unwrap());
         route.host = Some("a.example".to_owned());
         route.methods = vec![Method::GET];
@@ -194,7 +195,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn the_index_finds_what_a_look_through_the_list_would(
+        fn the_index_finds_the_same_route_as_a_linear_search(
             rows in proptest::collection::vec((0..4_usize, "|(/[ab]){0,3}(/\\*\\*)?"), 0..12),
             path in "(/[abc]){0,4}/?",
             host in 1..4_usize,

@@ -1,11 +1,11 @@
-//! Rules: who is meant, and whether somebody is.
+//! Access rules: a rule describes people by conditions.
 
 use std::fmt;
 
 use crate::identity::{Org, ResourceGroup, Role};
 
-/// Who is meant: all conditions of a rule hold together (AND). Several rules in
-/// a list are alternatives (OR).
+/// Describes people. All conditions of a rule must match (AND). Several rules in a list
+/// are alternatives (OR).
 ///
 /// ```
 /// use huggate::{Role, Rule};
@@ -21,7 +21,7 @@ pub struct Rule {
     pub(crate) conditions: Vec<Condition>,
 }
 
-/// One thing that a rule asks for.
+/// One condition of a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Condition {
     User(Name),
@@ -31,41 +31,41 @@ pub(crate) enum Condition {
     Pro(bool),
 }
 
-/// A name or a stable id. A text of 24 hex digits is an id and nothing else, so
-/// that nobody becomes somebody by taking their id for a username.
+/// A name or a stable id. A text of 24 hex digits is always an id, so that nobody can
+/// impersonate an account by choosing its id as a username.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Name(pub(crate) String);
 
-/// A mail domain; with a leading dot also everything below it.
+/// An e-mail domain; with a leading dot also its subdomains.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Domain {
     pub(crate) name: String,
     pub(crate) below: bool,
 }
 
-/// Whether a name is the one that is meant.
+/// The result of comparing a name to the name or id in a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NameMatch {
     Same,
     Other,
-    /// They differ by case alone, which is almost surely the same; but almost is
-    /// not enough to let anyone in, nor to let anyone past a `deny`.
+    /// They differ only by case. They are almost certainly the same, but that is not
+    /// certain enough to satisfy an `allow` or to pass a `deny`.
     ByCase,
-    /// One is an id and the other a name: of somebody put together by hand not
-    /// both may be known.
+    /// One is an id and the other a name. Only a test subject may lack one of the two.
     NotSaid,
 }
 
-/// Whether a rule holds for somebody. What cannot be known is neither yes nor no.
+/// Whether a rule matches a person. If information is missing, the result is neither yes
+/// nor no.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Match {
-    /// It does not.
+    /// The rule does not match.
     No,
-    /// What would tell is absent: an organisation was not granted, an address is
-    /// not verified. An `allow` does not hold then, and a `deny` does.
+    /// Information is missing: an organisation was not granted, or an address is not
+    /// verified. An `allow` is not satisfied then, and a `deny` refuses access.
     Unknown,
-    /// It does.
+    /// The rule matches.
     Yes,
 }
 
@@ -80,8 +80,8 @@ impl Rule {
         Self::one(Condition::User(Name(name_or_id.into())))
     }
 
-    /// Members of the organisation with this slug, or with this id (24 hex
-    /// digits), whom nothing restricts.
+    /// Members of the organisation with this slug, or with this id (24 hex digits), whose
+    /// membership is not restricted.
     #[must_use]
     pub fn org(slug_or_id: impl Into<String>) -> Self {
         Self::one(Condition::Org { org: Name(slug_or_id.into()), role: None, group: None })
@@ -93,8 +93,8 @@ impl Rule {
         Self::one(Condition::Email(address.into()))
     }
 
-    /// People whose verified e-mail address is at `domain`; with a leading dot
-    /// (`.example.com`) also at every domain below it.
+    /// People whose verified e-mail address is at `domain`. With a leading dot
+    /// (`.example.com`), addresses at its subdomains match too.
     #[must_use]
     pub fn email_domain(domain: &str) -> Self {
         let name = domain.strip_prefix("*.").or_else(|| domain.strip_prefix('.'));
@@ -110,8 +110,8 @@ impl Rule {
         Self::one(Condition::Pro(pro))
     }
 
-    /// In the organisation of this rule at least `role`; for a custom role, that
-    /// very one. Without an organisation it changes nothing.
+    /// Requires at least `role` in the organisation of this rule; a custom role must
+    /// match exactly. Without an organisation this has no effect.
     #[must_use]
     pub fn with_role(mut self, needed: Role) -> Self {
         if let Some((role, _)) = self.last_org() {
@@ -120,8 +120,9 @@ impl Rule {
         self
     }
 
-    /// In this resource group (name or id) of the rule's organisation; a role is
-    /// then the role in the group. Without an organisation it changes nothing.
+    /// Requires membership in this resource group (name or id) of the rule's
+    /// organisation. The required role is then the role in the group. Without an
+    /// organisation this has no effect.
     #[must_use]
     pub fn with_resource_group(mut self, name_or_id: impl Into<String>) -> Self {
         if let Some((_, group)) = self.last_org() {
@@ -130,7 +131,7 @@ impl Rule {
         self
     }
 
-    /// Role and group of the organisation that was named last.
+    /// Role and group of the last organisation of the rule.
     fn last_org(&mut self) -> Option<(&mut Option<Role>, &mut Option<Name>)> {
         self.conditions.iter_mut().rev().find_map(|condition| match condition {
             Condition::Org { role, group, .. } => Some((role, group)),
@@ -138,19 +139,19 @@ impl Rule {
         })
     }
 
-    /// Both rules at once.
+    /// Requires that both rules match.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
         self.conditions.extend(other.conditions);
         self
     }
 
-    /// Whether deciding needs to know about `org`.
+    /// Whether the rule depends on the membership in `org`.
     pub(crate) fn names(&self, org: &Org) -> bool {
         self.named(org).next().is_some()
     }
 
-    /// Whether deciding needs to know about `group` of `org`.
+    /// Whether the rule depends on the membership in `group` of `org`.
     pub(crate) fn names_group(&self, org: &Org, group: &ResourceGroup) -> bool {
         self.named(org).any(|condition| match condition {
             Condition::Org { group: Some(name), .. } => name.may_be(&group.id, &group.name),
@@ -162,7 +163,7 @@ impl Rule {
         })
     }
 
-    /// The conditions that are about `org`.
+    /// The conditions about `org`.
     fn named(&self, org: &Org) -> impl Iterator<Item = &Condition> {
         self.conditions.iter().filter(|condition| match condition {
             Condition::Org { org: name, .. } => name.may_be(&org.id, &org.slug),
@@ -170,7 +171,7 @@ impl Rule {
         })
     }
 
-    /// Whether deciding needs a username; an id comes with every sign-in.
+    /// Whether the rule needs a username. An id is part of every sign-in.
     #[cfg(feature = "config")]
     pub(crate) fn needs_username(&self) -> bool {
         self.conditions
@@ -178,29 +179,28 @@ impl Rule {
             .any(|condition| matches!(condition, Condition::User(Name(name)) if !is_id(name)))
     }
 
-    /// Whether deciding needs an e-mail address.
+    /// Whether the rule needs an e-mail address.
     pub(crate) fn needs_email(&self) -> bool {
         self.conditions
             .iter()
             .any(|condition| matches!(condition, Condition::Email(_) | Condition::EmailDomain(_)))
     }
 
-    /// Whether deciding needs memberships.
+    /// Whether the rule needs memberships.
     pub(crate) fn needs_orgs(&self) -> bool {
         self.conditions.iter().any(|condition| matches!(condition, Condition::Org { .. }))
     }
 }
 
 impl Name {
-    /// Whether this is the one of `id` and `name`. The provider never leaves one of
-    /// them empty.
+    /// Compares this name to an `id` and a `name`. The provider always sends both.
     pub(crate) fn compare(&self, id: &str, name: &str) -> NameMatch {
         let by_id = is_id(&self.0);
-        let known = if by_id { id } else { name };
-        let same_but_for_case = self.0.eq_ignore_ascii_case(known);
-        if known.is_empty() {
+        let value = if by_id { id } else { name };
+        let same_but_for_case = self.0.eq_ignore_ascii_case(value);
+        if value.is_empty() {
             NameMatch::NotSaid
-        } else if self.0 == known || (by_id && same_but_for_case) {
+        } else if self.0 == value || (by_id && same_but_for_case) {
             NameMatch::Same
         } else if same_but_for_case {
             NameMatch::ByCase
@@ -220,8 +220,8 @@ pub(crate) fn is_id(text: &str) -> bool {
 }
 
 impl fmt::Display for Rule {
-    /// As in "open to …". The alternate form (`{rule:#}`) is for whoever was
-    /// refused: it names no account and no address.
+    /// Completes "open to …". The alternate form (`{rule:#}`) is shown to a person who
+    /// was refused: it contains no account name and no address.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, condition) in self.conditions.iter().enumerate() {
             let is_noun = matches!(condition, Condition::User(_) | Condition::Org { .. });
@@ -304,9 +304,9 @@ mod tests {
     }
 
     #[test]
-    fn each_key_holds_for_whom_it_says_and_for_nobody_else() {
+    fn each_condition_matches_only_the_people_it_describes() {
         use Match::{No, Unknown, Yes};
-        for (rule, holds) in [
+        for (rule, expected) in [
             (Rule::user("ada"), Yes),
             (Rule::user("Ada"), Unknown),
             (Rule::user("ben"), No),
@@ -340,12 +340,12 @@ mod tests {
             (Rule::org("acme").and(Rule::user("ben")), No),
             (Rule::org("bare").and(Rule::user("ada")), Unknown),
         ] {
-            assert_eq!(rule.matches(&ada()), holds, "{rule}");
+            assert_eq!(rule.matches(&ada()), expected, "{rule}");
         }
     }
 
     #[test]
-    fn an_unverified_or_forged_address_never_holds() {
+    fn an_unverified_or_forged_address_never_matches() {
         for (address, verified) in [
             ("ada@example.com", false),
             ("attacker@evil.com@example.com", true),
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_refused_is_told_no_account_and_no_address() {
+    fn the_alternate_form_names_no_account_and_no_address() {
         let rule = Rule::user("ada").and(Rule::email("ada@example.com")).and(Rule::org("acme"));
         assert_eq!(
             rule.to_string(),
@@ -377,10 +377,10 @@ mod tests {
     }
 
     #[test]
-    fn an_app_is_meant_by_its_id_alone() {
+    fn an_app_matches_only_by_its_id() {
         use Match::{No, Unknown, Yes};
         let app = Person::of_app("62f264b9f3c90f4b65140009".into(), "ada");
-        for (rule, holds) in [
+        for (rule, expected) in [
             (Rule::user("62f264b9f3c90f4b65140009"), Yes),
             (Rule::user("62f264b9f3c90f4b65140001"), No),
             (Rule::user("ada"), No),
@@ -391,7 +391,7 @@ mod tests {
             (Rule::pro(true), Unknown),
             (Rule::pro(false), Unknown),
         ] {
-            assert_eq!(rule.matches(&app), holds, "{rule}");
+            assert_eq!(rule.matches(&app), expected, "{rule}");
         }
     }
 

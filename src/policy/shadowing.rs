@@ -1,4 +1,4 @@
-//! Which requests a route has left, after those before it have taken theirs.
+//! Detects routes that earlier routes shadow completely.
 
 use std::collections::BTreeSet;
 
@@ -8,20 +8,20 @@ use super::path::PathPattern;
 use super::route::Route;
 
 impl Route {
-    /// The routes of `earlier` that take every request of this one between them,
-    /// so that it never has its turn; `None` if something is left for it. CORS
-    /// preflights do not count: they come for the sake of the requests.
+    /// The routes of `earlier` that together match every request of this one, so that it
+    /// is never used; `None` if some requests are left. CORS preflights are ignored: they
+    /// only precede requests.
     ///
-    /// This is exact. There is always one more path in a folder, one more host and
-    /// one more method than the routes name; so only a route that covers this
-    /// one's paths and hosts helps to cover it, and only one for all methods
-    /// covers all. What can be covered in parts is a list of methods.
+    /// This is exact. Folders, hosts and methods always have members that no route names,
+    /// so only a route that covers all paths and hosts of this one can shadow it, and
+    /// only a route for all methods can shadow all methods. Only a list of methods can be
+    /// shadowed by several routes in combination.
     pub(crate) fn shadowed_by(&self, earlier: &[&Self]) -> Option<Vec<usize>> {
         let helps = |route: &Self| {
             let host = route.host.is_none() || route.host == self.host;
             let path = match (&route.path, &self.path) {
                 (None, _) => true,
-                // `/**` is all paths.
+                // `/**` matches all paths.
                 (Some(theirs), None) => theirs.below && theirs.path.is_empty(),
                 (Some(theirs), Some(own)) => theirs.covers(own),
             };
@@ -44,14 +44,14 @@ impl Route {
         takers.map(|takers| takers.into_iter().collect())
     }
 
-    /// The methods of a route that lists some, with those that go without saying.
+    /// The methods of a route that lists some, including the implied `HEAD`.
     fn every_method(&self) -> impl Iterator<Item = &Method> {
         let head = self.methods.contains(&Method::GET).then_some(&Method::HEAD);
         self.methods.iter().chain(head)
     }
 
-    /// For the paths and methods that both routes are for, if there are any, and
-    /// for this one's host.
+    /// The intersection of both routes' paths and methods, with this route's host; `None`
+    /// if it is empty.
     pub(crate) fn shared_with(&self, other: &Self) -> Option<Self> {
         let path = match (&self.path, &other.path) {
             (None, path) | (path, None) => path,
@@ -71,7 +71,7 @@ impl Route {
 }
 
 impl PathPattern {
-    /// Whether every path of `other` is one of these.
+    /// Whether this pattern matches every path that `other` matches.
     pub(crate) fn covers(&self, other: &Self) -> bool {
         if !self.below {
             return self == other;
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     const METHODS: [&str; 5] = ["GET", "HEAD", "POST", "OPTIONS", "BREW"];
-    /// What the routes below can be for, and one more of each kind.
+    /// The hosts of the routes below, and one more.
     const HOSTS: [&str; 3] = ["a.example", "b.example", "c.example"];
 
     fn paths() -> Vec<String> {
@@ -116,15 +116,15 @@ mod tests {
         })
     }
 
-    /// The routes that each of a set of requests finds.
+    /// The routes that a set of sample requests selects.
     fn found(routes: &[Route]) -> BTreeSet<usize> {
         let table = RouteTable::new(routes.to_vec());
         let mut found = BTreeSet::new();
         for host in HOSTS {
             for method in METHODS {
                 let method = method.parse().unwrap();
-                let asked = RouteQuery { host, by_name: false, method: &method, preflight: None };
-                found.extend(paths().iter().filter_map(|path| table.find(asked, path.as_bytes())));
+                let query = RouteQuery { host, by_name: false, method: &method, preflight: None };
+                found.extend(paths().iter().filter_map(|path| table.find(query, path.as_bytes())));
             }
         }
         found
@@ -132,15 +132,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_route_is_taken_exactly_if_no_request_finds_it(
+        fn a_route_is_shadowed_exactly_if_no_request_selects_it(
             routes in proptest::collection::vec(route(), 1..7),
         ) {
             let last = routes.len() - 1;
             let earlier: Vec<&Route> = routes[..last].iter().collect();
-            let taken = routes[last].shadowed_by(&earlier);
-            prop_assert_eq!(taken.is_none(), found(&routes).contains(&last), "{:#?}", routes);
-            if let Some(takers) = taken {
-                // Those it names do it alone.
+            let shadowing = routes[last].shadowed_by(&earlier);
+            prop_assert_eq!(shadowing.is_none(), found(&routes).contains(&last), "{:#?}", routes);
+            if let Some(takers) = shadowing {
+                // The named routes shadow it without the others.
                 let mut few: Vec<Route> = takers.iter().map(|index| routes[*index].clone()).collect();
                 few.push(routes[last].clone());
                 prop_assert!(!found(&few).contains(&(few.len() - 1)), "{:?} of {:#?}", takers, routes);
@@ -148,14 +148,14 @@ mod tests {
         }
 
         #[test]
-        fn what_two_routes_share_is_what_both_take(one in route(), other in route()) {
+        fn the_intersection_of_two_routes_matches_what_both_match(one in route(), other in route()) {
             let anywhere = |route: &Route| RouteTable::new(vec![Route { host: None, ..route.clone() }]);
             let shared = one.shared_with(&other);
             for path in paths() {
                 for method in METHODS {
                     let method = method.parse().unwrap();
-                    let asked = RouteQuery { host: "a.example", by_name: false, method: &method, preflight: None };
-                    let takes = |route: &Route| anywhere(route).find(asked, path.as_bytes()).is_some();
+                    let query = RouteQuery { host: "a.example", by_name: false, method: &method, preflight: None };
+                    let takes = |route: &Route| anywhere(route).find(query, path.as_bytes()).is_some();
                     prop_assert_eq!(
                         shared.as_ref().is_some_and(takes),
                         takes(&one) && takes(&other),

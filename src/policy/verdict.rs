@@ -1,4 +1,4 @@
-//! May they: the rules of `allow` and `deny`, asked about one person.
+//! Evaluates the `allow` and `deny` rules for a person.
 
 use super::access::Access;
 use super::own_prefix::OwnPrefix;
@@ -7,17 +7,17 @@ use super::route_table::{RouteQuery, RouteTable};
 use super::rule::{Match, Rule};
 use crate::identity::Person;
 
-/// The rules of the whole gate.
+/// The access rules of the gate.
 #[derive(Debug)]
 pub(crate) struct Policy {
     pub(crate) access: Access,
-    /// Keeps people out on every route.
+    /// Refuses access on every route.
     pub(crate) deny: Vec<Rule>,
     pub(crate) routes: RouteTable,
     pub(crate) own: OwnAddress,
 }
 
-/// Where people reach the app, and which part of it is the gate's own.
+/// The public address of the app, and the path prefix of the gate's own endpoints.
 #[derive(Debug)]
 pub(crate) struct OwnAddress {
     pub(crate) prefix: OwnPrefix,
@@ -25,20 +25,20 @@ pub(crate) struct OwnAddress {
     pub(crate) authority: String,
 }
 
-/// A rule that was asked, and its answer.
+/// The evaluation of one rule.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RuleEvaluation<'a> {
-    /// Of an `allow`, or of a `deny`.
+    /// Whether the rule is an `allow`; otherwise it is a `deny`.
     pub(crate) allow: bool,
-    /// The route whose list it is in; `None` is the gate's.
+    /// The route whose list contains the rule; `None` for the gate's own list.
     pub(crate) of_route: Option<usize>,
-    /// Its place in the list.
+    /// The index in the list.
     pub(crate) index: usize,
     pub(crate) rule: &'a Rule,
     pub(crate) matches: Match,
 }
 
-/// What the rules decide.
+/// The decision of the rules.
 #[derive(Debug)]
 pub(crate) enum Verdict<'a> {
     /// The route is public, and no `deny` matches.
@@ -49,14 +49,14 @@ pub(crate) enum Verdict<'a> {
     Allowed,
     /// Nobody is signed in, and the route is not public.
     Nobody,
-    /// A `deny` matches, or cannot be ruled out.
+    /// A `deny` matches, or evaluates to [`Match::Unknown`].
     Denied(RuleEvaluation<'a>),
     /// None of these `allow` rules matches.
     NotAllowed(&'a [Rule]),
 }
 
 impl Verdict<'_> {
-    /// Whether the request may go on.
+    /// Whether the request is allowed.
     pub(crate) fn admits(&self) -> bool {
         match self {
             Self::Public | Self::Anyone | Self::Allowed => true,
@@ -66,13 +66,14 @@ impl Verdict<'_> {
 }
 
 impl Policy {
-    /// Whether a person (or nobody) may enter `route`. A `deny` wins, everywhere.
+    /// Decides whether a person (or an anonymous client) may enter `route`. A matching
+    /// `deny` always wins.
     pub(crate) fn decide(&self, route: Option<usize>, person: Option<&Person>) -> Verdict<'_> {
         self.decide_with(route, person, |_| {})
     }
 
-    /// The same; `observe` is called with every rule that is asked, in order, so that
-    /// an explanation reports the evaluations that made the decision.
+    /// Like [`Policy::decide`]; also calls `observe` with each evaluated rule, in order,
+    /// so that an explanation reports the evaluations that made the decision.
     pub(crate) fn decide_with<'a>(
         &'a self,
         route: Option<usize>,
@@ -94,7 +95,7 @@ impl Policy {
         let of_route = of_route.iter().enumerate().map(|(index, rule)| (route, index, rule));
         for (of_route, index, rule) in of_gate.chain(of_route) {
             let evaluation = evaluate(false, of_route, index, rule);
-            // `Unknown` counts: a `deny` must not be passed by hiding something.
+            // `Unknown` denies too: hiding information must not bypass a `deny`.
             if evaluation.matches != Match::No {
                 return Verdict::Denied(evaluation);
             }
@@ -112,14 +113,14 @@ impl Policy {
         Verdict::NotAllowed(rules)
     }
 
-    /// Whether a CORS preflight passes. No rule is asked: browsers send preflights
+    /// Whether a CORS preflight passes. No rule is evaluated: browsers send preflights
     /// without credentials.
     pub(crate) fn admits_preflight(&self, route: Option<usize>, query: RouteQuery<'_>) -> bool {
         let marked = route.and_then(|index| self.routes.get(index)).is_some_and(|route| route.preflight);
         query.preflight.is_some() && marked
     }
 
-    /// Whether two routes (or none) decide alike and lead to the same place.
+    /// Whether two routes (or none) make the same decision and use the same upstream.
     pub(crate) fn alike(&self, one: Option<usize>, other: Option<usize>) -> bool {
         if one == other {
             return true;

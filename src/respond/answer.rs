@@ -1,4 +1,4 @@
-//! The common form of our answers: never cached, never framed, without a token.
+//! The common properties of the gate's answers: never cached, never framed.
 
 use bytes::Bytes;
 use http::header::{
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::pages::Page;
 
-/// For answers that are no page: nothing may load, nothing may frame them.
+/// The policy for answers that are not pages: they may not load anything or be framed.
 const NO_PAGE: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// A page.
@@ -33,17 +33,16 @@ pub(crate) fn text(status: StatusCode, line: &'static str) -> Response<Bytes> {
     bare(status, Bytes::from_static(line.as_bytes()), "text/plain; charset=utf-8", NO_PAGE)
 }
 
-/// A redirect with `GET` (RFC 9110, section 15.4.3). The body stays empty: what
-/// the app has to say is for those who may enter.
+/// A redirect with `GET` (RFC 9110, section 15.4.3). The body stays empty.
 pub(crate) fn redirect(location: &str) -> Response<Bytes> {
     let mut response = bare(StatusCode::FOUND, Bytes::new(), "text/plain; charset=utf-8", NO_PAGE);
-    // A location is a URL that a parser wrote; it holds nothing but ASCII.
+    // The location was serialized by a URL parser, so it is ASCII.
     let location = HeaderValue::from_str(location).unwrap_or(HeaderValue::from_static("/"));
     response.headers_mut().insert(LOCATION, location);
     response
 }
 
-/// With these `Set-Cookie` lines.
+/// Adds these `Set-Cookie` lines.
 pub(crate) fn with_cookies(
     mut response: Response<Bytes>,
     lines: impl IntoIterator<Item = HeaderValue>,
@@ -67,7 +66,7 @@ fn bare(
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    // Not `no-referrer`: under it our own form would send `Origin: null`.
+    // Not `no-referrer`: it would make the gate's own form send `Origin: null`.
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     response
 }

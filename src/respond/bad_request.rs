@@ -1,5 +1,4 @@
-//! 400 and its like: the request can be understood in more than one way, or not at
-//! all.
+//! 400 and similar: the request is ambiguous or malformed.
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -10,10 +9,10 @@ use crate::client::IncomingRequest;
 use crate::pages;
 
 pub(crate) const NO_HOST: &str =
-    "The request does not name exactly one host, or names it with a port that is not in use here.";
-pub(crate) const NO_PATH: &str = "The address of the request is not a path.";
-pub(crate) const AMBIGUOUS_PATH: &str = "The path of this address can be read in more than one way, and not every way is open to everybody. Write it as the app does: in the same upper and lower case, with or without a slash at the end, and without dot segments, doubled slashes, backslashes, semicolons and encoded letters.";
-pub(crate) const AMBIGUOUS_METHOD: &str = "The method of the request has small letters, and with capitals it would not be open to everybody. Write it in capitals.";
+    "The request does not name exactly one host, or uses a port that is not configured here.";
+pub(crate) const NO_PATH: &str = "The request target is not a path.";
+pub(crate) const AMBIGUOUS_PATH: &str = "Servers interpret the path of this URL in different ways, and the access rules differ between them. Write it as the app does: with the same upper and lower case, with or without the trailing slash, and without dot segments, double slashes, backslashes, semicolons and encoded letters.";
+pub(crate) const AMBIGUOUS_METHOD: &str = "The request method has lower-case letters, and other access rules apply to the method in upper case. Send it in upper case.";
 
 /// 400: a page for people, JSON for programs.
 pub(crate) fn bad_request(request: IncomingRequest<'_>, code: &str, cause: &str) -> Response<Bytes> {
@@ -29,16 +28,16 @@ pub(crate) fn cross_origin(code: &str) -> Response<Bytes> {
         StatusCode::FORBIDDEN,
         &json!({
             "error": code,
-            "error_description": "A page of another site asked for this WebSocket (its Origin is not this app's).",
+            "error_description": "A page of another site opened this WebSocket (its Origin is not this app's).",
         }),
     )
 }
 
-/// 404 below our prefix.
+/// 404 below the gate's prefix.
 pub(crate) fn no_such_endpoint(request: IncomingRequest<'_>, prefix: &str) -> Response<Bytes> {
     if request.wants_page() {
         return answer::page(StatusCode::NOT_FOUND, pages::not_found());
     }
-    let description = format!("There is no endpoint of this name below {prefix}.");
+    let description = format!("There is no endpoint with this name below {prefix}.");
     answer::json(StatusCode::NOT_FOUND, &json!({"error": "not_found", "error_description": description}))
 }

@@ -1,9 +1,9 @@
-//! The addresses of our endpoints, as answers name them.
+//! The URLs of the gate's endpoints.
 
 use crate::client::PublicUrl;
 use crate::policy::OwnPrefix;
 
-/// The addresses of our endpoints.
+/// The URLs of the gate's endpoints.
 #[derive(Debug, Clone)]
 pub(crate) struct EndpointUrls {
     pub(crate) public_url: PublicUrl,
@@ -11,8 +11,8 @@ pub(crate) struct EndpointUrls {
 }
 
 impl EndpointUrls {
-    /// The path that begins a sign-in and returns to `return_to`. `org` is one more
-    /// organisation to ask for.
+    /// The path that starts a sign-in and returns to `return_to`. `org` is an additional
+    /// organisation to request.
     pub(crate) fn start(&self, return_to: &str, org: Option<&str>) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         query.append_pair("rd", return_to);
@@ -29,19 +29,19 @@ impl EndpointUrls {
         format!("{}/sign_out?{query}", self.prefix.as_str())
     }
 
-    /// The whole address of the sign-in page, for a program to show.
+    /// The absolute URL of the sign-in page, for programs to show.
     pub(crate) fn sign_in(&self, return_to: &str) -> String {
         let query =
             url::form_urlencoded::Serializer::new(String::new()).append_pair("rd", return_to).finish();
         self.absolute(&format!("{}/sign_in?{query}", self.prefix.as_str()))
     }
 
-    /// A path of ours as a whole address.
+    /// The absolute URL of a path.
     pub(crate) fn absolute(&self, path: &str) -> String {
         format!("{}{path}", self.public_url.as_str())
     }
 
-    /// Whether a path is below our prefix.
+    /// Whether a path is below the gate's prefix.
     pub(crate) fn own(&self, path: &str) -> bool {
         self.prefix.rest_of(path).is_some()
     }

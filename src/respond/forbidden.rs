@@ -1,4 +1,4 @@
-//! 403: what somebody who may not enter is told, as a page or as JSON.
+//! 403: the answer to an authenticated request that is not allowed, as a page or as JSON.
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -13,29 +13,29 @@ use crate::pages::{self, Forbidden, OrganisationHint, Requirement};
 use crate::policy::{Denial, DenialKind, Remedy, RemedyKind};
 use crate::provider::{Issuer, Provider};
 
-/// What a 403 is written with.
+/// The context of a 403.
 #[derive(Clone, Copy)]
 pub(crate) struct ForbiddenContext<'a> {
     pub(crate) urls: &'a EndpointUrls,
     pub(crate) provider: &'a Provider,
     pub(crate) org_names: &'a OrgNames,
-    /// Where to return after another sign-in.
+    /// The return address after another sign-in.
     pub(crate) return_to: &'a str,
 }
 
-/// The addresses in a 403.
+/// The links in a 403.
 struct Links {
-    /// Where people see which apps they granted what.
+    /// Where people manage the organisations that they granted to apps.
     settings_url: String,
-    /// Begins another sign-in.
+    /// Starts another sign-in.
     again_url: String,
-    /// Begins another sign-in that asks for the organisation.
+    /// Starts another sign-in that requests the organisation.
     grant_url: Option<String>,
     organisation_url: Option<String>,
 }
 
-/// Somebody is signed in, and may not enter. `token` is the kind of token they came
-/// with.
+/// The answer to an authenticated request that is not allowed. `token` is the kind of
+/// token that authenticated it, if any.
 pub(crate) fn forbidden(
     request: IncomingRequest<'_>,
     denial: &Denial,
@@ -60,7 +60,7 @@ impl Links {
         let again_url = urls.start(return_to, None);
         let id =
             remedy.and_then(|remedy| remedy.id.clone().or_else(|| org_names.id_of(&remedy.organisation)));
-        // Where the id is not known, a sign-in asks for those that are configured.
+        // Without its id, a sign-in can only request the configured organisations.
         let grant_url = match (remedy, id) {
             (Some(_), Some(id)) => Some(urls.start(return_to, Some(&id))),
             (Some(_), None) if provider.asks_for_orgs() => Some(again_url.clone()),
@@ -94,14 +94,14 @@ fn page(
         host: &request.client.host,
         username: &denial.username,
         requirements: &requirements,
-        how: denial.remedy.as_ref().map(|remedy| way_out(remedy, links)),
+        how: denial.remedy.as_ref().map(|remedy| organisation_hint(remedy, links)),
         again_url: &links.again_url,
         somebody_else_url: &context.urls.sign_out(context.return_to),
     });
     answer::page(StatusCode::FORBIDDEN, page)
 }
 
-fn way_out<'a>(remedy: &'a Remedy, links: &'a Links) -> OrganisationHint<'a> {
+fn organisation_hint<'a>(remedy: &'a Remedy, links: &'a Links) -> OrganisationHint<'a> {
     let organisation = remedy.organisation.as_str();
     let start_url = links.grant_url.as_deref();
     let settings_url = links.settings_url.as_str();
@@ -136,21 +136,21 @@ fn document(denial: &Denial, links: &Links, urls: &EndpointUrls) -> Response<Byt
     answer::json(StatusCode::FORBIDDEN, &Value::Object(fields))
 }
 
-/// Somebody came with a token and may not enter. A token has no consent page; its
-/// owner changes it where it was made.
+/// The JSON for a request with a token. A token has no consent page; its owner changes it
+/// where it was created.
 fn for_token(denial: &Denial, kind: TokenKind, issuer: &Issuer) -> Response<Bytes> {
     let remedy = denial.remedy.as_ref().filter(|remedy| remedy.kind != RemedyKind::Restricted);
     let organisation = remedy.map(|remedy| &remedy.organisation);
     let advice = organisation.and_then(|organisation| match kind {
         TokenKind::Access { fine_grained: true } => {
             let url = issuer.access_tokens();
-            Some((format!("This is a fine-grained token, which may not show {organisation}. Open {url}, edit the token, and choose {organisation} under its organisation permissions."), url))
+            Some((format!("This is a fine-grained token, and its permissions may not include {organisation}. Open {url}, edit the token, and choose {organisation} under its organisation permissions."), url))
         }
-        // Such a token shows every organisation that its owner is in.
+        // Such a token shows all organisations of its owner.
         TokenKind::Access { fine_grained: false } | TokenKind::App => None,
         TokenKind::OAuth => {
             let url = issuer.connected_applications();
-            Some((format!("The app that got this token may not have been shown {organisation}. Open {url}, disconnect that app, sign in to it again, tick {organisation} when asked, and use the new token."), url))
+            Some((format!("The app that received this token may not have access to {organisation}. Open {url}, disconnect that app, sign in to it again, select {organisation} when asked, and use the new token."), url))
         }
     });
     let mut fields = fields_of(denial);

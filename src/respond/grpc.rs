@@ -1,4 +1,4 @@
-//! Answers for gRPC clients, which look at nothing but `grpc-status`.
+//! Answers for gRPC clients, which evaluate only `grpc-status`.
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
@@ -8,15 +8,16 @@ use serde_json::Value;
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
-/// What a `grpc-message` cannot hold as it is; what is not ASCII is encoded anyway.
+/// The characters that are encoded in `grpc-message`; non-ASCII characters always are.
 const NOT_IN_MESSAGE: &AsciiSet = &CONTROLS.add(b'%');
 
-/// `response` as a gRPC client reads it; `kind` is the `Content-Type` of its request.
-/// Any other client gets `response` unchanged.
+/// Translates `response` for a gRPC client; `kind` is the `Content-Type` of its request.
+/// Other clients get `response` unchanged.
 ///
-/// The answer is "trailers-only": 200, the status among the headers, no body. Which
-/// status stands for which is in gRPC's `http-grpc-status-mapping.md`; what that
-/// leaves open says as much as the HTTP status did.
+///
+/// The answer is "trailers-only": 200, the status among the headers, no body. Statuses
+/// are mapped as in gRPC's `http-grpc-status-mapping.md`; those that it leaves open get
+/// the closest gRPC status.
 pub(crate) fn adapt(kind: Option<&HeaderValue>, response: Response<Bytes>) -> Response<Bytes> {
     let Some(kind) = kind.filter(|kind| is_grpc(kind)) else { return response };
     if response.status().is_success() || response.status().is_informational() {
@@ -38,7 +39,7 @@ pub(crate) fn adapt(kind: Option<&HeaderValue>, response: Response<Bytes>) -> Re
     parts.headers.remove(LOCATION);
     parts.headers.insert(CONTENT_TYPE, kind.clone());
     parts.headers.insert(GRPC_STATUS, HeaderValue::from_static(grpc_status));
-    // Encoded it is all printable ASCII.
+    // The encoded text is printable ASCII.
     if let Ok(message) = HeaderValue::from_str(&message) {
         parts.headers.insert(GRPC_MESSAGE, message);
     }
@@ -53,7 +54,7 @@ pub(crate) fn is_grpc(kind: &HeaderValue) -> bool {
     })
 }
 
-/// What an answer of ours says, in a sentence.
+/// The error description of one of the gate's answers.
 fn sentence(response: &Response<Bytes>) -> String {
     let document: Option<Value> = serde_json::from_slice(response.body()).ok();
     let said = document.as_ref().and_then(|document| {
@@ -75,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grpc_client_gets_its_own_status() {
+    fn a_grpc_client_gets_a_grpc_status() {
         let kind = HeaderValue::from_static("application/grpc+proto");
         for (status, expected) in [
             (400, "13"),
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn any_other_answer_stays_as_it_is() {
+    fn other_answers_are_unchanged() {
         for kind in [None, Some("application/json"), Some("application/grpcx"), Some("application/grp")] {
             let kind = kind.map(HeaderValue::from_static);
             assert_eq!(adapt(kind.as_ref(), refused(403)).status(), 403, "{kind:?}");

@@ -1,7 +1,7 @@
-//! Every answer of our own: pages, JSON, OpenAI's form, gRPC's form, redirects.
+//! The gate's own answers: pages, JSON, OpenAI's error format, gRPC statuses, redirects.
 //!
-//! Only this folder knows status codes and bodies. Which answer a refusal gets, `gate`
-//! decides; what an endpoint answers, `oauth2`.
+//! Only this folder contains status codes and bodies. `gate` decides which answer a
+//! refusal gets, and `oauth2` which one an endpoint gives.
 
 pub(crate) mod answer;
 pub(crate) mod bad_request;

@@ -1,12 +1,11 @@
-//! Refusals in the form of OpenAI's API, for libraries that show no other.
+//! Errors in the format of OpenAI's API, for libraries that show no other.
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
-/// `response` in the form of OpenAI's errors, if the client is one of its libraries
-/// (`speaks_openai`) and the response is an error of ours. Everything that the gate or
-/// the proxy tells a program passes here.
+/// Translates `response` to the format of OpenAI's errors, if the client is one of its
+/// libraries (`speaks_openai`) and the response is an error of the gate or the proxy.
 pub(crate) fn adapt(speaks_openai: bool, response: Response<Bytes>) -> Response<Bytes> {
     let status = response.status();
     let kind = match status {
@@ -23,7 +22,7 @@ pub(crate) fn adapt(speaks_openai: bool, response: Response<Bytes>) -> Response<
     let (Some(code), Some(message)) = (fields.remove("error"), fields.remove("error_description")) else {
         return response;
     };
-    // What else there was, such as an address to open, stays beside it.
+    // Other fields, such as a URL to open, are kept.
     fields.extend([
         ("message".to_owned(), message),
         ("type".to_owned(), kind.into()),

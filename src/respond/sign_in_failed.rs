@@ -1,4 +1,4 @@
-//! A callback that signed nobody in: what happened, whose fault it is, and what to do.
+//! A failed sign-in: what happened, and what to do.
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -11,28 +11,28 @@ use crate::client::IncomingRequest;
 use crate::pages::{self, SignInFailed};
 use crate::provider::{IdTokenError, Issuer, SignInError, TokenError, UserinfoError};
 
-/// Why a callback signed nobody in.
+/// Why a sign-in failed.
 #[derive(Debug)]
 pub(crate) enum SignInFailure {
-    /// The sign-in was not begun in this browser, or is over.
+    /// The sign-in was not started in this browser, or has expired or ended.
     NotBegunHere,
-    /// A parameter came twice (RFC 6749, section 3.1).
+    /// A parameter is repeated (RFC 6749, section 3.1).
     RepeatedParameter,
     /// The person declined at the consent page.
     Cancelled,
-    /// The provider ended it with an error of its own.
+    /// The provider answered with another error.
     Provider { error: String, description: String },
     /// `iss` is not the provider's (RFC 9207).
     WrongIssuer,
-    /// Neither a code nor an error came.
+    /// The callback has neither a code nor an error.
     NoCode,
-    /// The exchange with the provider failed.
+    /// The token request failed.
     Exchange(SignInError),
     /// The session could not be stored.
     StoreUnavailable,
 }
 
-/// What an answer says of a failure.
+/// The texts of a failure.
 struct Wording {
     status: StatusCode,
     code: &'static str,
@@ -41,7 +41,7 @@ struct Wording {
     advice: &'static str,
 }
 
-/// The answer to a callback that failed. `start_url` begins again.
+/// The answer to a failed callback. `start_url` starts the sign-in again.
 pub(crate) fn sign_in_failed(
     request: IncomingRequest<'_>,
     failure: &SignInFailure,
@@ -74,7 +74,7 @@ pub(crate) fn sign_in_failed(
 }
 
 impl Wording {
-    /// `None` for a store that does not answer, which has an answer of its own.
+    /// `None` for an unavailable store, which has an answer of its own.
     fn of(failure: &SignInFailure, issuer: &Issuer) -> Option<Self> {
         let bad_request = StatusCode::BAD_REQUEST;
         Some(match failure {
@@ -82,7 +82,7 @@ impl Wording {
                 status: bad_request,
                 code: "invalid_request",
                 title: "",
-                cause: "This sign-in was not begun in this browser, is over, or took longer than 10 minutes."
+                cause: "This sign-in was not started in this browser, was already completed, or took longer than 10 minutes."
                     .to_owned(),
                 advice: "",
             },
@@ -96,24 +96,24 @@ impl Wording {
             SignInFailure::RepeatedParameter => Self {
                 status: bad_request,
                 code: "invalid_request",
-                title: "This address cannot be read",
-                cause: "A parameter of the callback came twice, so it is not clear which one counts."
+                title: "This link is invalid",
+                cause: "A parameter of the callback is repeated, so it is not clear which value is meant."
                     .to_owned(),
-                advice: "Begin again; the link that led here is not one that Hugging Face makes.",
+                advice: "Sign in again. Hugging Face does not create links like the one that led here.",
             },
             SignInFailure::NoCode => Self {
                 status: bad_request,
                 code: "invalid_request",
                 title: "The answer from Hugging Face is incomplete",
-                cause: "It holds neither a code nor an error.".to_owned(),
-                advice: "Begin again.",
+                cause: "It contains neither a code nor an error.".to_owned(),
+                advice: "Sign in again.",
             },
             SignInFailure::WrongIssuer => Self {
                 status: bad_request,
                 code: "invalid_issuer",
                 title: "The answer comes from another provider",
                 cause: format!("It should come from {}.", issuer.as_str()),
-                advice: "Begin again from the app itself. Somebody may have sent you a link meant to sign you in elsewhere.",
+                advice: "Start again from the app itself. Somebody may have sent you a link that was meant to sign you in elsewhere.",
             },
             SignInFailure::Provider { error, description } => Self {
                 status: StatusCode::BAD_GATEWAY,
@@ -123,7 +123,7 @@ impl Wording {
                     "It says: {error}{}{description}.",
                     if description.is_empty() { "" } else { ", " }
                 ),
-                advice: "Try again. If it happens again, the people who run this app need to look at its settings at Hugging Face.",
+                advice: "Try again. If it happens again, the people who run this app need to check its settings on Hugging Face.",
             },
             SignInFailure::Exchange(error) => Self::of_exchange(error),
             SignInFailure::StoreUnavailable => return None,
@@ -136,7 +136,7 @@ impl Wording {
                 status: StatusCode::SERVICE_UNAVAILABLE,
                 code: "temporarily_unavailable",
                 title: "Hugging Face does not answer",
-                cause: format!("What went wrong: {error}."),
+                cause: format!("The error: {error}."),
                 advice: "Wait a moment, then try again.",
             },
             SignInError::Token(TokenError::Refused { error, description }) if error == "invalid_grant" => {
@@ -145,21 +145,21 @@ impl Wording {
                     code: "invalid_grant",
                     title: "Hugging Face did not accept the answer",
                     cause: format!("It says: {error} {description}."),
-                    advice: "The code may have expired or been used before. Begin again.",
+                    advice: "The code may have expired or been used before. Sign in again.",
                 }
             }
             error => Self {
                 status: StatusCode::BAD_GATEWAY,
                 code: "provider_error",
-                title: "Hugging Face's answer cannot be trusted",
-                cause: format!("What is wrong with it: {error}."),
-                advice: "Nobody was signed in. If trying again does not help, the people who run this app need to look at it.",
+                title: "The answer from Hugging Face cannot be trusted",
+                cause: format!("The problem: {error}."),
+                advice: "Nobody was signed in. If trying again does not help, the people who run this app need to look into it.",
             },
         }
     }
 }
 
-/// Whether trying again in a moment may help.
+/// Whether retrying in a moment may help.
 fn is_passing(error: &SignInError) -> bool {
     match error {
         SignInError::Discovery(error) => error.is_transient(),

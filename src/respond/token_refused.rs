@@ -1,5 +1,4 @@
-//! Refusals of `Authorization: Bearer` (RFC 6750, section 3): JSON for every client,
-//! and a challenge.
+//! Refusals of `Authorization: Bearer` (RFC 6750, section 3): JSON with a challenge.
 
 use bytes::Bytes;
 use http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -11,19 +10,19 @@ use super::answer;
 const TOKEN_NEEDED: &str = "This address is for API clients. Send a Hugging Face token: Authorization: Bearer hf_... (huggingface.co/settings/tokens)";
 const BARE_CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"huggate\"");
 
-/// 401 without an error in the challenge: the route is for tokens, and none came.
+/// 401 without an error in the challenge: the route requires a token, and none was sent.
 pub(crate) fn token_required(code: &str) -> Response<Bytes> {
     let document = json!({"error": code, "error_description": TOKEN_NEEDED});
     challenged(answer::json(StatusCode::UNAUTHORIZED, &document), BARE_CHALLENGE)
 }
 
-/// 400: `Authorization` cannot be parsed, or came twice.
+/// 400: `Authorization` is malformed or repeated.
 pub(crate) fn malformed(code: &str, why: &str) -> Response<Bytes> {
     let document = json!({"error": code, "error_description": why});
     challenged(answer::json(StatusCode::BAD_REQUEST, &document), challenge(code, why))
 }
 
-/// 401: the token is not valid. `sign_in_url`, if a session would do as well.
+/// 401: the token is not valid. `sign_in_url` is given if a session is accepted too.
 pub(crate) fn invalid(code: &str, why: &str, sign_in_url: Option<&str>) -> Response<Bytes> {
     let mut document = json!({"error": code, "error_description": why});
     if let (Some(url), Some(fields)) = (sign_in_url, document.as_object_mut()) {
@@ -32,7 +31,7 @@ pub(crate) fn invalid(code: &str, why: &str, sign_in_url: Option<&str>) -> Respo
     challenged(answer::json(StatusCode::UNAUTHORIZED, &document), challenge(code, why))
 }
 
-/// 503: whether the token is valid cannot be found out now.
+/// 503: the token cannot be checked now.
 pub(crate) fn unchecked(code: &str, why: &str, retry_after: u64) -> Response<Bytes> {
     let document = json!({"error": code, "error_description": why});
     let mut response = answer::json(StatusCode::SERVICE_UNAVAILABLE, &document);
@@ -40,7 +39,7 @@ pub(crate) fn unchecked(code: &str, why: &str, retry_after: u64) -> Response<Byt
     response
 }
 
-/// Our own sentences have neither quotation marks nor letters past ASCII.
+/// These sentences have neither quotation marks nor non-ASCII letters.
 fn challenge(code: &str, why: &str) -> HeaderValue {
     let text = format!("Bearer realm=\"huggate\", error=\"{code}\", error_description=\"{why}\"");
     HeaderValue::try_from(text).unwrap_or(BARE_CHALLENGE)

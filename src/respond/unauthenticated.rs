@@ -1,4 +1,4 @@
-//! 401: nobody is signed in, and the request cannot be redirected to sign in.
+//! 401: nobody is signed in, and the client cannot be redirected to sign in.
 
 use bytes::Bytes;
 use http::header::{HeaderValue, WWW_AUTHENTICATE};
@@ -8,10 +8,10 @@ use serde_json::json;
 use super::answer;
 use crate::pages;
 
-/// RFC 9110, section 15.5.2, asks for a challenge; this one opens no dialog.
+/// RFC 9110, section 15.5.2, requires a challenge; browsers open no dialog for this one.
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"huggate\"");
 
-/// For a program: what is wrong, and where a person can sign in.
+/// For a program: the error, and a URL where a person can sign in.
 pub(crate) fn login_required(sign_in_url: &str) -> Response<Bytes> {
     challenged(answer::json(
         StatusCode::UNAUTHORIZED,
@@ -23,13 +23,13 @@ pub(crate) fn login_required(sign_in_url: &str) -> Response<Bytes> {
     ))
 }
 
-/// For a page in a frame, which the provider refuses to be shown in: a page whose
-/// button opens a tab.
+/// For a page in a frame: a page with a button that opens the sign-in in a tab, since the
+/// provider does not allow framing.
 pub(crate) fn framed(host: &str, start_url: &str) -> Response<Bytes> {
     challenged(answer::page(StatusCode::UNAUTHORIZED, pages::sign_in_framed(host, start_url)))
 }
 
-/// For a form: nothing was sent, and it can be sent again after signing in.
+/// For a form: nothing was sent; the person can send it again after signing in.
 pub(crate) fn form_not_sent(host: &str, start_url: &str) -> Response<Bytes> {
     challenged(answer::page(StatusCode::UNAUTHORIZED, pages::form_not_sent(host, start_url)))
 }

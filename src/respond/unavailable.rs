@@ -1,5 +1,4 @@
-//! 503 and its like: something cannot be asked at the moment. Nobody is signed out by
-//! that.
+//! 503 and similar: the provider or the store is unavailable. This signs nobody out.
 
 use bytes::Bytes;
 use http::header::{HeaderValue, RETRY_AFTER};
@@ -14,9 +13,9 @@ use crate::pages;
 use crate::provider::DiscoveryError;
 
 const UNCONFIRMED: &str =
-    "Hugging Face cannot be asked at the moment whether you still may enter, and its last answer is too old";
+    "Hugging Face is unavailable and cannot confirm that you still have access; its last answer is too old";
 
-/// 503, or 502 if waiting will not help: the provider cannot be asked now.
+/// 503, or 502 if waiting will not help: the provider is unavailable.
 pub(crate) fn provider_unavailable(
     request: IncomingRequest<'_>,
     urls: &EndpointUrls,
@@ -24,19 +23,19 @@ pub(crate) fn provider_unavailable(
 ) -> Response<Bytes> {
     let status = if error.is_transient() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::BAD_GATEWAY };
     let mut response = if request.wants_page() {
-        let cause = format!("What went wrong: {error}.");
+        let cause = format!("The error: {error}.");
         answer::page(status, pages::provider_unavailable(&cause, retry_url(request, urls)))
     } else {
         answer::json(
             status,
-            &json!({"error": "temporarily_unavailable", "error_description": format!("Hugging Face cannot be asked: {error}.")}),
+            &json!({"error": "temporarily_unavailable", "error_description": format!("The request to Hugging Face failed: {error}.")}),
         )
     };
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
     response
 }
 
-/// 503: it cannot be told whether the session still counts. The cookie stays.
+/// 503: it is unknown whether the session is still valid. The cookie is kept.
 pub(crate) fn unconfirmed(
     request: IncomingRequest<'_>,
     urls: &EndpointUrls,
@@ -58,7 +57,8 @@ pub(crate) fn unconfirmed(
     response
 }
 
-/// 503: the session may be good, but the store cannot tell. The cookie stays.
+/// 503: the session cannot be looked up because the store is unavailable. The cookie is
+/// kept.
 pub(crate) fn store_unavailable(request: IncomingRequest<'_>) -> Response<Bytes> {
     tracing::error!("a session could not be looked up: the session store does not answer");
     let mut response = if request.wants_page() {
@@ -73,7 +73,8 @@ pub(crate) fn store_unavailable(request: IncomingRequest<'_>) -> Response<Bytes>
     response
 }
 
-/// Where a page's "try again" leads: one of our endpoints may not be repeated.
+/// The target of "try again" on a page. Some of the gate's endpoints must not be
+/// repeated.
 fn retry_url<'a>(request: IncomingRequest<'a>, urls: &EndpointUrls) -> &'a str {
     if urls.own(request.parts.uri.path()) { "/" } else { request.target() }
 }

@@ -1,5 +1,5 @@
-//! 502, 503, 504, 408 and 413: the app did not answer a request that may enter, or did
-//! not get it whole. What people see names no internal address; the log does.
+//! 502, 503, 504, 408 and 413: the app did not answer an allowed request, or did not
+//! receive it completely. The texts contain no internal address; the log does.
 
 use bytes::Bytes;
 use http::header::{CONNECTION, HeaderValue, RETRY_AFTER};
@@ -9,27 +9,27 @@ use serde_json::json;
 use super::{answer, grpc, openai};
 use crate::pages;
 
-/// Why there is no answer of the app.
+/// Why the app gave no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum UpstreamFailure {
-    /// The body is longer than so many bytes (`limits.body_bytes`).
+    /// The body is longer than this many bytes (`limits.body_bytes`).
     TooLarge(u64),
-    /// The rest of the body did not come.
+    /// The client did not send the rest of the body.
     IncompleteBody,
     /// The app did not answer in time.
     Timeout,
-    /// `limits.upstream_connections` are in use.
+    /// All of `limits.upstream_connections` are in use.
     Busy,
-    /// The app cannot be reached, or its answer is unusable. `close`: the rest of the
-    /// request may still come.
+    /// The app is unreachable, or its answer is invalid. `close`: the client may still be
+    /// sending the rest of the request.
     Down { close: bool },
 }
 
-/// What is kept of a request to explain that the app did not answer it.
+/// The parts of a request that the answer needs.
 #[derive(Clone, Copy)]
 pub(crate) struct FailedRequest<'a> {
     pub(crate) host: &'a str,
-    /// Path and query, to try again.
+    /// Path and query, for a retry.
     pub(crate) target: &'a str,
     pub(crate) accept: Option<&'a HeaderValue>,
     pub(crate) content_type: Option<&'a HeaderValue>,
@@ -37,7 +37,7 @@ pub(crate) struct FailedRequest<'a> {
     pub(crate) signed_in: bool,
 }
 
-/// The answer in place of the app's.
+/// The answer that replaces the app's.
 pub(crate) fn upstream_failed(failure: UpstreamFailure, request: FailedRequest<'_>) -> Response<Bytes> {
     let (status, code, description) = described(failure);
     let html =
@@ -65,12 +65,12 @@ fn described(failure: UpstreamFailure) -> (StatusCode, &'static str, String) {
         UpstreamFailure::TooLarge(limit) => (
             StatusCode::PAYLOAD_TOO_LARGE,
             "too_large",
-            format!("The request's body is longer than the {limit} bytes that are let through."),
+            format!("The request body is longer than the limit of {limit} bytes."),
         ),
         UpstreamFailure::IncompleteBody => (
             StatusCode::REQUEST_TIMEOUT,
             "request_timeout",
-            "The rest of the request's body did not come.".to_owned(),
+            "The rest of the request body did not arrive.".to_owned(),
         ),
         UpstreamFailure::Timeout => (
             StatusCode::GATEWAY_TIMEOUT,
@@ -80,7 +80,7 @@ fn described(failure: UpstreamFailure) -> (StatusCode, &'static str, String) {
         UpstreamFailure::Busy => (
             StatusCode::SERVICE_UNAVAILABLE,
             "upstream_busy",
-            "The app behind this proxy has more to do than it is allowed; try again.".to_owned(),
+            "All connections to the app behind this proxy are in use; try again.".to_owned(),
         ),
         UpstreamFailure::Down { .. } => (
             StatusCode::BAD_GATEWAY,
@@ -101,7 +101,7 @@ fn page(failure: UpstreamFailure, request: FailedRequest<'_>) -> pages::Page {
     }
 }
 
-/// A number of bytes, as people write it.
+/// A number of bytes with a unit.
 fn size(bytes: u64) -> String {
     const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
     let unit = UNITS.iter().find(|(_, unit)| bytes >= *unit && bytes.is_multiple_of(*unit));

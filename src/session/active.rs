@@ -1,4 +1,4 @@
-//! A session as one request finds it.
+//! The session of one request.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,18 +12,18 @@ use super::store::StoreDown;
 use crate::clock::{Clock, UnixTime};
 use crate::identity::{RenderedIdentity, Tokens, User};
 
-/// What a request's cookies say.
+/// The result of looking up a request's session.
 #[derive(Debug, Clone)]
 pub(crate) enum SessionLookup {
-    /// No session, or a cookie that does not open.
+    /// No session, or a cookie that cannot be decrypted.
     Nobody,
-    /// A session in force.
+    /// A valid session.
     Session(ActiveSession),
-    /// The store cannot be asked; the cookie may be good.
+    /// The store is unavailable; the session may be valid.
     Unknown(StoreDown),
 }
 
-/// The cookie that a session came in, and what was known of it at that moment.
+/// The session cookie of a request, and the session's snapshot at that time.
 #[derive(Clone)]
 pub(crate) struct ActiveSession {
     pub(super) cached: Arc<CachedSession>,
@@ -36,7 +36,7 @@ impl ActiveSession {
         Self { cached, snapshot }
     }
 
-    /// The same session with what is known of it by now.
+    /// The same session with its current snapshot.
     pub(crate) fn latest(&self) -> Self {
         Self::of(Arc::clone(&self.cached))
     }
@@ -55,27 +55,27 @@ impl ActiveSession {
         self.snapshot.identity.user()
     }
 
-    /// The identity that the app is told.
+    /// The identity that the app receives.
     pub(crate) fn identity(&self) -> &RenderedIdentity {
         &self.snapshot.identity
     }
 
-    /// The tokens by which the provider can be asked about it.
+    /// The tokens for requests to the provider.
     pub(crate) fn tokens(&self) -> &Tokens {
         &self.snapshot.session.tokens
     }
 
-    /// What all requests of the session share in this process.
+    /// The state that all requests of the session share in this process.
     pub(crate) fn shared(&self) -> &SharedSession {
         &self.cached.shared
     }
 
-    /// Whether the session was ended here.
+    /// Whether the session was ended in this process.
     pub(crate) fn has_ended(&self) -> bool {
         self.cached.shared.has_ended()
     }
 
-    /// Waits until the session is ended here, or has reached its `max_age`.
+    /// Waits until the session is ended in this process, or reaches its `max_age`.
     pub(crate) async fn ended(&self, clock: &Clock) {
         let left = self.cached.ends.saturating_sub(clock.now());
         tokio::select! {

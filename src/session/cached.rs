@@ -1,5 +1,5 @@
-//! A session cookie that was opened: one for each sealed text, so that the
-//! requests which carry it are neither decrypted nor decoded again.
+//! A cached session: the decrypted content of one session cookie, so that further
+//! requests with it need no decryption and decoding.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,15 +12,15 @@ use super::record::{SessionId, SnapshotVersion};
 use super::shared_session::SharedSession;
 use crate::clock::UnixTime;
 
-/// An opened cookie.
+/// A decrypted session cookie.
 pub(crate) struct CachedSession {
-    /// The sealed text this was opened from.
+    /// The encrypted text that it came from.
     pub(super) sealed: Box<[u8]>,
-    /// Whether the first secret sealed it.
+    /// Whether the first secret encrypted it.
     pub(super) by_first_secret: bool,
     pub(super) id: SessionId,
     pub(super) began: UnixTime,
-    /// When it was sealed, for the cookie store.
+    /// When the session was last used at the time of encryption, for the cookie store.
     pub(super) seen_when_sealed: UnixTime,
     /// The state of the session in this cookie.
     pub(super) version: SnapshotVersion,
@@ -28,7 +28,7 @@ pub(crate) struct CachedSession {
     /// When the session ends at the latest.
     pub(super) ends: UnixTime,
     pub(super) shared: Arc<SharedSession>,
-    /// What replaces this cookie, once there was reason to.
+    /// The cookie that replaces this one, if any.
     pub(super) renewed: ArcSwapOption<RenewedCookie>,
 }
 

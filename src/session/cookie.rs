@@ -1,8 +1,8 @@
-//! Our cookies: names, attributes, chunks.
+//! The gate's cookies: names, attributes, chunks.
 //!
-//! One function sets and removes (RFC 6265, section 4.1): a removal carries the
-//! very attributes of the cookie it removes, since a browser ignores one that
-//! lacks the `Secure` of a `__Host-` cookie.
+//! The same function sets and removes a cookie (RFC 6265, section 4.1): a removal must
+//! have the same attributes, since a browser ignores the removal of a `__Host-` cookie
+//! without `Secure`.
 
 use std::borrow::Cow;
 
@@ -12,23 +12,23 @@ use http::header::{COOKIE, HeaderMap, HeaderValue};
 
 use super::cookie_pairs::{find, find_bytes, pairs};
 
-/// How long one cookie's value may be. Browsers refuse more than 4096 bytes for
+/// The maximum length of one cookie's value. Browsers refuse more than 4096 bytes for
 /// name, value and attributes together.
 const CHUNK: usize = 3800;
-/// How many cookies a session may be spread over: 19 kB of sealed text.
+/// The maximum number of cookies for one session: 19 kB of encrypted text.
 const MAX_CHUNKS: usize = 5;
 /// How many bytes the number of chunks and its dot are looked for in.
 const MAX_COUNT: usize = 16;
 
-/// When a browser sends our cookies with requests that other sites cause.
+/// When a browser sends the gate's cookies with cross-site requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum SameSitePolicy {
-    /// With top-level navigations only, which the return from the provider is.
+    /// Only with top-level navigations, such as the return from the provider.
     #[default]
     Lax,
-    /// Always: for an app inside a frame of another site, as in a Space. Adds
-    /// `Secure` and `Partitioned`.
+    /// Always: for an app in a frame of another site, as in a Space. Adds `Secure` and
+    /// `Partitioned`.
     None,
 }
 
@@ -36,7 +36,7 @@ pub enum SameSitePolicy {
 #[derive(Debug, Clone)]
 pub(crate) struct Cookies {
     pub(super) session: String,
-    /// Finds the session's name, which all of the names begin with.
+    /// Finds the session cookie's name, which is the prefix of all names.
     pub(super) within: memchr::memmem::Finder<'static>,
     pending: String,
     attempts: String,
@@ -44,22 +44,22 @@ pub(crate) struct Cookies {
     same_site: SameSitePolicy,
 }
 
-/// Which of our cookies a name is.
+/// The kind of one of the gate's cookies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CookieKind {
     /// The session, or its first chunk.
     Session,
-    /// A further chunk of the session, of whatever number.
+    /// A further chunk of the session, with any number.
     Chunk,
-    /// A sign-in under way.
+    /// A pending sign-in.
     Pending,
-    /// How many sign-ins in a row came to nothing.
+    /// The number of consecutive sign-ins without a session.
     Attempts,
 }
 
 impl Cookies {
-    /// `https`: whether the public URL is; then the names start with `__Host-`,
-    /// which keeps other hosts of the domain from planting one.
+    /// With `https` (the public URL's scheme), names start with `__Host-`, which prevents
+    /// other hosts of the domain from setting them.
     pub(crate) fn new(name: &str, https: bool, same_site: SameSitePolicy) -> Self {
         let session = if https { format!("__Host-{name}") } else { name.to_owned() };
         Self {
@@ -80,17 +80,17 @@ impl Cookies {
         &self.attempts
     }
 
-    /// The name of the cookie of one sign-in attempt.
+    /// The cookie name of one pending sign-in.
     pub(crate) fn pending_name(&self, attempt: &str) -> String {
         format!("{}{attempt}", self.pending)
     }
 
-    /// The attempt that a cookie of this name belongs to.
+    /// The pending sign-in of a cookie with this name.
     pub(crate) fn pending_attempt<'a>(&self, name: &'a str) -> Option<&'a str> {
         name.strip_prefix(self.pending.as_str())
     }
 
-    /// `Set-Cookie` for `value`; with `None` the removal of the same cookie.
+    /// `Set-Cookie` with `value`; with `None`, the removal of the cookie.
     pub(crate) fn set(&self, name: &str, value: Option<&str>, max_age: u64) -> Option<HeaderValue> {
         let seconds = if value.is_some() { i64::try_from(max_age).unwrap_or(i64::MAX) } else { 0 };
         let same_site = match self.same_site {
@@ -111,8 +111,8 @@ impl Cookies {
         Some(header)
     }
 
-    /// `Set-Cookie` lines for a sealed session, and the removal of chunks that
-    /// `request` still has of a longer one. Empty if the text is too long.
+    /// `Set-Cookie` lines for an encrypted session, and the removal of surplus chunks
+    /// that `request` still has. Empty if the text is too long.
     pub(crate) fn set_session(&self, sealed: &str, max_age: u64, request: &HeaderMap) -> Vec<HeaderValue> {
         let chunks: Vec<&str> = chunks(sealed).collect();
         if chunks.len() > MAX_CHUNKS {
@@ -132,7 +132,7 @@ impl Cookies {
         lines
     }
 
-    /// Removal of the session and of every chunk that `request` has.
+    /// Removes the session and every chunk that `request` has.
     pub(crate) fn remove_session(&self, request: &HeaderMap) -> Vec<HeaderValue> {
         let mut lines: Vec<_> = self.set(&self.session, None, 0).into_iter().collect();
         lines.extend(self.remove_chunks(request, 1));
@@ -151,7 +151,7 @@ impl Cookies {
         format!("{}-{index}", self.session)
     }
 
-    /// The sealed session in `headers`, put together if it came in chunks.
+    /// The encrypted session in `headers`, reassembled from its chunks.
     pub(crate) fn session<'a>(&self, headers: &'a HeaderMap) -> Option<Cow<'a, [u8]>> {
         let first = find_bytes(headers, &self.session)?;
         // `3.` precedes the first of three chunks; sealed text has no dot. Only the start is
@@ -170,7 +170,7 @@ impl Cookies {
         Some(Cow::Owned(sealed))
     }
 
-    /// Every cookie of a sign-in under way, as name and value.
+    /// The cookies of all pending sign-ins, as name and value.
     pub(crate) fn pending<'a>(&'a self, headers: &'a HeaderMap) -> impl Iterator<Item = (&'a str, &'a str)> {
         headers.get_all(COOKIE).iter().flat_map(|header| pairs(header.as_bytes())).filter_map(|pair| {
             let name = std::str::from_utf8(pair.name).ok()?;
@@ -179,7 +179,7 @@ impl Cookies {
         })
     }
 
-    /// Which of our cookies `name` is; `None` for the app's.
+    /// The kind of the cookie `name`; `None` for cookies of the app.
     pub(crate) fn classify(&self, name: &[u8]) -> Option<CookieKind> {
         let rest = name.strip_prefix(self.session.as_bytes())?;
         match rest {
@@ -191,9 +191,9 @@ impl Cookies {
         }
     }
 
-    /// Whether a `Set-Cookie` line of the app names one of our cookies.
+    /// Whether a `Set-Cookie` line of the app sets one of the gate's cookies.
     pub(crate) fn claims(&self, set_cookie: &HeaderValue) -> bool {
-        // `=huggate=x` is a cookie without a name, which browsers send back as
+        // `=huggate=x` sets a cookie without a name, which browsers send back as
         // `huggate=x`.
         let line = set_cookie.as_bytes();
         let start = line.iter().position(|byte| !matches!(byte, b'=' | b' ' | b'\t')).unwrap_or(line.len());
@@ -203,9 +203,9 @@ impl Cookies {
     }
 }
 
-/// The pieces of a sealed text, each short enough for one cookie.
+/// Splits an encrypted text into parts that fit into one cookie each.
 fn chunks(sealed: &str) -> impl Iterator<Item = &str> {
-    // Sealed text is base64url, so every byte is a character of its own.
+    // The text is base64url, so every byte is one character.
     sealed.as_bytes().chunks(CHUNK).filter_map(|chunk| std::str::from_utf8(chunk).ok())
 }
 
@@ -221,7 +221,7 @@ mod tests {
         lines.iter().map(|line| (COOKIE, HeaderValue::from_str(line).unwrap())).collect()
     }
 
-    /// What a browser would send back after these lines.
+    /// The request headers of a browser that received these lines.
     fn answer(lines: &[HeaderValue]) -> HeaderMap {
         let pairs: Vec<_> =
             lines.iter().map(|line| line.to_str().unwrap().split(';').next().unwrap()).collect();
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_cookie_lines_are_read_in_bounded_work() {
+    fn hostile_cookie_lines_are_parsed_in_bounded_time() {
         let cookies = cookies();
         for line in
             ["", ";", "; ;;;=", "=", "huggate", "huggate=99999999.x", "huggate=3.x; huggate-1=y", "=;=;=;"]
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn an_app_cannot_set_our_cookies() {
+    fn an_app_cannot_set_the_gates_cookies() {
         let cookies = cookies();
         for (line, ours) in [
             ("huggate=x; Path=/", true),

@@ -1,11 +1,11 @@
-//! `Cookie` lines of requests (RFC 6265, section 4.2.1), pair by pair.
+//! Parses `Cookie` lines of requests (RFC 6265, section 4.2.1).
 
 use std::ops::Range;
 
 use http::header::{COOKIE, HeaderMap};
 
-/// How many pairs of a `Cookie` line are looked at for our cookies. Browsers keep
-/// fewer than 200 for a site.
+/// The maximum number of pairs in a `Cookie` line that are searched for the gate's
+/// cookies. Browsers keep fewer than 200 for a site.
 const MAX_PAIRS: usize = 512;
 
 /// The value of the first cookie called `name`.
@@ -22,21 +22,21 @@ pub(super) fn find_bytes<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [
         .map(|pair| pair.value)
 }
 
-/// One `name=value` of a `Cookie` line, and where it stands.
+/// One `name=value` of a `Cookie` line, and its position.
 pub(super) struct Pair<'a> {
     pub(super) name: &'a [u8],
     pub(super) value: &'a [u8],
     pub(super) span: Range<usize>,
 }
 
-/// The pairs of a `Cookie` line (RFC 6265, section 4.2.1), read leniently: what
-/// has no `=` is a name without a value, as browsers send it. What lies past
-/// the bound is nothing to us.
+/// The pairs of a `Cookie` line (RFC 6265, section 4.2.1), parsed leniently: a pair
+/// without `=` is a name without a value, as browsers send it. Pairs past the limit are
+/// ignored.
 pub(super) fn pairs(line: &[u8]) -> impl Iterator<Item = Pair<'_>> {
     all_pairs(line).take(MAX_PAIRS)
 }
 
-/// All of them, for where ours must not be passed over.
+/// All pairs without a limit, for removing every cookie of the gate.
 pub(super) fn all_pairs(line: &[u8]) -> impl Iterator<Item = Pair<'_>> {
     let mut rest = 0..line.len();
     std::iter::from_fn(move || {

@@ -1,5 +1,5 @@
-//! The `Cookie` lines that the app gets: without our cookies, and with the assertion
-//! in place of the session.
+//! Rewrites the `Cookie` lines for the app: without the gate's cookies, and with the
+//! assertion in place of the session.
 
 use std::sync::OnceLock;
 
@@ -8,15 +8,15 @@ use http::header::HeaderValue;
 use super::cookie::{CookieKind, Cookies};
 use super::cookie_pairs::all_pairs;
 
-/// What the app gets where the session's cookie was.
+/// The replacement for the session cookie.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Replacement<'a> {
     pub(crate) value: &'a str,
-    /// The cookie with this value as a whole line, once there was use for it.
+    /// The cookie with this value as a complete line; created on first use.
     pub(crate) line: &'a OnceLock<HeaderValue>,
 }
 
-/// What becomes of a `Cookie` line.
+/// The result of rewriting a `Cookie` line.
 pub(crate) enum RewrittenLine {
     Unchanged,
     Removed,
@@ -31,10 +31,10 @@ fn push(out: &mut Vec<u8>, pair: &[u8]) {
 }
 
 impl Cookies {
-    /// What becomes of one `Cookie` line: our cookies are taken out, and `replacement`
-    /// stands where the session was.
+    /// Rewrites one `Cookie` line: the gate's cookies are removed, and `replacement` is
+    /// inserted at the position of the session cookie.
     pub(crate) fn rewritten(&self, line: &[u8], replacement: Option<Replacement<'_>>) -> RewrittenLine {
-        // The usual line of a request without our cookies has none of our name.
+        // Fast path: most lines without cookies of the gate do not contain the name.
         if self.within.find(line).is_none() {
             return RewrittenLine::Unchanged;
         }
@@ -68,14 +68,14 @@ impl Cookies {
         sensitive(out).map_or(RewrittenLine::Removed, RewrittenLine::Line)
     }
 
-    /// Whether there is nothing in a line but one session cookie.
+    /// Whether a line consists of one session cookie.
     fn is_session_alone(&self, line: &[u8]) -> bool {
         memchr::memchr(b';', line).is_none()
             && all_pairs(line).all(|pair| self.classify(pair.name) == Some(CookieKind::Session))
     }
 }
 
-/// A line that no log shows.
+/// A line that is marked as sensitive, so that it is not logged.
 fn sensitive(line: Vec<u8>) -> Option<HeaderValue> {
     let mut line = HeaderValue::from_maybe_shared(bytes::Bytes::from(line)).ok()?;
     line.set_sensitive(true);
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
     use crate::session::cookie::SameSitePolicy;
 
-    /// What is left of a line.
+    /// The rest of a line after rewriting.
     fn left(cookies: &Cookies, line: &str, replacement: Option<Replacement<'_>>) -> String {
         match cookies.rewritten(line.as_bytes(), replacement) {
             RewrittenLine::Unchanged => line.to_owned(),
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn our_cookies_are_not_sent_on_and_others_stay_in_order() {
+    fn the_gates_cookies_are_removed_and_others_keep_their_order() {
         let cookies = Cookies::new("huggate", false, SameSitePolicy::Lax);
         let line = "a=1; huggate=2.sealed; theme=dark; huggate-1=more; huggate-99999999=x; \
                     huggate-pending-ab=s; huggate-attempts=1; huggate_x=app; huggate-theme=app; b=\"2\"";

@@ -1,4 +1,4 @@
-//! What is in a cookie, for whoever runs the gate: also where it no longer counts.
+//! Inspects a session cookie for operators, even if it is no longer valid.
 
 use http::header::HeaderMap;
 
@@ -12,46 +12,47 @@ use crate::identity::{AuthMethod, User};
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Inspected {
-    /// There is none.
+    /// The request has no session cookie.
     NoCookie,
-    /// One that does not open here: sealed with another secret or by another
-    /// version, cut short, or not ours at all.
+    /// It cannot be decrypted: it was encrypted with another secret or by another
+    /// version, is truncated, or is not a session cookie.
     DoesNotOpen,
-    /// One that opens and belongs to another kind of store than is configured.
+    /// It was decrypted, but belongs to another kind of store than the configured one.
     OtherStore,
-    /// A ticket for a session that the store does not have (any more).
+    /// It is a ticket for a session that is not (or no longer) in the store.
     NotInStore,
-    /// A ticket, and the store does not answer.
+    /// It is a ticket, and the store does not answer.
     StoreUnavailable,
-    /// A session.
+    /// It contains a session.
     Session(SessionReport),
 }
 
-/// A session, and whether it counts. Times are in seconds since 1970.
+/// A session, and whether it is valid. Times are in seconds since 1970.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct SessionReport {
-    /// Whose it is.
+    /// The person.
     pub user: User,
-    /// When the sign-in was.
+    /// The time of the sign-in.
     pub began: UnixTime,
-    /// When it was used, as far as the cookie or the store knows.
+    /// The time of the last use, according to the cookie or the store.
     pub seen: UnixTime,
-    /// When the provider last said who this is, and what organisations count.
+    /// When the provider last confirmed the person and their organisations.
     pub checked: UnixTime,
-    /// Whether the provider is asked again at the next request.
+    /// Whether the next request causes a request to the provider.
     pub check_is_due: bool,
-    /// When it ends if it is not used.
+    /// When it ends if it is not used again.
     pub idle_ends: UnixTime,
     /// When it ends at the latest.
     pub ends: UnixTime,
-    /// Whether it is within both these limits. One that was ended counts for as long
-    /// as a store has it; a sealed cookie by itself says nothing of that.
+    /// Whether it is within both limits. A session in a store that was ended is no longer
+    /// found; for the cookie store, an ended session cannot be recognised from the
+    /// cookie.
     pub in_force: bool,
 }
 
 impl Sessions {
-    /// Looks into the session cookie of `request`, and changes nothing by it.
+    /// Inspects the session cookie of `request` without changing any state.
     pub(crate) async fn inspect(&self, request: &HeaderMap) -> Inspected {
         let Some(sealed) = self.cookies.session(request) else { return Inspected::NoCookie };
         let Some(unsealed) = self.sealer.unseal(&sealed) else { return Inspected::DoesNotOpen };

@@ -1,5 +1,4 @@
-//! The session of a request: found without waiting, unless a server-side store has
-//! to be asked.
+//! Looks up the session of a request, without waiting unless a server-side store is used.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,12 +14,12 @@ use super::sessions::{Sessions, handle};
 use crate::clock::UnixTime;
 use crate::keys::equal;
 
-/// What can be said of a request's session without waiting.
+/// The result that is available without waiting.
 #[derive(Debug)]
 pub(crate) enum ImmediateLookup {
-    /// All there is to say.
+    /// The lookup is complete.
     Done(SessionLookup),
-    /// The cookie is a ticket that this process has not opened before.
+    /// The cookie is a ticket that is not cached in this process.
     InStore(TicketedSession),
 }
 
@@ -41,16 +40,16 @@ impl Sessions {
         }
     }
 
-    /// The session of a request, as far as this process knows it. A cookie that was
-    /// opened before is not decrypted again.
+    /// The session of a request, as far as this process knows it. A cached cookie is not
+    /// decrypted again.
     pub(crate) fn lookup(&self, request: &HeaderMap) -> ImmediateLookup {
-        let nobody = ImmediateLookup::Done(SessionLookup::Nobody);
-        let Some(sealed) = self.cookies.session(request) else { return nobody };
+        let none = ImmediateLookup::Done(SessionLookup::Nobody);
+        let Some(sealed) = self.cookies.session(request) else { return none };
         let now = self.clock.now();
         if let Some(found) = self.cached(&sealed, now) {
             return ImmediateLookup::Done(found);
         }
-        let Some(Unsealed { content, by_first_secret }) = self.sealer.unseal(&sealed) else { return nobody };
+        let Some(Unsealed { content, by_first_secret }) = self.sealer.unseal(&sealed) else { return none };
         match (content, &self.store) {
             (Sealed::Whole(session), None) => {
                 ImmediateLookup::Done(self.enter(*session, &sealed, by_first_secret, now))
@@ -59,12 +58,12 @@ impl Sessions {
                 let sealed = sealed.as_ref().into();
                 ImmediateLookup::InStore(TicketedSession { id, sealed, by_first_secret })
             }
-            // Sealed before the store was changed: signed out.
-            (Sealed::Whole(_), Some(_)) | (Sealed::Ticket(_), None) => nobody,
+            // It was encrypted for another kind of store: treated as signed out.
+            (Sealed::Whole(_), Some(_)) | (Sealed::Ticket(_), None) => none,
         }
     }
 
-    /// Asks the store for the session of a ticket.
+    /// Loads the session of a ticket from the store.
     pub(crate) async fn load(&self, ticket: TicketedSession) -> SessionLookup {
         let Some(store) = &self.store else { return SessionLookup::Nobody };
         let now = self.clock.now();
@@ -75,7 +74,7 @@ impl Sessions {
         }
     }
 
-    /// Caches an opened session, if it is in force.
+    /// Caches a decrypted session, if it is valid.
     fn enter(&self, session: Session, sealed: &[u8], by_first_secret: bool, now: UnixTime) -> SessionLookup {
         if !self.lifetimes.in_force(session.began, session.seen, now) {
             return SessionLookup::Nobody;
@@ -102,7 +101,7 @@ impl Sessions {
         SessionLookup::Session(ActiveSession::of(cached))
     }
 
-    /// The answer, if this very cookie was opened before.
+    /// The result for a cookie that is cached.
     fn cached(&self, sealed: &[u8], now: UnixTime) -> Option<SessionLookup> {
         let cached = self.cache.get(&handle(sealed)?)?;
         if !equal(&cached.sealed, sealed) {

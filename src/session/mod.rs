@@ -1,4 +1,4 @@
-//! Sessions: begun at a sign-in, opened with every request, renewed, ended.
+//! Sessions: begun at a sign-in, looked up with every request, renewed, ended.
 
 mod active;
 mod cached;

@@ -1,4 +1,4 @@
-//! A session's content, as it is sealed into a cookie or kept in a store.
+//! The content of a session, as it is encrypted into a cookie or stored.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::UnixTime;
 use crate::identity::{Person, Tokens};
 
-/// Names a session; new at each sign-in.
+/// The id of a session; new at each sign-in.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct SessionId(pub(super) [u8; 16]);
 
@@ -18,27 +18,27 @@ impl From<[u8; 16]> for SessionId {
 }
 
 impl fmt::Debug for SessionId {
-    /// With a ticket's id alone nobody gets in, but it has no place in a log.
+    /// A ticket's id alone grants no access, but it must not be logged.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SessionId(..)")
     }
 }
 
-/// A session, as it is sealed or stored.
+/// A session, as it is encrypted or stored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Session {
     pub(crate) id: SessionId,
     pub(crate) person: Person,
     pub(crate) began: UnixTime,
     pub(crate) seen: UnixTime,
-    /// When the provider last said who this is.
+    /// When the provider last confirmed the person.
     pub(crate) checked: UnixTime,
-    /// By which it can be asked again.
+    /// The tokens for requests to the provider.
     pub(crate) tokens: Tokens,
 }
 
-/// Tells two states of a session apart: when it was checked, and when its access
-/// token expires.
+/// Identifies the state of a session: when it was checked, and when its access token
+/// expires.
 pub(super) type SnapshotVersion = (UnixTime, Option<UnixTime>);
 
 impl Session {
@@ -46,8 +46,8 @@ impl Session {
         (self.checked, self.tokens.expires)
     }
 
-    /// This session with what is newer in `other`, if anything is: another process
-    /// may have asked the provider, or refreshed the tokens.
+    /// This session with the newer parts of `other`, if there are any: another process
+    /// may have contacted the provider, or refreshed the tokens.
     pub(super) fn with_newer_of(&self, other: &Self) -> Option<Self> {
         let (checked, refreshed) = (other.checked > self.checked, other.tokens.expires > self.tokens.expires);
         if !checked && !refreshed {

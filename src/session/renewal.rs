@@ -1,5 +1,5 @@
-//! Sessions that go on: a confirmed identity or new tokens are stored, and travel
-//! in a new cookie.
+//! Session renewal: a confirmed identity or new tokens are stored, and sent in a new
+//! cookie.
 
 use std::sync::Arc;
 
@@ -15,9 +15,9 @@ use super::store::StoreDown;
 use crate::identity::{Person, Tokens};
 
 impl Sessions {
-    /// Cookie lines that replace the session's, if there is reason to: a tenth of
-    /// the idle time has passed, more is known than is in it, or an old secret
-    /// sealed it. Requests that come side by side get the same lines.
+    /// Cookie lines that replace the session's, if necessary: a tenth of the idle timeout
+    /// has passed, the cookie's content is outdated, or an old secret encrypted it.
+    /// Concurrent requests get the same lines.
     pub(crate) fn renewal(
         &self,
         active: &ActiveSession,
@@ -46,46 +46,46 @@ impl Sessions {
         Some(lines)
     }
 
-    /// Whether the provider's word on the session still counts.
+    /// Whether the provider's last answer about the session is still valid.
     pub(crate) fn freshness(&self, active: &ActiveSession) -> Freshness {
         self.lifetimes.freshness(active.checked(), self.clock.now())
     }
 
-    /// After how many seconds the provider is asked again, and for how many more
-    /// its last word holds while it cannot be.
+    /// The seconds after which the provider is contacted again, and the seconds for which
+    /// its last answer stays valid beyond that while it is unavailable.
     pub(crate) fn intervals(&self) -> (u64, u64) {
         (self.lifetimes.revalidate, self.lifetimes.grace)
     }
 
-    /// How many seconds are left until the provider is to be asked again.
+    /// Seconds until the next request to the provider is due.
     pub(crate) fn due_in(&self, active: &ActiveSession) -> u64 {
         let age = self.clock.now().saturating_sub(active.checked());
         self.lifetimes.revalidate.saturating_sub(age)
     }
 
-    /// Takes in that the provider confirmed who the session belongs to.
+    /// Records that the provider confirmed the person.
     ///
     /// # Errors
-    /// [`StoreDown`] if a server-side store could not be told.
+    /// [`StoreDown`] if a server-side store could not be updated.
     pub(crate) async fn confirm(&self, active: &ActiveSession, person: Person) -> Result<(), StoreDown> {
         let session = active.latest().snapshot.session.clone();
         self.update(active, Session { person, checked: self.clock.now(), ..session }).await
     }
 
-    /// Takes in new tokens. The old ones may be worth nothing from now on.
+    /// Records new tokens. The old ones may be invalid from now on.
     ///
     /// # Errors
-    /// [`StoreDown`] if a server-side store could not be told.
+    /// [`StoreDown`] if a server-side store could not be updated.
     pub(crate) async fn keep_tokens(&self, active: &ActiveSession, tokens: Tokens) -> Result<(), StoreDown> {
         let session = active.latest().snapshot.session.clone();
         self.update(active, Session { tokens, ..session }).await
     }
 
-    /// Whether a server-side store still has the session; another process may have
-    /// ended it, or learnt more of it.
+    /// Whether a server-side store still has the session; another process may have ended
+    /// or updated it.
     ///
     /// # Errors
-    /// [`StoreDown`] if it cannot be asked.
+    /// [`StoreDown`] if the store does not answer.
     pub(crate) async fn is_kept(&self, active: &ActiveSession) -> Result<bool, StoreDown> {
         let Some(store) = &self.store else { return Ok(true) };
         let Some(kept) = store.load(active.id(), self.clock.now()).await? else { return Ok(false) };

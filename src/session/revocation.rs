@@ -1,8 +1,8 @@
-//! Which sessions have ended in this process.
+//! The sessions that have ended in this process.
 //!
-//! A sealed cookie stays openable until it expires. Signing out therefore also
-//! adds the session's id to a table here, and ends the [`SharedSession`] that open
-//! tunnels and every cached copy of the session hold.
+//! An encrypted cookie can be decrypted until it expires. Signing out therefore also adds
+//! the session's id to a table here, and ends the [`SharedSession`] that open tunnels and
+//! every cached copy of the session hold.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -12,13 +12,13 @@ use super::shared_session::SharedSession;
 use super::snapshot::SessionSnapshot;
 use crate::clock::UnixTime;
 
-/// How many ended sessions are remembered. Each took a whole sign-in, so the
-/// bound is far off; past it the one that would have ended first is forgotten.
+/// The maximum number of ended sessions. Each required a complete sign-in, so the limit
+/// is hard to reach; beyond it, the entry that expires first is removed.
 const CAPACITY: usize = 100_000;
-/// How many entries are added between two sweeps.
+/// The number of insertions between two sweeps.
 const SWEEP: usize = 1_024;
 
-/// The sessions that ended, and the switches of those that are open.
+/// The ended sessions, and the shared state of the sessions in use.
 #[derive(Debug, Default)]
 pub(crate) struct RevocationTable {
     state: Mutex<State>,
@@ -26,15 +26,15 @@ pub(crate) struct RevocationTable {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Ended, and until when a cookie of it could still be presented.
+    /// Ended sessions, and when the last cookie of each expires.
     ended: HashMap<SessionId, UnixTime>,
     open: HashMap<SessionId, Weak<SharedSession>>,
     added: usize,
 }
 
 impl RevocationTable {
-    /// The session as a cookie or the store just told it; `None` if it has ended.
-    /// What is older in there than what is known already does not count.
+    /// The session with the content of a cookie or of the store; `None` if it has ended.
+    /// Content that is older than the current snapshot is ignored.
     pub(super) fn enter(
         &self,
         session: Session,
@@ -58,12 +58,13 @@ impl RevocationTable {
         Some(shared)
     }
 
-    /// The sessions that somebody holds open now.
+    /// The sessions in use.
     pub(super) fn open(&self) -> Vec<Arc<SharedSession>> {
         self.lock().open.values().filter_map(Weak::upgrade).collect()
     }
 
-    /// Ends the session: refused from now on, and whoever waits is told.
+    /// Ends the session: it is refused from now on, and all tasks that wait for its end
+    /// are notified.
     pub(crate) fn end(&self, id: SessionId, until: UnixTime, now: UnixTime) {
         let mut state = self.lock();
         state.sweep(now);
@@ -78,8 +79,8 @@ impl RevocationTable {
         }
     }
 
-    /// A panic while the lock was held leaves both maps whole: every change is
-    /// one call of the map's own.
+    /// A panic while the lock was held leaves both maps consistent: every change is a
+    /// single call of a map.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_ended_session_is_refused_and_whoever_waits_is_told() {
+    async fn an_ended_session_is_refused_and_waiting_tasks_are_notified() {
         let register = RevocationTable::default();
         let id = [1; 16];
         let shared = enter(&register, id, 0).unwrap();
@@ -124,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_over_is_forgotten() {
+    fn expired_entries_are_removed() {
         let register = RevocationTable::default();
         for n in 0..u32::try_from(SWEEP * 3).unwrap() {
             let mut id = [0; 16];
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_cookie_does_not_bring_back_what_was_known_once() {
+    fn an_old_cookie_does_not_restore_an_older_snapshot() {
         let register = RevocationTable::default();
         let tokens = |text: &str, expires| Tokens {
             access: SecretString::new(text),
@@ -147,11 +148,11 @@ mod tests {
         };
         let old = Session { tokens: tokens("old", 100), checked: 10, ..session() };
         let shared = register.enter(old.clone(), snapshot, 0).unwrap();
-        // Another process asked, and refreshed.
+        // Another process contacted the provider and refreshed the tokens.
         let newer = Session { tokens: tokens("new", 200), checked: 20, ..session() };
         register.enter(newer, snapshot, 0).unwrap();
         register.enter(old, snapshot, 0).unwrap();
-        // A third one asked later, with the old token.
+        // A third one contacted the provider later, with the old token.
         register
             .enter(Session { tokens: tokens("old", 100), checked: 30, ..session() }, snapshot, 0)
             .unwrap();

@@ -1,4 +1,4 @@
-//! What a session cookie holds, and its encryption.
+//! The content of a session cookie, and its encryption.
 
 use std::sync::Arc;
 
@@ -7,29 +7,30 @@ use serde::{Deserialize, Serialize};
 use super::record::{Session, SessionId};
 use crate::keys::{Keyring, Purpose, random};
 
-/// The format of a sealed session; another one reads as signed out.
+/// The format of an encrypted session; any other is treated as signed out.
 const FORMAT: u8 = 2;
 
-/// What is inside a session cookie.
+/// The content of a session cookie.
 #[derive(Serialize, Deserialize)]
 pub(super) enum Sealed {
-    /// The session itself.
+    /// The session.
     Whole(Box<Session>),
-    /// The id of one in a server-side store.
+    /// The id of a session in a server-side store.
     Ticket(SessionId),
 }
 
-/// Seals and opens the values of session cookies.
+/// Encrypts and decrypts the values of session cookies.
 pub(super) struct SessionSealer {
     keyring: Arc<Keyring>,
-    /// Bound into the sealed text, so that no other cookie's value opens as a session.
+    /// Part of the associated data, so that no other cookie's value can be decrypted as a
+    /// session.
     cookie_name: String,
 }
 
-/// An opened cookie.
+/// A decrypted cookie.
 pub(super) struct Unsealed {
     pub(super) content: Sealed,
-    /// Whether the first secret sealed it; another one only opens (rotation).
+    /// Whether the first secret encrypted it; the others only decrypt (rotation).
     pub(super) by_first_secret: bool,
 }
 
@@ -44,7 +45,7 @@ impl SessionSealer {
         self.keyring.seal(Purpose::Session, &self.cookie_name, random(), &plain)
     }
 
-    /// `None` for what none of the secrets sealed, or another version did.
+    /// `None` for a text that none of the secrets encrypted, or of another format.
     pub(super) fn unseal(&self, sealed: &[u8]) -> Option<Unsealed> {
         let unsealed = self.keyring.open(Purpose::Session, &self.cookie_name, sealed)?;
         let (&FORMAT, plain) = unsealed.plain.split_first()? else { return None };

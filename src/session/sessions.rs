@@ -1,4 +1,4 @@
-//! Begins and ends sessions, and keeps what all of them need.
+//! Begins and ends sessions, and holds their shared state.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,11 +20,11 @@ use crate::clock::Clock;
 use crate::identity::{AuthMethod, IdentityRenderer, Person, Tokens, User};
 use crate::keys::{Keyring, random, sha256};
 
-/// How many characters of a sealed text tell it from all others: version, key id
-/// and nonce are 17 bytes, and 24 characters of base64 hold 18.
+/// The number of characters that identify an encrypted text: version, key id and nonce
+/// are 17 bytes, and 24 characters of base64 hold 18.
 const HANDLE: usize = 24;
 
-/// Begins, opens, renews and ends sessions.
+/// Begins, looks up, renews and ends sessions.
 pub(crate) struct Sessions {
     pub(super) sealer: SessionSealer,
     pub(super) cookies: Cookies,
@@ -33,7 +33,7 @@ pub(crate) struct Sessions {
     pub(super) store: Option<Arc<Store>>,
     pub(super) revocations: Arc<RevocationTable>,
     pub(super) cache: quick_cache::sync::Cache<[u8; HANDLE], Arc<CachedSession>>,
-    /// Keys the hash that stands for a session's id outside.
+    /// The key of the hash that replaces a session's id outside this process.
     fingerprint_key: [u8; 32],
     pub(super) clock: Clock,
 }
@@ -59,8 +59,8 @@ impl Sessions {
         }
     }
 
-    /// The same, with the state of `before`: which sessions have ended, which are
-    /// open, and those of its store if this one is of the same kind.
+    /// Takes over the state of `before` across a reload: ended sessions, sessions in use,
+    /// and the store's sessions if it is of the same kind.
     pub(crate) fn with_state_of(self, before: &Self) -> Self {
         let store = match (&self.store, &before.store) {
             (Some(_), Some(before)) => Some(Arc::clone(before)),
@@ -69,25 +69,25 @@ impl Sessions {
         Self { store, revocations: Arc::clone(&before.revocations), ..self }
     }
 
-    /// Renders the identity of all open sessions with these settings, and wakes what
-    /// waits for a change of one.
+    /// Renders the identity of all sessions in use with these settings, and wakes the
+    /// tasks that wait for a change.
     pub(crate) fn rebind(&self) {
         for shared in self.revocations.open() {
             shared.update(self.snapshot_of(shared.snapshot().session.clone()));
         }
     }
 
-    /// The names and attributes of our cookies.
+    /// The names and attributes of the gate's cookies.
     pub(crate) fn cookies(&self) -> &Cookies {
         &self.cookies
     }
 
-    /// Begins a session for `person` and returns the cookie lines. The session
-    /// that the request came with, if any, ends: its id must not be valid for the
-    /// new identity (session fixation).
+    /// Begins a session for `person` and returns the cookie lines. The session that the
+    /// request came with, if any, ends: its id must not be valid for the new identity
+    /// (session fixation).
     ///
     /// # Errors
-    /// [`StoreDown`] if a server-side store cannot take it.
+    /// [`StoreDown`] if the session cannot be saved in a server-side store.
     pub(crate) async fn begin(
         &self,
         person: Person,
@@ -110,11 +110,11 @@ impl Sessions {
         Ok(self.cookies.set_session(&sealed, self.lifetimes.max_age, request))
     }
 
-    /// Ends the session of a request and returns the lines that remove its
-    /// cookies; they come even if there was no session to end.
+    /// Ends the session of a request and returns the lines that remove its cookies, even
+    /// if there was no session to end.
     ///
     /// # Errors
-    /// [`StoreDown`] if a server-side store still has it.
+    /// [`StoreDown`] if it could not be removed from a server-side store.
     pub(crate) async fn end(&self, request: &HeaderMap) -> Result<Vec<HeaderValue>, StoreDown> {
         match self.open(request).await {
             SessionLookup::Session(session) => self.end_session(&session).await?,
@@ -124,10 +124,10 @@ impl Sessions {
         Ok(self.cookies.remove_session(request))
     }
 
-    /// Ends a session, for all its cookies.
+    /// Ends a session, with all its cookies.
     ///
     /// # Errors
-    /// [`StoreDown`] if a server-side store still has it.
+    /// [`StoreDown`] if it could not be removed from a server-side store.
     pub(crate) async fn end_session(&self, session: &ActiveSession) -> Result<(), StoreDown> {
         self.revocations.end(session.id(), session.ends(), self.clock.now());
         match &self.store {
@@ -136,7 +136,7 @@ impl Sessions {
         }
     }
 
-    /// A session's content with the identity that the app is told.
+    /// The snapshot of a session's content, with the rendered identity.
     pub(super) fn snapshot_of(&self, session: Session) -> SessionSnapshot {
         let user = User::new(session.person.clone(), AuthMethod::Session);
         let sid = self.fingerprint(session.id);
@@ -144,7 +144,7 @@ impl Sessions {
         SessionSnapshot { identity, session }
     }
 
-    /// What stands for a session outside: a hash that does not lead back to the id.
+    /// The public fingerprint of a session: a hash that does not reveal the id.
     fn fingerprint(&self, id: SessionId) -> String {
         let mut input = [0; 48];
         let (key, rest) = input.split_at_mut(32);
@@ -160,7 +160,7 @@ impl fmt::Debug for Sessions {
     }
 }
 
-/// The start of a sealed text, under which it is cached.
+/// The start of an encrypted text, which is its cache key.
 pub(super) fn handle(sealed: &[u8]) -> Option<[u8; HANDLE]> {
     sealed.first_chunk().copied()
 }

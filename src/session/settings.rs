@@ -1,4 +1,4 @@
-//! How sessions are kept.
+//! Session settings.
 
 use std::time::Duration;
 
@@ -7,33 +7,33 @@ use super::store::StoreSettings;
 use crate::clock::UnixTime;
 use crate::keys::Secret;
 
-/// How sessions are kept.
+/// Session settings.
 #[derive(Debug, Clone)]
 pub struct SessionSettings {
-    /// The first seals, all open.
+    /// The first secret encrypts; all of them decrypt.
     pub secrets: Vec<Secret>,
-    /// The cookie's name, without the `__Host-` that https adds.
+    /// The cookie's name, without the `__Host-` prefix that is added for https.
     pub cookie_name: String,
-    /// When browsers send the cookie with requests that other sites cause.
+    /// When browsers send the cookie with cross-site requests.
     pub same_site: SameSitePolicy,
-    /// A session ends when it was not used for so long.
+    /// A session ends when it was not used for this long.
     pub idle_timeout: Duration,
-    /// A session ends so long after the sign-in, used or not.
+    /// A session ends this long after the sign-in, even if it is used.
     pub max_age: Duration,
-    /// How long the provider's word on a person and their organisations counts
-    /// before it is asked again.
+    /// How long the provider's answer about a person and their organisations is valid
+    /// before the provider is contacted again.
     pub revalidate: Duration,
-    /// How much longer it counts while the provider cannot be asked.
+    /// How much longer it is valid while the provider is unavailable.
     pub revalidate_grace: Duration,
-    /// Where sessions are kept.
+    /// The session store.
     pub store: StoreSettings,
-    /// How many opened sessions are cached, so that their requests neither decrypt
-    /// nor sign. One takes about 4 kB.
+    /// The maximum number of cached sessions, whose requests need no decryption and no
+    /// signature. One takes about 4 kB.
     pub cached_sessions: usize,
 }
 
 impl SessionSettings {
-    /// The defaults, with `secret`.
+    /// The default settings with `secret`.
     #[must_use]
     pub fn new(secret: Secret) -> Self {
         Self {
@@ -59,7 +59,7 @@ impl SessionSettings {
     }
 }
 
-/// How long a session and what the provider said of it hold, in seconds.
+/// The lifetimes of a session and of the provider's answer, in seconds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lifetimes {
     pub(super) idle: u64,
@@ -68,25 +68,25 @@ pub(crate) struct Lifetimes {
     pub(super) grace: u64,
 }
 
-/// Whether the provider's last answer about a person still holds.
+/// Whether the provider's last answer about a person is still valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Freshness {
-    /// It was given less than `session.revalidate` ago.
+    /// It is younger than `session.revalidate`.
     Fresh,
-    /// It is time to ask again; until there is an answer, the old one holds.
+    /// A new one is due; the old one is used until it arrives.
     Stale,
-    /// It is too old to let anybody in.
+    /// It is too old to grant access.
     Expired,
 }
 
 impl Lifetimes {
-    /// Whether a session is within both its limits. One from the future, sealed by a
-    /// machine whose clock is ahead, counts as begun now.
+    /// Whether a session is within both limits. A session from the future, encrypted by a
+    /// machine whose clock is ahead, is treated as begun now.
     pub(super) fn in_force(&self, began: UnixTime, seen: UnixTime, now: UnixTime) -> bool {
         now.saturating_sub(began) < self.max_age && now.saturating_sub(seen) < self.idle
     }
 
-    /// The freshness of an answer that was given at `checked`.
+    /// The freshness of an answer from the time `checked`.
     pub(super) fn freshness(&self, checked: UnixTime, now: UnixTime) -> Freshness {
         match now.saturating_sub(checked) {
             age if age < self.revalidate => Freshness::Fresh,

@@ -1,5 +1,5 @@
-//! What all requests of a session share in this process: whether it has ended,
-//! what is known of it, and who asks the provider about it.
+//! The state that all requests of a session share in this process: whether it has ended,
+//! its snapshot, and the permit to revalidate it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,21 +11,20 @@ use tokio::sync::futures::Notified;
 use super::snapshot::SessionSnapshot;
 use crate::clock::UnixTime;
 
-/// A session in this process: whether it has ended, and what is known of it. Shared
-/// by everything opened from it.
+/// A session in this process. All cached copies of the session share it.
 #[derive(Debug)]
 pub(crate) struct SharedSession {
     ended: AtomicBool,
     end: Notify,
     snapshot: ArcSwap<SessionSnapshot>,
     changed: Notify,
-    /// Held by whoever asks the provider about the session.
-    asking: Arc<tokio::sync::Mutex<()>>,
-    /// No question before, since the last one was not answered.
+    /// Held during a request to the provider about the session.
+    revalidation: Arc<tokio::sync::Mutex<()>>,
+    /// No requests to the provider before this time, since the last one failed.
     not_before: AtomicU64,
 }
 
-/// The right to ask the provider about a session: nobody else does meanwhile.
+/// The permit to revalidate a session. There is one per session.
 #[derive(Debug)]
 pub(crate) struct RevalidationPermit(
     #[expect(dead_code, reason = "held, not read")] tokio::sync::OwnedMutexGuard<()>,
@@ -38,53 +37,53 @@ impl SharedSession {
             end: Notify::new(),
             snapshot: ArcSwap::from_pointee(snapshot),
             changed: Notify::new(),
-            asking: Arc::default(),
+            revalidation: Arc::default(),
             not_before: AtomicU64::new(0),
         }
     }
 
-    /// What is known of the session.
+    /// The current snapshot.
     pub(super) fn snapshot(&self) -> Arc<SessionSnapshot> {
         self.snapshot.load_full()
     }
 
-    /// Takes in what became snapshot, and tells whoever waits for it.
+    /// Replaces the snapshot and notifies the tasks that wait for a change.
     pub(super) fn update(&self, snapshot: SessionSnapshot) {
         self.snapshot.store(Arc::new(snapshot));
         self.changed.notify_waiters();
     }
 
-    /// Is ready when something else is snapshot than at the time of this call.
+    /// Completes when the snapshot is replaced after this call.
     pub(crate) fn changed(&self) -> Notified<'_> {
         self.changed.notified()
     }
 
-    /// The right to ask the provider now, unless somebody else has it.
+    /// The permit to revalidate, unless it is taken.
     pub(crate) fn try_acquire_revalidation(&self) -> Option<RevalidationPermit> {
-        Arc::clone(&self.asking).try_lock_owned().ok().map(RevalidationPermit)
+        Arc::clone(&self.revalidation).try_lock_owned().ok().map(RevalidationPermit)
     }
 
-    /// The right to ask the provider, once whoever has it is done.
+    /// The permit to revalidate, once it is free.
     pub(crate) async fn acquire_revalidation(&self) -> RevalidationPermit {
-        RevalidationPermit(Arc::clone(&self.asking).lock_owned().await)
+        RevalidationPermit(Arc::clone(&self.revalidation).lock_owned().await)
     }
 
-    /// How many seconds are left until the provider may be asked again.
+    /// Seconds until the next request to the provider is allowed.
     pub(crate) fn pause(&self, now: UnixTime) -> u64 {
         self.not_before.load(Ordering::Relaxed).saturating_sub(now)
     }
 
-    /// Asks the provider nothing until then.
+    /// Prevents requests to the provider until then.
     pub(crate) fn pause_until(&self, then: UnixTime) {
         self.not_before.store(then, Ordering::Relaxed);
     }
 
-    /// Whether the session was ended here.
+    /// Whether the session was ended in this process.
     pub(crate) fn has_ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
     }
 
-    /// Waits until the session is ended here.
+    /// Waits until the session is ended in this process.
     pub(crate) async fn ended(&self) {
         let notified = self.end.notified();
         if !self.has_ended() {

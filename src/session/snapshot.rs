@@ -1,12 +1,12 @@
-//! What is known of a session at one moment. It is replaced when the provider is
-//! asked again, while cookies with an older state still come in.
+//! A snapshot of a session. It is replaced when the provider is contacted again, while
+//! cookies with an older state may still arrive.
 
 use std::fmt;
 
 use super::record::Session;
 use crate::identity::RenderedIdentity;
 
-/// A session's content, and the identity that the app is told.
+/// A session's content, and the identity that the app receives.
 pub(crate) struct SessionSnapshot {
     pub(super) session: Session,
     pub(super) identity: RenderedIdentity,

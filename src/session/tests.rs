@@ -61,14 +61,14 @@ pub(super) fn session() -> Session {
     Session { id, person: ada(), began: NOW, seen: NOW, checked: NOW, tokens: tokens("hf_oauth_x") }
 }
 
-/// What is known of a session, as far as it matters here.
+/// The snapshot of a session, as far as these tests need it.
 pub(super) fn snapshot(session: Session) -> SessionSnapshot {
     let user = User::new(session.person.clone(), AuthMethod::Session);
     let renderer = IdentityRenderer::new(HeaderSettings::default(), 0);
     SessionSnapshot { identity: renderer.render(user, String::new(), ""), session }
 }
 
-/// The request a browser sends after it was answered with `lines`.
+/// The next request of a browser that received `lines`.
 fn request(lines: &[HeaderValue]) -> HeaderMap {
     let pairs: Vec<_> = lines.iter().map(|line| line.to_str().unwrap().split(';').next().unwrap()).collect();
     HeaderMap::from_iter([(COOKIE, HeaderValue::from_str(&pairs.join("; ")).unwrap())])
@@ -88,21 +88,21 @@ fn each_store() -> [SessionSettings; 2] {
 }
 
 #[tokio::test]
-async fn a_session_opens_until_it_is_ended_and_a_kept_cookie_is_refused_after() {
+async fn a_session_is_valid_until_it_is_ended_and_its_old_cookie_is_refused_afterwards() {
     for settings in each_store() {
         let sessions = sessions(&settings, &Clock::manual(NOW));
         let request = begin(&sessions).await;
-        let SessionLookup::Session(opened) = sessions.open(&request).await else { panic!("no session") };
-        assert_eq!(opened.user().username(), "ada");
+        let SessionLookup::Session(session) = sessions.open(&request).await else { panic!("no session") };
+        assert_eq!(session.user().username(), "ada");
         let lines = sessions.end(&request).await.unwrap();
         assert!(lines[0].to_str().unwrap().starts_with("__Host-huggate=; "));
         assert!(!is_open(&sessions, &request).await);
-        opened.ended(&Clock::manual(NOW)).await;
+        session.ended(&Clock::manual(NOW)).await;
     }
 }
 
 #[tokio::test]
-async fn a_session_ends_when_idle_and_at_its_greatest_age() {
+async fn a_session_ends_after_the_idle_timeout_and_at_its_maximum_age() {
     for settings in each_store() {
         let clock = Clock::manual(NOW);
         let sessions = sessions(&settings, &clock);
@@ -112,37 +112,37 @@ async fn a_session_ends_when_idle_and_at_its_greatest_age() {
         clock.advance(settings.idle_timeout);
         assert!(!is_open(&sessions, &idle).await);
 
-        // Used all the time, and renewed when told to: it ends all the same.
+        // It is used and renewed continuously, and ends nevertheless.
         let mut used = begin(&sessions).await;
         let mut hours = 0;
-        while let SessionLookup::Session(opened) = sessions.open(&used).await {
-            if let Some(lines) = sessions.renewal(&opened, &used) {
+        while let SessionLookup::Session(session) = sessions.open(&used).await {
+            if let Some(lines) = sessions.renewal(&session, &used) {
                 used = request(&lines);
             }
             clock.advance(Duration::from_secs(3600));
             hours += 1;
-            assert!(hours <= 7 * 24, "it outlived its greatest age");
+            assert!(hours <= 7 * 24, "it is older than its maximum age");
         }
         assert_eq!(hours, 7 * 24);
     }
 }
 
 #[tokio::test]
-async fn a_session_is_sealed_anew_only_when_there_is_reason_to() {
+async fn a_session_cookie_is_renewed_only_if_necessary() {
     let clock = Clock::manual(NOW);
     let settings = SessionSettings::new(secret(1));
     let sessions = sessions(&settings, &clock);
     let request = begin(&sessions).await;
-    let SessionLookup::Session(opened) = sessions.open(&request).await else { panic!("no session") };
-    assert!(sessions.renewal(&opened, &request).is_none());
+    let SessionLookup::Session(session) = sessions.open(&request).await else { panic!("no session") };
+    assert!(sessions.renewal(&session, &request).is_none());
     clock.advance(settings.idle_timeout / 10 + Duration::from_secs(1));
-    let first = sessions.renewal(&opened, &request).unwrap();
-    let second = sessions.renewal(&opened, &request).unwrap();
-    assert_eq!(first, second, "requests side by side get the same cookie");
+    let first = sessions.renewal(&session, &request).unwrap();
+    let second = sessions.renewal(&session, &request).unwrap();
+    assert_eq!(first, second, "concurrent requests get the same cookie");
 }
 
 #[tokio::test]
-async fn a_rotated_secret_opens_and_reseals() {
+async fn an_old_secret_still_decrypts_and_the_cookie_is_encrypted_with_the_new_one() {
     for settings in each_store() {
         let clock = Clock::manual(NOW);
         let request = begin(&sessions(&settings, &clock)).await;
@@ -151,8 +151,8 @@ async fn a_rotated_secret_opens_and_reseals() {
         }
         let rotated = SessionSettings { secrets: vec![secret(2), secret(1)], ..settings };
         let sessions = sessions(&rotated, &clock);
-        let SessionLookup::Session(opened) = sessions.open(&request).await else { panic!("no session") };
-        let lines = sessions.renewal(&opened, &request).unwrap();
+        let SessionLookup::Session(session) = sessions.open(&request).await else { panic!("no session") };
+        let lines = sessions.renewal(&session, &request).unwrap();
         let renewed = self::request(&lines);
         let only_new = SessionSettings { secrets: vec![secret(2)], ..rotated };
         let only_new = self::sessions(&only_new, &clock);
@@ -168,12 +168,12 @@ async fn each_sign_in_has_a_new_id_and_ends_the_session_before() {
         let planted = begin(&sessions).await;
         let lines = sessions.begin(ada(), tokens("x"), &planted).await.unwrap();
         assert!(is_open(&sessions, &request(&lines)).await);
-        assert!(!is_open(&sessions, &planted).await, "the planted session lives on");
+        assert!(!is_open(&sessions, &planted).await, "the previous session is still valid");
     }
 }
 
 #[tokio::test]
-async fn garbage_is_nobody() {
+async fn an_invalid_cookie_is_ignored() {
     let sessions = sessions(&SessionSettings::new(secret(1)), &Clock::manual(NOW));
     let good = begin(&sessions).await;
     let sealed = good.get(COOKIE).unwrap().to_str().unwrap().to_owned();
@@ -193,17 +193,17 @@ async fn garbage_is_nobody() {
 }
 
 #[tokio::test]
-async fn nothing_of_a_session_is_printed() {
+async fn debug_output_reveals_no_session_content() {
     let sessions = sessions(&SessionSettings::new(secret(1)), &Clock::manual(NOW));
     let lines = sessions.begin(ada(), tokens("hf_oauth_secret"), &HeaderMap::new()).await.unwrap();
-    let SessionLookup::Session(opened) = sessions.open(&request(&lines)).await else { panic!("no session") };
+    let SessionLookup::Session(session) = sessions.open(&request(&lines)).await else { panic!("no session") };
     let response = http::Response::builder().header(SET_COOKIE, &lines[0]).body(()).unwrap();
-    let printed = format!("{:?} {response:?}", opened.snapshot.session);
+    let printed = format!("{:?} {response:?}", session.snapshot.session);
     assert!(!printed.contains("hf_oauth_secret") && printed.contains("Sensitive"), "{printed}");
 }
 
 #[tokio::test]
-async fn a_cookie_can_be_looked_into_also_when_it_no_longer_counts() {
+async fn a_cookie_can_be_inspected_after_it_expired() {
     let clock = Clock::manual(NOW);
     let settings = SessionSettings::new(secret(1));
     let own = sessions(&settings, &clock);

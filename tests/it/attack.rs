@@ -1,4 +1,4 @@
-//! What a skilled adversary tried, and what came of it.
+//! Attempts of a skilled attacker.
 
 use http::Method;
 use huggate::{PathPattern, Route, Rule, TrustedProxies};
@@ -14,9 +14,9 @@ fn local() -> TrustedProxies {
 }
 
 #[tokio::test]
-async fn a_header_that_a_trusted_proxy_passes_on_names_no_other_path() {
-    // Gunicorn takes SCRIPT_NAME from whoever is at 127.0.0.1, and that is the gate:
-    // /public/admin with SCRIPT_NAME: /public is /admin to the app.
+async fn a_path_override_passed_on_by_a_trusted_proxy_is_removed() {
+    // Gunicorn trusts SCRIPT_NAME from 127.0.0.1, which is the gate: /public/admin with
+    // SCRIPT_NAME: /public is /admin to the app.
     for front in FRONTS {
         let world = World::start(front, |gate| {
             gate.allow(Rule::org("acme")).route(path("/public/**").public()).trusted_proxies(local())
@@ -37,7 +37,7 @@ async fn a_header_that_a_trusted_proxy_passes_on_names_no_other_path() {
 }
 
 #[tokio::test]
-async fn forward_auth_lets_no_header_by_that_names_another_path() {
+async fn forward_auth_refuses_path_override_headers() {
     for front in FRONTS {
         let world = World::start(front, |gate| {
             gate.allow(Rule::org("acme")).route(path("/public/**").public()).trusted_proxies(local())
@@ -59,8 +59,8 @@ async fn forward_auth_lets_no_header_by_that_names_another_path() {
 }
 
 #[tokio::test]
-async fn a_method_in_small_letters_goes_around_no_rule_for_a_method() {
-    // Django, Flask and Symfony read `delete` as DELETE.
+async fn a_lower_case_method_does_not_bypass_a_rule_for_the_method() {
+    // Django, Flask and Symfony treat `delete` as DELETE.
     for front in FRONTS {
         let world = World::start(front, |gate| {
             let mut write = path("/models/**").allow(vec![Rule::user("nobody-at-all")]);
@@ -86,8 +86,8 @@ async fn a_method_in_small_letters_goes_around_no_rule_for_a_method() {
 }
 
 #[tokio::test]
-async fn a_page_of_the_app_does_not_read_the_session_in_the_answer_to_a_question() {
-    // Anybody may ask at /oauth2/auth where there are no routes, a script too.
+async fn a_page_of_the_app_cannot_read_the_session_from_a_forward_auth_answer() {
+    // Without routes, any client may send a request to /oauth2/auth, including a script.
     for front in FRONTS {
         let world = World::start(front, |gate| {
             gate.allow(Rule::org("acme")).scope("openid profile email read-memberships")

@@ -187,7 +187,7 @@ async fn duplicate_parameters_are_rejected() {
             query.push(pair(name, &value));
         })
         .await;
-        answer.expect_page(400, "came twice");
+        answer.expect_page(400, "is repeated");
         assert_eq!(world.calls(Endpoint::Token), 0, "{name}");
     }
 }

@@ -1,4 +1,4 @@
-//! What the app is told, and that nobody else can tell it so.
+//! Identity headers for the app: they are correct and cannot be forged.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::world::{Ask, Browser, FRONTS, Front, NOW, SECRET, World};
 
-/// Spellings that WSGI, CGI, PHP, or a server in front of them fold together.
+/// Spellings that WSGI, CGI, PHP or a server in front of them fold together.
 const FORGED: &[&str] = &[
     "x-forwarded-user",
     "x_forwarded_user",
@@ -60,13 +60,13 @@ fn forged(mut ask: Ask) -> Ask {
     for name in FORGED {
         ask = ask.with(name, "mallory");
     }
-    // A family's name longer than any that is compared as a whole.
+    // Longer than any prefix that is compared completely.
     ask.with(&format!("x-auth-request-{}", "a".repeat(200)), "mallory")
 }
 
 #[tokio::test]
-async fn no_spelling_of_an_identity_header_gets_through_on_any_kind_of_route() {
-    // Threats 1: oauth2-proxy CVE-2025-64484, Traefik CVE-2026-88011.
+async fn identity_headers_are_removed_in_every_spelling_on_every_kind_of_route() {
+    // Attack: oauth2-proxy CVE-2025-64484, Traefik CVE-2026-88011.
     for front in FRONTS {
         let world = world(front).await;
         let mut ada = world.signed_in("ada").await;
@@ -80,7 +80,7 @@ async fn no_spelling_of_an_identity_header_gets_through_on_any_kind_of_route() {
                 assert_eq!(echo.username(), Some("ada"));
             }
         }
-        // Where we answer ourselves they count for nothing either.
+        // The gate's own endpoints ignore them too.
         for path in ["/x", "/oauth2/userinfo", "/own/x"] {
             world.send(forged(Ask::get(path))).await.expect(401);
         }
@@ -90,7 +90,7 @@ async fn no_spelling_of_an_identity_header_gets_through_on_any_kind_of_route() {
 }
 
 #[tokio::test]
-async fn names_that_only_resemble_ours_stay() {
+async fn similar_header_names_are_kept() {
     for front in FRONTS {
         let world = world(front).await;
         let kept = ["remote-users", "x-user", "x-for-users", "user", "x-remote-user2", "x-auth", "x-hug"];
@@ -103,8 +103,8 @@ async fn names_that_only_resemble_ours_stay() {
 }
 
 #[tokio::test]
-async fn what_is_switched_off_or_renamed_is_stripped_all_the_same() {
-    // Threats 1: only the configured names are stripped.
+async fn disabled_and_renamed_identity_headers_are_removed_too() {
+    // Attack: only the configured names are removed.
     let long = format!("x-{}", "who".repeat(60));
     for front in FRONTS {
         let name = HeaderName::from_bytes(long.as_bytes()).unwrap();
@@ -135,13 +135,13 @@ async fn what_is_switched_off_or_renamed_is_stripped_all_the_same() {
         assert!(echo.headers().all(|(_, value)| value != "mallory"), "{echo:?}");
         assert_eq!((echo.header("x-who"), echo.header(&long)), (Some("ada"), Some("ada")));
         assert_eq!((echo.header("x-forwarded-user"), echo.header("x-huggate-assertion")), (None, None));
-        // Without the assertion the session cookie does not travel at all.
+        // Without the assertion, the session cookie is still not forwarded.
         assert_eq!(echo.header("cookie"), None);
     }
 }
 
 #[tokio::test]
-async fn the_app_is_told_who_is_asking() {
+async fn the_app_receives_the_identity() {
     for front in FRONTS {
         let world = World::start(front, |gate| {
             gate.allow(Rule::org("acme")).scope("openid profile email read-memberships")
@@ -158,11 +158,11 @@ async fn the_app_is_told_who_is_asking() {
             Some("acme,acme:admin,example-labs,example-labs:write")
         );
         assert_eq!(echo.header("x-forwarded-access-token"), None);
-        // An address that is not verified is none.
+        // An unverified address is not sent.
         let mut finn = world.signed_in("finn").await;
         let echo = finn.open("/").await.expect(200).echo();
         assert_eq!((echo.username(), echo.header("x-forwarded-email")), (Some("finn"), None));
-        // An organisation that does not count is no group.
+        // An organisation without a usable membership is not a group.
         let world =
             World::start(front, |gate| gate.allow_anyone().scope("openid profile read-memberships")).await;
         for (user, groups) in
@@ -175,8 +175,8 @@ async fn the_app_is_told_who_is_asking() {
 }
 
 #[tokio::test]
-async fn the_access_token_travels_only_if_it_is_asked_for() {
-    // Threats 4: the user's Hugging Face token handed to the app.
+async fn the_access_token_is_sent_only_if_configured() {
+    // Attack: the user's Hugging Face token passed to the app.
     for front in FRONTS {
         let world = World::start(front, |gate| {
             let headers = HeaderSettings { access_token: true, ..HeaderSettings::default() };
@@ -189,8 +189,8 @@ async fn the_access_token_travels_only_if_it_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_value_of_the_provider_cannot_split_a_line_or_forge_a_group() {
-    // Threats 1: provider value with CR/LF, non-ASCII, commas, 10 KB.
+async fn a_value_of_the_provider_cannot_inject_a_header_or_a_group() {
+    // Attack: a value of the provider with CR/LF, non-ASCII, commas or 10 KB.
     for front in FRONTS {
         let world = World::start(front, |gate| {
             let mut headers = HeaderSettings::default();
@@ -216,7 +216,7 @@ async fn a_value_of_the_provider_cannot_split_a_line_or_forge_a_group() {
             assert_eq!(echo.username(), Some("ada"));
         }
         world.behave(|hub| hub.edit_userinfo = None);
-        // A role or a slug with a comma in it is one element.
+        // A role or a slug with a comma is one element.
         world.hub.edit_user("ada", |ada| {
             ada.orgs = vec![Membership::new("evil", "x,acme,acme:admin"), Membership::new("b,acme", "read")];
         });
@@ -228,8 +228,8 @@ async fn a_value_of_the_provider_cannot_split_a_line_or_forge_a_group() {
 }
 
 #[tokio::test]
-async fn connection_cannot_name_what_we_write() {
-    // Threats 1: Go's Director.
+async fn the_connection_header_cannot_remove_identity_headers() {
+    // Attack: Go's `httputil.ReverseProxy.Director`.
     for front in FRONTS {
         let world = world(front).await;
         let mut ada = world.signed_in("ada").await;
@@ -245,7 +245,7 @@ async fn connection_cannot_name_what_we_write() {
             assert!(
                 echo.header("x-forwarded-user").is_some() && echo.header("x-huggate-assertion").is_some()
             );
-            // The app may be a proxy itself, and heed what is left of the line.
+            // The app may be a proxy itself and process the rest of the line.
             let left = echo.header("connection").unwrap_or_default();
             assert!(matches!(left, "" | "close" | "keep-alive"), "{connection}: {left}");
             assert_eq!((echo.header("x-hop"), echo.header("x-end")), (None, Some("1")), "{connection}");
@@ -279,7 +279,7 @@ async fn asserted(browser: &mut Browser<'_>) -> String {
 }
 
 #[tokio::test]
-async fn the_assertion_says_who_and_verifies_with_the_published_keys() {
+async fn the_assertion_identifies_the_person_and_verifies_with_the_published_keys() {
     for front in FRONTS {
         let world = World::start(front, |gate| {
             gate.allow(Rule::org("acme")).scope("openid profile email read-memberships")
@@ -308,7 +308,7 @@ async fn the_assertion_says_who_and_verifies_with_the_published_keys() {
         let text = |name: &str| claims[name].as_str().unwrap().to_owned();
         assert!(text("jti").len() >= 22 && text("sid").len() >= 22);
         assert!(!ada.session().unwrap().contains(&text("sid")));
-        // Of somebody without organisations: an array all the same.
+        // Without organisations, `groups` is still an array.
         let world = World::start(front, GateBuilder::allow_anyone).await;
         let (_, claims) = verified(&asserted(&mut world.signed_in("dan").await).await, &world.jwks().await);
         assert_eq!(claims["groups"], json!([]));
@@ -317,7 +317,7 @@ async fn the_assertion_says_who_and_verifies_with_the_published_keys() {
 }
 
 #[tokio::test]
-async fn the_published_keys_are_public_halves_named_by_their_thumbprints() {
+async fn the_published_keys_are_public_keys_with_thumbprints_as_ids() {
     for front in FRONTS {
         let world = World::of_acme(front).await;
         let answer = world.send(Ask::get("/oauth2/jwks.json")).await.expect(200);
@@ -331,7 +331,7 @@ async fn the_published_keys_are_public_halves_named_by_their_thumbprints() {
         let canonical = format!(r#"{{"crv":"P-256","kty":"EC","x":{},"y":{}}}"#, key["x"], key["y"]);
         let thumbprint = URL_SAFE_NO_PAD.encode(digest(&SHA256, canonical.as_bytes()).as_ref());
         assert_eq!(key["kid"], json!(thumbprint));
-        // Replicas agree; after a rotation both keys are published.
+        // Replicas use the same key; after a rotation both keys are published.
         let replica = world.replica(|gate| gate.allow(Rule::org("acme"))).await;
         assert_eq!(replica.jwks().await, keys);
         let rotated = world.replica(|gate| gate.allow(Rule::org("acme")).secret("ab".repeat(32))).await;
@@ -341,7 +341,7 @@ async fn the_published_keys_are_public_halves_named_by_their_thumbprints() {
 }
 
 #[tokio::test]
-async fn the_assertion_is_used_again_for_four_minutes_and_never_stale() {
+async fn the_assertion_is_reused_for_four_minutes_and_never_expired() {
     for front in FRONTS {
         let world = World::of_acme(front).await;
         let mut ada = world.signed_in("ada").await;
@@ -353,7 +353,7 @@ async fn the_assertion_is_used_again_for_four_minutes_and_never_stale() {
         assert_ne!(second, first);
         let (_, claims) = verified(&second, &world.jwks().await);
         assert_eq!(claims["exp"], NOW + 240 + 300);
-        // Two sessions of one person are told apart, and each keeps its name.
+        // Two sessions of one person have different `sid`s, and each keeps its own.
         let sid = |token: &str, keys: &Value| verified(token, keys).1["sid"].clone();
         let keys = world.jwks().await;
         let other = asserted(&mut world.signed_in("ada").await).await;
@@ -388,7 +388,7 @@ async fn the_audience_is_the_host_of_the_route() {
 }
 
 #[tokio::test]
-async fn the_assertion_goes_where_it_is_told_and_is_never_a_session_here() {
+async fn the_assertion_is_sent_in_the_configured_headers_and_is_not_accepted_as_a_session() {
     for front in FRONTS {
         let world = World::start(front, |gate| {
             let names =
@@ -400,7 +400,7 @@ async fn the_assertion_goes_where_it_is_told_and_is_never_a_session_here() {
         let echo = ada.open("/").await.expect(200).echo();
         let token = assertion(&echo);
         assert_eq!(echo.header("cf-access-jwt-assertion"), Some(token.as_str()));
-        // An app that leaks it leaks nobody's session.
+        // An app that leaks the assertion leaks no session.
         for cookie in [format!("huggate={token}"), format!("huggate-pending-x={token}")] {
             world.send(Ask::get("/").with("cookie", &cookie)).await.expect(401);
         }
@@ -410,8 +410,8 @@ async fn the_assertion_goes_where_it_is_told_and_is_never_a_session_here() {
 }
 
 #[tokio::test]
-async fn the_app_gets_the_assertion_in_place_of_the_session_and_all_other_cookies_in_order() {
-    // Threats 1: own session cookie forwarded.
+async fn the_assertion_replaces_the_session_cookie_and_other_cookies_keep_their_order() {
+    // Attack: the gate's session cookie forwarded.
     for front in FRONTS {
         let world = world(front).await;
         let mut ada = world.signed_in("ada").await;
@@ -431,7 +431,7 @@ async fn the_app_gets_the_assertion_in_place_of_the_session_and_all_other_cookie
             );
             assert_eq!(echo.header("cookie"), Some(told.as_str()));
         }
-        // Several lines, and a session that came twice.
+        // Several lines, and a repeated session cookie.
         let ask = Ask::get("/x")
             .with("cookie", "z=0")
             .with("cookie", &format!("huggate={sealed}; y=1; huggate={sealed}"));
@@ -439,7 +439,7 @@ async fn the_app_gets_the_assertion_in_place_of_the_session_and_all_other_cookie
         assert!(!format!("{echo:?}").contains(&sealed));
         let names: Vec<&str> = echo.cookies().into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["z", "huggate", "y", "huggate"]);
-        // Nobody's forged assertion takes that place on a public route.
+        // A forged assertion does not replace it on a public route.
         let echo = world.send(Ask::get("/public/x").with("cookie", "huggate=eyJ.forged.x; b=1")).await.echo();
         assert_eq!(echo.header("cookie"), Some("b=1"));
         let echo = world.send(Ask::get("/public/x").with("cookie", "huggate=x")).await.echo();
@@ -448,7 +448,7 @@ async fn the_app_gets_the_assertion_in_place_of_the_session_and_all_other_cookie
 }
 
 #[tokio::test]
-async fn an_app_cannot_set_or_remove_our_cookies() {
+async fn an_app_cannot_set_or_remove_the_gates_cookies() {
     for front in FRONTS {
         let world = world(front).await;
         let mut ada = world.signed_in("ada").await;
@@ -478,7 +478,7 @@ async fn an_app_cannot_set_or_remove_our_cookies() {
 }
 
 #[tokio::test]
-async fn a_public_page_knows_who_is_signed_in_and_does_without() {
+async fn a_public_page_receives_the_identity_if_there_is_one() {
     for front in FRONTS {
         let world = world(front).await;
         let nobody = world.send(Ask::get("/public/x")).await.expect(200).echo();

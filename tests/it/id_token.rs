@@ -147,7 +147,7 @@ async fn a_missing_or_malformed_id_token_is_rejected() {
         let edit = Edit::new(move |answer: &mut Object| {
             answer.insert("id_token".to_owned(), garbage.into());
         });
-        refused(garbage, "What is wrong with it", |hub| hub.edit_token = Some(edit)).await;
+        refused(garbage, "The problem:", |hub| hub.edit_token = Some(edit)).await;
     }
 }
 
@@ -166,7 +166,7 @@ async fn an_invalid_token_response_is_rejected() {
         let edit = Edit::new(move |answer: &mut Object| {
             answer.insert(name.to_owned(), value.clone());
         });
-        refused(&what, "What is wrong with it", |hub| hub.edit_token = Some(edit)).await;
+        refused(&what, "The problem:", |hub| hub.edit_token = Some(edit)).await;
     }
 }
 

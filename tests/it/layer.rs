@@ -1,4 +1,4 @@
-//! The layer around services of one's own: what it asks of them and leaves alone.
+//! The Tower layer around other services.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -12,7 +12,7 @@ use tower::{Layer, ServiceExt};
 
 use crate::world::{FRONTS, World};
 
-/// An error of the inner service, which nobody else has.
+/// An error type that only the inner service has.
 #[derive(Debug, PartialEq)]
 struct Own(u32);
 
@@ -22,7 +22,7 @@ impl fmt::Display for Own {
     }
 }
 
-/// A gate whose `/public/**` is open, and Ada's cookie for it.
+/// A gate with a public `/public/**`, and Ada's cookie for it.
 async fn world() -> (World, String) {
     let world = World::start(FRONTS[0], |gate| {
         let public = Route::path(PathPattern::parse("/public/**").unwrap()).public();
@@ -39,19 +39,19 @@ fn ask(path: &str, cookie: &str) -> Request<Empty<Bytes>> {
 }
 
 #[tokio::test]
-async fn the_inner_services_error_comes_out_as_it_is() {
+async fn the_inner_services_error_is_returned_unchanged() {
     let (world, cookie) = world().await;
     let failing = tower::service_fn(async |_: Request<Empty<Bytes>>| Err::<Response<Full<Bytes>>, _>(Own(7)));
     let error = world.gate.layer().layer(failing).oneshot(ask("/", &cookie)).await.err();
     assert_eq!(error, Some(Own(7)));
-    // Nobody does not get that far, and a refusal is no error.
+    // An anonymous request does not reach the service, and a refusal is not an error.
     let refused = world.gate.layer().layer(failing).oneshot(ask("/", "")).await.unwrap();
     assert_eq!(refused.status(), 401);
     assert_eq!(refused.extensions().get::<Refusal>(), Some(&Refusal::SignIn));
 }
 
 #[tokio::test]
-async fn the_inner_body_passes_frame_by_frame_with_its_trailers_and_its_length() {
+async fn the_inner_response_body_keeps_its_frames_trailers_and_size_hint() {
     let (world, cookie) = world().await;
     let streaming = tower::service_fn(async |_: Request<Empty<Bytes>>| {
         let mut trailers = HeaderMap::new();
@@ -79,9 +79,9 @@ async fn the_inner_body_passes_frame_by_frame_with_its_trailers_and_its_length()
 }
 
 #[tokio::test]
-async fn any_request_body_reaches_the_inner_service_unread() {
+async fn the_request_body_reaches_the_inner_service_unread() {
     let (world, cookie) = world().await;
-    /// A type of body that the layer knows nothing of, and could not make.
+    /// A body type that the layer does not know and could not create.
     struct Sealed(u32);
     let reading = tower::service_fn(async |request: Request<Sealed>| {
         Ok::<_, Infallible>(Response::new(Full::from(request.into_body().0.to_string())))
@@ -92,7 +92,7 @@ async fn any_request_body_reaches_the_inner_service_unread() {
 }
 
 #[tokio::test]
-async fn the_extensions_say_who_and_on_what_grounds() {
+async fn the_extensions_contain_the_user_and_the_grant() {
     let (world, cookie) = world().await;
     let telling = tower::service_fn(async |request: Request<Empty<Bytes>>| {
         let extensions = request.extensions();
@@ -114,9 +114,9 @@ async fn the_extensions_say_who_and_on_what_grounds() {
 }
 
 #[tokio::test]
-async fn somebody_elses_user_in_the_extensions_does_not_count() {
-    // A gate inside another, or an extension left by a layer outside: on a public
-    // route nobody is nobody.
+async fn a_foreign_user_in_the_extensions_is_removed() {
+    // A nested gate, or an extension of an outer layer: on a public route, an anonymous
+    // request has no user.
     let (world, cookie) = world().await;
     let telling = tower::service_fn(async |request: Request<Empty<Bytes>>| {
         let user = request.extensions().get::<User>().map(|user| user.username().to_owned());
@@ -138,8 +138,8 @@ async fn somebody_elses_user_in_the_extensions_does_not_count() {
 }
 
 #[tokio::test]
-async fn a_peer_is_believed_only_if_it_is_a_trusted_proxy() {
-    // Threats 1: spoofed X-Forwarded-*; left-most address believed.
+async fn forwarding_headers_are_ignored_unless_the_peer_is_a_trusted_proxy() {
+    // Attack: spoofed X-Forwarded-*; the leftmost address trusted.
     let world = World::start(FRONTS[0], |gate| {
         let public = Route::path(PathPattern::parse("/**").unwrap()).public();
         gate.allow(Rule::org("acme"))
@@ -180,7 +180,7 @@ async fn a_peer_is_believed_only_if_it_is_a_trusted_proxy() {
 }
 
 #[tokio::test]
-async fn a_gate_is_cheap_to_clone_and_its_clones_are_one() {
+async fn a_gate_is_cheap_to_clone_and_clones_share_their_state() {
     let (world, cookie) = world().await;
     let telling = tower::service_fn(async |_: Request<Empty<Bytes>>| {
         Ok::<_, Infallible>(Response::new(Full::from("in")))
@@ -230,12 +230,12 @@ mod extractors {
             assert_eq!(response.status(), status, "{path}");
             assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), body, "{path}");
         }
-        // Around the whole router it stands before routes that do not exist, too.
+        // A layer around the whole router also covers routes that do not exist.
         assert_eq!(app.clone().oneshot(ask("/none", "")).await.unwrap().status(), 401);
     }
 
     #[tokio::test]
-    async fn without_the_layer_a_handler_that_needs_somebody_is_401() {
+    async fn without_the_layer_a_handler_that_requires_a_user_answers_401() {
         assert_eq!(router().oneshot(ask("/", "")).await.unwrap().status(), 401);
     }
 }

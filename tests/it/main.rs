@@ -7,13 +7,13 @@
     reason = "a test that fails says where"
 )]
 
-// The vocabulary of the tests: a hub, an app, a gate in front of it, browsers.
+// The vocabulary of the tests: a hub, an app, the gate in front of it, browsers.
 mod world;
 
-// The stand-in for huggingface.co itself.
+// The stand-in for huggingface.co.
 mod hub;
 
-// From nobody to somebody, and back.
+// Signing in and out.
 mod callback;
 mod id_token;
 mod provider_down;
@@ -24,7 +24,7 @@ mod sign_in;
 mod sign_out;
 mod unauthenticated;
 
-// What the app is told, and who gets that far.
+// Authorization, and the identity for the app.
 mod attack;
 mod bearer;
 mod data_plane;
@@ -37,20 +37,20 @@ mod refused;
 mod smuggling;
 mod websocket_origin;
 
-// What servers behind the gate make of a path.
+// The readings of a path by the servers behind the gate.
 mod readings;
 mod servers;
 mod tables;
 
-// Other proxies that ask.
+// Forward auth for other proxies.
 mod forward_auth;
 
-// The reverse proxy's own work.
+// The reverse proxy.
 mod http2;
 mod proxy;
 
-// What it is before: connections, their protocols and their bounds.
+// Listeners, connections, protocols and limits.
 mod pool;
 
-// What went wrong once, and must not again.
+// Regressions.
 mod regressions;

@@ -1,4 +1,4 @@
-//! Which part of the app a request is for, however it is spelled.
+//! The route of a path, in every spelling.
 
 use std::convert::Infallible;
 
@@ -14,7 +14,7 @@ fn path(text: &str) -> Route {
     Route::path(PathPattern::parse(text).unwrap())
 }
 
-/// `/public/**` for everybody, `/admin/**` for nobody, the rest for acme.
+/// `/public/**` is public, `/admin/**` admits nobody, and the rest requires acme.
 async fn world(front: Front) -> World {
     World::start(front, |gate| {
         gate.allow(Rule::org("acme"))
@@ -25,7 +25,7 @@ async fn world(front: Front) -> World {
     .await
 }
 
-/// Sends the target as it is written; hyper's client would tidy or refuse it.
+/// Sends the target exactly as written; hyper's client would normalize or refuse it.
 async fn status(world: &World, target: &str) -> u16 {
     let request = format!("GET {target} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", world.address);
     let answer = raw(&world.address, request.as_bytes()).await;
@@ -37,7 +37,7 @@ async fn status(world: &World, target: &str) -> u16 {
 }
 
 #[tokio::test]
-async fn a_public_path_is_for_everybody_and_its_neighbours_are_not() {
+async fn a_public_path_is_public_and_its_neighbours_are_not() {
     for front in FRONTS {
         let world = world(front).await;
         for (target, expected) in [
@@ -59,8 +59,8 @@ async fn a_public_path_is_for_everybody_and_its_neighbours_are_not() {
 }
 
 #[tokio::test]
-async fn query_and_fragment_do_not_decide() {
-    // Threats 2: CVE-2025-54576, GHSA-pxq7.
+async fn query_and_fragment_do_not_select_a_route() {
+    // Attack: CVE-2025-54576, GHSA-pxq7.
     for front in FRONTS {
         let world = world(front).await;
         for target in [
@@ -75,19 +75,19 @@ async fn query_and_fragment_do_not_decide() {
             let status = status(&world, target).await;
             assert!(matches!(status, 400 | 401), "{target}: {status}");
         }
-        // A raw fragment: whatever is made of it, the part before it decides.
+        // A raw fragment: the part before it decides in any case.
         assert!(matches!(status(&world, "/secret#/status").await, 400 | 401));
         assert!(matches!(status(&world, "/secret#/../status").await, 400 | 401));
         assert_eq!(world.app.calls(), 0);
     }
 }
 
-/// `tests/cases/paths.json`, which the tests with other proxies read too.
+/// `tests/cases/paths.json`, which the tests with other proxies also use.
 pub(crate) fn cases() -> Value {
     serde_json::from_str(include_str!("../cases/paths.json")).unwrap()
 }
 
-/// The targets of a case for this world, each character as one byte.
+/// The targets of a case for this world, one byte per character.
 pub(crate) fn targets<'a>(world: &World, cases: &'a Value) -> Vec<(&'a str, Vec<u8>)> {
     let lists = match cases {
         Value::Object(kinds) => kinds.values().collect(),
@@ -101,14 +101,14 @@ pub(crate) fn targets<'a>(world: &World, cases: &'a Value) -> Vec<(&'a str, Vec<
     listed.map(|case| (case, bytes(case))).collect()
 }
 
-/// Sends a target as it is; what is answered, be it nothing.
+/// Sends a target unchanged; returns the answer, which may be empty.
 async fn answer(world: &World, target: &[u8]) -> String {
     let end = format!(" HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", world.address);
     raw(&world.address, &[b"GET ", target, end.as_bytes()].concat()).await
 }
 
-/// The table of `world` with settings that are closed too, and one that is open
-/// but for what is closed.
+/// Two tables for `world`: one that also protects settings, and one that is public except
+/// for the protected routes.
 async fn worlds(front: Front) -> [World; 2] {
     let closed = |pattern| path(pattern).allow(vec![Rule::user("nobody-at-all")]);
     let start = async |last: [Route; 2]| {
@@ -123,16 +123,16 @@ async fn worlds(front: Front) -> [World; 2] {
 }
 
 #[tokio::test]
-async fn a_path_that_servers_read_differently_is_refused_where_it_matters() {
-    // Threats 2: Pomerium CVE-2021-39206, Traefik CVE-2026-40912. The app may take
-    // any of these for /admin, or for one of our own endpoints.
+async fn an_ambiguous_path_is_refused_if_its_readings_are_decided_differently() {
+    // Attack: Pomerium CVE-2021-39206, Traefik CVE-2026-40912. The app may resolve any of
+    // these to /admin, or to one of the gate's endpoints.
     let cases = cases();
     for front in FRONTS {
         for world in worlds(front).await {
             let mut taken = Vec::new();
             for (case, target) in targets(&world, &cases["refused"]) {
                 let answer = answer(&world, &target).await;
-                // Some of it hyper already refuses.
+                // hyper already refuses some of them.
                 if !answer.starts_with("HTTP/1.1 400") {
                     taken.push((case, answer));
                 }
@@ -144,7 +144,7 @@ async fn a_path_that_servers_read_differently_is_refused_where_it_matters() {
 }
 
 #[tokio::test]
-async fn what_is_no_target_reaches_nobody() {
+async fn an_invalid_target_never_reaches_the_app() {
     let cases = cases();
     for front in FRONTS {
         for world in worlds(front).await {
@@ -163,7 +163,7 @@ async fn what_is_no_target_reaches_nobody() {
 }
 
 #[tokio::test]
-async fn what_everybody_may_have_arrives_byte_for_byte() {
+async fn public_targets_are_forwarded_byte_for_byte() {
     let cases = cases();
     for front in FRONTS {
         for world in worlds(front).await {
@@ -179,9 +179,9 @@ async fn what_everybody_may_have_arrives_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn no_header_tells_the_app_another_path_than_was_judged() {
-    // Threats 2, the other way round: the gate judges the target, and the app looks
-    // at the header.
+async fn headers_that_override_the_path_are_removed() {
+    // Attack in the other direction: the gate evaluates the target, and the app uses the
+    // header.
     const NAMES: [&str; 8] = [
         "x-original-url",
         "X_Rewrite_URL",
@@ -201,7 +201,7 @@ async fn no_header_tells_the_app_another_path_than_was_judged() {
             assert_eq!(answer.echo().header("x-request-id"), Some("kept"));
         }
     }
-    // Around a service of somebody's own, where no peer is known.
+    // The layer, where the peer is unknown.
     let world = world(FRONTS[0]).await;
     for name in NAMES {
         let request = Request::builder().uri("/public/a").header("host", "a").header(name, "/admin/secret");
@@ -215,9 +215,9 @@ async fn no_header_tells_the_app_another_path_than_was_judged() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_less_exact_does_not_open_what_is_closed() {
-    // Express and IIS see no case and Express no slash at the end; PHP runs the
-    // script on the way.
+async fn a_less_exact_server_does_not_expose_a_protected_path() {
+    // Express and IIS ignore case, Express also a trailing slash; PHP runs the script in
+    // the path.
     for front in FRONTS {
         let closed = |pattern| path(pattern).allow(vec![Rule::user("nobody-at-all")]);
         let world = World::start(front, |gate| {
@@ -249,14 +249,15 @@ async fn a_server_that_is_less_exact_does_not_open_what_is_closed() {
             ("/Run.PHP/x", 400, 400),
             ("/run.phpx", 401, 200),
             ("/CAF%C3%89/x", 400, 400),
-            // A server may see case and no slash, or a slash and no case.
+            // Some servers ignore the trailing slash but not case, and others the
+            // reverse.
             ("/docs/a", 401, 403),
             ("/docs/a/", 400, 400),
             ("/Docs/a", 200, 200),
-            // Whoever gets to a public place by another spelling does no harm.
+            // Access to a public route by another spelling is harmless.
             ("/Files/x", 200, 200),
             ("/files/x", 401, 200),
-            // Both were written, so the server tells them apart.
+            // Both are configured, so the server distinguishes them.
             ("/api/x", 401, 403),
             ("/API/x", 200, 200),
             ("/Api/x", 400, 400),
@@ -268,7 +269,7 @@ async fn a_server_that_is_less_exact_does_not_open_what_is_closed() {
 }
 
 #[tokio::test]
-async fn the_refusal_of_a_path_says_what_to_do() {
+async fn the_refusal_of_an_ambiguous_path_explains_what_to_do() {
     for front in FRONTS {
         let world = world(front).await;
         let page = world.send(Ask::navigation("/public/%2e%2e/admin")).await;
@@ -279,7 +280,7 @@ async fn the_refusal_of_a_path_says_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_path_that_is_decided_alike_in_every_reading_passes_as_it_came() {
+async fn a_path_whose_readings_are_decided_alike_is_forwarded_unchanged() {
     for front in FRONTS {
         let world = world(front).await;
         for target in [
@@ -295,7 +296,7 @@ async fn a_path_that_is_decided_alike_in_every_reading_passes_as_it_came() {
             let answer = world.send(Ask::get(target)).await.expect(200);
             assert_eq!(answer.echo().target(), target);
         }
-        // Where every path is alike, so is every reading of it.
+        // If all paths are decided alike, so are all readings.
         let open = World::of_acme(front).await;
         let mut ada = open.signed_in("ada").await;
         for target in ["/a//b", "/a/../b", "/a%2Fb", "/models/org%2Fname;x"] {
@@ -305,8 +306,8 @@ async fn a_path_that_is_decided_alike_in_every_reading_passes_as_it_came() {
 }
 
 #[tokio::test]
-async fn a_target_that_is_no_path_is_refused() {
-    // Threats 2: Authelia CVE-2021-32637.
+async fn a_target_that_is_not_a_path_is_refused() {
+    // Attack: Authelia CVE-2021-32637.
     for front in FRONTS {
         let world =
             World::start(front, |gate| gate.allow(Rule::org("acme")).route(path("/**").public())).await;
@@ -336,7 +337,7 @@ async fn a_target_that_is_no_path_is_refused() {
 }
 
 #[tokio::test]
-async fn a_rule_for_get_covers_head_and_nothing_else_and_no_header_changes_the_method() {
+async fn a_route_for_get_covers_only_head_besides_and_no_header_changes_the_method() {
     for front in FRONTS {
         let world = World::start(front, |gate| {
             let mut read = path("/feed").public();
@@ -358,7 +359,7 @@ async fn a_rule_for_get_covers_head_and_nothing_else_and_no_header_changes_the_m
 }
 
 #[tokio::test]
-async fn a_rule_for_a_host_is_for_that_host_alone() {
+async fn a_route_for_a_host_matches_only_that_host() {
     for front in FRONTS {
         let world = World::start(front, |gate| {
             let mut status = path("/**").public();
@@ -377,7 +378,7 @@ async fn a_rule_for_a_host_is_for_that_host_alone() {
         ] {
             assert_eq!(world.send(Ask::get("/x").with("host", host)).await.status, expected, "{host}");
         }
-        // Nobody's word but the request's own counts.
+        // Only the request's own host is used.
         let forwarded = Ask::get("/x").with("x-forwarded-host", "status.example.com");
         world.send(forwarded).await.expect(401);
         world.send(Ask::get("/x").with("forwarded", "host=status.example.com")).await.expect(401);

@@ -1,4 +1,4 @@
-//! Who may enter: each key of `allow` and `deny`, and what a refusal says.
+//! Access rules: each key of `allow` and `deny`, and the texts of refusals.
 
 use huggate::hub::Membership;
 use huggate::{PathPattern, Role, Route, Rule};
@@ -15,10 +15,10 @@ fn acme(world: &World) -> String {
     ada.orgs[0].id.clone()
 }
 
-/// The people these tests are about.
+/// The people in these tests.
 const EVERYBODY: [&str; 8] = ["ada", "ben", "cleo", "dan", "finn", "gita", "hugo", "ivy"];
 
-/// Fails unless of each route exactly those get in who are named beside it.
+/// Asserts that each route admits exactly the people listed next to it.
 async fn admits(table: Vec<(Route, Vec<&str>)>) {
     let world = World::start(FRONTS[0], |gate| {
         let gate = gate.allow_anyone();
@@ -60,9 +60,9 @@ fn deny(rule: Rule) -> Route {
 }
 
 #[tokio::test]
-async fn each_key_of_allow_lets_in_whom_it_names_and_nobody_else() {
-    // Threats 2: group option silently ignored after a refactor, everyone in
-    // (CVE-2021-21411). Whoever is not on a line gets 403.
+async fn each_allow_condition_admits_only_the_people_it_describes() {
+    // Attack: a group option silently ignored after a refactoring, so that everybody gets
+    // in (CVE-2021-21411). People who are not listed get 403.
     let group = |role| Rule::org("acme").with_resource_group("gpu-team").with_role(role);
     let table = [
         (Rule::user("ada"), vec!["ada"]),
@@ -98,7 +98,7 @@ async fn each_key_of_allow_lets_in_whom_it_names_and_nobody_else() {
 }
 
 #[tokio::test]
-async fn a_rule_by_id_is_for_that_id_alone() {
+async fn a_rule_with_an_id_matches_only_that_id() {
     let world = World::of_acme(FRONTS[0]).await;
     let (org, people) = (acme(&world), world.hub.users());
     let id = |name: &str| people.iter().find(|person| person.username == name).unwrap().id.clone();
@@ -107,7 +107,7 @@ async fn a_rule_by_id_is_for_that_id_alone() {
         (allow(Rule::user(id("dan"))), vec!["dan"]),
     ])
     .await;
-    // Somebody whose username is another person's id is not that person.
+    // A username that equals another person's id does not match.
     let world = World::start(FRONTS[0], |gate| gate.allow(Rule::user(id("ada")))).await;
     let stolen = id("ada");
     world.hub.edit_user("dan", |dan| dan.username = stolen.clone());
@@ -115,7 +115,7 @@ async fn a_rule_by_id_is_for_that_id_alone() {
 }
 
 #[tokio::test]
-async fn each_key_of_deny_keeps_out_whom_it_names_and_whom_it_cannot_rule_out() {
+async fn each_deny_condition_refuses_matches_and_unknown_results() {
     let table = [
         (Rule::user("ada"), vec!["ada"]),
         (Rule::user("ADA"), vec!["ada"]),
@@ -141,7 +141,7 @@ async fn each_key_of_deny_keeps_out_whom_it_names_and_whom_it_cannot_rule_out() 
 }
 
 #[tokio::test]
-async fn deny_wins_everywhere_and_a_route_may_have_its_own() {
+async fn deny_overrides_allow_on_every_route() {
     for front in FRONTS {
         let world = World::start(front, |gate| {
             let mut board = route("/board/**");
@@ -175,7 +175,7 @@ async fn deny_wins_everywhere_and_a_route_may_have_its_own() {
 }
 
 #[tokio::test]
-async fn an_empty_list_lets_nobody_in() {
+async fn an_empty_allow_list_admits_nobody() {
     for front in FRONTS {
         let world =
             World::start(front, |gate| gate.allow_anyone().route(route("/closed").allow(Vec::new()))).await;
@@ -186,12 +186,12 @@ async fn an_empty_list_lets_nobody_in() {
 }
 
 #[tokio::test]
-async fn what_is_needed_to_decide_and_not_there_means_no() {
+async fn missing_information_does_not_satisfy_an_allow() {
     for front in FRONTS {
-        // The organisation was not shown.
+        // The organisation was not granted.
         let world = World::of_acme(front).await;
         world.browser().sign_in_showing("ada", &[]).await.expect(403);
-        // The provider tells of no organisations at all.
+        // The provider returns no list of organisations.
         world.behave(|hub| hub.no_orgs = true);
         world.browser().sign_in("ada").await.expect(403);
         world.behave(|hub| {
@@ -209,7 +209,7 @@ async fn what_is_needed_to_decide_and_not_there_means_no() {
 }
 
 #[tokio::test]
-async fn a_refusal_says_which_rule_and_how_to_show_an_organisation() {
+async fn a_refusal_names_the_rule_and_how_to_share_an_organisation() {
     for front in FRONTS {
         let world = World::of_acme(front).await;
         let id = acme(&world);
@@ -227,7 +227,7 @@ async fn a_refusal_says_which_rule_and_how_to_show_an_organisation() {
         assert_eq!(told["error"], "access_denied");
         assert_eq!(told["organisation_not_granted"], "acme");
         let grant = told["grant_url"].as_str().unwrap();
-        // The link does what it says: the consent page comes up again.
+        // The link works: the consent page is shown again.
         world.behave(|hub| hub.always_ask_orgs = true);
         let start = ada.step(grant).await.expect(302);
         assert!(start.location().contains(&format!("orgIds={id}")), "{}", start.location());
@@ -235,7 +235,7 @@ async fn a_refusal_says_which_rule_and_how_to_show_an_organisation() {
 }
 
 #[tokio::test]
-async fn a_refusal_cannot_be_made_to_say_html() {
+async fn a_refusal_page_escapes_html() {
     for front in FRONTS {
         let world = World::of_acme(front).await;
         world.hub.edit_user("dan", |dan| {
@@ -250,7 +250,7 @@ async fn a_refusal_cannot_be_made_to_say_html() {
 }
 
 #[tokio::test]
-async fn somebody_else_can_sign_in_after_a_refusal() {
+async fn another_person_can_sign_in_after_a_refusal() {
     for front in FRONTS {
         let world = World::of_acme(front).await;
         let mut browser = world.browser();
@@ -262,7 +262,7 @@ async fn somebody_else_can_sign_in_after_a_refusal() {
 }
 
 #[tokio::test]
-async fn a_refused_request_changes_nothing_at_the_app() {
+async fn a_refused_request_does_not_reach_the_app() {
     for front in FRONTS {
         let world = World::of_acme(front).await;
         let mut dan = world.browser();

@@ -1,4 +1,4 @@
-//! CORS preflights: let through where a route says so, and nowhere else.
+//! CORS preflights: allowed only on routes that enable them.
 
 use http::Method;
 use huggate::{PathPattern, Route, Rule};
@@ -14,7 +14,7 @@ fn methods(mut route: Route, methods: &[Method]) -> Route {
     route
 }
 
-/// What Chrome sends before another site's page may `fetch()` with `method`.
+/// The request of Chrome before a cross-origin `fetch()` with `method`.
 fn preflight(target: &str, method: &str) -> Ask {
     Ask::new("OPTIONS", target)
         .with("accept", "*/*")
@@ -39,7 +39,7 @@ async fn world(front: Front) -> World {
     .await
 }
 
-/// 401 that sends nobody anywhere.
+/// Asserts a 401 without a redirect.
 #[track_caller]
 fn refused(answer: Answer) {
     let answer = answer.expect(401);
@@ -48,18 +48,18 @@ fn refused(answer: Answer) {
 }
 
 #[tokio::test]
-async fn a_preflight_passes_where_its_route_lets_it() {
+async fn a_preflight_is_allowed_on_a_route_that_enables_it() {
     for front in FRONTS {
         let world = world(front).await;
         for (target, method) in [
             ("/api/x", "POST"),
             ("/api/x", "GET"),
-            // What covers GET covers HEAD.
+            // A route for GET covers HEAD.
             ("/api/x", "HEAD"),
             ("/open/x", "DELETE"),
             ("/open", "brew"),
             ("/asked/x", "PUT"),
-            // Read in several ways, all of them below the same folder.
+            // Several readings, all of them below the same folder.
             ("/api/%61/./b", "POST"),
         ] {
             let echo = world.send(preflight(target, method)).await.expect(200).echo();
@@ -71,17 +71,17 @@ async fn a_preflight_passes_where_its_route_lets_it() {
 }
 
 #[tokio::test]
-async fn a_preflight_to_an_unmarked_route_is_refused_and_not_redirected() {
+async fn a_preflight_to_another_route_is_refused_and_not_redirected() {
     for front in FRONTS {
         let world = world(front).await;
         for (target, method) in [
             ("/", "POST"),
             ("/secret", "GET"),
-            // Not one of the methods that the marked route is for.
+            // Not a method of the route that enables preflights.
             ("/api/x", "DELETE"),
             ("/api/x", "OPTIONS"),
             ("/api/x", "post"),
-            // An earlier route is for OPTIONS, and says nothing of preflights.
+            // An earlier route matches OPTIONS and does not enable preflights.
             ("/closed/x", "POST"),
             ("/apis", "POST"),
         ] {
@@ -92,8 +92,8 @@ async fn a_preflight_to_an_unmarked_route_is_refused_and_not_redirected() {
 }
 
 #[tokio::test]
-async fn whatever_is_no_preflight_is_judged_like_every_request() {
-    // Threats 2: no header opens a route; OPTIONS is no way in.
+async fn a_request_that_is_not_a_preflight_is_authorized_as_usual() {
+    // Attack: a header opens a route, or OPTIONS bypasses the rules.
     for front in FRONTS {
         let world = world(front).await;
         let asked = |method| preflight("/open/x", "POST").method(method);
@@ -115,7 +115,7 @@ async fn whatever_is_no_preflight_is_judged_like_every_request() {
             assert_eq!(answer.status, 401, "{ask:?}");
         }
         assert_eq!(world.app.calls(), 0);
-        // Somebody whom the rules let in may ask what they like.
+        // A person who is admitted may send any request.
         let mut ada = world.signed_in("ada").await;
         let echo = ada.ask(Ask::new("OPTIONS", "/open/x")).await.expect(200).echo();
         assert_eq!(echo.username(), Some("ada"));
@@ -125,10 +125,11 @@ async fn whatever_is_no_preflight_is_judged_like_every_request() {
 }
 
 #[tokio::test]
-async fn a_preflight_says_who_nobody_is() {
+async fn a_preflight_is_anonymous() {
     for front in FRONTS {
         let world = world(front).await;
-        // A spoofed identity, and a session that no browser sends along.
+        // A spoofed identity, and a session cookie that no browser sends with a
+        // preflight.
         let mut ada = world.signed_in("ada").await;
         ada.set_cookie("theme", "dark");
         let spoofed = preflight("/open/x", "PUT")
@@ -149,7 +150,7 @@ async fn a_preflight_says_who_nobody_is() {
         }
         assert_eq!(echo.username(), None);
         assert_eq!(echo.cookies(), [("theme", "dark")], "the sealed cookie stays here");
-        // No rule is asked, and so none is in the way: nobody is there.
+        // No rule is evaluated, because a preflight is anonymous.
         let mut ben = world.signed_in("ben").await;
         ben.ask(preflight("/open/x", "PUT")).await.expect(200);
         ben.ask(Ask::new("OPTIONS", "/open/x")).await.expect(403);
@@ -157,18 +158,18 @@ async fn a_preflight_says_who_nobody_is() {
 }
 
 #[tokio::test]
-async fn a_preflight_goes_no_way_around_what_else_is_checked() {
+async fn a_preflight_does_not_bypass_other_checks() {
     for front in FRONTS {
         let world = world(front).await;
         for target in ["/api/..%2fsecret", "/api/%2e%2e/secret", "//api/x", "/api;x/y", "/x/../api/y"] {
             world.send(preflight(target, "POST")).await.expect(400);
         }
-        // Our own endpoints are no route's.
+        // The gate's own endpoints belong to no route.
         world.send(preflight("/oauth2/userinfo", "POST")).await.expect(405);
         world.send(preflight("/oauth2/nothing", "POST")).await.expect(404);
         let socket = preflight("/open/x", "GET").with("connection", "upgrade").with("upgrade", "websocket");
         world.send(socket).await.expect(403);
-        // The server as a whole is nobody's to ask.
+        // `OPTIONS *` is refused.
         let request = format!(
             "OPTIONS * HTTP/1.1\r\nHost: {}\r\nOrigin: https://other.example\r\nAccess-Control-Request-Method: POST\r\nConnection: close\r\n\r\n",
             world.address

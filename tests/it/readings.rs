@@ -1,4 +1,4 @@
-//! What passes as public is public to every server behind the gate.
+//! Paths that are allowed as public are public to every server behind the gate.
 
 use std::sync::LazyLock;
 
@@ -8,7 +8,7 @@ use proptest::sample::{select, subsequence};
 
 use crate::tables::{Outcome, Table};
 
-/// Patterns of which a table takes some, in any order.
+/// Patterns from which tables are built, in any order.
 const PATTERNS: &[&str] = &[
     "/**",
     "/public/**",
@@ -29,7 +29,7 @@ const PATTERNS: &[&str] = &[
     "/a/admin/**",
 ];
 
-/// What targets are made of.
+/// Parts of which targets are built.
 const PIECES: &[&str] = &[
     "/",
     "/",
@@ -108,7 +108,7 @@ const PIECES: &[&str] = &[
     "/x",
 ];
 
-/// Everything but one folder.
+/// Everything except one folder.
 static OPEN: LazyLock<Table> = LazyLock::new(|| Table::new(&[("/admin/**", false), ("/**", true)]));
 
 fn tables() -> impl Strategy<Value = Vec<(&'static str, bool)>> {
@@ -118,7 +118,7 @@ fn tables() -> impl Strategy<Value = Vec<(&'static str, bool)>> {
     })
 }
 
-/// Below something that routes know, for otherwise nearly nothing passes.
+/// Below a folder with routes; otherwise nearly nothing is allowed.
 fn targets() -> impl Strategy<Value = String> {
     let start = select(&["/", "/public/", "/public/x/", "/a/", "/x/"][..]);
     (start, vec(select(PIECES), 0..9)).prop_map(|(start, pieces)| format!("{start}{}", pieces.concat()))
@@ -127,10 +127,10 @@ fn targets() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
-    /// In the order it was made and in reverse: the first match decides, so a
-    /// closed route before an open one and after it are two cases.
+    /// In the generated order and reversed: since the first match decides, a protected
+    /// route before a public one and after it are two cases.
     #[test]
-    fn no_reading_of_what_passes_as_public_is_closed(rows in tables(), targets in vec(targets(), 384)) {
+    fn every_reading_of_a_path_allowed_as_public_is_public(rows in tables(), targets in vec(targets(), 384)) {
         let reversed: Vec<_> = rows.iter().rev().copied().collect();
         for table in [Table::new(&rows), Table::new(&reversed)] {
             for target in &targets {
@@ -140,7 +140,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_whatever_bring_the_gate_down(target in "\\PC{0,40}", raw in "/[\\x21-\\x7e]{0,60}") {
+    fn no_target_makes_the_gate_panic(target in "\\PC{0,40}", raw in "/[\\x21-\\x7e]{0,60}") {
         for target in [target, raw] {
             OPEN.send(&target).map_err(TestCaseError::fail)?;
         }
@@ -148,7 +148,7 @@ proptest! {
 }
 
 #[test]
-fn the_judge_knows_a_closed_path_when_it_sees_one() {
+fn the_server_models_detect_protected_paths() {
     for path in
         ["/admin", "/ADMIN/x", "/x/..%2fadmin", "/x%2fy/%2e%2e/%2e%2e/admin", "//h/admin", "/oauth2/x"]
     {

@@ -65,7 +65,7 @@ fn cases() -> Vec<Case> {
             "hugo",
             role("read"),
             json!([{"reason": "custom_role", "organisation": "acme", "role": "ml-ops", "needed_role": "read"}]),
-            "Your role in acme is ml-ops, one of its own, which is neither above nor below others; read is needed.",
+            "Your role in acme is the custom role ml-ops, which is not ranked above or below others; read is needed.",
         ),
         (
             "ada",
@@ -77,7 +77,7 @@ fn cases() -> Vec<Case> {
             "gita",
             Rule::org("acme"),
             json!([{"reason": "no_access", "organisation": "acme", "role": "no_access"}]),
-            "Your role in acme is no_access, which opens only what a resource group of yours opens.",
+            "Your role in acme is no_access, which gives access only through your resource groups.",
         ),
         (
             "gita",
@@ -98,7 +98,7 @@ fn cases() -> Vec<Case> {
             "cleo",
             Rule::org("acme"),
             json!([{"reason": "restricted", "organisation": "acme"}]),
-            "acme restricts your membership at the moment: its single sign-on, a second factor, or another of its security rules is not met.",
+            "acme currently restricts your membership: its single sign-on, a second factor or another of its security rules is not satisfied.",
         ),
         (
             "finn",
@@ -110,13 +110,13 @@ fn cases() -> Vec<Case> {
             "joerg",
             Rule::email_domain("acme.example"),
             json!([{"reason": "email_not_shared"}]),
-            "Your Hugging Face account shows this app no e-mail address.",
+            "Your Hugging Face account does not share an e-mail address with this app.",
         ),
         (
             "ada",
             Rule::email("zed@elsewhere.example"),
             json!([{"reason": "other_email"}]),
-            "The e-mail address of your Hugging Face account is another one.",
+            "Your Hugging Face account has a different e-mail address.",
         ),
         ("ben", Rule::pro(true), json!([{"reason": "pro_needed"}]), "Your account has no PRO subscription."),
         (
@@ -129,7 +129,7 @@ fn cases() -> Vec<Case> {
             "ada",
             Rule::org("Acme"),
             json!([{"reason": "unclear_name"}]),
-            "The rule here says Acme, and at Hugging Face it is acme",
+            "A rule of this app says Acme, but the name on Hugging Face is acme",
         ),
         // Nothing can be done about another account, so nothing is listed as missing.
         ("ben", Rule::user("zed"), json!([]), "It is open to a listed account.</p>\n<section"),
@@ -194,7 +194,7 @@ async fn an_organisation_without_consent_can_be_shared_in_two_ways() {
             (&json!("acme"), &json!(settings))
         );
         for words in [
-            "You are in acme, but this app has not been shown your role there.",
+            "You are in acme, but you have not shared your role there with this app.",
             "Share <bdi>acme</bdi> with this app",
             "only asks which organisations to share",
             &format!("href=\"/oauth2/start?rd=%2Fboard&amp;org={id}\""),
@@ -293,7 +293,7 @@ async fn a_provider_without_organisations_is_reported() {
         world.behave(|hub| hub.no_orgs = true);
         let (page, told) = refused(&mut world.signed_in("ada").await, "/").await;
         assert_eq!(told["open_to"][0]["missing"], json!([{"reason": "organisations_not_told"}]));
-        assert!(page.contains("did not tell this app which organisations you are in"), "{page}");
+        assert!(page.contains("did not share with this app which organisations you are in"), "{page}");
     }
 }
 
@@ -312,18 +312,18 @@ async fn a_deny_rule_is_explained() {
         let mut ben = world.signed_in("ben").await;
         let (page, told) = refused(&mut ben, "/account").await;
         assert_eq!(told["closed_to"], json!([{"who": "a listed account", "missing": []}]));
-        assert!(page.contains("<p>This place is closed to a listed account.</p>\n<section"), "{page}");
+        assert!(page.contains("<p>It is closed to a listed account.</p>\n<section"), "{page}");
         let (_, told) = refused(&mut ben, "/org").await;
         assert_eq!(told["closed_to"], json!([{"who": "a member of acme", "missing": []}]));
         let (page, told) = refused(&mut ben, "/case").await;
         assert_eq!(told["closed_to"], json!([{"who": "a listed account", "missing": []}]));
         assert!(
-            page.contains("closed to a listed account, and whether that is you cannot be told."),
+            page.contains("closed to a listed account, and it is not known whether that includes you."),
             "{page}"
         );
         let (page, told) = refused(&mut world.signed_in("finn").await, "/email").await;
         assert_eq!(told["closed_to"][0]["missing"], json!([{"reason": "email_not_verified"}]));
-        assert!(page.contains("whether that is you cannot be told.</p>\n<p>Your e-mail"), "{page}");
+        assert!(page.contains("it is not known whether that includes you.</p>\n<p>Your e-mail"), "{page}");
         // Sharing the membership would not help against a deny rule.
         let (page, told) = refused(&mut world.signed_in("cleo").await, "/org").await;
         assert_eq!(
@@ -349,7 +349,7 @@ async fn alternatives_are_listed_and_the_most_promising_is_offered() {
         let (page, told) = refused(&mut ben, "/").await;
         for item in [
             "<p>It is open to:</p>\n<ul>\n<li>a member of labs<br><span class=\"quiet\">You are not in labs, as far as this app can see.</span></li>",
-            "<li>a member of acme with the role write or above<br><span class=\"quiet\">You are in acme, but this app has not been shown your role there.</span></li>",
+            "<li>a member of acme with the role write or above<br><span class=\"quiet\">You are in acme, but you have not shared your role there with this app.</span></li>",
             "<li>a listed account</li>\n</ul>",
         ] {
             assert!(page.contains(item), "{item} is not in {page}");
@@ -384,7 +384,7 @@ async fn a_hostile_role_name_is_escaped() {
             }));
         });
         let (page, _) = refused(&mut world.signed_in("ben").await, "/").await;
-        assert!(page.contains("Your role in acme is &lt;b&gt;&quot;&#39;&gt;"), "{page}");
+        assert!(page.contains("Your role in acme is the custom role &lt;b&gt;&quot;&#39;&gt;"), "{page}");
         assert!(!page.contains("<b>"), "{page}");
     }
 }

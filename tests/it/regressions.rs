@@ -1,4 +1,4 @@
-//! What went wrong once, and must not again: each test is named for it.
+//! Regressions: each test is named after the bug.
 
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
@@ -27,7 +27,7 @@ async fn one_long_path_kept_a_processor_busy_for_seconds() {
         .await;
         for piece in ["/a", "/", "/a;b", "/%2e%252e;", "/.%2e;x/%252e.;y\\"] {
             let path = format!("/{}", piece.repeat(60_000 / piece.len()));
-            // The best of some: others use the processor too.
+            // The best of several runs, because other tests use the processor too.
             let mut best = Duration::MAX;
             for _ in 0..10 {
                 let began = Instant::now();
@@ -37,7 +37,7 @@ async fn one_long_path_kept_a_processor_busy_for_seconds() {
                     break;
                 }
             }
-            // A build without optimisations took from one second to eight.
+            // Before the fix, an unoptimised build took one to eight seconds.
             assert!(best < Duration::from_millis(500), "{piece}: {best:?}");
         }
         world.send(Ask::get(&format!("/public{}", "/a".repeat(30_000)))).await.expect(200);
@@ -45,7 +45,7 @@ async fn one_long_path_kept_a_processor_busy_for_seconds() {
 }
 
 #[tokio::test]
-async fn a_client_that_had_asked_before_could_be_slow_for_as_long_as_keep_alive_lasts() {
+async fn slow_headers_of_a_second_request_were_only_limited_by_keep_alive() {
     let (app, _) = echo_app().await;
     let proxy = TestProxy::start_with(
         app,
@@ -58,7 +58,7 @@ async fn a_client_that_had_asked_before_could_be_slow_for_as_long_as_keep_alive_
     .await;
     let mut client = proxy.open(b"GET /1 HTTP/1.1\r\nhost: x\r\n\r\n").await;
     read_until(&mut client, "host: x\r\n").await;
-    // Past the time for headers, within that for keep-alive.
+    // Longer than the header timeout, shorter than keep-alive.
     tokio::time::sleep(Duration::from_millis(600)).await;
     client.write_all(b"GET /2 HTTP/1.1\r\nhost: x\r\nx-sl").await.unwrap();
     let began = Instant::now();
@@ -67,12 +67,12 @@ async fn a_client_that_had_asked_before_could_be_slow_for_as_long_as_keep_alive_
 }
 
 #[tokio::test]
-async fn a_header_with_a_hash_was_taken_for_a_request_line() {
+async fn a_header_with_a_hash_was_parsed_as_a_request_line() {
     let (app, _) = echo_app().await;
     let proxy = TestProxy::start(app).await;
     for header in ["User-Agent: C# client", "Cookie: colour=#fff"] {
         let mut client = proxy.open(b"GET /1 HTTP/1.1\r\n").await;
-        // The rest comes in a segment of its own.
+        // The rest arrives in a separate segment.
         tokio::time::sleep(Duration::from_millis(50)).await;
         client.write_all(format!("{header}\r\nhost: x\r\n\r\n").as_bytes()).await.unwrap();
         let answer = read_head(&mut client).await;
@@ -120,7 +120,7 @@ async fn a_method_override_reached_the_app_in_another_spelling() {
 }
 
 #[tokio::test]
-async fn a_session_behind_very_many_cookies_travelled_to_the_app() {
+async fn a_session_after_very_many_cookies_was_forwarded_to_the_app() {
     for front in FRONTS {
         let world = World::start(front, |gate| {
             gate.allow(Rule::org("acme")).route(Route::path(pattern("/public/**")).public())
@@ -136,7 +136,7 @@ async fn a_session_behind_very_many_cookies_travelled_to_the_app() {
 }
 
 #[tokio::test]
-async fn a_count_of_attempts_that_cannot_go_on_broke_the_callback() {
+async fn an_overflowing_attempts_counter_broke_the_callback() {
     for front in FRONTS {
         let world = World::of_acme(front).await;
         let mut browser = world.browser();
@@ -148,10 +148,10 @@ async fn a_count_of_attempts_that_cannot_go_on_broke_the_callback() {
 }
 
 #[tokio::test]
-async fn a_response_under_way_brought_back_a_session_that_was_signed_out() {
+async fn a_response_in_flight_restored_a_signed_out_session() {
     let world = World::of_acme(FRONTS[0]).await;
     let ada = world.signed_in("ada").await;
-    // Time for a new cookie.
+    // A renewal of the cookie is due.
     world.advance(2 * 3600);
     let mut renewed = Vec::new();
     for signs_out in [false, true] {
@@ -170,7 +170,7 @@ async fn a_response_under_way_brought_back_a_session_that_was_signed_out() {
 }
 
 #[tokio::test]
-async fn a_route_for_a_path_that_has_to_be_encoded_matched_nothing() {
+async fn a_route_for_a_path_with_escaped_characters_matched_nothing() {
     for front in FRONTS {
         let world = World::start(front, |gate| {
             let open = ["/café/**", "/my%20files/**"].map(|path| Route::path(pattern(path)).public());
@@ -189,7 +189,7 @@ async fn a_route_for_a_path_that_has_to_be_encoded_matched_nothing() {
 }
 
 #[tokio::test]
-async fn the_log_of_refusals_never_said_who_was_refused() {
+async fn the_log_of_refusals_did_not_name_the_person() {
     let world = World::of_acme(FRONTS[0]).await;
     let mut request = Request::builder().uri("/").header("host", "a").body(Empty::<Bytes>::new()).unwrap();
     let addr = "192.0.2.7:4711".parse().unwrap();
@@ -202,7 +202,7 @@ async fn the_log_of_refusals_never_said_who_was_refused() {
 }
 
 #[tokio::test]
-async fn another_spelling_of_a_host_led_past_its_route() {
+async fn another_spelling_of_a_host_bypassed_its_route() {
     for front in FRONTS {
         let mut admin = Route::path(pattern("/**")).allow(vec![Rule::user("ada")]);
         admin.host = Some("Admin.example.com:443".to_owned());
@@ -214,7 +214,7 @@ async fn another_spelling_of_a_host_led_past_its_route() {
         for (host, expected) in [
             ("admin.example.com", 403),
             ("ADMIN.example.com.", 403),
-            // App servers with several hosts do not look at the port.
+            // App servers with several virtual hosts ignore the port.
             ("admin.example.com:1234", 400),
             ("admin.example.com.:1234", 400),
             ("admin.example.com:0443", 400),
@@ -233,7 +233,7 @@ async fn another_spelling_of_a_host_led_past_its_route() {
 }
 
 #[tokio::test]
-async fn an_absolute_target_was_judged_at_one_host_and_asked_at_another() {
+async fn an_absolute_target_was_authorized_for_one_host_and_sent_to_another() {
     for front in FRONTS {
         let mut status = Route::path(pattern("/**")).public();
         status.host = Some("status.example.com".to_owned());
@@ -248,7 +248,7 @@ async fn an_absolute_target_was_judged_at_one_host_and_asked_at_another() {
 }
 
 #[tokio::test]
-async fn a_client_that_left_in_the_middle_kept_everybody_from_signing_in() {
+async fn a_client_that_disconnected_blocked_all_sign_ins() {
     for front in FRONTS {
         let world = World::of_acme(front).await;
         let mut ada = world.browser();

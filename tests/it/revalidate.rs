@@ -1,4 +1,4 @@
-//! Memberships change: the provider is asked again, and what it says counts.
+//! Session revalidation: the provider is contacted again, and its new answer is used.
 
 use std::time::Duration;
 
@@ -11,23 +11,23 @@ use tokio::io::AsyncReadExt;
 
 use crate::world::{Ask, Browser, FRONTS, Front, Log, World, begin, skip, upgraded};
 
-/// After so many seconds the provider is asked again.
+/// Seconds until the provider is contacted again.
 const REVALIDATE: u64 = 15 * 60;
-/// For so many more its last word holds while it cannot be asked.
+/// Seconds for which its last answer stays valid beyond that while it is unavailable.
 const GRACE: u64 = 3600;
-/// After so many seconds without an answer it is asked once more.
+/// Seconds between two attempts if there is no answer.
 const PAUSE: u64 = 15;
-/// The life of an access token.
+/// The lifetime of an access token.
 const TOKEN: u64 = 8 * 3600;
 
-/// A world whose sessions are kept there.
+/// A world with sessions in this store.
 async fn with_store(front: Front, store: StoreSettings) -> World {
     World::start(front, |gate| gate.allow(Rule::org("acme")).session(move |session| session.store = store))
         .await
 }
 
-/// Waits until the answer to a fetch of `/` has this status; it is what the
-/// answers before were not.
+/// Waits until the answer to a fetch of `/` has this status, which differs from the
+/// status before.
 async fn becomes(browser: &mut Browser<'_>, status: u16) {
     for _ in 0..200 {
         if browser.fetch("/").await.status == status {
@@ -38,15 +38,15 @@ async fn becomes(browser: &mut Browser<'_>, status: u16) {
     panic!("it did not become {status}");
 }
 
-/// Waits until the hub was asked so often.
-async fn asked(world: &World, endpoint: Endpoint, times: u64) {
+/// Waits until the hub has received this many requests.
+async fn wait_for_calls(world: &World, endpoint: Endpoint, times: u64) {
     for _ in 0..300 {
         if world.calls(endpoint) >= times {
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("{endpoint:?} was asked {} times, not {times}", world.calls(endpoint));
+    panic!("{endpoint:?} received {} requests, not {times}", world.calls(endpoint));
 }
 
 fn out_of_acme(person: &mut User) {
@@ -54,7 +54,7 @@ fn out_of_acme(person: &mut User) {
 }
 
 #[tokio::test]
-async fn the_next_request_asks_once_however_many_come_and_none_waits() {
+async fn concurrent_requests_cause_one_revalidation_and_none_waits() {
     for front in FRONTS {
         for store in [StoreSettings::Cookie, StoreSettings::Memory] {
             let world = with_store(front, store).await;
@@ -69,7 +69,7 @@ async fn the_next_request_asks_once_however_many_come_and_none_waits() {
             for answer in join_all(crowd).await {
                 answer.expect(200);
             }
-            asked(&world, Endpoint::Userinfo, 2).await;
+            wait_for_calls(&world, Endpoint::Userinfo, 2).await;
             world.send(Ask::fetch("/").with("cookie", &line)).await.expect(200);
             assert_eq!(world.calls(Endpoint::Userinfo), 2);
         }
@@ -77,7 +77,7 @@ async fn the_next_request_asks_once_however_many_come_and_none_waits() {
 }
 
 #[tokio::test]
-async fn whoever_loses_what_the_rule_asks_for_is_refused() {
+async fn losing_a_required_membership_ends_access() {
     type Change = fn(&mut User);
     let changes: [(&str, Change); 3] = [
         ("left the organisation", out_of_acme),
@@ -101,7 +101,7 @@ async fn whoever_loses_what_the_rule_asks_for_is_refused() {
                 ada.fetch("/").await.expect(200);
                 world.advance(REVALIDATE);
                 becomes(&mut ada, 403).await;
-                // At once, and for good: nobody has to ask again.
+                // Immediately and permanently, without another request to the provider.
                 let calls = world.calls(Endpoint::Userinfo);
                 ada.fetch("/").await.expect(403);
                 assert_eq!((calls, world.calls(Endpoint::Userinfo)), (2, 2), "{what}");
@@ -111,7 +111,7 @@ async fn whoever_loses_what_the_rule_asks_for_is_refused() {
 }
 
 #[tokio::test]
-async fn whoever_is_given_a_role_need_not_sign_in_again() {
+async fn a_new_role_takes_effect_without_another_sign_in() {
     let world = World::start(FRONTS[0], |gate| gate.allow(Rule::org("acme").with_role(Role::Admin))).await;
     let role = |role: &'static str| {
         world.hub.edit_user("ada", |ada| ada.orgs.iter_mut().for_each(|org| org.role = role.to_owned()));
@@ -125,7 +125,7 @@ async fn whoever_is_given_a_role_need_not_sign_in_again() {
 }
 
 #[tokio::test]
-async fn the_new_answer_travels_in_the_cookie() {
+async fn the_new_answer_is_stored_in_the_cookie() {
     for front in FRONTS {
         let world = World::of_acme(front).await;
         let mut ada = world.signed_in("ada").await;
@@ -133,12 +133,12 @@ async fn the_new_answer_travels_in_the_cookie() {
         world.hub.edit_user("ada", out_of_acme);
         world.advance(REVALIDATE);
         becomes(&mut ada, 403).await;
-        // A refusal carries no new cookie; a public page may.
+        // A refusal does not set a new cookie; a public page may.
         world.hub.edit_user("ada", |ada| ada.username = "ada-lovelace".to_owned());
         let replica = world.replica(|gate| gate.allow_anyone()).await;
         let mut there = ada.at(&replica);
         there.fetch("/").await.expect(200);
-        asked(&world, Endpoint::Userinfo, 3).await;
+        wait_for_calls(&world, Endpoint::Userinfo, 3).await;
         let mut echo = there.fetch("/").await.expect(200).echo();
         for _ in 0..100 {
             if echo.username() == Some("ada-lovelace") {
@@ -148,7 +148,7 @@ async fn the_new_answer_travels_in_the_cookie() {
         }
         assert_eq!(echo.username(), Some("ada-lovelace"));
         assert_ne!(there.session(), old);
-        // Yet another process knows it from the cookie alone.
+        // Another process knows the new state from the cookie.
         let third = world.replica(|gate| gate.allow_anyone()).await;
         assert_eq!(there.at(&third).fetch("/").await.expect(200).echo().username(), Some("ada-lovelace"));
         assert_eq!(world.calls(Endpoint::Userinfo), 3);
@@ -159,15 +159,15 @@ async fn the_new_answer_travels_in_the_cookie() {
 }
 
 #[tokio::test]
-async fn an_ended_token_is_refreshed_once_and_the_rotated_one_is_kept() {
-    // Threats 5: a refresh race throws users out (oauth2-proxy #1992).
+async fn an_expired_token_is_refreshed_once_and_the_rotated_one_is_stored() {
+    // Attack: a refresh race signs users out (oauth2-proxy #1992).
     for front in FRONTS {
         for store in [StoreSettings::Cookie, StoreSettings::Memory] {
             let world = with_store(front, store).await;
             let mut ada = world.signed_in("ada").await;
             for round in 0..4 {
                 let (tokens, userinfos) = (world.calls(Endpoint::Token), world.calls(Endpoint::Userinfo));
-                // Ended by its time, and ended early.
+                // Expired regularly, and expired early.
                 let outlived = round % 2 == 0;
                 if outlived {
                     world.advance(TOKEN);
@@ -183,7 +183,7 @@ async fn an_ended_token_is_refreshed_once_and_the_rotated_one_is_kept() {
                 assert_eq!(world.calls(Endpoint::Token), tokens + 1, "round {round}");
                 let expected = if outlived { 1 } else { 2 };
                 assert_eq!(world.calls(Endpoint::Userinfo), userinfos + expected, "round {round}");
-                // The browser takes the new cookie before the next round.
+                // The browser receives the new cookie before the next round.
                 ada.fetch("/").await.expect(200);
             }
         }
@@ -191,7 +191,7 @@ async fn an_ended_token_is_refreshed_once_and_the_rotated_one_is_kept() {
 }
 
 #[tokio::test]
-async fn new_tokens_are_kept_even_if_nothing_else_is_answered() {
+async fn new_tokens_are_stored_even_if_the_next_request_fails() {
     let world = World::of_acme(FRONTS[0]).await;
     let mut ada = world.signed_in("ada").await;
     world.advance(TOKEN);
@@ -204,7 +204,7 @@ async fn new_tokens_are_kept_even_if_nothing_else_is_answered() {
 }
 
 #[tokio::test]
-async fn whose_tokens_count_no_more_is_signed_out() {
+async fn a_person_with_revoked_tokens_is_signed_out() {
     type Change = fn(&World);
     let changes: [(&str, Change); 3] = [
         ("no refresh token", |world| world.hub.expire_access_tokens()),
@@ -225,7 +225,7 @@ async fn whose_tokens_count_no_more_is_signed_out() {
             becomes(&mut ada, 401).await;
             world.send(Ask::fetch("/").with("cookie", &line)).await.expect(401);
             assert!(log.text().contains("session_ended"), "{what}");
-            // As if nothing had been: signing in again helps.
+            // Signing in again works as before.
             world.behave(|hub| hub.userinfo_sub = None);
             ada.sign_in("ada").await.expect(200);
         }
@@ -233,7 +233,7 @@ async fn whose_tokens_count_no_more_is_signed_out() {
 }
 
 #[tokio::test]
-async fn while_the_provider_cannot_be_asked_the_old_answer_holds_for_its_time() {
+async fn while_the_provider_is_unavailable_the_last_answer_is_used_until_it_expires() {
     for front in FRONTS {
         for fault in [
             Fault::Status(500),
@@ -249,15 +249,15 @@ async fn while_the_provider_cannot_be_asked_the_old_answer_holds_for_its_time() 
             world.behave(|hub| hub.fail(Endpoint::Userinfo, fault.clone()));
             world.advance(REVALIDATE);
             ada.fetch("/").await.expect(200);
-            asked(&world, Endpoint::Userinfo, 2).await;
-            // Nobody is hammered.
+            wait_for_calls(&world, Endpoint::Userinfo, 2).await;
+            // The provider is not flooded with requests.
             for _ in 0..10 {
                 ada.fetch("/").await.expect(200);
             }
             assert_eq!(world.calls(Endpoint::Userinfo), 2, "{fault:?}");
             world.advance(GRACE - 1);
             ada.fetch("/").await.expect(200);
-            asked(&world, Endpoint::Userinfo, 3).await;
+            wait_for_calls(&world, Endpoint::Userinfo, 3).await;
             let session = ada.session();
             world.advance(PAUSE);
             let answer = ada.fetch("/").await.expect(503);
@@ -269,7 +269,7 @@ async fn while_the_provider_cannot_be_asked_the_old_answer_holds_for_its_time() 
             assert_eq!(ada.session(), session, "{fault:?}: the cookie is kept");
             ada.fetch("/oauth2/userinfo").await.expect(503);
             assert!(world.calls(Endpoint::Userinfo) <= 4, "{fault:?}");
-            // Back when the provider is back.
+            // Access works again when the provider is back.
             world.behave(|hub| hub.clear_faults(Endpoint::Userinfo));
             world.advance(PAUSE);
             ada.fetch("/").await.expect(200);
@@ -278,11 +278,11 @@ async fn while_the_provider_cannot_be_asked_the_old_answer_holds_for_its_time() 
 }
 
 #[tokio::test]
-async fn a_refresh_that_is_not_answered_signs_nobody_out() {
+async fn a_failed_refresh_signs_nobody_out() {
     for (fault, later) in [
         (Fault::Status(500), 200),
         (
-            // The operator's mistake, not the person's.
+            // A mistake of the operator, not of the person.
             Fault::Answer {
                 status: 401,
                 content_type: "application/json".to_owned(),
@@ -312,7 +312,7 @@ async fn a_refresh_that_is_not_answered_signs_nobody_out() {
 }
 
 #[tokio::test]
-async fn silence_is_a_no_where_no_grace_is_given() {
+async fn without_a_grace_period_an_unavailable_provider_ends_access() {
     let world = World::start(FRONTS[0], |gate| {
         gate.allow(Rule::org("acme")).session(|session| session.revalidate_grace = Duration::ZERO)
     })
@@ -326,13 +326,13 @@ async fn silence_is_a_no_where_no_grace_is_given() {
 }
 
 #[tokio::test]
-async fn an_app_that_goes_away_while_it_waits_loses_no_token() {
+async fn a_client_that_disconnects_during_a_refresh_loses_no_token() {
     let world = World::of_acme(FRONTS[0]).await;
     let mut ada = world.signed_in("ada").await;
     world.advance(TOKEN);
     world.behave(|hub| hub.fail_times(Endpoint::Token, Fault::Slow(Duration::from_millis(300)), 1));
     let ask = Ask::fetch("/").with("cookie", &ada.cookie_line()).or_host(&world.address);
-    // The client hangs up while the provider thinks.
+    // The client disconnects while the provider processes the request.
     let gone = tokio::time::timeout(Duration::from_millis(100), begin(&world.address, ask)).await;
     assert!(gone.is_err(), "it was answered: {gone:?}");
     ada.fetch("/").await.expect(200);
@@ -340,8 +340,8 @@ async fn an_app_that_goes_away_while_it_waits_loses_no_token() {
 }
 
 #[tokio::test]
-async fn an_open_stream_ends_when_its_person_may_not_be_there_any_longer() {
-    // Threats 2: a socket outlives the session (Pomerium #1279).
+async fn an_open_stream_ends_when_its_person_loses_access() {
+    // Attack: a WebSocket outlives the session (Pomerium #1279).
     for front in FRONTS {
         for by_request in [true, false] {
             let world = World::start(front, |gate| {
@@ -363,18 +363,19 @@ async fn an_open_stream_ends_when_its_person_may_not_be_there_any_longer() {
             if by_request {
                 ada.fetch("/").await.expect(200);
             } else {
-                // Nobody asks for anything: the stream itself does.
+                // There are no requests: the stream itself is re-authorized.
                 skip(Duration::from_secs(REVALIDATE)).await;
             }
             let ended = tokio::time::timeout(Duration::from_secs(5), async {
                 while let Some(Ok(_)) = events.frame().await {}
             });
             ended.await.expect("the stream goes on");
-            // Where the role does not matter the socket stays, until that ends too.
+            // If the role does not matter, the WebSocket stays open until the session
+            // ends.
             world.hub.edit_user("ada", out_of_acme);
             world.advance(REVALIDATE);
             becomes(&mut ada, 403).await;
-            // Around somebody's own service a tunnel is that service's to close.
+            // The layer leaves tunnels of the wrapped service to that service.
             if front == Front::Proxy {
                 let mut rest = Vec::new();
                 let closed = tokio::time::timeout(Duration::from_secs(5), socket.read_to_end(&mut rest));

@@ -1,13 +1,14 @@
-//! What servers make of a path, each from its own documents and source, and none
-//! of it from the gate's: the judge of whether what was let through as public is.
+//! How servers resolve a path, implemented from their documentation and source and not
+//! from the gate's code. The tests use it to verify that paths which were allowed as
+//! public are public.
 //!
-//! Also the judge of the fuzz target (`fuzz/`), which includes this file.
+//! The fuzz target (`fuzz/`) includes this file too.
 
-/// A server, as a function from the path it gets to the path it looks for, or to
-/// nothing if it answers 400.
+/// A server, as a function from the received path to the resolved path, or to `None` if
+/// it answers 400.
 pub(crate) type Server = fn(&[u8]) -> Option<Vec<u8>>;
 
-/// Their names are for messages.
+/// The names are for messages.
 pub(crate) const SERVERS: [(&str, Server); 24] = [
     ("nginx", nginx),
     ("nginx without merge_slashes", nginx_unmerged),
@@ -37,7 +38,7 @@ pub(crate) const SERVERS: [(&str, Server); 24] = [
 
 // ---- Web servers ----
 
-/// `ngx_http_parse_complex_uri`: decodes and resolves in one go.
+/// `ngx_http_parse_complex_uri`: decodes and resolves in one pass.
 fn nginx(path: &[u8]) -> Option<Vec<u8>> {
     let decoded = decode(path, |_| true);
     if decoded.contains(&0) {
@@ -50,7 +51,7 @@ fn nginx(path: &[u8]) -> Option<Vec<u8>> {
             b"" | b"." if index < last => {}
             b"" | b"." => kept.push(&b""[..]),
             b".." => {
-                // Above the root it is 400.
+                // 400 for paths above the root.
                 kept.pop()?;
                 if index == last {
                     kept.push(b"");
@@ -78,7 +79,7 @@ fn apache_no_decode(path: &[u8]) -> Option<Vec<u8>> {
     (!decoded.contains(&0)).then(|| without_dots(&one_slash(&decoded)))
 }
 
-/// `proxy_pass http://app$uri`: the decoded path, in a request line as it is.
+/// `proxy_pass http://app$uri`: writes the decoded path into a request line.
 fn nginx_uri(path: &[u8]) -> Option<Vec<u8>> {
     let path = nginx(path)?;
     let end = path.iter().position(|byte| matches!(byte, b'\r' | b'\n' | b'?' | b'#'));
@@ -87,7 +88,7 @@ fn nginx_uri(path: &[u8]) -> Option<Vec<u8>> {
 
 // ---- Java ----
 
-/// `CoyoteAdapter`: path parameters out, then decoded, then normalised.
+/// `CoyoteAdapter`: removes path parameters, then decodes, then normalizes.
 fn tomcat(path: &[u8]) -> Option<Vec<u8>> {
     let decoded = decode(&without_parameters(path), |_| true);
     let slashed: Vec<u8> = decoded.iter().map(|byte| if *byte == b'\\' { b'/' } else { *byte }).collect();
@@ -100,20 +101,20 @@ fn jetty_9_2(path: &[u8]) -> Option<Vec<u8>> {
     Some(without_dots(&decode(path, |_| true)))
 }
 
-/// `URIUtil.decodePath` up to 9.4.42: `%u002e`, and NUL that is not there.
+/// `URIUtil.decodePath` up to 9.4.42: decodes `%u002e`, and drops NUL.
 fn jetty_9_4(path: &[u8]) -> Option<Vec<u8>> {
     let decoded = decode_utf16(&decode(&without_parameters(path), |_| true));
     let visible: Vec<u8> = decoded.into_iter().filter(|byte| *byte != 0).collect();
     Some(without_dots(&visible))
 }
 
-/// Encoded slashes stay what they are, unless `ALLOW_ENCODED_SLASH`.
+/// Keeps encoded slashes, unless `ALLOW_ENCODED_SLASH` is set.
 fn undertow(path: &[u8]) -> Option<Vec<u8>> {
     Some(without_dots(&one_slash(&decode(&without_parameters(path), |byte| byte != b'/'))))
 }
 
-/// `UrlPathHelper`: decoded first, then parameters and doubled slashes out; what
-/// the handler compares is trimmed.
+/// `UrlPathHelper`: decodes, then removes parameters and double slashes; the handler
+/// compares the trimmed path.
 fn spring(path: &[u8]) -> Option<Vec<u8>> {
     let path = one_slash(&without_parameters(&decode(path, |_| true)));
     Some(path.trim_ascii_end().to_vec())
@@ -158,7 +159,7 @@ fn whatwg_url(path: &[u8]) -> Option<Vec<u8>> {
     Some(glued(&kept))
 }
 
-/// `parseurl` and `url.parse`, which trims; the router compares what is encoded.
+/// `parseurl` and `url.parse`, which trims; the router compares the encoded path.
 fn express(path: &[u8]) -> Option<Vec<u8>> {
     let mut path = path;
     while let [before @ .., b'\t' | b'\n' | 0x0c | b'\r' | b' '] = path {
@@ -182,11 +183,11 @@ fn urlsplit(path: &[u8]) -> Option<Vec<u8>> {
     Some(if rest.is_empty() { b"/".to_vec() } else { rest })
 }
 
-/// WSGI's PATH_INFO; the map merges slashes.
+/// The `PATH_INFO` of WSGI; the URL map merges slashes.
 fn werkzeug(path: &[u8]) -> Option<Vec<u8>> {
     let text = decode(path, |_| true);
     let mut text = &text[..];
-    // str.strip() of what is decoded as Latin-1.
+    // `str.strip()` of the path decoded as Latin-1.
     while let [before @ .., b'\t'..=b'\r' | 0x1c..=b' '] = text {
         text = before;
     }
@@ -200,13 +201,13 @@ fn starlette(path: &[u8]) -> Option<Vec<u8>> {
 
 // ---- Go, Ruby, PHP ----
 
-/// `url.ParseRequestURI`, then `path.Clean` with the final slash put back.
+/// `url.ParseRequestURI`, then `path.Clean` with the trailing slash restored.
 fn go_mux(path: &[u8]) -> Option<Vec<u8>> {
     let decoded = decode(path, |_| true);
     Some(without_dots(&one_slash(&decoded)))
 }
 
-/// `Journey::Router::Utils.normalize_path`, then unescaped.
+/// `Journey::Router::Utils.normalize_path`, then decoded.
 fn rails(path: &[u8]) -> Option<Vec<u8>> {
     let path = one_slash(path);
     let path = path.strip_suffix(b"/").filter(|rest| !rest.is_empty()).unwrap_or(&path);
@@ -225,25 +226,25 @@ fn php_parse_url(path: &[u8]) -> Option<Vec<u8>> {
 
 // ---- Microsoft ----
 
-/// `UrlDecoder` leaves `%2F`; then `PathNormalizer.RemoveDotSegments`.
+/// `UrlDecoder` keeps `%2F`; then `PathNormalizer.RemoveDotSegments`.
 fn kestrel(path: &[u8]) -> Option<Vec<u8>> {
     let decoded = decode(path, |byte| byte != b'/');
     (!decoded.contains(&0)).then(|| without_dots(&decoded))
 }
 
 fn iis(path: &[u8]) -> Option<Vec<u8>> {
-    // In one go, as HTTP.sys does.
+    // In one pass, as HTTP.sys does.
     let decoded = decode(&decode_utf16(path), |_| true);
     let slashed: Vec<u8> = decoded.iter().map(|byte| if *byte == b'\\' { b'/' } else { *byte }).collect();
     (!slashed.contains(&0)).then(|| without_dots(&one_slash(&slashed)))
 }
 
-/// `/(S(x))` names a session and no folder.
+/// `/(S(x))` contains a session and is not a folder.
 fn asp_net(path: &[u8]) -> Option<Vec<u8>> {
     Some(without_sessions(path, b"/"))
 }
 
-/// The module before ASP.NET takes the slash out too (CVE-2023-36899).
+/// The module before ASP.NET also removes the slash (CVE-2023-36899).
 fn asp_net_in_iis(path: &[u8]) -> Option<Vec<u8>> {
     Some(without_sessions(path, b""))
 }
@@ -270,7 +271,7 @@ fn without_sessions(path: &[u8], instead: &[u8]) -> Vec<u8> {
     out
 }
 
-/// NTFS sees no dots and spaces at the end of a name, nor `::$INDEX_ALLOCATION`.
+/// NTFS ignores dots and spaces at the end of a name, and `::$INDEX_ALLOCATION`.
 fn windows(path: &[u8]) -> Option<Vec<u8>> {
     let slashed: Vec<u8> = path.iter().map(|byte| if *byte == b'\\' { b'/' } else { *byte }).collect();
     let kept: Vec<&[u8]> = pieces(&slashed)
@@ -299,7 +300,7 @@ fn c_string(path: &[u8]) -> Option<Vec<u8>> {
 
 // ---- What they are made of ----
 
-/// What stands between the slashes, without what is before the first.
+/// The segments, without the part before the first slash.
 fn pieces(path: &[u8]) -> Vec<&[u8]> {
     path.strip_prefix(b"/").unwrap_or(path).split(|byte| *byte == b'/').collect()
 }
@@ -311,7 +312,7 @@ fn glued<T: AsRef<[u8]>>(pieces: &[T]) -> Vec<u8> {
     pieces.iter().flat_map(|piece| [b"/", piece.as_ref()].concat()).collect()
 }
 
-/// Percent-decoded once, each byte if it is `wanted`.
+/// Percent-decodes once, for the bytes that are `wanted`.
 pub(crate) fn decode(path: &[u8], wanted: impl Fn(u8) -> bool) -> Vec<u8> {
     let mut out = Vec::new();
     let mut at = 0;
@@ -333,7 +334,7 @@ pub(crate) fn decode(path: &[u8], wanted: impl Fn(u8) -> bool) -> Vec<u8> {
     out
 }
 
-/// `%u002f`, as `escape()` of JavaScript writes it.
+/// Decodes `%u002f`, which JavaScript's `escape()` produces.
 fn decode_utf16(path: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut at = 0;
@@ -373,7 +374,7 @@ fn without_parameters(path: &[u8]) -> Vec<u8> {
     glued(&kept)
 }
 
-/// RFC 3986, section 5.2.4, word for word.
+/// RFC 3986, section 5.2.4, literally.
 fn without_dots(path: &[u8]) -> Vec<u8> {
     let mut input = path.to_vec();
     let mut output: Vec<u8> = Vec::new();

@@ -1,4 +1,4 @@
-//! Sessions: how long, under which secret, in which cookies.
+//! Sessions: lifetimes, secrets and cookies.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::world::{Ask, FRONTS, SECRET, World};
 const HOUR: u64 = 3600;
 
 #[tokio::test]
-async fn a_session_that_is_not_used_ends() {
+async fn an_unused_session_ends_after_the_idle_timeout() {
     for front in FRONTS {
         let world = World::of_acme(front).await;
         let mut ada = world.signed_in("ada").await;
@@ -19,7 +19,7 @@ async fn a_session_that_is_not_used_ends() {
         ada.at(&world).fetch("/").await.expect(200);
         world.advance(1);
         ada.fetch("/").await.expect(401);
-        // Whoever uses it stays, as long as the browser takes the renewed cookie.
+        // A used session stays valid, as long as the browser stores the renewed cookie.
         ada.sign_in("ada").await.expect(200);
         for _ in 0..5 {
             world.advance(11 * HOUR);
@@ -29,7 +29,7 @@ async fn a_session_that_is_not_used_ends() {
 }
 
 #[tokio::test]
-async fn a_session_ends_at_its_greatest_age_however_much_it_is_used() {
+async fn a_used_session_ends_at_its_maximum_age() {
     for front in FRONTS {
         let world = World::of_acme(front).await;
         let mut ada = world.signed_in("ada").await;
@@ -43,15 +43,15 @@ async fn a_session_ends_at_its_greatest_age_however_much_it_is_used() {
     }
 }
 
-/// Where the app answers with this header.
+/// A path where the app answers with this header.
 fn respond(name: &str, value: &str) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     format!("/respond?{}", query.append_pair(name, value).finish())
 }
 
 #[tokio::test]
-async fn a_session_is_renewed_now_and_then_and_not_into_a_shared_cache() {
-    // Threats 3: cached redirects and refusals; RFC 9111, section 7.3.
+async fn a_session_is_renewed_but_not_in_cacheable_responses() {
+    // Attack: cached redirects and refusals; RFC 9111, section 7.3.
     for front in FRONTS {
         let world = World::of_acme(front).await;
         let mut ada = world.signed_in("ada").await;
@@ -65,7 +65,7 @@ async fn a_session_is_renewed_now_and_then_and_not_into_a_shared_cache() {
             assert!(answer.cookies().is_empty(), "{cached}");
             assert_eq!(answer.header("cache-control"), Some(cached));
         }
-        // What a shared cache may keep by default is marked as one person's.
+        // A response that a shared cache may store by default is marked private.
         for (cached, private) in [
             ("max-age=60", "max-age=60, private"),
             ("no-cache", "no-cache, private"),
@@ -97,7 +97,7 @@ async fn a_secret_is_rotated_without_signing_anybody_out() {
         let old = World::of_acme(front).await;
         let ada = old.signed_in("ada").await;
         let new = "a1".repeat(32);
-        // The world puts its own secret first; here it is the second.
+        // The world sets its own secret first; here it is the second one.
         let rotated = old.replica_with(|gate| gate.allow(Rule::org("acme")), &[&new, SECRET]).await;
         let mut there = ada.at(&rotated);
         let sealed = there.session();
@@ -106,7 +106,7 @@ async fn a_secret_is_rotated_without_signing_anybody_out() {
         let only_new = old.replica_with(|gate| gate.allow(Rule::org("acme")), &[&new]).await;
         there.at(&only_new).fetch("/").await.expect(200);
         ada.at(&only_new).fetch("/").await.expect(401);
-        // And a sign-in that was under way goes on.
+        // A sign-in that was pending continues.
         let mut ben = old.browser();
         let callback = ben.callback_url("ben").await;
         ben.at(&rotated).open(&callback).await.expect(200);
@@ -115,7 +115,7 @@ async fn a_secret_is_rotated_without_signing_anybody_out() {
 
 #[tokio::test]
 async fn a_missing_or_short_secret_stops_the_start() {
-    // Threats 3: key derived from an empty secret (gradio CVE-2026-27167).
+    // Attack: a key derived from an empty secret (gradio CVE-2026-27167).
     let builder = || Gate::builder().public_url("https://a.example").client("id", "secret").allow_anyone();
     assert!(matches!(builder().build().await, Err(BuildError::Missing("secret"))));
     for secret in ["", " ", "short", "changeme-changeme-changeme-change", &"ab".repeat(31)] {
@@ -124,13 +124,13 @@ async fn a_missing_or_short_secret_stops_the_start() {
         assert!(secret.trim().is_empty() || !error.to_string().contains(secret), "{error}");
     }
     let error = builder().secret(SECRET).secret("").build().await.unwrap_err();
-    assert!(matches!(error, BuildError::Secret(_)), "a further one counts too: {error}");
+    assert!(matches!(error, BuildError::Secret(_)), "further secrets are validated too: {error}");
 }
 
 #[tokio::test]
-async fn garbage_is_nobody_and_never_an_error() {
-    // Threats 2: malformed cookie lets in (authentik CVE-2026-25748). Threats 5:
-    // mod_auth_openidc CVE-2024-24814, CVE-2023-28625.
+async fn an_invalid_cookie_is_anonymous_and_not_an_error() {
+    // Attack: a malformed cookie grants access (authentik CVE-2026-25748) or crashes the
+    // server (mod_auth_openidc CVE-2024-24814, CVE-2023-28625).
     for front in FRONTS {
         let world = World::of_acme(front).await;
         let sealed = world.signed_in("ada").await.session().unwrap();
@@ -183,14 +183,14 @@ async fn garbage_is_nobody_and_never_an_error() {
             }
         }
         assert_eq!(world.app.calls(), 1, "somebody got in");
-        // The first of two counts, as it does for most apps.
+        // The first of two cookies is used, as by most apps.
         let both = format!("huggate={sealed}; huggate=x");
         world.send(Ask::fetch("/").with("cookie", &both)).await.expect(200);
     }
 }
 
 #[tokio::test]
-async fn not_one_byte_of_a_session_can_be_changed() {
+async fn a_session_cookie_with_any_changed_byte_is_invalid() {
     let world = World::of_acme(FRONTS[0]).await;
     let sealed = world.signed_in("ada").await.session().unwrap();
     for index in (0..sealed.len()).step_by(7) {
@@ -202,8 +202,8 @@ async fn not_one_byte_of_a_session_can_be_changed() {
 }
 
 #[tokio::test]
-async fn three_hundred_organisations_sign_in_and_cookies_and_headers_stay_short() {
-    // Threats 6: session cookies over 4 KB; headers overflow.
+async fn cookies_and_headers_stay_short_with_three_hundred_organisations() {
+    // Attack: session cookies over 4 KB; too large headers.
     for front in FRONTS {
         let world = World::start(front, |gate| {
             gate.allow(Rule::org("acme")).scope("openid profile email read-memberships")
@@ -227,11 +227,11 @@ async fn three_hundred_organisations_sign_in_and_cookies_and_headers_stay_short(
         assert!(eve.cookies().len() <= 6, "{}", eve.cookies().len());
         assert!(eve.cookie("huggate-1").is_some(), "the session is not in chunks");
         assert_eq!(eve.fetch("/oauth2/userinfo").await.json()["groups_truncated"], true);
-        // One chunk lost is a session lost, and not an error.
+        // A missing chunk makes the session invalid, without an error.
         let mut torn = eve.at(&world);
         torn.forget_cookie("huggate-1");
         torn.fetch("/").await.expect(401);
-        // Whoever comes after her in this browser leaves no chunk of hers behind.
+        // The next person in this browser leaves no chunk of hers.
         eve.be_at_hub("ada", &["acme"]);
         eve.open("/oauth2/start").await.expect(200);
         assert_eq!(eve.cookie("huggate-1"), None);
@@ -240,8 +240,8 @@ async fn three_hundred_organisations_sign_in_and_cookies_and_headers_stay_short(
 }
 
 #[tokio::test]
-async fn every_sign_in_has_a_session_of_its_own_and_ends_the_one_before() {
-    // Threats 3: session fixation.
+async fn every_sign_in_begins_a_new_session_and_ends_the_previous_one() {
+    // Attack: session fixation.
     for front in FRONTS {
         let world = World::of_acme(front).await;
         let mallory = world.signed_in("ben").await;
@@ -257,7 +257,7 @@ async fn every_sign_in_has_a_session_of_its_own_and_ends_the_one_before() {
 }
 
 #[tokio::test]
-async fn sessions_kept_in_memory_are_tickets_that_mean_nothing_elsewhere() {
+async fn a_ticket_of_the_memory_store_is_invalid_in_other_processes() {
     for front in FRONTS {
         let world = World::start(front, |gate| {
             gate.allow(Rule::org("acme")).session(|session| {
@@ -268,14 +268,15 @@ async fn sessions_kept_in_memory_are_tickets_that_mean_nothing_elsewhere() {
         .await;
         let mut ada = world.signed_in("ada").await;
         assert!(ada.session().unwrap().len() < 200);
-        // Used, it stays; and the cookie needs no renewal for it.
+        // A used session stays valid; its cookie needs no renewal.
         for _ in 0..10 {
             world.advance(500);
             assert!(ada.fetch("/").await.expect(200).cookies().is_empty());
         }
         world.advance(600);
         ada.fetch("/").await.expect(401);
-        // Another process has none of it; nor does one with the other kind of store.
+        // Another process does not have it, and neither does one with the other kind of
+        // store.
         ada.sign_in("ada").await.expect(200);
         let restarted = world
             .replica(|gate| {
@@ -290,7 +291,7 @@ async fn sessions_kept_in_memory_are_tickets_that_mean_nothing_elsewhere() {
 }
 
 #[tokio::test]
-async fn over_https_the_cookie_is_one_that_no_other_host_can_plant() {
+async fn over_https_the_cookie_has_the_host_prefix() {
     for front in FRONTS {
         let world = World::at(front, "https://app.example.com", |gate| gate.allow(Rule::org("acme"))).await;
         let mut ada = world.browser();
@@ -308,7 +309,7 @@ async fn over_https_the_cookie_is_one_that_no_other_host_can_plant() {
 }
 
 #[tokio::test]
-async fn another_name_for_the_cookie_is_used_throughout() {
+async fn a_configured_cookie_name_is_used_for_all_cookies() {
     for front in FRONTS {
         let world = World::start(front, |gate| {
             gate.allow(Rule::org("acme")).session(|session| session.cookie_name = "door".to_owned())
@@ -324,7 +325,7 @@ async fn another_name_for_the_cookie_is_used_throughout() {
 }
 
 #[tokio::test]
-async fn a_session_with_long_tokens_fits_into_its_cookies_or_is_refused_in_words() {
+async fn a_session_with_long_tokens_is_chunked_or_refused_with_a_message() {
     let token = |name: &'static str, length: usize| {
         Some(huggate::hub::Edit::new(move |answer| {
             answer.insert(name.to_owned(), "t".repeat(length).into());
@@ -338,7 +339,7 @@ async fn a_session_with_long_tokens_fits_into_its_cookies_or_is_refused_in_words
     let everything: Vec<&str> = eve.orgs.iter().map(|org| org.slug.as_str()).collect();
     world.behave(|hub| hub.edit_token = token("refresh_token", 4096));
     world.browser().sign_in_showing("eve", &everything).await.expect(200);
-    // One that is longer is none: it is optional.
+    // A longer refresh token is dropped, because it is optional.
     world.behave(|hub| hub.edit_token = token("refresh_token", 4097));
     world.browser().sign_in_showing("eve", &everything).await.expect(200);
     world.behave(|hub| hub.edit_token = token("access_token", 4097));

@@ -1,5 +1,5 @@
-//! Route tables, and what may come past a gate that has one: the property that
-//! all of `gate/path.rs` is for, as the tests and the fuzz target ask for it.
+//! Route tables, and the property that path evaluation guarantees, as the tests and the
+//! fuzz target check it.
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -13,24 +13,24 @@ use huggate::{Gate, GateBuilder, PathPattern, Route, Rule};
 
 use crate::servers::{SERVERS, decode};
 
-/// How many servers may stand behind one another.
+/// The maximum number of servers in a chain.
 const CHAIN: usize = 4;
 
-/// Path patterns in order, and whether everybody may enter; what matches none is
-/// for somebody who does not exist.
+/// Path patterns in order, and whether each is public; all other paths admit only a
+/// person who does not exist.
 pub(crate) struct Table {
     rows: Vec<(String, bool)>,
     gate: Gate,
 }
 
-/// What became of a target.
+/// The result for a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// The `http` crate already refuses it.
+    /// The `http` crate refused it.
     NoTarget,
-    /// The gate does, with this status.
+    /// The gate refused it with this status.
     Refused(u16),
-    /// It reached the app, though nobody is signed in.
+    /// It reached the app, although nobody is signed in.
     Passed,
 }
 
@@ -42,7 +42,8 @@ impl Table {
         });
         let gate = Gate::builder()
             .public_url("http://127.0.0.1:1")
-            // Nobody listens there, and nobody is asked: nobody signs in.
+            // Nothing listens there; there are no requests to the provider because nobody
+            // signs in.
             .issuer("http://127.0.0.1:1")
             .public_client("nobody")
             .secret("5e".repeat(32))
@@ -54,11 +55,11 @@ impl Table {
         Self { rows, gate: runtime.block_on(gate).unwrap() }
     }
 
-    /// Sends `target` past the gate.
+    /// Sends `target` through the gate.
     ///
     /// # Errors
-    /// What is wrong, if it passed: the app got something else, or a server behind
-    /// the gate may take it for something that is not public.
+    /// The problem, if it was allowed: the app received another target, or a server
+    /// behind the gate may resolve it to a path that is not public.
     pub(crate) fn send(&self, target: &str) -> Result<Outcome, String> {
         let request =
             Request::builder().uri(target).header("host", "127.0.0.1:1").body(Empty::<Bytes>::new());
@@ -68,11 +69,11 @@ impl Table {
             forwarded = request.uri().path_and_query().map(|target| target.as_str().to_owned());
             Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
         };
-        // It waits for nothing: nobody is signed in, and no page is asked for.
+        // It never waits: nobody is signed in, and no page is requested.
         let handled = pin!(self.gate.handle(request, app)).poll(&mut Context::from_waker(Waker::noop()));
         let Poll::Ready(Ok(response)) = handled else { return Err(format!("{target:?} is waited for")) };
         let Some(forwarded) = forwarded else { return Ok(Outcome::Refused(response.status().as_u16())) };
-        // A fragment is no part of a target; whoever parses the request drops it.
+        // A fragment is not part of a target; the parser of the request drops it.
         if forwarded != target.split('#').next().unwrap_or_default() {
             return Err(format!("{target:?} was forwarded as {forwarded:?}"));
         }
@@ -80,10 +81,10 @@ impl Table {
         self.judge(path.as_bytes()).map(|()| Outcome::Passed)
     }
 
-    /// Asks every chain of servers what it takes `path` for.
+    /// Resolves `path` with every chain of servers.
     ///
     /// # Errors
-    /// Who takes it for something that is not public.
+    /// The chain that resolves it to a path that is not public.
     pub(crate) fn judge(&self, path: &[u8]) -> Result<(), String> {
         let mut read = vec![(path.to_vec(), Vec::new())];
         let (mut start, mut depth) = (0, 0);
@@ -111,10 +112,10 @@ impl Table {
         Ok(())
     }
 
-    /// Whether everybody may have `path`, from servers that look at case and at a
-    /// slash at the end and from those that do not.
+    /// Whether `path` is public to servers with and without distinguishing case and a
+    /// trailing slash.
     fn is_public(&self, path: &[u8]) -> bool {
-        // `%C3%A9` is how `é` is written: no server takes them for two.
+        // `%C3%A9` is the encoded form of `é`: every server treats them alike.
         let path = decode(path, |byte| !byte.is_ascii());
         let path = String::from_utf8_lossy(&path);
         let ours = path == "/oauth2" || path.starts_with("/oauth2/");

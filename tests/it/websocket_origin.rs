@@ -1,4 +1,4 @@
-//! WebSockets: checked as any request, and their origin besides.
+//! WebSocket handshakes: authorized like any request, and their origin is checked.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::world::{Ask, FRONTS, World, upgraded};
 
 #[tokio::test]
-async fn a_websocket_of_our_own_page_opens_and_carries_bytes_both_ways() {
+async fn a_websocket_of_the_apps_own_page_opens_and_transfers_data_both_ways() {
     for front in FRONTS {
         let world = World::of_acme(front).await;
         let ada = world.signed_in("ada").await;
@@ -27,8 +27,9 @@ async fn a_websocket_of_our_own_page_opens_and_carries_bytes_both_ways() {
 }
 
 #[tokio::test]
-async fn a_websocket_that_another_sites_page_asks_for_is_refused() {
-    // Threats 2: `Origin` ignored (oauth2-proxy #1347). Cookies go along with it.
+async fn a_cross_origin_websocket_is_refused() {
+    // Attack: `Origin` ignored (oauth2-proxy #1347). Browsers send cookies with the
+    // handshake.
     for front in FRONTS {
         let world = World::start(front, |gate| {
             let public = Route::path(PathPattern::parse("/ws").unwrap()).public();
@@ -52,7 +53,7 @@ async fn a_websocket_that_another_sites_page_asks_for_is_refused() {
                 let answer = world.send(ask).await.expect(403);
                 assert_eq!(answer.json()["error"], "cross_origin", "{origin}");
             }
-            // Ours beside another.
+            // The app's own origin next to another one.
             let two =
                 Ask::websocket(path).with("origin", &world.public_url).with("origin", "https://evil.example");
             world.send(two.with("cookie", &ada.cookie_line())).await.expect(403);
@@ -70,7 +71,7 @@ async fn a_websocket_that_another_sites_page_asks_for_is_refused() {
 }
 
 #[tokio::test]
-async fn a_websocket_of_nobody_is_401_and_of_the_wrong_person_403() {
+async fn an_anonymous_websocket_gets_401_and_one_without_access_403() {
     for front in FRONTS {
         let world = World::of_acme(front).await;
         world.send(Ask::websocket("/ws").with("origin", &world.public_url)).await.expect(401);

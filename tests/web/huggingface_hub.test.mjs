@@ -122,7 +122,7 @@ test("`hf auth login` signs in with the device flow, and the gate accepts its to
   assert.equal(yes.json.headers.authorization, undefined);
   const no = await ask(unlisted);
   assert.deepEqual([no.status, no.json.error], [401, "invalid_token"]);
-  assert.match(no.json.error_description, /made for another app/);
+  assert.match(no.json.error_description, /issued to another app/);
 });
 
 test("huggingface_hub's OAuth helpers sign somebody in, as in a Space", async () => {

@@ -81,7 +81,7 @@ test("an unreachable server and an unreachable hub are InternalServerErrors with
   await own.process.stop();
   const unknown = await chat("whole", tokenOf(own, "ben"), { url: alone.url });
   assert.deepEqual([unknown.error, unknown.status, unknown.code], ["InternalServerError", 503, "temporarily_unavailable"]);
-  assert.match(unknown.text, /Hugging Face cannot be asked about this token/);
+  assert.match(unknown.text, /Hugging Face cannot check this token/);
   assert.ok(Number(unknown.retry_after) > 0);
   // Cached tokens still work.
   assert.equal((await chat("whole", known, { url: alone.url })).content, "hello ada, authorization: none");

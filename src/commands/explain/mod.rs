@@ -120,7 +120,7 @@ pub(crate) fn run(
 /// A hint which options would complete the description of the person.
 fn more_to_say(explanation: &Explanation) -> String {
     let reasons = explanation.entries.iter().flat_map(|entry| &entry.because);
-    if reasons.clone().any(|reason| reason.contains("was not said") || reason.contains("the id was said")) {
+    if reasons.clone().any(|reason| reason.contains("was not given")) {
         return "\nSay more with --id ID, --org NAME=ID:ROLE or --resource-group ORG/GROUP:ROLE.\n"
             .to_owned();
     }

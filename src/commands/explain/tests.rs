@@ -75,11 +75,11 @@ fn explanations_are_printed_as_text() {
 POST https://app.example.com/admin/users
   who       ben, in acme (read)
   route     route[1] /admin/** (config.toml:14)
-  decision  refused (403): access.deny[0] cannot be ruled out, and a deny wins
-            then
+  decision  refused (403): access.deny[0] may match, and a deny that may match
+            refuses access
 
   unknown   access.deny[0]: the account 65a000000000000000000009
-              the rule names an id, and that of ben was not said
+              the rule contains an id, and the id of ben was not given
 
 Say more with --id ID, --org NAME=ID:ROLE or --resource-group ORG/GROUP:ROLE.
 "

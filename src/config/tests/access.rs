@@ -108,7 +108,7 @@ fn problems_of_routes_are_reported() {
         ("path = \"x\"", "route[0].path: \"x\" must start with a slash"),
         (
             "path = \"/x*\"",
-            "route[0].path: \"/x*\" `*` can only stand in a final `/**`, which means a folder and all below it",
+            "route[0].path: \"/x*\" `*` can only stand in a final `/**`, which matches a folder and everything below it",
         ),
         (
             "path = \"/oauth2/callback\"",

@@ -1,4 +1,4 @@
-//! Paths: which ones a route is for, and what servers make of one.
+//! Path patterns, and the readings of a path by different servers.
 
 mod pattern;
 mod readings;

@@ -1,4 +1,4 @@
-//! Which paths a route is for.
+//! Path patterns: the paths that a route matches.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,12 +6,12 @@ use std::fmt;
 use super::variants::VARIANTS;
 use crate::policy::route_index::PathSet;
 
-/// How the names of scripts end that are run for all paths below them too.
+/// Endings of scripts that servers also run for all paths below the script.
 const SCRIPTS: [&[u8]; 7] = [b".php", b".cgi", b".pl", b".asp", b".aspx", b".ashx", b".cfm"];
 
-/// A set of paths. Case matters, as it does to most servers, and so does a slash
-/// at the end. But there are servers that see neither: so where nothing else
-/// keeps a path from a route that is not public, requests for it are refused.
+/// A set of paths. Case and a trailing slash are significant, as on most servers. Some
+/// servers ignore them: a request that such a server would resolve to a non-public route
+/// is therefore refused, unless the route that matches exactly is decided alike.
 ///
 /// ```
 /// use huggate::PathPattern;
@@ -23,22 +23,24 @@ const SCRIPTS: [&[u8]; 7] = [b".php", b".cgi", b".pl", b".asp", b".aspx", b".ash
 pub struct PathPattern {
     /// The path, or the folder without its final slash; percent-decoded.
     pub(crate) path: Box<[u8]>,
-    /// `/**`: the folder and all below it.
+    /// `/**`: the folder and everything below it.
     pub(crate) below: bool,
 }
 
-/// Why a text is no path pattern.
+/// Why a text is not a path pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PatternError {
-    /// No slash at the start.
+    /// There is no leading slash.
     #[error("must start with a slash")]
     Relative,
-    /// A `*` somewhere else than in a final `/**`.
-    #[error("`*` can only stand in a final `/**`, which means a folder and all below it")]
+    /// There is a `*` outside a final `/**`.
+    #[error("`*` can only stand in a final `/**`, which matches a folder and everything below it")]
     Star,
     /// Dot segments, `//`, `;`, `\`, `?` or `#`.
-    #[error("cannot match: such a path is refused or read as another ({0:?} is in it)")]
+    #[error(
+        "cannot match: requests for such a path are refused or resolved to another path (it contains {0:?})"
+    )]
     Unmatchable(String),
 }
 
@@ -76,8 +78,8 @@ impl PathPattern {
         Ok(Self { path: decoded.into(), below })
     }
 
-    /// What a less exact server takes for these paths, folded: it sees neither case
-    /// nor a slash at the end, and runs the script on the way (`/admin.php/x`).
+    /// The pattern as a less exact server applies it, folded: case and a trailing slash
+    /// are ignored, and a script also handles the paths below it (`/admin.php/x`).
     pub(crate) fn folded(&self) -> Self {
         let path = folded(&self.path, &mut []);
         let below = self.below || SCRIPTS.iter().any(|ending| path.ends_with(ending));
@@ -96,7 +98,8 @@ impl fmt::Display for PathPattern {
     }
 }
 
-/// In lower case and without a slash at the end; in `room`, if there is enough.
+/// Converts a path to lower case and removes a trailing slash; uses `room` as the buffer,
+/// if it is large enough.
 pub(crate) fn folded<'a>(path: &'a [u8], room: &'a mut [u8]) -> Cow<'a, [u8]> {
     if is_folded(path) {
         return path.into();
@@ -113,7 +116,7 @@ pub(crate) fn folded<'a>(path: &'a [u8], room: &'a mut [u8]) -> Cow<'a, [u8]> {
     }
 }
 
-/// Whether there is nothing to fold, as in nearly all paths.
+/// Whether folding changes nothing, as with nearly all paths.
 pub(crate) fn is_folded(path: &[u8]) -> bool {
     let slash_at_end = path.len() > 1 && path.ends_with(b"/");
     !slash_at_end && !path.iter().any(|byte| byte.is_ascii_uppercase() || !byte.is_ascii())
@@ -133,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_that_cannot_match_is_refused() {
+    fn a_pattern_that_cannot_match_is_rejected() {
         for text in [
             "admin",
             "/a*",

@@ -1,33 +1,33 @@
-//! The readings of a path: what different servers would make of it.
+//! The readings of a path: how different servers interpret it.
 //!
-//! A route table protects an app only as far as it agrees with the server behind
-//! it on what a path means. That server may decode `%2e`, merge `//`, take `\`
-//! for `/` or drop `;parameters`. So a path is judged under every reading, and
-//! passes only if all are decided alike; what passes is sent on as it came.
+//! A route table protects an app only if the gate and the server behind it agree on what
+//! a path means. That server may decode `%2e`, merge `//`, treat `\` as `/` or drop
+//! `;parameters`. So a path is evaluated under every reading and passes only if all of
+//! them lead to the same decision. The path is forwarded unchanged.
 
 use super::variants::{VARIANTS, spelled_out};
 
-/// A path with more readings than this is not worth reading.
+/// A path with more readings than this is refused.
 const MAX_READINGS: usize = 64;
-/// Nor is one whose readings are longer than this together, in bytes: each is
-/// read in every way again, and anybody may send 64 KiB of dots and slashes.
+/// So is a path whose readings take more bytes than this in total: every variant is
+/// applied to each reading again, and any client can send 64 KiB of dots and slashes.
 const MAX_READ: usize = 256 * 1024;
 
-/// What a path may mean.
+/// The readings of a path.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum PathReadings {
-    /// Just what it says: no server reads it otherwise.
+    /// Exactly as written: no server interprets it differently.
     Plain,
-    /// Each of these; the first is the path as it was sent, but for what no URL
-    /// can hold unencoded.
+    /// Each of these. The first is the path as it was sent, except that characters which
+    /// must be escaped in a URL are decoded.
     Several(Vec<Vec<u8>>),
 }
 
-/// A path with too many readings, or with one that no server should make.
+/// A path with too many readings, or with an invalid one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct AmbiguousPath;
 
-/// The readings of `path`. A path of plain characters costs one look at each.
+/// The readings of `path`. A path of plain characters costs one pass over it.
 pub(crate) fn readings(path: &str) -> Result<PathReadings, AmbiguousPath> {
     if is_plain(path.as_bytes()) {
         return Ok(PathReadings::Plain);
@@ -41,7 +41,7 @@ pub(crate) fn readings(path: &str) -> Result<PathReadings, AmbiguousPath> {
         for read in VARIANTS {
             let Some(reading) = found.get(next) else { break };
             let other = read(reading);
-            if !found.iter().any(|known| **known == *other) {
+            if !found.iter().any(|earlier| **earlier == *other) {
                 let other = other.into_owned();
                 found.push(other);
             }
@@ -54,17 +54,17 @@ pub(crate) fn readings(path: &str) -> Result<PathReadings, AmbiguousPath> {
     Ok(PathReadings::Several(found))
 }
 
-/// Whether a character is encoded in more bytes than it needs, such as `/` as
-/// `c0 af` or `e0 80 af` (RFC 3629, section 10): only a careless server reads it.
+/// Whether a character is encoded in more bytes than needed, such as `/` as `c0 af` or
+/// `e0 80 af` (RFC 3629, section 10). Only incorrect decoders accept this.
 fn has_overlong(path: &[u8]) -> bool {
     let overlong =
         |pair: &[u8]| matches!(pair, [0xe0, 0x80..=0x9f] | [0xf0, 0x80..=0x8f] | [0xf8..=0xfd, 0x80..=0xbf]);
     path.iter().any(|byte| matches!(byte, 0xc0 | 0xc1)) || path.windows(2).any(overlong)
 }
 
-/// Letters, digits and the marks that mean the same to everybody, in segments
-/// that are neither empty nor end in a dot; but for `/(` and `:$`, with which IIS
-/// and NTFS begin something of their own.
+/// Whether a path has only letters, digits and marks that all servers treat alike, in
+/// segments that are neither empty nor end in a dot. `/(` and `:$` are excluded: they
+/// have a special meaning for IIS and NTFS.
 fn is_plain(path: &[u8]) -> bool {
     let mut before = 0;
     for &byte in path {
@@ -176,17 +176,17 @@ mod tests {
     }
 
     #[test]
-    fn an_encoded_slash_is_a_slash_or_a_letter() {
-        // To a server that keeps it, there is one segment less to go up from.
+    fn an_encoded_slash_is_a_separator_or_a_literal_character() {
+        // For a server that does not decode it, `..` removes one segment less.
         for path in ["/public/x%2fy/../../admin", "/public/x%2Fy/%2e%2e/%2E%2e/admin"] {
             assert!(reads_as(path, "/admin") && reads_as(path, "/public/admin"), "{path}");
         }
-        assert!(reads_as("/a/%2e%2e/%61", "/%61"), "dots alone are decoded by parsers of URLs");
+        assert!(reads_as("/a/%2e%2e/%61", "/%61"), "URL parsers decode only dots");
         assert!(reads_as("/org%2fname", "/org/name") && reads_as("/org%2fname", "/org%2fname"));
     }
 
     #[test]
-    fn an_escape_that_has_no_other_form_is_no_second_reading() {
+    fn an_escape_that_has_no_unescaped_form_adds_no_reading() {
         for (path, reading) in [("/caf%C3%A9", "/café"), ("/my%20files/%7Bx%7D", "/my files/{x}")] {
             assert_eq!(
                 readings(path),
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn an_overlong_encoding_is_not_read() {
+    fn an_overlong_encoding_is_ambiguous() {
         for slash in ["%c0%af", "%C1%9C", "%e0%80%af", "%f0%80%80%af", "%f8%80%80%80%af", "%25c0%25af"] {
             assert_eq!(readings(&format!("/public/..{slash}admin")), Err(AmbiguousPath), "{slash}");
         }
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_too_many_readings_is_not_read() {
+    fn a_path_with_too_many_readings_is_ambiguous() {
         let nest = |depth: usize| format!("/%{}41", "25".repeat(depth));
         assert!(matches!(readings(&nest(20)), Ok(PathReadings::Several(found)) if found.len() == 22));
         for path in [nest(70), nest(30_000), format!("/{}%2541", "x".repeat(200_000))] {
@@ -216,7 +216,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn what_is_called_plain_is_changed_by_no_way_of_reading(path in "/[a-cS%0-9./;%\\\\_=~:$()u#-]{0,24}") {
+        fn a_plain_path_is_changed_by_no_variant(path in "/[a-cS%0-9./;%\\\\_=~:$()u#-]{0,24}") {
             if readings(&path) == Ok(PathReadings::Plain) {
                 for read in VARIANTS {
                     proptest::prop_assert_eq!(&*read(path.as_bytes()), path.as_bytes());

@@ -1,60 +1,63 @@
-//! The ways servers read a path, each a plain function from path to path.
+//! Path variants: the ways in which servers interpret a path, each a plain function from
+//! path to path.
 //!
-//! None of them is what we do with one. Each is what some server does before it
-//! looks for what was asked, in an order of its own; `path` puts them together.
+//! The gate itself applies none of them to the path that it forwards. Each is what some
+//! server does before it looks up a resource, in an order of its own; `readings.rs`
+//! combines them.
 
 use std::borrow::Cow;
 
 use memchr::memchr;
 use memchr::memmem;
 
-/// One way to read a path; borrowed where it makes no difference.
-type Way = fn(&[u8]) -> Cow<'_, [u8]>;
+/// One path variant; borrowed if it changes nothing.
+type Variant = fn(&[u8]) -> Cow<'_, [u8]>;
 
-/// The ways servers are known to read a path.
-pub(crate) const VARIANTS: [Way; 18] = [
+/// The known path variants.
+pub(crate) const VARIANTS: [Variant; 18] = [
     |path| unescaped(path, |_| true),
-    // ASP.NET Core and Undertow keep `%2f` as a letter; Apache does so if told to.
+    // ASP.NET Core and Undertow do not decode `%2f`; Apache can be configured not to.
     |path| unescaped(path, |byte| byte != b'/'),
-    // To the URL parser of browsers and Node `%2e%2e` is a dot segment, and all else
-    // stays as it is (URL Standard, section 4.4).
+    // In the URL parser of browsers and Node, `%2e%2e` is a dot segment, and all other
+    // escapes are kept (URL Standard, section 4.4).
     |path| unescaped(path, |byte| byte == b'.'),
     unescaped_utf16,
     slashed,
     merged,
-    // The parameters of a segment, or of the whole path (Jetty 9.2).
+    // Parameters of a segment, or of the whole path (Jetty 9.2).
     without_parameters,
     |path| before(path, |byte| byte == b';').into(),
     resolved,
-    // C strings end at NUL; a server that decodes before it looks for the query
-    // ends the path at `%3f` or `%23` (Apache CVE-2024-38474), one that writes it
-    // into a request of its own at the end of the line.
+    // C strings end at NUL. A server that decodes before it looks for the query ends the
+    // path at `%3f` or `%23` (Apache CVE-2024-38474). A server that writes the decoded
+    // path into another request ends it at a line break.
     |path| before(path, |byte| matches!(byte, 0 | b'?' | b'#' | b'\r' | b'\n')).into(),
-    // Windows does not see dots and spaces at the end of a name; frameworks do not
-    // see white space there (Flask, Spring, Express).
+    // Windows ignores dots and spaces at the end of a name; frameworks ignore white space
+    // there (Flask, Spring, Express).
     |path| segments(path, |segment| trimmed(segment, |c| matches!(c, '.' | ' '))),
     |path| segments(path, |segment| trimmed(segment, is_white)),
     without_streams,
-    // Parsers of URLs drop tabs and ends of lines wherever they are (URL Standard,
-    // section 4.4; Python's `urlsplit`), Jetty dropped NUL (CVE-2021-34429).
+    // URL parsers drop tabs and line breaks anywhere (URL Standard, section 4.4; Python's
+    // `urlsplit`). Jetty dropped NUL (CVE-2021-34429).
     |path| without(path, |byte| matches!(byte, b'\t' | b'\r' | b'\n')),
     |path| without(path, |byte| byte == 0),
     without_authority,
-    // As ASP.NET takes it out, and as IIS does before that (CVE-2023-36899).
+    // ASP.NET removes the session segment itself, and IIS does so before it
+    // (CVE-2023-36899).
     |path| without_session(path, b"/"),
     |path| without_session(path, b""),
 ];
 
-/// With the escapes decoded that have no other form (RFC 3986, section 2.2):
-/// `/caf%C3%A9` is how `/café` is written, also to a server that decodes nothing.
-/// None of these bytes takes a path apart.
+/// Decodes the escapes of characters that must be escaped (RFC 3986, section 2.2):
+/// `/caf%C3%A9` is the only valid form of `/café`, also for a server that decodes
+/// nothing. None of these bytes is a delimiter in a path.
 pub(crate) fn spelled_out(path: &[u8]) -> Cow<'_, [u8]> {
     unescaped(path, |byte| {
         matches!(byte, 0x80..|b' '| b'"' | b'<' | b'>' | b'[' | b']' | b'^' | b'`' | b'{' | b'|' | b'}')
     })
 }
 
-/// Percent-decoded once, but for what `which` leaves out.
+/// Percent-decodes once, except for bytes that `which` excludes.
 fn unescaped(path: &[u8], which: impl Fn(u8) -> bool) -> Cow<'_, [u8]> {
     if memchr(b'%', path).is_none() {
         return path.into();
@@ -77,8 +80,7 @@ fn unescaped(path: &[u8], which: impl Fn(u8) -> bool) -> Cow<'_, [u8]> {
     shorter(path, out)
 }
 
-/// With `%u002f` decoded, as HTTP.sys and IIS have it, and Jetty had
-/// (CVE-2021-34429).
+/// Decodes `%u002f`, as HTTP.sys and IIS do, and as Jetty did (CVE-2021-34429).
 fn unescaped_utf16(path: &[u8]) -> Cow<'_, [u8]> {
     if memmem::find(path, b"%u").or_else(|| memmem::find(path, b"%U")).is_none() {
         return path.into();
@@ -105,7 +107,7 @@ fn hex(digits: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |value, digit| Some(value * 16 + char::from(*digit).to_digit(16)?))
 }
 
-/// With `\` as `/`.
+/// Replaces `\` by `/`.
 fn slashed(path: &[u8]) -> Cow<'_, [u8]> {
     if memchr(b'\\', path).is_none() {
         return path.into();
@@ -113,7 +115,7 @@ fn slashed(path: &[u8]) -> Cow<'_, [u8]> {
     path.iter().map(|byte| if *byte == b'\\' { b'/' } else { *byte }).collect()
 }
 
-/// With runs of slashes as one.
+/// Merges consecutive slashes.
 fn merged(path: &[u8]) -> Cow<'_, [u8]> {
     if memmem::find(path, b"//").is_none() {
         return path.into();
@@ -123,7 +125,7 @@ fn merged(path: &[u8]) -> Cow<'_, [u8]> {
     out.into()
 }
 
-/// With each segment as it is before its first `;`.
+/// Cuts each segment at its first `;`.
 fn without_parameters(path: &[u8]) -> Cow<'_, [u8]> {
     if memchr(b';', path).is_none() {
         return path.into();
@@ -131,14 +133,14 @@ fn without_parameters(path: &[u8]) -> Cow<'_, [u8]> {
     segments(path, |segment| before(segment, |byte| byte == b';'))
 }
 
-/// With dot segments resolved (RFC 3986, section 5.2.4).
+/// Resolves dot segments (RFC 3986, section 5.2.4).
 fn resolved(path: &[u8]) -> Cow<'_, [u8]> {
     if memmem::find(path, b"/.").is_none() {
         return path.into();
     }
     let mut kept: Vec<&[u8]> = Vec::new();
     let mut parts = path.split(|byte| *byte == b'/').peekable();
-    // What precedes the first slash is nothing.
+    // The part before the first slash is empty.
     parts.next();
     while let Some(segment) = parts.next() {
         let last = parts.peek().is_none();
@@ -165,7 +167,7 @@ fn resolved(path: &[u8]) -> Cow<'_, [u8]> {
     shorter(path, out)
 }
 
-/// Without the bytes that are `unseen`.
+/// Removes the bytes that are `unseen`.
 fn without(path: &[u8], unseen: impl Fn(u8) -> bool) -> Cow<'_, [u8]> {
     if !path.iter().any(|byte| unseen(*byte)) {
         return path.into();
@@ -173,8 +175,8 @@ fn without(path: &[u8], unseen: impl Fn(u8) -> bool) -> Cow<'_, [u8]> {
     path.iter().copied().filter(|byte| !unseen(*byte)).collect()
 }
 
-/// Without a host at the start: `//a/b` is `/b` at a host `a`, if it is taken for
-/// a reference (RFC 3986, section 4.2), as by `new URL(request.url, base)`.
+/// Removes a host at the start: `//a/b` is `/b` at host `a`, if it is parsed as a
+/// relative reference (RFC 3986, section 4.2), as by `new URL(request.url, base)`.
 fn without_authority(path: &[u8]) -> Cow<'_, [u8]> {
     if !path.starts_with(b"//") {
         return path.into();
@@ -184,8 +186,8 @@ fn without_authority(path: &[u8]) -> Cow<'_, [u8]> {
     memchr(b'/', rest).and_then(|end| rest.get(end..)).unwrap_or(b"/").into()
 }
 
-/// Without the segments, or starts of one, that hold the session of an ASP.NET
-/// app that uses no cookies, `/(S(x))`, and with `between` in their place.
+/// Removes the segments, or starts of segments, that contain the session of a cookieless
+/// ASP.NET app, `/(S(x))`, and puts `between` in their place.
 fn without_session<'a>(path: &'a [u8], between: &[u8]) -> Cow<'a, [u8]> {
     if memmem::find(path, b"/(").is_none() {
         return path.into();
@@ -205,7 +207,7 @@ fn without_session<'a>(path: &'a [u8], between: &[u8]) -> Cow<'a, [u8]> {
     shorter(path, out)
 }
 
-/// Where `/(A(x)S(y))` ends, if `path` starts so.
+/// Where `/(A(x)S(y))` ends, if `path` starts with it.
 fn session_end(path: &[u8]) -> Option<usize> {
     let mut end = 2;
     path.strip_prefix(b"/(")?;
@@ -215,7 +217,7 @@ fn session_end(path: &[u8]) -> Option<usize> {
     (end > 2 && path.get(end) == Some(&b')')).then_some(end + 1)
 }
 
-/// Each segment through `change`.
+/// Applies `change` to each segment.
 fn segments(path: &[u8], change: impl Fn(&[u8]) -> &[u8]) -> Cow<'_, [u8]> {
     let mut out = Vec::with_capacity(path.len());
     for (index, segment) in path.split(|byte| *byte == b'/').enumerate() {
@@ -227,8 +229,8 @@ fn segments(path: &[u8], change: impl Fn(&[u8]) -> &[u8]) -> Cow<'_, [u8]> {
     shorter(path, out)
 }
 
-/// Without the streams at the end of segments: to NTFS `admin::$INDEX_ALLOCATION`
-/// and `admin:$I30:$INDEX_ALLOCATION` are `admin`.
+/// Removes NTFS stream names at the end of segments: `admin::$INDEX_ALLOCATION` and
+/// `admin:$I30:$INDEX_ALLOCATION` are `admin` to NTFS.
 fn without_streams(path: &[u8]) -> Cow<'_, [u8]> {
     if memmem::find(path, b":$").is_none() {
         return path.into();
@@ -239,7 +241,7 @@ fn without_streams(path: &[u8]) -> Cow<'_, [u8]> {
     })
 }
 
-/// Without the characters at the end that are `unseen`; `.` and `..` stay.
+/// Removes trailing characters that are `unseen`; `.` and `..` are kept.
 fn trimmed(segment: &[u8], unseen: impl Fn(char) -> bool) -> &[u8] {
     let mut rest = segment;
     while !matches!(rest, b"." | b"..")
@@ -255,7 +257,7 @@ fn is_white(c: char) -> bool {
     c.is_whitespace() || c.is_control() || c == '\u{feff}'
 }
 
-/// The last character and what comes before it, in UTF-8 or else in Latin-1.
+/// The last character and the rest before it, in UTF-8 or otherwise in Latin-1.
 fn split_last_char(text: &[u8]) -> Option<(&[u8], char)> {
     let (last, before) = text.split_last()?;
     if last.is_ascii() {
@@ -267,12 +269,12 @@ fn split_last_char(text: &[u8]) -> Option<(&[u8], char)> {
     Some(decoded.map_or((before, char::from(*last)), |c| (start, c)))
 }
 
-/// What comes before the first byte that is `end`.
+/// The part before the first byte that is `end`.
 fn before(path: &[u8], end: impl Fn(u8) -> bool) -> &[u8] {
     path.split(|byte| end(*byte)).next().unwrap_or_default()
 }
 
-/// `out`, if anything of `path` was left out.
+/// `out`, if it is shorter than `path`.
 fn shorter(path: &[u8], out: Vec<u8>) -> Cow<'_, [u8]> {
     if out.len() == path.len() { path.into() } else { out.into() }
 }

@@ -1,4 +1,4 @@
-//! Sessions in this process's memory.
+//! Sessions in the memory of this process.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,13 +7,13 @@ use super::error::StoreDown;
 use crate::clock::UnixTime;
 use crate::session::record::{Session, SessionId};
 
-/// How many sessions are kept at most; past it a sign-in is answered as if the
-/// store were down. About 100 MB.
+/// The maximum number of sessions; beyond it, a sign-in is answered as if the store were
+/// down. About 100 MB.
 const CAPACITY: usize = 100_000;
-/// How many sessions are begun between two sweeps for ended ones.
+/// The number of insertions between two sweeps for ended sessions.
 const SWEEP: usize = 1_000;
 
-/// A map, and when to sweep it.
+/// The sessions, and when to sweep them.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     kept: Mutex<Kept>,
@@ -61,8 +61,8 @@ impl Memory {
         self.lock().sessions.remove(&id);
     }
 
-    /// A panic while the lock was held leaves the map whole: every change is one
-    /// call of the map's own.
+    /// A panic while the lock was held leaves the map consistent: every change is a
+    /// single call of the map.
     fn lock(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }

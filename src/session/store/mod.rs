@@ -1,7 +1,8 @@
-//! Where sessions are kept.
+//! Session stores.
 //!
-//! With the cookie store the browser carries the whole session, sealed. A
-//! server-side store keeps it here, and the cookie carries a sealed ticket.
+//! With the cookie store, the cookie contains the whole session, encrypted. With a
+//! server-side store, the session is kept here and the cookie contains an encrypted
+//! ticket.
 
 mod error;
 mod memory;
@@ -16,10 +17,10 @@ use memory::Memory;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum StoreSettings {
-    /// The sealed cookie is the session; nothing is kept here.
+    /// The encrypted cookie contains the session; nothing is kept here.
     #[default]
     Cookie,
-    /// In this process's memory: sessions end with it.
+    /// In the memory of this process: a restart ends all sessions.
     Memory,
 }
 
@@ -30,7 +31,7 @@ pub(crate) enum Store {
 }
 
 impl Store {
-    /// The store that is configured; `None` where the cookie holds the session.
+    /// Opens the configured store; `None` if the cookie contains the session.
     pub(crate) fn open(settings: StoreSettings) -> Option<Self> {
         match settings {
             StoreSettings::Cookie => None,
@@ -38,7 +39,7 @@ impl Store {
         }
     }
 
-    /// Keeps `session` under its id until it ends at the latest.
+    /// Saves `session` under its id until it expires.
     pub(crate) async fn save(
         &self,
         session: &Session,
@@ -50,7 +51,7 @@ impl Store {
         }
     }
 
-    /// Replaces what is kept of `session`, if it is there still.
+    /// Replaces the stored `session`, if it still exists.
     pub(crate) async fn replace(&self, session: &Session) -> Result<(), StoreDown> {
         match self {
             Self::Memory(memory) => memory.replace(session),
@@ -58,21 +59,21 @@ impl Store {
         Ok(())
     }
 
-    /// The session of this id, if it is there and has not ended.
+    /// The session with this id, if it exists and has not ended.
     pub(crate) async fn load(&self, id: SessionId, now: UnixTime) -> Result<Option<Session>, StoreDown> {
         match self {
             Self::Memory(memory) => Ok(memory.load(id, now)),
         }
     }
 
-    /// Notes that the session was used.
+    /// Records that the session was used.
     pub(crate) fn touch(&self, id: SessionId, now: UnixTime) {
         match self {
             Self::Memory(memory) => memory.touch(id, now),
         }
     }
 
-    /// Forgets the session.
+    /// Removes the session.
     pub(crate) async fn remove(&self, id: SessionId) -> Result<(), StoreDown> {
         match self {
             Self::Memory(memory) => memory.remove(id),

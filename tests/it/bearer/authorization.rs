@@ -1,4 +1,4 @@
-//! The `Authorization` header: who it makes somebody, and who may see it.
+//! The `Authorization` header: authentication, and whether it is forwarded.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,7 +12,7 @@ use super::{claims, route, with, with_routes, with_tokens};
 use crate::world::{Ask, FRONTS, SECRET, World, begin, raw, upgraded};
 
 #[tokio::test]
-async fn a_header_that_cannot_be_read_in_one_way_is_refused() {
+async fn an_ambiguous_header_is_refused() {
     for front in FRONTS {
         let world = with_routes(front).await;
         let token = world.token("ada");
@@ -39,12 +39,12 @@ async fn a_header_that_cannot_be_read_in_one_way_is_refused() {
                 }
             }
         }
-        assert_eq!((world.questions(), world.app.calls()), (0, 0));
+        assert_eq!((world.introspections(), world.app.calls()), (0, 0));
     }
 }
 
 #[tokio::test]
-async fn the_scheme_is_bearer_in_any_case_and_others_are_nobodys() {
+async fn only_the_bearer_scheme_in_any_case_authenticates() {
     for front in FRONTS {
         let world = with_routes(front).await;
         let token = world.token("ada");
@@ -57,12 +57,12 @@ async fn the_scheme_is_bearer_in_any_case_and_others_are_nobodys() {
             let ask = Ask::get("/").with("authorization", line);
             assert_eq!(world.send(ask).await.expect(401).json()["error"], "login_required", "{line}");
         }
-        assert_eq!(world.questions(), 1);
+        assert_eq!(world.introspections(), 1);
     }
 }
 
 #[tokio::test]
-async fn a_session_in_force_comes_first_and_one_that_is_not_is_no_obstacle() {
+async fn a_valid_session_takes_precedence_and_an_invalid_one_is_ignored() {
     for front in FRONTS {
         let world = with_routes(front).await;
         let mut ben = world.signed_in("ben").await;
@@ -70,9 +70,9 @@ async fn a_session_in_force_comes_first_and_one_that_is_not_is_no_obstacle() {
         let echo = ben.ask(both()).await.expect(200).echo();
         assert_eq!((echo.username(), claims(&echo)["auth_method"].as_str()), (Some("ben"), Some("session")));
         assert_eq!(echo.header("authorization"), None);
-        // A session is enough; what else came is not looked at.
+        // A session suffices; the other header is not evaluated.
         ben.ask(with("garbage", "/")).await.expect(200);
-        assert_eq!(world.questions(), 0);
+        assert_eq!(world.introspections(), 0);
         for cookie in ["huggate=garbage", "huggate=", "other=1"] {
             let echo = world.send(both().with("cookie", cookie)).await.expect(200).echo();
             assert_eq!(echo.username(), Some("ada"));
@@ -84,7 +84,7 @@ async fn a_session_in_force_comes_first_and_one_that_is_not_is_no_obstacle() {
 }
 
 #[tokio::test]
-async fn where_only_tokens_count_cookies_do_not_and_nobody_is_sent_away_to_sign_in() {
+async fn a_route_for_tokens_ignores_cookies_and_does_not_redirect() {
     for front in FRONTS {
         let world = with_routes(front).await;
         let mut ben = world.signed_in("ben").await;
@@ -93,7 +93,7 @@ async fn where_only_tokens_count_cookies_do_not_and_nobody_is_sent_away_to_sign_
                 let answer = answer.expect(401);
                 assert_eq!(answer.json()["error"], "token_required");
                 assert_eq!(answer.json().get("sign_in_url"), None);
-                // RFC 6750, section 3.1: no error where no token was sent.
+                // RFC 6750, section 3.1: no error if no token was sent.
                 assert_eq!(answer.header("www-authenticate"), Some("Bearer realm=\"huggate\""));
                 assert!(answer.cookies().is_empty());
             }
@@ -104,7 +104,7 @@ async fn where_only_tokens_count_cookies_do_not_and_nobody_is_sent_away_to_sign_
             (echo.username(), claims(&echo)["auth_method"].as_str()),
             (Some("ada"), Some("access_token"))
         );
-        // Ben's sealed cookie stays here; what stands in its place is of Ada.
+        // Ben's session cookie is removed; the assertion that replaces it is about Ada.
         let cookie = echo.cookies().into_iter().find(|(name, _)| *name == "huggate").unwrap().1;
         assert_eq!(Some(cookie), echo.header("x-huggate-assertion"));
         let bad = ben.ask(with("hf_wrong", "/only/x")).await.expect(401);
@@ -113,7 +113,7 @@ async fn where_only_tokens_count_cookies_do_not_and_nobody_is_sent_away_to_sign_
 }
 
 #[tokio::test]
-async fn where_tokens_are_off_they_say_nothing() {
+async fn a_route_without_tokens_ignores_them() {
     for front in FRONTS {
         let world = with_routes(front).await;
         let token = world.token("ada");
@@ -124,13 +124,13 @@ async fn where_tokens_are_off_they_say_nothing() {
         world.send(with("garbage", "/off-public/x")).await.expect(200);
         let mut ben = world.signed_in("ben").await;
         assert_eq!(ben.ask(with(&token, "/off/x")).await.expect(200).echo().username(), Some("ben"));
-        assert_eq!(world.questions(), 0);
+        assert_eq!(world.introspections(), 0);
     }
 }
 
 #[tokio::test]
-async fn the_app_sees_the_header_only_where_it_may() {
-    // Threats 4: `Authorization` stripped unless the route says otherwise.
+async fn the_header_is_forwarded_only_on_routes_that_allow_it() {
+    // Attack: `Authorization` forwarded without permission of the route.
     for front in FRONTS {
         let world = with_routes(front).await;
         let ben = world.signed_in("ben").await;
@@ -163,7 +163,7 @@ async fn the_app_sees_the_header_only_where_it_may() {
             ("/forward-off/x", &token, true),
             ("/forward-off/x", &jwt, true),
         ] {
-            // With a session too, so that everybody gets in.
+            // With a session too, so that everybody has access.
             let ask = Ask::get(path).with("authorization", line).with("cookie", &ben.cookie_line());
             let echo = world.send(ask).await.expect(200).echo();
             assert_eq!(echo.header("authorization"), passes.then_some(line.as_str()), "{path} {line}");
@@ -172,7 +172,7 @@ async fn the_app_sees_the_header_only_where_it_may() {
 }
 
 #[tokio::test]
-async fn where_no_tokens_are_taken_at_all_the_apps_own_logins_work_and_tokens_stay_out() {
+async fn without_bearer_tokens_the_apps_own_logins_work_and_hub_tokens_are_removed() {
     for front in FRONTS {
         let world = World::start(front, |gate| {
             gate.allow(Rule::org("acme"))
@@ -196,7 +196,7 @@ async fn where_no_tokens_are_taken_at_all_the_apps_own_logins_work_and_tokens_st
 }
 
 #[tokio::test]
-async fn a_connection_line_cannot_take_the_token_away_or_let_it_through() {
+async fn the_connection_header_cannot_remove_the_token_or_forward_it() {
     for front in FRONTS {
         let world = with_routes(front).await;
         let request = format!(
@@ -223,22 +223,22 @@ async fn a_socket_and_a_stream_open_with_a_token() {
         assert_eq!(&said, b"hello");
         let ask = Ask::get("/events").with("authorization", &bearer).or_host(&world.address);
         assert_eq!(begin(&world.address, ask).await.status(), 200);
-        // Without, or with a bad one, neither does.
+        // Without a token or with an invalid one, both are refused.
         for bad in ["Bearer hf_wrong", "Bearer x"] {
             world.send(Ask::websocket("/ws").with("authorization", bad)).await.expect(401);
         }
-        // A page of another site cannot use one that a program keeps.
+        // A page of another site cannot use a token that a program stores.
         let ask = Ask::websocket("/ws").with("authorization", &bearer).with("origin", "https://evil.example");
         world.send(ask).await.expect(403);
     }
 }
 
 #[tokio::test]
-async fn userinfo_answers_for_a_token_and_says_what_is_wrong_with_a_bad_one() {
+async fn userinfo_accepts_a_token_and_explains_an_invalid_one() {
     for front in FRONTS {
         let world = with_routes(front).await;
         let told = world.send(with(&world.token("dan"), "/oauth2/userinfo")).await.expect(200).json();
-        // Who somebody is has nothing to do with where they may enter.
+        // Userinfo does not depend on access to the app.
         assert_eq!(
             (told["preferred_username"].as_str(), told["auth_method"].as_str()),
             (Some("dan"), Some("access_token"))
@@ -253,15 +253,15 @@ async fn userinfo_answers_for_a_token_and_says_what_is_wrong_with_a_bad_one() {
         );
         let mut ben = world.signed_in("ben").await;
         assert_eq!(ben.fetch("/oauth2/userinfo").await.expect(200).json()["auth_method"], "session");
-        // Other endpoints do not look at the header.
+        // Other endpoints ignore the header.
         world.send(with("hf_wrong", "/oauth2/healthz")).await.expect(200);
         world.send(with("hf_wrong", "/oauth2/jwks.json")).await.expect(200);
-        assert_eq!(world.questions(), 2);
+        assert_eq!(world.introspections(), 2);
     }
 }
 
 #[tokio::test]
-async fn a_route_for_tokens_alone_needs_tokens_to_be_taken() {
+async fn a_route_for_tokens_requires_bearer_tokens_to_be_enabled() {
     let gate = Gate::builder()
         .public_url("http://127.0.0.1:1")
         .issuer("http://127.0.0.1:1")
@@ -276,7 +276,7 @@ async fn a_route_for_tokens_alone_needs_tokens_to_be_taken() {
 }
 
 #[tokio::test]
-async fn the_hub_is_asked_as_its_own_clients_ask() {
+async fn introspection_requests_look_like_those_of_hub_clients() {
     let world = with_routes(FRONTS[0]).await;
     world.behave(|hub| {
         hub.edit_whoami = Some(Edit::new(|answer| {

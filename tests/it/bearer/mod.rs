@@ -1,7 +1,7 @@
 //! API clients: tokens in `Authorization`, over real sockets.
 
-mod asking;
 mod authorization;
+mod introspection;
 mod refusals;
 mod streams;
 mod tokens;
@@ -16,12 +16,12 @@ use serde_json::Value;
 
 use crate::world::{Ask, Echo, Front, World};
 
-/// Members of acme may enter, with a token too.
+/// Members of acme have access, also with a token.
 async fn of_acme(front: Front) -> World {
     World::start(front, |gate| with_tokens(gate.allow(Rule::org("acme")))).await
 }
 
-/// With a route of each kind, too.
+/// Also with one route of each kind.
 async fn with_routes(front: Front) -> World {
     World::start(front, |gate| {
         with_tokens(gate.allow(Rule::org("acme")))
@@ -45,7 +45,7 @@ fn route(path: &str) -> Route {
     Route::path(PathPattern::parse(path).unwrap())
 }
 
-/// As curl asks.
+/// A request like curl's.
 fn with(token: &str, target: &str) -> Ask {
     Ask::get(target)
         .with("user-agent", "curl/8.14.1")
@@ -54,18 +54,18 @@ fn with(token: &str, target: &str) -> Ask {
 }
 
 impl World {
-    /// Somebody's user access token.
+    /// A user access token of a person.
     fn token(&self, user: &str) -> String {
         self.hub.token_of(user).unwrap()
     }
 
-    /// How often the hub was asked whom a token belongs to.
-    fn questions(&self) -> u64 {
+    /// How many introspection requests the hub has received.
+    fn introspections(&self) -> u64 {
         self.calls(Endpoint::Whoami)
     }
 }
 
-/// The claims of the assertion that the app got.
+/// The claims of the assertion that the app received.
 fn claims(echo: &Echo) -> Value {
     let assertion = echo.header("x-huggate-assertion").unwrap();
     let claims = assertion.split('.').nth(1).unwrap();

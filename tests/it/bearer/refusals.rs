@@ -1,4 +1,4 @@
-//! What is said to a client whose token does not do.
+//! Refusals of tokens.
 
 use huggate::Rule;
 use huggate::hub::{Edit, Endpoint, Fault};
@@ -9,7 +9,7 @@ use super::{of_acme, route, with, with_routes, with_tokens};
 use crate::world::{Answer, Ask, CLIENT, FRONTS, Front, JWT, Log, World};
 
 #[tokio::test]
-async fn a_bad_token_is_401_for_everybody_and_everywhere() {
+async fn an_invalid_token_gets_401_on_every_route() {
     for front in FRONTS {
         let world = with_routes(front).await;
         for path in ["/", "/public/x", "/only/x", "/forward/x", "/forward-public/x", "/admin/x"] {
@@ -42,12 +42,12 @@ async fn a_bad_token_is_401_for_everybody_and_everywhere() {
             let head = world.send(Ask::new("HEAD", path).with("authorization", "Bearer hf_wrong")).await;
             assert!(head.expect(401).body.is_empty());
         }
-        assert_eq!((world.app.calls(), world.questions()), (0, 1));
+        assert_eq!((world.app.calls(), world.introspections()), (0, 1));
     }
 }
 
 #[tokio::test]
-async fn a_refusal_says_what_to_change_about_the_token() {
+async fn a_refusal_explains_how_to_change_the_token() {
     for front in FRONTS {
         let world = World::start(front, |gate| {
             with_tokens(gate.allow(Rule::org("acme"))).route(route("/labs").allow(vec![Rule::org("labs")]))
@@ -56,7 +56,7 @@ async fn a_refusal_says_what_to_change_about_the_token() {
         let hub = world.hub.issuer().to_owned();
         let refused = async |token: &str, path: &str| {
             let answer = world.send(with(token, path).set("accept", "text/html")).await.expect(403);
-            // A page whose buttons lead to a sign-in would be of no use here.
+            // A page with sign-in buttons would not help here.
             let told = answer.json();
             assert_eq!((told["error"].as_str(), told.get("grant_url")), (Some("access_denied"), None));
             let text = told["error_description"].as_str().unwrap().to_owned();
@@ -65,7 +65,7 @@ async fn a_refusal_says_what_to_change_about_the_token() {
         let (told, text) = refused(&world.token("dan"), "/").await;
         assert!(text.contains("dan may not enter. It is open to a member of acme."), "{text}");
         assert_eq!(told.get("organisation_not_granted"), None, "such a token shows all there is");
-        // Fine-grained: the organisation may not have been ticked.
+        // Fine-grained: the organisation may not be selected.
         world.hub.edit_user("ben", |ben| ben.token_role = "fineGrained".to_owned());
         let (told, text) = refused(&world.token("ben"), "/labs").await;
         assert_eq!(told["organisation_not_granted"], "labs");
@@ -76,16 +76,16 @@ async fn a_refusal_says_what_to_change_about_the_token() {
         let (told, text) = refused(&oauth, "/").await;
         assert_eq!(told["organisation_not_granted"], "acme");
         assert_eq!(told["settings_url"], format!("{hub}/settings/connected-applications"));
-        assert!(text.contains("tick acme when asked"), "{text}");
+        assert!(text.contains("select acme when asked"), "{text}");
         // Restricted: neither of these would help.
         let (told, text) = refused(&world.token("cleo"), "/").await;
         assert_eq!(told.get("organisation_not_granted"), None);
-        assert!(text.contains("acme restricts this token or its owner's membership"), "{text}");
+        assert!(text.contains("acme currently restricts this token or its owner's membership"), "{text}");
         assert_eq!(world.app.calls(), 0);
     }
 }
 
-/// What OpenAI's libraries read.
+/// The fields that OpenAI's libraries read.
 #[track_caller]
 fn openai(answer: Answer, status: u16, kind: &str, code: &str) -> Value {
     let answer = answer.expect(status);
@@ -98,7 +98,7 @@ fn openai(answer: Answer, status: u16, kind: &str, code: &str) -> Value {
 }
 
 #[tokio::test]
-async fn openais_libraries_are_refused_in_their_own_words() {
+async fn openais_libraries_get_their_own_error_format() {
     for front in FRONTS {
         let world = with_routes(front).await;
         for (name, value) in [
@@ -153,20 +153,20 @@ async fn openais_libraries_are_refused_in_their_own_words() {
             assert!(answer.header("retry-after").is_some());
             openai(answer, 503, "server_error", "temporarily_unavailable");
             world.behave(|hub| hub.clear_faults(Endpoint::Whoami));
-            // Who may enter gets the app's own answer.
+            // A person with access gets the app's own answer.
             world.send(ask(&world.token("ada"), "/v1")).await.expect(200).echo();
         }
-        // Others get what they always got.
+        // Other clients get the usual format.
         let plain = world.send(with("hf_wrong", "/v1")).await.expect(401).json();
         assert_eq!(plain["error"], "invalid_token");
     }
 }
 
 #[tokio::test]
-async fn the_proxys_own_refusals_are_in_openais_words_too() {
+async fn proxy_errors_use_openais_error_format_too() {
     use huggate::upstream::UpstreamUrl;
     let mut world = of_acme(Front::Proxy).await;
-    // Bound and not listened on: nobody answers there.
+    // Bound, but not listening.
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let nowhere = UpstreamUrl::parse(&format!("http://{}", socket.local_addr().unwrap())).unwrap();
@@ -184,7 +184,7 @@ async fn the_proxys_own_refusals_are_in_openais_words_too() {
 
 #[tokio::test]
 async fn no_token_is_in_any_log_line_or_answer() {
-    // Threats 3: tokens in logs, pages, `Debug`. `World::send` looks at every answer.
+    // Attack: tokens in logs, pages and `Debug`. `World::send` checks every answer.
     let log = Log::start();
     let world = with_routes(FRONTS[0]).await;
     world.hub.consent("ada", CLIENT, &["acme"]);
@@ -212,7 +212,7 @@ async fn no_token_is_in_any_log_line_or_answer() {
                 .expect(400);
         }
     }
-    // What the hub says may quote what it was sent.
+    // The hub's error message may quote the request.
     let quoted = tokens[0].clone();
     world.behave(|hub| {
         hub.clear_faults(Endpoint::Whoami);
@@ -236,7 +236,7 @@ async fn no_token_is_in_any_log_line_or_answer() {
 }
 
 #[tokio::test]
-async fn what_a_grant_rests_on_is_not_printed() {
+async fn debug_output_of_a_grant_contains_no_token() {
     use huggate::{Grant, User};
     use tower::{Layer, ServiceExt};
     let world = of_acme(FRONTS[0]).await;
@@ -254,7 +254,7 @@ async fn what_a_grant_rests_on_is_not_printed() {
         .body(http_body_util::Empty::new())
         .unwrap();
     let answer = world.gate.layer().layer(look).oneshot(request).await.unwrap();
-    // For whoever writes a log around the layer.
+    // For loggers around the layer.
     assert_eq!(answer.extensions().get::<User>().unwrap().auth_method().as_str(), "access_token");
     let printed = http_body_util::BodyExt::collect(answer.into_body()).await.unwrap().to_bytes();
     let printed = String::from_utf8(printed.to_vec()).unwrap();
@@ -263,8 +263,8 @@ async fn what_a_grant_rests_on_is_not_printed() {
 }
 
 #[tokio::test]
-async fn routes_that_take_tokens_differently_are_not_alike() {
-    // A path that could be read as either must not choose how somebody is known.
+async fn routes_with_different_bearer_settings_are_not_alike() {
+    // A path with both readings must not select the authentication method.
     for front in FRONTS {
         let world = World::start(front, |gate| {
             with_tokens(gate.allow(Rule::org("acme")))
@@ -283,7 +283,7 @@ async fn routes_that_take_tokens_differently_are_not_alike() {
 
 #[cfg(feature = "bin")]
 #[tokio::test]
-async fn the_log_says_who_was_answered_and_how_they_are_known() {
+async fn the_log_names_the_person_and_the_authentication_method() {
     use huggate::telemetry::AuditEntry;
     use tower::{Layer, ServiceExt};
     let world = of_acme(FRONTS[0]).await;

@@ -1,4 +1,4 @@
-//! Streams that a token opened: they do not outlive what it counts for.
+//! Streams that were opened with a token end when it is no longer valid.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::world::{FRONTS, World, begin, skip};
 const REVALIDATE: u64 = 15 * 60;
 const GRACE: u64 = 3600;
 
-/// An open stream of events.
+/// An open event stream.
 async fn events(world: &World) -> Incoming {
     let ask = with(&world.token("ada"), "/events").or_host(&world.address);
     let mut events = begin(&world.address, ask).await.into_body();
@@ -21,7 +21,7 @@ async fn events(world: &World) -> Incoming {
     events
 }
 
-/// Lets so much time pass, for clocks and for timers.
+/// Advances clocks and timers by this time.
 async fn pass(world: &World, seconds: u64) {
     world.advance(seconds);
     skip(Duration::from_secs(seconds)).await;
@@ -33,7 +33,7 @@ async fn ends(events: &mut Incoming) {
 }
 
 #[tokio::test]
-async fn a_stream_ends_when_its_token_counts_no_more_or_its_owner_may_not_be_there() {
+async fn a_stream_ends_when_its_token_is_invalid_or_its_owner_loses_access() {
     type Change = fn(&mut User);
     let changes: [Change; 2] =
         [|ada| ada.token = format!("hf_{}", "Z".repeat(34)), |ada| ada.orgs.retain(|org| org.slug != "acme")];
@@ -44,17 +44,17 @@ async fn a_stream_ends_when_its_token_counts_no_more_or_its_owner_may_not_be_the
             pass(&world, REVALIDATE).await;
             let goes_on = timeout(Duration::from_millis(200), events.frame()).await;
             assert!(goes_on.is_err(), "it ended: {goes_on:?}");
-            assert_eq!(world.questions(), 2);
+            assert_eq!(world.introspections(), 2);
             world.hub.edit_user("ada", change);
             pass(&world, REVALIDATE).await;
             ends(&mut events).await;
-            assert_eq!(world.questions(), 3);
+            assert_eq!(world.introspections(), 3);
         }
     }
 }
 
 #[tokio::test]
-async fn a_stream_outlives_a_silence_of_the_provider_by_its_grace_and_no_longer() {
+async fn a_stream_survives_an_unavailable_provider_only_for_the_grace_period() {
     let world = of_acme(FRONTS[0]).await;
     let mut events = events(&world).await;
     world.behave(|hub| hub.fail(Endpoint::Whoami, Fault::Status(500)));

@@ -1,4 +1,4 @@
-//! Which tokens count, and what the app is told of those who send them.
+//! Accepted tokens, and the identity that the app receives.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 use super::{claims, of_acme, with, with_routes, with_tokens};
 use crate::world::{Ask, CLIENT, FRONTS, NOW, SECRET, World};
 
-/// An `hf_oauth_` token with this payload, which nobody signed.
+/// An `hf_oauth_` token with this payload and without a valid signature.
 fn made_up(payload: &Value) -> String {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     format!("hf_oauth_{}.{}.{}", part(&json!({"alg": "EdDSA"})), part(payload), "c2lnbmF0dXJl")
 }
 
 #[tokio::test]
-async fn a_token_lets_its_owner_in_and_the_app_is_told_who_and_how() {
+async fn a_valid_token_admits_its_owner_and_the_app_receives_the_identity() {
     for front in FRONTS {
         let world = of_acme(front).await;
         world.hub.consent("ada", CLIENT, &["acme"]);
@@ -38,7 +38,7 @@ async fn a_token_lets_its_owner_in_and_the_app_is_told_who_and_how() {
             assert_eq!(claims["name"], "Ada Example");
             let sid = claims["sid"].as_str().unwrap();
             assert!(sid.len() == 22 && !token.contains(sid), "{sid}");
-            // Threats 4: the user's Hugging Face token handed to the app.
+            // Attack: the user's Hugging Face token passed to the app.
             for (name, value) in echo.headers() {
                 assert!(!value.contains(&token) && !value.contains("hf_"), "{name}: {value}");
             }
@@ -49,8 +49,8 @@ async fn a_token_lets_its_owner_in_and_the_app_is_told_who_and_how() {
 }
 
 #[tokio::test]
-async fn a_token_is_not_handed_on_in_another_header_either() {
-    // `access_token` is about the token of a sign-in, which was made for this app.
+async fn a_token_is_not_forwarded_in_another_header() {
+    // `access_token` applies to the token of a sign-in, which was issued to this app.
     for front in FRONTS {
         let world = World::start(front, |gate| {
             let headers = HeaderSettings { access_token: true, ..HeaderSettings::default() };
@@ -64,7 +64,7 @@ async fn a_token_is_not_handed_on_in_another_header_either() {
 }
 
 #[tokio::test]
-async fn user_access_tokens_of_every_role_count() {
+async fn user_access_tokens_of_every_role_are_accepted() {
     for front in FRONTS {
         let world = of_acme(front).await;
         for role in ["read", "write", "god", "fineGrained", "a-role-of-next-year"] {
@@ -78,7 +78,7 @@ async fn user_access_tokens_of_every_role_count() {
 }
 
 #[tokio::test]
-async fn policies_apply_to_tokens_as_they_do_to_sessions() {
+async fn policies_apply_to_tokens_and_sessions_alike() {
     for front in FRONTS {
         let world = World::start(front, |gate| {
             with_tokens(gate.allow(Rule::org("acme")).deny(Rule::user("hugo")))
@@ -118,12 +118,12 @@ async fn policies_apply_to_tokens_as_they_do_to_sessions() {
                 }
             }
         }
-        assert_eq!(world.questions(), 10, "one for each token");
+        assert_eq!(world.introspections(), 10, "one for each token");
     }
 }
 
 #[tokio::test]
-async fn a_token_that_an_organisation_restricts_or_does_not_show_is_no_membership() {
+async fn a_token_without_or_with_restricted_organisation_access_proves_no_membership() {
     for front in FRONTS {
         let world = of_acme(front).await;
         let edit = |name: &'static str, value: Option<Value>| {
@@ -163,7 +163,7 @@ async fn a_token_that_an_organisation_restricts_or_does_not_show_is_no_membershi
 }
 
 #[tokio::test]
-async fn what_cannot_be_a_key_to_this_app_is_not_even_asked_about() {
+async fn tokens_that_cannot_be_valid_are_not_introspected() {
     for front in FRONTS {
         let world = with_routes(front).await;
         let long = format!("hf_{}", "a".repeat(300));
@@ -190,13 +190,13 @@ async fn what_cannot_be_a_key_to_this_app_is_not_even_asked_about() {
                 assert_eq!(answer.json()["error"], "invalid_token", "{token} at {path}");
             }
         }
-        assert_eq!((world.questions(), world.app.calls()), (0, 0));
+        assert_eq!((world.introspections(), world.app.calls()), (0, 0));
     }
 }
 
 #[tokio::test]
-async fn a_token_that_was_made_for_another_app_is_refused_however_good_it_is() {
-    // Threats 4: the Hub accepts an hf_oauth_ token minted for any app.
+async fn a_valid_token_of_another_app_is_refused() {
+    // Attack: the hub accepts an hf_oauth_ token that was issued to any app.
     for front in FRONTS {
         let world = World::start(front, |gate| {
             let settings = BearerSettings { clients: vec!["listed".to_owned()], app_tokens: false };
@@ -210,12 +210,15 @@ async fn a_token_that_was_made_for_another_app_is_refused_however_good_it_is() {
         world.hub.consent("ada", CLIENT, &["acme"]);
         let token = |client: &str| world.hub.oauth_token("ada", client).unwrap();
         let foreign = world.send(with(&token("foreign"), "/")).await.expect(401).json();
-        assert!(foreign["error_description"].as_str().unwrap().contains("made for another app"), "{foreign}");
-        assert_eq!(world.questions(), 0, "it is not asked about");
+        assert!(
+            foreign["error_description"].as_str().unwrap().contains("issued to another app"),
+            "{foreign}"
+        );
+        assert_eq!(world.introspections(), 0, "it is not introspected");
         world.send(with(&token("listed"), "/")).await.expect(200);
         world.send(with(&token(CLIENT), "/")).await.expect(200);
-        assert_eq!(world.questions(), 2);
-        // In the words of older tokens; and in words that contradict each other.
+        assert_eq!(world.introspections(), 2);
+        // In the format of older tokens, and with contradictory claims.
         for (claims, status) in [
             (json!({"oauthApp": CLIENT}), 200),
             (json!({"oauthApp": "foreign"}), 401),
@@ -240,14 +243,14 @@ async fn a_token_that_was_made_for_another_app_is_refused_however_good_it_is() {
 }
 
 #[tokio::test]
-async fn saying_that_it_was_made_for_us_proves_nothing() {
+async fn a_forged_client_claim_is_refused() {
     for front in FRONTS {
         let world = of_acme(front).await;
         let forged =
             made_up(&json!({"client_id": CLIENT, "sub": "62f264b9f3c90f4b65140001", "exp": NOW + 60}));
         world.send(with(&forged, "/")).await.expect(401);
         assert_eq!(
-            (world.questions(), world.app.calls()),
+            (world.introspections(), world.app.calls()),
             (1, 0),
             "the hub was asked, and knows nothing of it"
         );
@@ -255,7 +258,7 @@ async fn saying_that_it_was_made_for_us_proves_nothing() {
 }
 
 #[tokio::test]
-async fn what_the_hub_calls_a_token_must_be_what_it_claims_to_be() {
+async fn the_hub_must_confirm_the_claimed_token_type() {
     for front in FRONTS {
         let world = of_acme(front).await;
         world.hub.consent("ada", CLIENT, &["acme"]);
@@ -276,7 +279,7 @@ async fn what_the_hub_calls_a_token_must_be_what_it_claims_to_be() {
         };
         let (plain, oauth) = (world.token("ada"), world.hub.oauth_token("ada", CLIENT).unwrap());
         for (token, edit) in [
-            // It could be any app's.
+            // It could have been issued to any app.
             (&plain, auth("oauth")),
             (&plain, auth("app_token")),
             (&plain, auth("app_token_as_user")),
@@ -302,14 +305,14 @@ async fn what_the_hub_calls_a_token_must_be_what_it_claims_to_be() {
 }
 
 #[tokio::test]
-async fn apps_come_in_only_where_they_may_and_never_by_somebodys_name() {
+async fn app_tokens_need_a_rule_with_the_apps_id() {
     for front in FRONTS {
         let app = huggate::hub::Settings::default().apps[0].clone();
         let world = World::start(front, |gate| {
             let settings = BearerSettings { app_tokens: true, ..BearerSettings::default() };
             gate.allow(Rule::user(app.id.clone()))
                 .bearer(settings)
-                // An app could be called like a person, so names of apps mean nobody.
+                // An app can have the name of an account, so app names match no rule.
                 .route(super::route("/by-name").allow(vec![Rule::user(app.name.clone())]))
                 .route(super::route("/by-its-name").allow(vec![Rule::user(format!("app:{}", app.name))]))
                 .route(super::route("/acme").allow(vec![Rule::org("acme")]))
@@ -318,7 +321,7 @@ async fn apps_come_in_only_where_they_may_and_never_by_somebodys_name() {
                 .route(super::route("/public").public())
         })
         .await;
-        // What the hub may say besides is not an app's.
+        // Other properties in the hub's answer are not the app's.
         world.behave(|hub| {
             hub.edit_whoami = Some(Edit::new(|answer| {
                 if answer["type"] == "app" {
@@ -345,7 +348,7 @@ async fn apps_come_in_only_where_they_may_and_never_by_somebodys_name() {
         assert_eq!(echo.header("x-forwarded-user"), Some(app.id.as_str()));
         assert_eq!((echo.username(), echo.header("x-forwarded-groups")), (Some("app:nightly-build"), None));
         assert_eq!(claims(&echo)["auth_method"], "app_token");
-        // An app that speaks for a person is that person, as far as rules go.
+        // An app that acts for a person has that person's access.
         world.behave(|hub| {
             hub.edit_whoami = Some(Edit::new(|answer| {
                 answer.insert("auth".to_owned(), json!({"type": "app_token_as_user"}));
@@ -361,12 +364,12 @@ async fn apps_come_in_only_where_they_may_and_never_by_somebodys_name() {
         let world = World::start(front, |gate| with_tokens(gate.allow(Rule::user(app.id.clone())))).await;
         let told = world.send(with(&app.token, "/")).await.expect(401).json();
         assert!(told["error_description"].as_str().unwrap().contains("apps"), "{told}");
-        assert_eq!(world.questions(), 0);
+        assert_eq!(world.introspections(), 0);
     }
 }
 
 #[tokio::test]
-async fn a_sid_names_the_token_the_same_in_every_replica_and_opens_nothing() {
+async fn the_sid_of_a_token_is_equal_in_all_replicas_and_grants_nothing() {
     for front in FRONTS {
         let world = of_acme(front).await;
         let change = |gate: huggate::GateBuilder| with_tokens(gate.allow(Rule::org("acme")));
@@ -385,7 +388,7 @@ async fn a_sid_names_the_token_the_same_in_every_replica_and_opens_nothing() {
 }
 
 #[tokio::test]
-async fn a_name_of_the_hub_cannot_split_a_line_or_forge_a_group() {
+async fn a_name_of_the_hub_cannot_inject_a_header_or_a_group() {
     for front in FRONTS {
         let world = World::start(front, |gate| with_tokens(gate.allow_anyone())).await;
         world.hub.edit_user("ben", |ben| {
@@ -394,8 +397,8 @@ async fn a_name_of_the_hub_cannot_split_a_line_or_forge_a_group() {
         });
         let echo = world.send(with(&world.token("ben"), "/")).await.expect(200).echo();
         assert_eq!(echo.header("x-forwarded-groups"), Some("evil,evil:x%2Cacme%3Aadmin"));
-        // An id or username that could not stand in a header is the hub's mistake,
-        // and nobody's fault who sends the token.
+        // An id or username that cannot be written into a header is an error of the hub,
+        // not of the client.
         world.hub.edit_user("dan", |dan| dan.username = "dan\r\nX: y".to_owned());
         let dan = world.hub.users().into_iter().find(|person| person.username.starts_with("dan")).unwrap();
         world.send(with(&dan.token, "/")).await.expect(503);
@@ -404,13 +407,13 @@ async fn a_name_of_the_hub_cannot_split_a_line_or_forge_a_group() {
 }
 
 #[tokio::test]
-async fn without_the_setting_a_token_says_nothing() {
+async fn without_the_setting_tokens_are_ignored() {
     for front in FRONTS {
         let world = World::of_acme(front).await;
         let told = world.send(with(&world.token("ada"), "/")).await.expect(401).json();
         assert_eq!(told["error"], "login_required");
         world.send(with(&world.token("ada"), "/oauth2/userinfo")).await.expect(401);
         world.send(Ask::navigation("/").with("authorization", "Bearer hf_x")).await.expect(302);
-        assert_eq!((world.questions(), world.app.calls()), (0, 0));
+        assert_eq!((world.introspections(), world.app.calls()), (0, 0));
     }
 }

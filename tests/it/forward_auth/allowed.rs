@@ -1,11 +1,11 @@
-//! What a yes tells the proxy, and through it the app.
+//! Answers that allow a request, and the headers for the app.
 
 use http::header::HeaderName;
 use huggate::authn::BearerSettings;
 use huggate::identity::{AssertionSettings, Claim, HeaderSettings};
 use huggate::{Route, Rule};
 
-use super::{WAYS, Way, local, path, world};
+use super::{CONTRACTS, Contract, local, path, world};
 use crate::world::{Answer, Ask, FRONTS, Front, JWT, World};
 
 const IDENTITY: &[&str] = &[
@@ -31,7 +31,7 @@ fn assert_jwt(value: Option<&str>) {
 }
 
 #[tokio::test]
-async fn a_yes_names_the_person_in_both_families_of_headers() {
+async fn an_allowing_answer_has_both_families_of_identity_headers() {
     for front in FRONTS {
         let world = World::start(front, |gate| {
             gate.allow(Rule::org("acme"))
@@ -41,11 +41,12 @@ async fn a_yes_names_the_person_in_both_families_of_headers() {
         .await;
         let id = world.hub.users().into_iter().find(|person| person.username == "ada").unwrap().id;
         let mut ada = world.signed_in("ada").await;
-        for way in WAYS {
+        for contract in CONTRACTS {
             for original in
                 [Ask::get("/x"), Ask::navigation("/x?y=1"), Ask::new("POST", "/x"), Ask::fetch("/x")]
             {
-                let answer = ada.ask(way.about(original, &world.address)).await.expect(way.yes());
+                let answer =
+                    ada.ask(contract.about(original, &world.address)).await.expect(contract.allowed());
                 for family in ["x-auth-request", "x-forwarded"] {
                     for (name, value) in [
                         ("user", id.as_str()),
@@ -61,10 +62,10 @@ async fn a_yes_names_the_person_in_both_families_of_headers() {
                 assert_eq!(answer.header("cache-control"), Some("no-store"));
                 assert_eq!(answer.text(), "");
             }
-            // HEAD is GET, to those who ask so.
-            if way != Way::Envoy {
-                let head = way.about(Ask::get("/x"), &world.address).method("HEAD");
-                let answer = ada.ask(head).await.expect(way.yes());
+            // HEAD is treated like GET.
+            if contract != Contract::Envoy {
+                let head = contract.about(Ask::get("/x"), &world.address).method("HEAD");
+                let answer = ada.ask(head).await.expect(contract.allowed());
                 assert_eq!(answer.header("x-auth-request-preferred-username"), Some("ada"));
             }
         }
@@ -72,7 +73,7 @@ async fn a_yes_names_the_person_in_both_families_of_headers() {
 }
 
 #[tokio::test]
-async fn envoy_asks_in_its_own_way_on_one_connection() {
+async fn envoys_contract_works_on_one_connection() {
     let world = world(Front::Proxy).await;
     let ada = world.signed_in("ada").await;
     let host = &world.address;
@@ -98,40 +99,42 @@ async fn envoy_asks_in_its_own_way_on_one_connection() {
 }
 
 #[tokio::test]
-async fn what_there_is_nothing_to_say_for_is_said_empty() {
-    // Threats 1: the client's own header would be left otherwise.
+async fn identity_headers_without_a_value_are_sent_empty() {
+    // Attack: otherwise the client's own header would be forwarded.
     for front in FRONTS {
         let world = world(front).await;
-        for way in WAYS {
-            let mut ask = way.about(Ask::get("/public/x"), &world.address);
+        for contract in CONTRACTS {
+            let mut ask = contract.about(Ask::get("/public/x"), &world.address);
             for name in IDENTITY {
                 ask = ask.with(name, "mallory");
             }
-            let answer = world.send(ask).await.expect(way.yes());
+            let answer = world.send(ask).await.expect(contract.allowed());
             for name in IDENTITY {
-                assert_eq!(answer.header(name), Some(""), "{way:?} {name}");
+                assert_eq!(answer.header(name), Some(""), "{contract:?} {name}");
             }
             for name in ["cookie", "authorization"] {
-                assert_eq!(answer.header(name), Some(""), "{way:?} {name}");
+                assert_eq!(answer.header(name), Some(""), "{contract:?} {name}");
             }
             assert!(!format!("{answer:?}").contains("mallory"), "{answer:?}");
         }
         // No verified address.
         let mut finn = world.signed_in("finn").await;
-        for way in WAYS {
-            let answer = finn.ask(way.about(Ask::get("/x"), &world.address)).await.expect(way.yes());
+        for contract in CONTRACTS {
+            let answer =
+                finn.ask(contract.about(Ask::get("/x"), &world.address)).await.expect(contract.allowed());
             assert_eq!(answer.header("x-auth-request-preferred-username"), Some("finn"));
             assert_eq!(answer.header("x-auth-request-email"), Some(""));
             assert_eq!(answer.header("x-forwarded-email"), Some(""));
         }
-        // Somebody who is known is named on a public route too.
-        let answer = finn.ask(Way::Forward.about(Ask::get("/public/x"), &world.address)).await.expect(200);
+        // A signed-in person is identified on a public route too.
+        let answer =
+            finn.ask(Contract::Forward.about(Ask::get("/public/x"), &world.address)).await.expect(200);
         assert_eq!(answer.header("x-forwarded-preferred-username"), Some("finn"));
     }
 }
 
 #[tokio::test]
-async fn configured_names_carry_it_and_the_usual_ones_are_emptied() {
+async fn configured_headers_are_used_and_the_default_ones_are_sent_empty() {
     for front in FRONTS {
         let world = World::start(front, |gate| {
             let headers = HeaderSettings {
@@ -146,8 +149,9 @@ async fn configured_names_carry_it_and_the_usual_ones_are_emptied() {
         })
         .await;
         let mut ada = world.signed_in("ada").await;
-        for way in WAYS {
-            let answer = ada.ask(way.about(Ask::get("/x"), &world.address)).await.expect(way.yes());
+        for contract in CONTRACTS {
+            let answer =
+                ada.ask(contract.about(Ask::get("/x"), &world.address)).await.expect(contract.allowed());
             assert_eq!(answer.header("x-who"), Some("ada"));
             assert_eq!(answer.header("x-auth-request-preferred-username"), Some("ada"));
             assert!(answer.header("x-forwarded-access-token").unwrap().starts_with("hf_oauth_"));
@@ -160,7 +164,7 @@ async fn configured_names_carry_it_and_the_usual_ones_are_emptied() {
 }
 
 #[tokio::test]
-async fn nobody_but_a_trusted_proxy_is_handed_cookies_or_tokens() {
+async fn only_a_trusted_proxy_receives_cookies_and_tokens() {
     for front in FRONTS {
         let world = World::start(front, |gate| {
             let headers = HeaderSettings { access_token: true, ..HeaderSettings::default() };
@@ -179,8 +183,8 @@ async fn nobody_but_a_trusted_proxy_is_handed_cookies_or_tokens() {
 }
 
 #[tokio::test]
-async fn the_sealed_cookie_is_replaced_and_authorization_ends_here() {
-    // Threats 1: own session cookie forwarded; threats 4: the token handed to the app.
+async fn the_session_cookie_is_replaced_and_authorization_is_removed() {
+    // Attack: the gate's session cookie or the token forwarded to the app.
     for front in FRONTS {
         let world = World::start(front, |gate| {
             let mut api = path("/api/**");
@@ -191,10 +195,10 @@ async fn the_sealed_cookie_is_replaced_and_authorization_ends_here() {
         let mut ada = world.signed_in("ada").await;
         let sealed = ada.session().unwrap();
         ada.set_cookie("theme", "dark");
-        for way in WAYS {
-            let ask = |target: &str| way.about(Ask::get(target), &world.address);
+        for contract in CONTRACTS {
+            let ask = |target: &str| contract.about(Ask::get(target), &world.address);
             let answer = ada.ask(ask("/x").with("authorization", "Bearer hf_x").with("cookie", "a=b")).await;
-            let answer = answer.expect(way.yes());
+            let answer = answer.expect(contract.allowed());
             let cookie = answer.header("cookie").unwrap();
             assert!(!cookie.contains(&sealed) && !cookie.contains("attempts"), "{cookie}");
             let pairs: Vec<_> = cookie.split("; ").map(|pair| pair.split_once('=').unwrap()).collect();
@@ -202,31 +206,32 @@ async fn the_sealed_cookie_is_replaced_and_authorization_ends_here() {
             assert_eq!(names, ["a", "huggate", "theme"]);
             assert_eq!(pairs[1].1, answer.header("x-huggate-assertion").unwrap());
             assert_eq!(answer.header("authorization"), Some(""));
-            // What the app may see is repeated, since the proxy overwrites it.
+            // The other values are repeated, since the proxy overwrites the headers.
             for (target, value) in [("/x", "Basic eDp5"), ("/api/x", "Bearer hf_x")] {
-                let answer = ada.ask(ask(target).with("authorization", value)).await.expect(way.yes());
+                let answer =
+                    ada.ask(ask(target).with("authorization", value)).await.expect(contract.allowed());
                 assert_eq!(answer.header("authorization"), Some(value));
             }
-            let answer = ada.ask(ask("/api/x")).await.expect(way.yes());
+            let answer = ada.ask(ask("/api/x")).await.expect(contract.allowed());
             assert_eq!(answer.header("authorization"), Some(""));
         }
     }
 }
 
 #[tokio::test]
-async fn a_token_counts_as_it_does_without_a_proxy_between() {
+async fn tokens_are_accepted_as_without_another_proxy() {
     for front in FRONTS {
         let world = World::start(front, |gate| {
             super::rules(gate).bearer(BearerSettings::default()).trusted_proxies(local())
         })
         .await;
         let token = world.hub.token_of("ada").unwrap();
-        for way in WAYS {
+        for contract in CONTRACTS {
             let ask = |token: &str| {
                 let ask = Ask::navigation("/x").with("authorization", &format!("Bearer {token}"));
-                way.about(ask, &world.address)
+                contract.about(ask, &world.address)
             };
-            let answer = world.send(ask(&token)).await.expect(way.yes());
+            let answer = world.send(ask(&token)).await.expect(contract.allowed());
             assert_eq!(answer.header("x-forwarded-preferred-username"), Some("ada"));
             assert_eq!(answer.header("authorization"), Some(""));
             let refused = world.send(ask("hf_nothing")).await.expect(401);
@@ -236,16 +241,16 @@ async fn a_token_counts_as_it_does_without_a_proxy_between() {
 }
 
 #[tokio::test]
-async fn the_assertion_is_for_the_host_that_was_asked_for() {
+async fn the_audience_of_the_assertion_is_the_original_host() {
     for front in FRONTS {
         let world = World::start(front, |gate| {
             gate.allow(Rule::org("acme")).route(Route::host("docs.example.com")).trusted_proxies(local())
         })
         .await;
         let mut ada = world.signed_in("ada").await;
-        for way in WAYS {
+        for contract in CONTRACTS {
             let mut audience = async |host: &str| {
-                let answer = ada.ask(way.about(Ask::get("/x"), host)).await.expect(way.yes());
+                let answer = ada.ask(contract.about(Ask::get("/x"), host)).await.expect(contract.allowed());
                 let claims = answer.header("x-huggate-assertion").unwrap().split('.').nth(1).unwrap();
                 use base64::Engine;
                 let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(claims).unwrap();
@@ -258,7 +263,7 @@ async fn the_assertion_is_for_the_host_that_was_asked_for() {
     }
 }
 
-/// The cookie lines of an answer, by whatever name they travel.
+/// The cookie lines of an answer, under any header name.
 fn lines(answer: &Answer) -> (usize, Vec<String>) {
     let extra: Vec<String> = (1..=5)
         .filter_map(|number| answer.header(&format!("x-huggate-set-cookie-{number}")).map(str::to_owned))
@@ -267,33 +272,38 @@ fn lines(answer: &Answer) -> (usize, Vec<String>) {
 }
 
 #[tokio::test]
-async fn a_session_in_use_is_renewed_and_never_in_part() {
+async fn a_used_session_is_renewed_completely() {
     for front in FRONTS {
         let world = world(front).await;
         let mut ada = world.signed_in("ada").await;
-        for way in WAYS {
-            let answer = ada.ask(way.about(Ask::get("/x"), &world.address)).await.expect(way.yes());
-            assert_eq!(lines(&answer), (0, vec![]), "{way:?}: it is fresh");
+        for contract in CONTRACTS {
+            let answer =
+                ada.ask(contract.about(Ask::get("/x"), &world.address)).await.expect(contract.allowed());
+            assert_eq!(lines(&answer), (0, vec![]), "{contract:?}: it is fresh");
             world.advance(2 * 3600);
             let before = ada.session().unwrap();
-            // Not where a cache may share it: nobody sees the app's answer here.
+            // Not if a cache may share it: the gate does not see the app's response here.
             for dest in ["image", "style", "script", "font", "serviceworker"] {
                 let part = Ask::get("/x").with("sec-fetch-dest", dest);
-                let answer = ada.ask(way.about(part, &world.address)).await.expect(way.yes());
-                assert_eq!(lines(&answer), (0, vec![]), "{way:?}: {dest}");
+                let answer = ada.ask(contract.about(part, &world.address)).await.expect(contract.allowed());
+                assert_eq!(lines(&answer), (0, vec![]), "{contract:?}: {dest}");
             }
-            let answer = ada.ask(way.about(Ask::get("/public/x"), &world.address)).await.expect(way.yes());
-            assert_eq!(lines(&answer), (0, vec![]), "{way:?}: public");
-            let answer = ada.ask(way.about(Ask::get("/x"), &world.address)).await.expect(way.yes());
-            assert_eq!(lines(&answer), (1, vec![]), "{way:?}");
+            let answer = ada
+                .ask(contract.about(Ask::get("/public/x"), &world.address))
+                .await
+                .expect(contract.allowed());
+            assert_eq!(lines(&answer), (0, vec![]), "{contract:?}: public");
+            let answer =
+                ada.ask(contract.about(Ask::get("/x"), &world.address)).await.expect(contract.allowed());
+            assert_eq!(lines(&answer), (1, vec![]), "{contract:?}");
             assert_ne!(ada.session().unwrap(), before);
-            ada.ask(way.about(Ask::get("/x"), &world.address)).await.expect(way.yes());
+            ada.ask(contract.about(Ask::get("/x"), &world.address)).await.expect(contract.allowed());
         }
     }
 }
 
 #[tokio::test]
-async fn a_session_in_pieces_is_renewed_as_a_whole_or_not_at_all() {
+async fn a_chunked_session_is_renewed_completely_or_not_at_all() {
     for front in FRONTS {
         let world = World::start(front, |gate| {
             gate.allow(Rule::org("acme"))
@@ -303,17 +313,18 @@ async fn a_session_in_pieces_is_renewed_as_a_whole_or_not_at_all() {
         .await;
         let eve = world.hub.users().into_iter().find(|person| person.username == "eve").unwrap();
         let orgs: Vec<&str> = eve.orgs.iter().map(|org| org.slug.as_str()).collect();
-        for way in WAYS {
+        for contract in CONTRACTS {
             let mut eve = world.browser();
             eve.sign_in_showing("eve", &orgs).await;
             assert!(eve.cookie("huggate-1").is_some(), "the session is not in chunks");
             world.advance(2 * 3600);
             let before = (eve.session(), eve.cookie("huggate-1").map(str::to_owned));
-            let answer = eve.ask(way.about(Ask::get("/x"), &world.address)).await.expect(way.yes());
+            let answer =
+                eve.ask(contract.about(Ask::get("/x"), &world.address)).await.expect(contract.allowed());
             let (several, pieces) = lines(&answer);
-            if way == Way::Nginx {
-                // nginx passes on one `Set-Cookie`; so there is none, and the pieces
-                // have a name each.
+            if contract == Contract::Nginx {
+                // nginx passes on one `Set-Cookie`. So there is none, and the chunks have
+                // header names of their own.
                 assert_eq!((several, &eve.session()), (0, &before.0));
                 assert!(pieces.len() > 1, "{answer:?}");
                 for line in pieces {
@@ -325,13 +336,13 @@ async fn a_session_in_pieces_is_renewed_as_a_whole_or_not_at_all() {
             }
             assert_ne!(eve.session(), before.0);
             assert_ne!(eve.cookie("huggate-1").map(str::to_owned), before.1);
-            eve.ask(way.about(Ask::get("/x"), &world.address)).await.expect(way.yes());
+            eve.ask(contract.about(Ask::get("/x"), &world.address)).await.expect(contract.allowed());
         }
     }
 }
 
 #[tokio::test]
-async fn a_preflight_passes_as_nobody_where_its_route_lets_it() {
+async fn a_preflight_is_allowed_anonymously_on_a_route_that_enables_it() {
     for front in FRONTS {
         let world = World::start(front, |gate| {
             gate.allow(Rule::org("acme")).route(path("/api/**").preflight()).trusted_proxies(local())
@@ -344,13 +355,14 @@ async fn a_preflight_passes_as_nobody_where_its_route_lets_it() {
                 .with("x-forwarded-user", "root")
         };
         let mut ada = world.signed_in("ada").await;
-        for way in WAYS {
-            let yes = ada.ask(way.about(preflight("/api/x"), &world.address)).await.expect(way.yes());
+        for contract in CONTRACTS {
+            let yes =
+                ada.ask(contract.about(preflight("/api/x"), &world.address)).await.expect(contract.allowed());
             for name in IDENTITY {
-                assert_eq!(yes.header(name), Some(""), "{way:?}: {name}");
+                assert_eq!(yes.header(name), Some(""), "{contract:?}: {name}");
             }
             for ask in [preflight("/x"), Ask::new("OPTIONS", "/api/x"), Ask::new("PUT", "/api/x")] {
-                world.send(way.about(ask, &world.address)).await.expect(401);
+                world.send(contract.about(ask, &world.address)).await.expect(401);
             }
         }
     }

@@ -1,22 +1,22 @@
-//! What a proxy says of the original request: believed from few, and only if it
-//! says one thing.
+//! The description of the original request: accepted only from trusted proxies, and only
+//! if it is consistent.
 
 use huggate::{Route, Rule};
 
-use super::{WAYS, Way, local, path, rules, world};
+use super::{CONTRACTS, Contract, local, path, rules, world};
 use crate::paths;
 use crate::world::{Ask, FRONTS, Front, Log, World, raw};
 
 #[tokio::test]
-async fn a_stranger_describes_nothing() {
-    // Threats 2: CVE-2026-40575, CVE-2026-76835, authentik GHSA-5wcc.
+async fn an_untrusted_peer_cannot_describe_a_request() {
+    // Attack: CVE-2026-40575, CVE-2026-76835, authentik GHSA-5wcc.
     for front in FRONTS {
         let world = World::start(front, rules).await;
         let mut ada = world.signed_in("ada").await;
-        for way in WAYS {
+        for contract in CONTRACTS {
             for target in ["/public/x", "/x"] {
-                let ask = way.about(Ask::get(target), &world.address);
-                let answer = ada.ask(ask).await.expect(way.no(400));
+                let ask = contract.about(Ask::get(target), &world.address);
+                let answer = ada.ask(ask).await.expect(contract.refused(400));
                 assert_eq!(answer.json()["error"], "invalid_forward_auth");
                 let said = answer.json()["error_description"].to_string();
                 assert!(said.contains("not in trusted_proxies"), "{said}");
@@ -27,7 +27,7 @@ async fn a_stranger_describes_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_missing_is_refused_and_named() {
+async fn a_missing_header_is_refused_and_named() {
     let log = Log::start();
     for front in FRONTS {
         let world = world(front).await;
@@ -74,7 +74,7 @@ async fn what_is_missing_is_refused_and_named() {
 }
 
 #[tokio::test]
-async fn without_routes_nginx_need_not_say_anything() {
+async fn without_routes_nginx_need_not_describe_the_request() {
     for trusted in [true, false] {
         for front in FRONTS {
             let world = World::start(front, |gate| {
@@ -87,11 +87,11 @@ async fn without_routes_nginx_need_not_say_anything() {
             world.send(Ask::get("/oauth2/auth")).await.expect(401);
             let mut eve = world.signed_in("cleo").await;
             eve.ask(Ask::get("/oauth2/auth")).await.expect(403);
-            // The other two always have to.
+            // The other two contracts always require it.
             for target in ["/oauth2/auth/forward", "/oauth2/auth/envoy"] {
                 ada.ask(Ask::get(target)).await.expect(400);
             }
-            // What is said all the same must make sense, if it is believed.
+            // Headers that are present must still be valid, if the proxy is trusted.
             for (name, value) in
                 [("x-original-uri", "x"), ("x-original-uri", "/x#y"), ("x-forwarded-uri", "")]
             {
@@ -103,8 +103,8 @@ async fn without_routes_nginx_need_not_say_anything() {
 }
 
 #[tokio::test]
-async fn what_comes_twice_or_disagrees_is_refused_and_named() {
-    // Threats 2: a client sends what the recipe does not overwrite.
+async fn repeated_or_conflicting_headers_are_refused_and_named() {
+    // Attack: a client sends headers that the recipe does not overwrite.
     let log = Log::start();
     for front in FRONTS {
         let world = world(front).await;
@@ -116,28 +116,33 @@ async fn what_comes_twice_or_disagrees_is_refused_and_named() {
             ("x-forwarded-uri", "/public/x", "X-Forwarded-Uri"),
             ("x-original-url", &*elsewhere, "X-Original-URL"),
             ("x-original-url", &*other_host, "X-Original-URL"),
-            ("x-original-url", "not a url", "X-Original-URL cannot be read"),
-            ("x-original-url", "/x", "X-Original-URL cannot be read"),
-            ("x-original-url", "ftp://a/x", "X-Original-URL cannot be read"),
-            ("x-original-url", "http://me@a/x", "X-Original-URL cannot be read"),
+            ("x-original-url", "not a url", "X-Original-URL is malformed"),
+            ("x-original-url", "/x", "X-Original-URL is malformed"),
+            ("x-original-url", "ftp://a/x", "X-Original-URL is malformed"),
+            ("x-original-url", "http://me@a/x", "X-Original-URL is malformed"),
             ("x-original-method", "POST", "X-Original-Method"),
             ("x-forwarded-method", "POST", "X-Forwarded-Method"),
             ("x-forwarded-host", "other.example", "X-Forwarded-Host"),
-            ("x-forwarded-host", "a, b", "X-Forwarded-Host came more than once"),
-            ("x-forwarded-host", "a b", "X-Forwarded-Host cannot be read"),
-            ("x-forwarded-proto", "https, http", "X-Forwarded-Proto came more than once"),
-            ("x-forwarded-proto", "gopher", "X-Forwarded-Proto cannot be read"),
+            ("x-forwarded-host", "a, b", "X-Forwarded-Host is repeated"),
+            ("x-forwarded-host", "a b", "X-Forwarded-Host is malformed"),
+            ("x-forwarded-proto", "https, http", "X-Forwarded-Proto is repeated"),
+            ("x-forwarded-proto", "gopher", "X-Forwarded-Proto is malformed"),
         ] {
-            for way in WAYS {
+            for contract in CONTRACTS {
                 let before = log.text().len();
-                let ask = way.about(Ask::get("/x"), &world.address).with(name, value);
-                let said = ada.ask(ask).await.expect(way.no(400)).json()["error_description"].to_string();
-                // Where the same header is part of the contract, it came twice now.
-                assert!(said.contains(problem) || said.contains("came more than once"), "{way:?}: {said}");
-                assert!(log.text()[before..].contains("header=\"X-") || way == Way::Envoy, "{}", log.text());
+                let ask = contract.about(Ask::get("/x"), &world.address).with(name, value);
+                let said =
+                    ada.ask(ask).await.expect(contract.refused(400)).json()["error_description"].to_string();
+                // If the header is part of the contract, it is now repeated.
+                assert!(said.contains(problem) || said.contains("is repeated"), "{contract:?}: {said}");
+                assert!(
+                    log.text()[before..].contains("header=\"X-") || contract == Contract::Envoy,
+                    "{}",
+                    log.text()
+                );
             }
         }
-        // The same thing said twice over is one thing; the same header twice is not.
+        // Different headers with equal values are accepted; a repeated header is not.
         let url = format!("http://{}/x", world.address);
         for (name, value) in [
             ("x-original-uri", "/x"),
@@ -147,23 +152,23 @@ async fn what_comes_twice_or_disagrees_is_refused_and_named() {
             ("x-forwarded-method", "GET"),
             ("x-forwarded-host", &*world.address),
         ] {
-            for way in WAYS {
-                let ask = way.about(Ask::get("/x"), &world.address);
-                ada.ask(ask.clone().set(name, value)).await.expect(way.yes());
-                ada.ask(ask.set(name, value).with(name, value)).await.expect(way.no(400));
+            for contract in CONTRACTS {
+                let ask = contract.about(Ask::get("/x"), &world.address);
+                ada.ask(ask.clone().set(name, value)).await.expect(contract.allowed());
+                ada.ask(ask.set(name, value).with(name, value)).await.expect(contract.refused(400));
             }
         }
-        for way in WAYS {
-            let ask = way.about(Ask::get("/x"), &world.address);
+        for contract in CONTRACTS {
+            let ask = contract.about(Ask::get("/x"), &world.address);
             let ask = ask.with("x-auth-request-redirect", "/a").with("x-auth-request-redirect", "/a");
-            ada.ask(ask).await.expect(way.no(400));
+            ada.ask(ask).await.expect(contract.refused(400));
         }
     }
 }
 
 #[tokio::test]
-async fn a_target_that_is_no_path_is_refused() {
-    // Threats 2: Authelia CVE-2021-32637; raw `#` (CVE-2025-54576, GHSA-pxq7).
+async fn a_target_that_is_not_a_path_is_refused() {
+    // Attack: Authelia CVE-2021-32637; raw `#` (CVE-2025-54576, GHSA-pxq7).
     for front in FRONTS {
         let world = World::start(front, |gate| {
             gate.allow(Rule::org("acme")).route(path("/**").public()).trusted_proxies(local())
@@ -172,25 +177,28 @@ async fn a_target_that_is_no_path_is_refused() {
         for target in
             ["", "*", "x", "?x", "http://a/x", "a.example:443", "/x#y", "/x?y#z", "#", "/a b", "/<x>"]
         {
-            for (way, name) in [(Way::Nginx, "x-original-uri"), (Way::Forward, "x-forwarded-uri")] {
-                let ask = way.about(Ask::get("/x"), &world.address);
+            for (contract, name) in
+                [(Contract::Nginx, "x-original-uri"), (Contract::Forward, "x-forwarded-uri")]
+            {
+                let ask = contract.about(Ask::get("/x"), &world.address);
                 let answer = world.send(ask.set(name, target)).await;
-                assert_eq!(answer.status.as_u16(), way.no(400), "{target}");
+                assert_eq!(answer.status.as_u16(), contract.refused(400), "{target}");
             }
         }
         for method in ["", "GET POST", "GET,POST", "G\"T"] {
-            for way in [Way::Nginx, Way::Forward] {
-                let ask = way.about(Ask::get("/x"), &world.address);
-                let name = if way == Way::Nginx { "x-original-method" } else { "x-forwarded-method" };
-                world.send(ask.set(name, method)).await.expect(way.no(400));
+            for contract in [Contract::Nginx, Contract::Forward] {
+                let ask = contract.about(Ask::get("/x"), &world.address);
+                let name =
+                    if contract == Contract::Nginx { "x-original-method" } else { "x-forwarded-method" };
+                world.send(ask.set(name, method)).await.expect(contract.refused(400));
             }
         }
     }
 }
 
 #[tokio::test]
-async fn our_own_endpoints_are_not_asked_about() {
-    // Threats 2: own prefix named there gives no pass.
+async fn the_gates_own_endpoints_are_refused_as_targets() {
+    // Attack: access through the gate's own prefix.
     for front in FRONTS {
         let world = World::start(front, |gate| {
             gate.allow(Rule::org("acme")).route(path("/**").public()).trusted_proxies(local())
@@ -212,37 +220,36 @@ async fn our_own_endpoints_are_not_asked_about() {
             "//oauth2/start",
             "/%6fauth2/start",
         ] {
-            for way in WAYS {
-                let ask = way.about(Ask::get(target), &world.address);
-                world.send(ask.clone()).await.expect(way.no(400));
-                ada.ask(ask).await.expect(way.no(400));
-                // Nor is a page sent round in circles.
-                let page = way.about(Ask::navigation(target), &world.address);
-                world.send(page).await.expect(way.no(400));
+            for contract in CONTRACTS {
+                let ask = contract.about(Ask::get(target), &world.address);
+                world.send(ask.clone()).await.expect(contract.refused(400));
+                ada.ask(ask).await.expect(contract.refused(400));
+                // The redirect does not loop either.
+                let page = contract.about(Ask::navigation(target), &world.address);
+                world.send(page).await.expect(contract.refused(400));
             }
         }
-        for way in WAYS {
-            ada.ask(way.about(Ask::get("/oauth2x"), &world.address)).await.expect(way.yes());
+        for contract in CONTRACTS {
+            ada.ask(contract.about(Ask::get("/oauth2x"), &world.address)).await.expect(contract.allowed());
         }
     }
 }
 
-/// The question about a target that is any bytes, as a proxy asks it; the status
-/// of the answer.
-async fn status(world: &World, way: Way, target: &[u8]) -> u16 {
+/// Sends a forward-auth request about a target of arbitrary bytes; returns the status.
+async fn status(world: &World, contract: Contract, target: &[u8]) -> u16 {
     let host = &world.address;
-    let (before, after) = match way {
-        Way::Nginx => {
+    let (before, after) = match contract {
+        Contract::Nginx => {
             ("/oauth2/auth HTTP/1.1\r\nX-Original-Method: GET\r\nX-Original-URI: ".to_owned(), "\r\n")
         }
-        Way::Forward => (
+        Contract::Forward => (
             format!(
                 "/oauth2/auth/forward HTTP/1.1\r\nX-Forwarded-Method: GET\r\nX-Forwarded-Proto: http\r\n\
                  X-Forwarded-Host: {host}\r\nX-Forwarded-Uri: "
             ),
             "\r\n",
         ),
-        Way::Envoy => ("/oauth2/auth/envoy".to_owned(), " HTTP/1.1\r\n"),
+        Contract::Envoy => ("/oauth2/auth/envoy".to_owned(), " HTTP/1.1\r\n"),
     };
     let before = format!("GET {before}");
     let after = format!("{after}Host: {host}\r\nConnection: close\r\n\r\n");
@@ -251,7 +258,7 @@ async fn status(world: &World, way: Way, target: &[u8]) -> u16 {
 }
 
 #[tokio::test]
-async fn a_path_is_judged_in_every_reading() {
+async fn a_path_is_evaluated_in_every_reading() {
     let cases = paths::cases();
     for front in FRONTS {
         let world = World::start(front, |gate| {
@@ -264,38 +271,42 @@ async fn a_path_is_judged_in_every_reading() {
                 .trusted_proxies(local())
         })
         .await;
-        for way in WAYS {
+        for contract in CONTRACTS {
             for (case, target) in paths::targets(&world, &cases["refused"]) {
-                // What follows Envoy's prefix is a path.
-                if way == Way::Envoy && !target.starts_with(b"/") {
+                // The part after Envoy's prefix is a path.
+                if contract == Contract::Envoy && !target.starts_with(b"/") {
                     continue;
                 }
-                let status = status(&world, way, &target).await;
-                assert!(status == way.no(400) || status == 400, "{way:?} {case}: {status}");
+                let status = status(&world, contract, &target).await;
+                assert!(status == contract.refused(400) || status == 400, "{contract:?} {case}: {status}");
             }
             for (case, target) in paths::targets(&world, &cases["passed"]) {
-                assert_eq!(status(&world, way, &target).await, way.yes(), "{way:?} {case}");
+                assert_eq!(
+                    status(&world, contract, &target).await,
+                    contract.allowed(),
+                    "{contract:?} {case}"
+                );
             }
         }
-        for way in WAYS {
+        for contract in CONTRACTS {
             for (target, status) in [
-                ("/public/x?p=/admin", way.yes()),
-                ("/public/a//b", way.yes()),
-                ("/public/%7Ex;v=1", way.yes()),
+                ("/public/x?p=/admin", contract.allowed()),
+                ("/public/a//b", contract.allowed()),
+                ("/public/%7Ex;v=1", contract.allowed()),
                 ("/x?p=/public/x", 401),
                 ("/publicity", 401),
                 ("/Public/x", 401),
                 ("/admin/x", 401),
             ] {
-                let ask = way.about(Ask::get(target), &world.address);
-                assert_eq!(world.send(ask).await.status.as_u16(), status, "{way:?} {target}");
+                let ask = contract.about(Ask::get(target), &world.address);
+                assert_eq!(world.send(ask).await.status.as_u16(), status, "{contract:?} {target}");
             }
         }
     }
 }
 
 #[tokio::test]
-async fn the_original_method_and_host_decide() {
+async fn the_original_method_and_host_select_the_route() {
     for front in FRONTS {
         let world = World::start(front, |gate| {
             let mut read = path("/data/**").public();
@@ -304,48 +315,50 @@ async fn the_original_method_and_host_decide() {
             gate.allow(Rule::org("acme")).route(read).route(docs).trusted_proxies(local())
         })
         .await;
-        for way in WAYS {
-            for (method, status) in [("GET", way.yes()), ("HEAD", way.yes()), ("POST", 401), ("OPTIONS", 401)]
+        for contract in CONTRACTS {
+            for (method, status) in
+                [("GET", contract.allowed()), ("HEAD", contract.allowed()), ("POST", 401), ("OPTIONS", 401)]
             {
-                let ask = way.about(Ask::new(method, "/data/x"), &world.address);
-                assert_eq!(world.send(ask).await.status.as_u16(), status, "{way:?} {method}");
+                let ask = contract.about(Ask::new(method, "/data/x"), &world.address);
+                assert_eq!(world.send(ask).await.status.as_u16(), status, "{contract:?} {method}");
             }
-            // No header changes it after the fact.
+            // No other header changes it.
             for name in ["x-http-method-override", "x_http_method_override", "x-method-override"] {
-                let ask = way.about(Ask::get("/data/x"), &world.address).with(name, "POST");
-                let said = world.send(ask).await.expect(way.no(400)).json()["error_description"].to_string();
+                let ask = contract.about(Ask::get("/data/x"), &world.address).with(name, "POST");
+                let said = world.send(ask).await.expect(contract.refused(400)).json()["error_description"]
+                    .to_string();
                 assert!(said.contains("would change the method"), "{said}");
             }
             for (host, status) in [
-                ("docs.example.com", way.yes()),
-                ("DOCS.example.com.:443", way.yes()),
-                ("docs.example.com:8080", way.no(400)),
+                ("docs.example.com", contract.allowed()),
+                ("DOCS.example.com.:443", contract.allowed()),
+                ("docs.example.com:8080", contract.refused(400)),
                 ("docs.example.com.evil.example", 401),
             ] {
-                let ask = way.about(Ask::get("/x"), host);
-                assert_eq!(world.send(ask).await.status.as_u16(), status, "{way:?} {host}");
+                let ask = contract.about(Ask::get("/x"), host);
+                assert_eq!(world.send(ask).await.status.as_u16(), status, "{contract:?} {host}");
             }
         }
-        // nginx may say the host in the URL, whatever its own question's host is.
+        // nginx may send the host in the URL, independent of the host of its own request.
         let ask = Ask::get("/oauth2/auth").with("x-original-method", "GET");
         let docs = ask.clone().with("x-original-url", "https://docs.example.com/x");
         world.send(docs.clone()).await.expect(202);
         world.send(docs.clone().with("host", "huggate.auth.svc:4180")).await.expect(202);
         world.send(docs.with("x-forwarded-host", "other.example")).await.expect(401);
-        // A host that the recipe overwrites, and one that the client sent beside it.
+        // A host that the recipe overwrites, next to one that the client sent.
         let ask = ask.with("x-original-uri", "/x");
         world.send(ask.clone().with("x-forwarded-host", "docs.example.com")).await.expect(401);
-        // A recipe that keeps its own host and describes the other.
+        // A recipe that keeps its own host and describes the original one.
         let inner = ask.with("host", "huggate:4180").with("x-forwarded-host", "docs.example.com");
         world.send(inner.clone()).await.expect(202);
-        // `Forwarded` describes nothing here: recipes do not overwrite it.
+        // `Forwarded` is ignored here: recipes do not overwrite it.
         let forwarded = inner.set("x-forwarded-host", "other.example");
         world.send(forwarded.with("forwarded", "for=1.1.1.1;host=docs.example.com")).await.expect(401);
     }
 }
 
 #[tokio::test]
-async fn a_question_without_one_host_is_answered_within_the_contract() {
+async fn a_request_without_exactly_one_host_is_refused_within_the_contract() {
     let world = world(Front::Proxy).await;
     for (path, status) in [("auth", 401), ("auth/forward", 400), ("auth/envoy/x", 400)] {
         for host in ["Host: a\r\nHost: b\r\n", "Host: a@b\r\n", ""] {

@@ -1,4 +1,4 @@
-//! Forward auth: nginx, Traefik, Caddy and Envoy ask whether a request may go on.
+//! Forward auth: nginx, Traefik, Caddy and Envoy request a decision.
 
 mod allowed;
 mod description;
@@ -9,18 +9,18 @@ use huggate::{GateBuilder, PathPattern, Route, Rule, TrustedProxies};
 
 use crate::world::{Ask, Front, World};
 
-/// The three ways to ask.
-pub(crate) const WAYS: [Way; 3] = [Way::Nginx, Way::Forward, Way::Envoy];
+/// The three contracts.
+pub(crate) const CONTRACTS: [Contract; 3] = [Contract::Nginx, Contract::Forward, Contract::Envoy];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum Contract {
     Nginx,
     Forward,
     Envoy,
 }
 
-impl Way {
-    /// The question that a proxy asks about `original`, which came for `host`.
+impl Contract {
+    /// The forward-auth request about `original` for `host`.
     fn about(self, original: Ask, host: &str) -> Ask {
         let (method, target) = (original.method_name(), original.target().to_owned());
         match self {
@@ -41,13 +41,13 @@ impl Way {
         }
     }
 
-    /// The status of a yes.
-    fn yes(self) -> u16 {
+    /// The status of an answer that allows the request.
+    fn allowed(self) -> u16 {
         if self == Self::Nginx { 202 } else { 200 }
     }
 
-    /// The status of a refusal that is `status` where it can be.
-    fn no(self, status: u16) -> u16 {
+    /// The status of a refusal: `status`, if the contract supports it.
+    fn refused(self, status: u16) -> u16 {
         if self == Self::Nginx && status != 403 { 401 } else { status }
     }
 }
@@ -56,19 +56,19 @@ fn path(text: &str) -> Route {
     Route::path(PathPattern::parse(text).unwrap())
 }
 
-/// Whoever asks, from this machine.
+/// Trusts every peer on this machine.
 fn local() -> TrustedProxies {
     TrustedProxies::new(vec!["127.0.0.0/8".parse().unwrap()])
 }
 
-/// `/public/**` for everybody, `/admin/**` for nobody, the rest for acme.
+/// `/public/**` is public, `/admin/**` admits nobody, and the rest requires acme.
 fn rules(gate: GateBuilder) -> GateBuilder {
     gate.allow(Rule::org("acme"))
         .route(path("/admin/**").allow(vec![Rule::user("nobody-at-all")]))
         .route(path("/public/**").public())
 }
 
-/// These rules; whoever asks is believed.
+/// A gate with these rules that trusts every peer.
 async fn world(front: Front) -> World {
     World::start(front, |gate| rules(gate).trusted_proxies(local())).await
 }

@@ -1,12 +1,12 @@
-//! What a no looks like to each proxy, and to whoever it is passed on to.
+//! Refusals as each proxy and its client see them.
 
 use huggate::hub::Endpoint;
 use huggate::{Route, Rule};
 
-use super::{WAYS, Way, local, path, world};
+use super::{CONTRACTS, Contract, local, path, world};
 use crate::world::{Answer, Ask, FRONTS, World};
 
-/// What holds for every refusal under nginx's contract.
+/// The properties of every refusal under nginx's contract.
 fn for_nginx(answer: Answer, status: u16) {
     let answer = answer.expect(status);
     assert!(status == 401 || status == 403);
@@ -17,7 +17,7 @@ fn for_nginx(answer: Answer, status: u16) {
 }
 
 #[tokio::test]
-async fn nobody_gets_an_answer_that_fits() {
+async fn an_anonymous_request_gets_the_refusal_of_the_contract() {
     for front in FRONTS {
         let world = world(front).await;
         let frame = Ask::navigation("/x").set("sec-fetch-dest", "iframe");
@@ -26,11 +26,11 @@ async fn nobody_gets_an_answer_that_fits() {
         let old_browser = Ask::get("/x").with("accept", "text/html");
         let programs =
             [Ask::get("/x"), Ask::fetch("/x"), Ask::websocket("/x"), prefetch, Ask::new("PUT", "/x")];
-        for way in WAYS {
-            let about = |ask: &Ask| way.about(ask.clone(), &world.address);
+        for contract in CONTRACTS {
+            let about = |ask: &Ask| contract.about(ask.clone(), &world.address);
             for page in [Ask::navigation("/x"), old_browser.clone()] {
                 let answer = world.send(about(&page)).await;
-                if way == Way::Nginx {
+                if contract == Contract::Nginx {
                     for_nginx(answer, 401);
                     continue;
                 }
@@ -41,7 +41,7 @@ async fn nobody_gets_an_answer_that_fits() {
             }
             for (ask, words) in [(&frame, "new tab"), (&form, "was not sent")] {
                 let answer = world.send(about(ask)).await;
-                if way == Way::Nginx {
+                if contract == Contract::Nginx {
                     for_nginx(answer, 401);
                 } else {
                     let answer = answer.expect(401);
@@ -62,35 +62,36 @@ async fn nobody_gets_an_answer_that_fits() {
 }
 
 #[tokio::test]
-async fn somebody_elses_place_is_403_and_says_why() {
+async fn a_request_without_access_gets_403_and_the_reason() {
     for front in FRONTS {
         let world = world(front).await;
         let mut ada = world.signed_in("ada").await;
         let mut cleo = world.signed_in("cleo").await;
-        for way in WAYS {
+        for contract in CONTRACTS {
             for (browser, target) in [(&mut ada, "/admin/x"), (&mut cleo, "/x?y=1")] {
-                let page = browser.ask(way.about(Ask::navigation(target), &world.address)).await;
-                if way == Way::Nginx {
+                let page = browser.ask(contract.about(Ask::navigation(target), &world.address)).await;
+                if contract == Contract::Nginx {
                     for_nginx(page, 403);
                 } else {
                     page.expect_page(403, "has no access");
                 }
-                let program = browser.ask(way.about(Ask::fetch(target), &world.address)).await.expect(403);
+                let program =
+                    browser.ask(contract.about(Ask::fetch(target), &world.address)).await.expect(403);
                 assert_eq!(program.json()["error"], "access_denied");
             }
         }
-        // The way back is to the page that was asked for.
-        let page = cleo.ask(Way::Forward.about(Ask::navigation("/x?y=1"), &world.address)).await;
+        // After a sign-in, the browser returns to the original page.
+        let page = cleo.ask(Contract::Forward.about(Ask::navigation("/x?y=1"), &world.address)).await;
         assert!(page.text().contains("rd=%2Fx%3Fy%3D1"), "{}", page.text());
     }
 }
 
 #[tokio::test]
-async fn garbage_is_nobody_and_no_header_opens_a_route() {
-    // Threats 2: authentik CVE-2026-25748, Envoy CVE-2022-29226, CVE-2026-34457.
+async fn invalid_credentials_are_anonymous_and_no_header_grants_access() {
+    // Attack: authentik CVE-2026-25748, Envoy CVE-2022-29226, CVE-2026-34457.
     for front in FRONTS {
         let world = world(front).await;
-        for way in WAYS {
+        for contract in CONTRACTS {
             for (name, value) in [
                 ("cookie", "huggate=x"),
                 ("cookie", "huggate="),
@@ -105,7 +106,7 @@ async fn garbage_is_nobody_and_no_header_opens_a_route() {
                 ("x-auth-request-user", "ada"),
                 ("x-http-method-override", "OPTIONS"),
             ] {
-                let ask = way.about(Ask::get("/x"), &world.address).with(name, value);
+                let ask = contract.about(Ask::get("/x"), &world.address).with(name, value);
                 world.send(ask).await.expect(401);
             }
         }
@@ -114,8 +115,8 @@ async fn garbage_is_nobody_and_no_header_opens_a_route() {
 
 #[tokio::test]
 async fn an_identity_in_a_spelling_that_is_not_overwritten_is_refused() {
-    // Threats 1: oauth2-proxy CVE-2025-64484, Traefik CVE-2026-88011. The proxy lets
-    // it through to the app, and app servers fold it with ours.
+    // Attack: oauth2-proxy CVE-2025-64484, Traefik CVE-2026-88011. The proxy forwards the
+    // header to the app, and app servers fold it with the gate's own.
     for front in FRONTS {
         let world = world(front).await;
         let mut ada = world.signed_in("ada").await;
@@ -132,10 +133,11 @@ async fn an_identity_in_a_spelling_that_is_not_overwritten_is_refused() {
             "remote_user",
             "x_auth_request_redirect",
         ] {
-            for way in WAYS {
+            for contract in CONTRACTS {
                 for target in ["/x", "/public/x"] {
-                    let ask = way.about(Ask::get(target), &world.address).with(name, "mallory");
-                    let said = ada.ask(ask).await.expect(way.no(400)).json()["error_description"].to_string();
+                    let ask = contract.about(Ask::get(target), &world.address).with(name, "mallory");
+                    let said = ada.ask(ask).await.expect(contract.refused(400)).json()["error_description"]
+                        .to_string();
                     assert!(said.contains(name), "{said}");
                 }
             }
@@ -144,13 +146,13 @@ async fn an_identity_in_a_spelling_that_is_not_overwritten_is_refused() {
 }
 
 #[tokio::test]
-async fn a_websocket_that_another_sites_page_asks_for_is_refused() {
-    // Traefik and nginx do not pass `Upgrade` on to us; the rest of the handshake
-    // tells what it is.
+async fn a_cross_origin_websocket_is_refused() {
+    // Traefik and nginx do not forward `Upgrade`; the rest of the handshake identifies
+    // it.
     for front in FRONTS {
         let world = world(front).await;
         let mut ada = world.signed_in("ada").await;
-        for way in WAYS {
+        for contract in CONTRACTS {
             for target in ["/ws", "/public/ws"] {
                 let whole = Ask::websocket(target);
                 let cut = Ask::get(target)
@@ -159,11 +161,11 @@ async fn a_websocket_that_another_sites_page_asks_for_is_refused() {
                 let http2 = Ask::get(target).with("sec-websocket-version", "13");
                 for ask in [whole, cut, http2] {
                     for origin in ["https://evil.example", "null"] {
-                        let ask = way.about(ask.clone().with("origin", origin), &world.address);
+                        let ask = contract.about(ask.clone().with("origin", origin), &world.address);
                         assert_eq!(ada.ask(ask).await.expect(403).json()["error"], "cross_origin");
                     }
-                    let own = way.about(ask.with("origin", &world.public_url), &world.address);
-                    ada.ask(own).await.expect(way.yes());
+                    let own = contract.about(ask.with("origin", &world.public_url), &world.address);
+                    ada.ask(own).await.expect(contract.allowed());
                 }
             }
         }
@@ -171,27 +173,27 @@ async fn a_websocket_that_another_sites_page_asks_for_is_refused() {
 }
 
 #[tokio::test]
-async fn a_session_that_ended_opens_nothing() {
+async fn an_ended_session_grants_no_access() {
     for front in FRONTS {
         let world = world(front).await;
-        for way in WAYS {
+        for contract in CONTRACTS {
             let mut ada = world.signed_in("ada").await;
             let kept = ada.cookie_line();
-            let ask = || way.about(Ask::get("/x"), &world.address).with("cookie", &kept);
-            world.send(ask()).await.expect(way.yes());
+            let ask = || contract.about(Ask::get("/x"), &world.address).with("cookie", &kept);
+            world.send(ask()).await.expect(contract.allowed());
             ada.open("/oauth2/sign_out").await.expect(200);
             world.send(ask()).await.expect(401);
         }
         let mut ada = world.signed_in("ada").await;
         world.advance(13 * 3600);
-        for way in WAYS {
-            ada.ask(way.about(Ask::get("/x"), &world.address)).await.expect(401);
+        for contract in CONTRACTS {
+            ada.ask(contract.about(Ask::get("/x"), &world.address)).await.expect(401);
         }
     }
 }
 
 #[tokio::test]
-async fn a_yes_asks_the_provider_nothing_and_a_no_says_that_it_is_away() {
+async fn only_a_redirect_to_sign_in_needs_the_provider() {
     for front in FRONTS {
         let world = world(front).await;
         let mut ada = world.signed_in("ada").await;
@@ -200,18 +202,21 @@ async fn a_yes_asks_the_provider_nothing_and_a_no_says_that_it_is_away() {
             [Endpoint::Token, Endpoint::Userinfo].map(|endpoint| world.calls(endpoint)).into();
         world.hub.stop().await;
         let mut there = ada.at(&replica);
-        for way in WAYS {
-            ada.ask(way.about(Ask::get("/x"), &world.address)).await.expect(way.yes());
-            there.ask(way.about(Ask::get("/x"), &replica.address)).await.expect(way.yes());
-            world.send(way.about(Ask::get("/public/x"), &world.address)).await.expect(way.yes());
+        for contract in CONTRACTS {
+            ada.ask(contract.about(Ask::get("/x"), &world.address)).await.expect(contract.allowed());
+            there.ask(contract.about(Ask::get("/x"), &replica.address)).await.expect(contract.allowed());
+            world
+                .send(contract.about(Ask::get("/public/x"), &world.address))
+                .await
+                .expect(contract.allowed());
         }
         let after: Vec<u64> =
             [Endpoint::Token, Endpoint::Userinfo].map(|endpoint| world.calls(endpoint)).into();
         assert_eq!(calls, after);
         let away = World::without_provider(front, |gate| super::rules(gate).trusted_proxies(local())).await;
-        for way in WAYS {
-            let answer = away.send(way.about(Ask::navigation("/x"), &away.address)).await;
-            if way == Way::Nginx {
+        for contract in CONTRACTS {
+            let answer = away.send(contract.about(Ask::navigation("/x"), &away.address)).await;
+            if contract == Contract::Nginx {
                 for_nginx(answer, 401);
             } else {
                 answer.expect_page(503, "Hugging Face does not answer");
@@ -221,7 +226,7 @@ async fn a_yes_asks_the_provider_nothing_and_a_no_says_that_it_is_away() {
 }
 
 #[tokio::test]
-async fn a_name_that_only_begins_like_one_is_no_endpoint() {
+async fn a_name_with_the_prefix_of_an_endpoint_is_not_an_endpoint() {
     for front in FRONTS {
         let world = World::start(front, |gate| {
             gate.allow(Rule::org("acme"))

@@ -18,11 +18,7 @@ async fn errors_are_grpc_statuses() {
     let (app, address) = ScriptedApp::start().await;
     for (url, status, message) in [
         (format!("h2c://{nobody}"), "14", "The app behind this proxy does not answer."),
-        (
-            format!("http://{address}"),
-            "8",
-            "The request's body is longer than the 4 bytes that are let through.",
-        ),
+        (format!("http://{address}"), "8", "The request body is longer than the limit of 4 bytes."),
         (format!("http://{address}"), "4", "The app behind this proxy did not answer in time."),
     ] {
         let proxy = proxy_for(&[url], |upstream| {

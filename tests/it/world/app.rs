@@ -1,4 +1,4 @@
-//! An app that tells what it was asked.
+//! An app that returns the request it received.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// The body of its answers.
+/// The body of its responses.
 pub(crate) type AppBody = UnsyncBoxBody<Bytes, Infallible>;
 
 /// The app; cheap to clone.
@@ -25,13 +25,13 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// How often it was asked anything.
+    /// The number of requests it received.
     pub(crate) fn calls(&self) -> u64 {
         self.asked.load(Ordering::SeqCst)
     }
 
-    /// Its answer. `/events` is a stream that does not end, `/ws` becomes a raw
-    /// echo, `/respond?name=value` has these headers; all else tells the request.
+    /// Its response. `/events` is an endless stream, `/ws` becomes a raw echo,
+    /// `/respond?name=value` has these headers; all other paths return the request.
     pub(crate) async fn answer<B>(self, mut request: Request<B>) -> Result<Response<AppBody>, Infallible>
     where
         B: Body + Send + 'static,
@@ -84,7 +84,7 @@ fn events() -> Response<AppBody> {
     response
 }
 
-/// 101, and then everything back as it came.
+/// 101, and then an echo of all bytes.
 fn tunnel<B>(request: &mut Request<B>) -> Response<AppBody> {
     let upgrade = hyper::upgrade::on(&mut *request);
     let key = request.headers().get("sec-websocket-key").map(HeaderValue::as_bytes).unwrap_or_default();
@@ -107,7 +107,7 @@ fn tunnel<B>(request: &mut Request<B>) -> Response<AppBody> {
     response
 }
 
-/// What the app was asked.
+/// The request that the app received.
 #[derive(Debug)]
 pub(crate) struct Echo(pub(crate) Value);
 
@@ -120,7 +120,7 @@ impl Echo {
         self.0["target"].as_str().unwrap()
     }
 
-    /// How many bytes the body had.
+    /// The length of the body in bytes.
     pub(crate) fn length(&self) -> u64 {
         self.0["length"].as_u64().unwrap()
     }
@@ -131,7 +131,7 @@ impl Echo {
         pairs.map(|pair| (pair[0].as_str().unwrap(), pair[1].as_str().unwrap()))
     }
 
-    /// The one header of this name.
+    /// The only header with this name.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers().filter(|(known, _)| *known == name).map(|(_, value)| value);
         let first = values.next();
@@ -148,7 +148,7 @@ impl Echo {
             .collect()
     }
 
-    /// Who the app is told is asking.
+    /// The person, as identified to the app.
     pub(crate) fn username(&self) -> Option<&str> {
         self.header("x-forwarded-preferred-username")
     }

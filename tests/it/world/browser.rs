@@ -7,22 +7,22 @@ use url::Url;
 use super::wire::{Answer, Ask, send};
 use super::{CLIENT, World};
 
-/// How many redirects in a row a browser follows.
+/// The maximum number of consecutive redirects.
 const MAX_REDIRECTS: usize = 20;
-/// RFC 6265bis, section 5.6: a longer cookie is not kept.
+/// RFC 6265bis, section 5.6: a longer cookie is not stored.
 const MAX_COOKIE: usize = 4096;
 
-/// A browser with cookies of its own.
+/// A browser with its own cookies.
 pub(crate) struct Browser<'w> {
     world: &'w World,
     /// Cookies by origin: name and value, in the order they came.
     jars: HashMap<String, Vec<(String, String)>>,
-    /// Cookies with names that start so are refused: somebody who blocks cookies,
-    /// or a proxy that loses them.
+    /// Cookies with this name prefix are dropped, as by a user who blocks cookies or by a
+    /// proxy that loses them.
     pub(crate) refused: Option<String>,
-    /// The address of the last page.
+    /// The URL of the last page.
     pub(crate) url: Url,
-    /// Every address that was opened on the way to the last page.
+    /// Every URL that was opened before the last page.
     pub(crate) trail: Vec<Url>,
 }
 
@@ -37,7 +37,7 @@ impl<'w> Browser<'w> {
         self.open_as(Ask::navigation(address)).await
     }
 
-    /// The same, asked in a way of one's own; redirects are followed with GET.
+    /// Like `open`, with another request; redirects are followed with GET.
     pub(crate) async fn open_as(&mut self, ask: Ask) -> Answer {
         self.trail.clear();
         let mut url = self.absolute(ask.target());
@@ -49,7 +49,7 @@ impl<'w> Browser<'w> {
             }
             let next = url.join(answer.location()).unwrap();
             if next.origin() != url.origin() {
-                // What another site has touched on the way stays cross-site.
+                // A navigation that another site redirected stays cross-site.
                 site = "cross-site";
             }
             url = next;
@@ -64,7 +64,7 @@ impl<'w> Browser<'w> {
         self.ask_at(&url, ask).await
     }
 
-    /// Opens a page and stops at its first answer.
+    /// Opens a page without following redirects.
     pub(crate) async fn step(&mut self, address: &str) -> Answer {
         self.ask(Ask::navigation(address)).await
     }
@@ -74,27 +74,27 @@ impl<'w> Browser<'w> {
         self.ask(Ask::fetch(address)).await
     }
 
-    /// The whole way: from the app's first page to the hub and back to it.
-    /// `user` agreed before, and showed the app the organisation acme.
+    /// Completes a sign-in: from the app's first page to the hub and back. `user` has
+    /// already consented and granted the organisation acme.
     pub(crate) async fn sign_in(&mut self, user: &str) -> Answer {
         self.sign_in_showing(user, &["acme"]).await
     }
 
-    /// The same, with these organisations shown.
+    /// Like `sign_in`, with these organisations granted.
     pub(crate) async fn sign_in_showing(&mut self, user: &str, orgs: &[&str]) -> Answer {
         self.be_at_hub(user, orgs);
         self.open("/").await
     }
 
-    /// Is signed in at the hub, and agreed there before.
+    /// Signs in at the hub, with existing consent.
     pub(crate) fn be_at_hub(&mut self, user: &str, orgs: &[&str]) {
         self.world.hub.consent(user, CLIENT, orgs);
         let hub = self.world.hub.issuer().to_owned();
         self.jars.insert(hub, vec![("hub_user".to_owned(), user.to_owned())]);
     }
 
-    /// The address of a callback that this browser may open, with a fresh code:
-    /// the sign-in up to the step before its last.
+    /// The URL of a callback with a fresh code for this browser: the sign-in except for
+    /// its last step.
     pub(crate) async fn callback_url(&mut self, user: &str) -> String {
         self.be_at_hub(user, &["acme"]);
         let start = self.step("/").await.expect(302);
@@ -102,19 +102,19 @@ impl<'w> Browser<'w> {
         back.location().to_owned()
     }
 
-    /// The cookies kept for the app.
+    /// The cookies stored for the app.
     pub(crate) fn cookies(&self) -> &[(String, String)] {
         self.jars.get(&self.world.public_url).map_or(&[], Vec::as_slice)
     }
 
-    /// As they are sent.
+    /// The cookies as sent.
     pub(crate) fn cookie_line(&self) -> String {
         let pairs: Vec<String> =
             self.cookies().iter().map(|(name, value)| format!("{name}={value}")).collect();
         pairs.join("; ")
     }
 
-    /// The value of a cookie kept for the app.
+    /// The value of a cookie stored for the app.
     pub(crate) fn cookie(&self, name: &str) -> Option<&str> {
         self.cookies().iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
@@ -133,7 +133,7 @@ impl<'w> Browser<'w> {
         if self.world.public_url.starts_with("https") { "__Host-huggate" } else { "huggate" }
     }
 
-    /// The sealed text, if there is a session cookie.
+    /// The encrypted text of the session cookie, if any.
     pub(crate) fn session(&self) -> Option<String> {
         self.cookie(self.session_name()).map(str::to_owned)
     }
@@ -142,13 +142,13 @@ impl<'w> Browser<'w> {
         self.session().is_some()
     }
 
-    /// Names of the cookies of sign-ins under way.
+    /// The names of the cookies of pending sign-ins.
     pub(crate) fn pending(&self) -> Vec<&str> {
         let names = self.cookies().iter().map(|(name, _)| name.as_str());
         names.filter(|name| name.contains("huggate-pending-")).collect()
     }
 
-    /// The same cookies at another process of the same app.
+    /// The same cookies for another process of the same app.
     pub(crate) fn at<'o>(&self, other: &'o World) -> Browser<'o> {
         let mut moved = Browser::new(other);
         moved.jars = self.jars.clone();
@@ -169,7 +169,7 @@ impl<'w> Browser<'w> {
             ask = ask.with("cookie", &line.join("; "));
         }
         let hub = self.world.hub.issuer();
-        // A target as it was given stays as it is; the URL parser would tidy it.
+        // A target is sent unchanged; the URL parser would normalize it.
         let target = if ask.target().starts_with('/') {
             ask.target().to_owned()
         } else {
@@ -187,7 +187,7 @@ impl<'w> Browser<'w> {
         answer
     }
 
-    /// RFC 6265bis, section 5.7, as far as our cookies need it.
+    /// RFC 6265bis, section 5.7, as far as the gate's cookies need it.
     fn take(&mut self, origin: &str, line: &str) {
         let mut parts = line.split(';').map(str::trim);
         let (name, value) = parts.next().unwrap().split_once('=').unwrap();

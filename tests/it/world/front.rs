@@ -1,4 +1,4 @@
-//! The ways to put the gate in front of the app.
+//! The deployments of the gate in front of the app.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -19,18 +19,18 @@ use tower::{Layer, Service, ServiceExt};
 
 use super::App;
 
-/// A way to put the gate in front of the app.
+/// A deployment of the gate in front of the app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Front {
     /// The Tower layer around the app itself, served by hyper.
     Layer,
-    /// The Tower layer around an axum router that the app is part of.
+    /// The Tower layer around an axum router that contains the app.
     Axum,
-    /// The reverse proxy, with the app on a socket of its own behind it.
+    /// The reverse proxy, with the app on a separate socket.
     Proxy,
 }
 
-/// All of them: what holds for one must hold for the others.
+/// All deployments; tests must hold for each of them.
 pub(crate) const FRONTS: [Front; 3] = [Front::Layer, Front::Axum, Front::Proxy];
 
 /// Serves `app` behind `gate` on `listener` until the runtime ends.
@@ -56,14 +56,14 @@ pub(crate) async fn serve(front: Front, gate: &Gate, app: &App, listener: TcpLis
     }
 }
 
-/// How the proxy of a test sends requests on, unless it is told otherwise.
+/// The default upstream settings of the proxy in tests.
 pub(crate) fn upstream(default: UpstreamUrl) -> UpstreamSettings {
     UpstreamSettings {
         default: default.into(),
         routes: Vec::new(),
         connect_timeout: Duration::from_secs(5),
         response_timeout: Duration::from_secs(30),
-        // Longer than any time that a test lets pass at once.
+        // Longer than any time that a test skips at once.
         stream_timeout: Duration::from_secs(30 * 24 * 3600),
         tls: UpstreamTls::default(),
         body_bytes: None,
@@ -71,19 +71,19 @@ pub(crate) fn upstream(default: UpstreamUrl) -> UpstreamSettings {
     }
 }
 
-/// How the proxy of a test takes requests, unless it is told otherwise.
+/// The default listener settings of the proxy in tests.
 pub(crate) fn server() -> ServerSettings {
     ServerSettings {
         listen: Vec::new(),
         drain_timeout: Duration::from_secs(10),
         connections: 1_000,
-        // Some tests let hours pass at once.
+        // Some tests skip hours at once.
         stream_timeout: Duration::from_secs(30 * 24 * 3600),
         ..ServerSettings::default()
     }
 }
 
-/// Runs the proxy; what is returned ends it, and tells when it has.
+/// Runs the proxy; the returned handle stops it and reports when it has stopped.
 pub(crate) fn proxy(
     gate: &Gate,
     upstream: &UpstreamSettings,
@@ -101,12 +101,12 @@ pub(crate) fn proxy(
     (running, tokio::spawn(server.run(listeners(listener), service)))
 }
 
-/// A socket that was bound already, for a server of ours.
+/// A socket that is already bound.
 pub(crate) fn listeners(listener: TcpListener) -> Listeners {
     Listeners::new(vec![Listener::from_tcp(listener.into_std().unwrap()).unwrap()])
 }
 
-/// hyper, with the peer in each request's extensions.
+/// hyper, with the peer in the extensions of each request.
 async fn accept<S, B>(listener: TcpListener, service: S)
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
@@ -126,7 +126,7 @@ where
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
         tokio::spawn(async move {
-            // A client that goes away in the middle is no news.
+            // A client that disconnects is not an error.
             let _ = connection.await;
         });
     }

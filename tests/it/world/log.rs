@@ -1,4 +1,4 @@
-//! What the program logs, to see that no secret is in it.
+//! Records log lines, to check that they contain no secrets.
 
 use std::fmt::{Debug, Write};
 use std::sync::{Arc, Mutex};
@@ -7,7 +7,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-/// Everything logged on this thread while it lives, whatever the level.
+/// Records everything that is logged on this thread, at every level.
 pub(crate) struct Log {
     text: Arc<Mutex<String>>,
     _guard: tracing::subscriber::DefaultGuard,
@@ -18,8 +18,8 @@ impl Log {
     pub(crate) fn start() -> Self {
         let text = Arc::default();
         let recorder = Recorder { text: Arc::clone(&text) };
-        // While there is just one recorder, tracing asks the thread that comes by a
-        // line first whether anybody listens, and remembers its no for all threads.
+        // While there is only one recorder, tracing asks the first thread that reaches a
+        // line whether it is enabled, and caches a negative answer for all threads.
         let second = tracing::Dispatch::new(Recorder { text: Arc::default() });
         Self { text, _guard: tracing::subscriber::set_default(recorder), _second: second }
     }

@@ -1,6 +1,5 @@
-//! A world to test in: the stand-in for huggingface.co, an app that tells what
-//! it was asked, the gate in front of it, all on sockets of their own; and
-//! browsers and programs that talk to it.
+//! The test world: the stand-in for huggingface.co, an app that returns its requests, the
+//! gate in front of it, each on its own socket; and browsers and programs as clients.
 
 mod app;
 mod browser;
@@ -22,13 +21,13 @@ pub(crate) use front::{FRONTS, Front, listeners, proxy, server, upstream};
 pub(crate) use log::Log;
 pub(crate) use wire::{Answer, Ask, JWT, begin, raw, upgraded};
 
-/// When every world begins.
+/// The start time of every world.
 pub(crate) const NOW: u64 = 1_790_000_000;
-/// The session secret of every gate that is not told otherwise.
+/// The default session secret.
 pub(crate) const SECRET: &str = "5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e";
-/// Our id at the hub.
+/// The client id at the hub.
 pub(crate) const CLIENT: &str = "the-app";
-/// Our secret at the hub.
+/// The client secret at the hub.
 pub(crate) const CLIENT_SECRET: &str = "oauth_app_secret_of_the_app";
 
 /// The hub, the app, and the gate in front of it.
@@ -37,9 +36,9 @@ pub(crate) struct World {
     pub(crate) app: App,
     pub(crate) gate: Gate,
     pub(crate) clock: Clock,
-    /// Where the front listens: `127.0.0.1:port`.
+    /// The address of the front: `127.0.0.1:port`.
     pub(crate) address: String,
-    /// What people type.
+    /// The public URL.
     pub(crate) public_url: String,
     front: Front,
 }
@@ -50,7 +49,7 @@ impl World {
         Self::build(front, None, true, change).await
     }
 
-    /// A world that people reach at `https://…`, through something that ends TLS.
+    /// A world with an `https://…` public URL, behind something that terminates TLS.
     pub(crate) async fn at(
         front: Front,
         public_url: &str,
@@ -59,7 +58,7 @@ impl World {
         Self::build(front, Some(public_url), true, change).await
     }
 
-    /// A world whose provider is away when the gate starts.
+    /// A world whose provider is unavailable when the gate starts.
     pub(crate) async fn without_provider(
         front: Front,
         change: impl FnOnce(GateBuilder) -> GateBuilder,
@@ -67,7 +66,7 @@ impl World {
         Self::build(front, None, false, change).await
     }
 
-    /// Members of acme may enter.
+    /// Members of acme have access.
     pub(crate) async fn of_acme(front: Front) -> Self {
         Self::start(front, |gate| gate.allow(Rule::org("acme"))).await
     }
@@ -92,13 +91,13 @@ impl World {
         Self { hub, app, gate, clock, address, public_url, front }
     }
 
-    /// Another process with the same provider, people and clock: a replica, or
-    /// this one after a restart. The one before goes on.
+    /// Another process with the same provider, people and clock: a replica, or this one
+    /// after a restart. The first one keeps running.
     pub(crate) async fn replica(&self, change: impl FnOnce(GateBuilder) -> GateBuilder) -> Self {
         self.replica_with(change, &[SECRET]).await
     }
 
-    /// The same with other secrets.
+    /// Another process with other secrets.
     pub(crate) async fn replica_with(
         &self,
         change: impl FnOnce(GateBuilder) -> GateBuilder,
@@ -123,7 +122,7 @@ impl World {
         }
     }
 
-    /// The provider is back, at the address it had.
+    /// Restarts the provider at the same address.
     pub(crate) async fn bring_provider_back(&mut self) {
         let address = self.hub.issuer().strip_prefix("http://").unwrap().to_owned();
         self.hub = start_hub(&address, &self.clock, &self.public_url).await;
@@ -133,7 +132,7 @@ impl World {
         Browser::new(self)
     }
 
-    /// Somebody who has agreed before and is signed in at the gate now.
+    /// A browser with a session of a person who has already consented.
     pub(crate) async fn signed_in(&self, user: &str) -> Browser<'_> {
         let mut browser = self.browser();
         browser.sign_in(user).await;
@@ -153,7 +152,7 @@ impl World {
         self.clock.advance(Duration::from_secs(seconds));
     }
 
-    /// Sends a request to the front and checks what holds for every answer.
+    /// Sends a request to the front and checks the invariants of every answer.
     pub(crate) async fn send(&self, ask: Ask) -> Answer {
         let host = self.public_url.split_once("://").unwrap().1;
         let answer = wire::send(&self.address, ask.or_host(host)).await;
@@ -187,14 +186,14 @@ async fn start_hub(address: &str, clock: &Clock, public_url: &str) -> Hub {
     Hub::start(TcpListener::bind(address).await.unwrap(), settings).await.unwrap()
 }
 
-/// Lets so much time pass for timers and back-offs at once, without waiting.
+/// Advances timers and back-offs by this time, without waiting.
 pub(crate) async fn skip(duration: Duration) {
     tokio::time::pause();
     tokio::time::advance(duration).await;
     tokio::time::resume();
 }
 
-/// The value of a parameter of a URL's query.
+/// The value of a query parameter.
 pub(crate) fn parameter(url: &str, name: &str) -> Option<String> {
     let url = url::Url::parse("http://relative").unwrap().join(url).unwrap();
     url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())

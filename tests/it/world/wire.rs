@@ -1,5 +1,4 @@
-//! HTTP/1.1 as it is: one request on a connection of its own, nothing added,
-//! nothing followed.
+//! Raw HTTP/1.1: one request on a separate connection, nothing added, nothing followed.
 
 use std::time::Duration;
 
@@ -16,9 +15,9 @@ use tokio::net::TcpStream;
 use super::app::Echo;
 use super::{CLIENT_SECRET, SECRET};
 
-/// How a JWT begins: `{"alg":` and `{"typ":` in base64url.
+/// The start of a JWT: `{"alg":` and `{"typ":` in base64url.
 pub(crate) const JWT: [&str; 2] = ["eyJhbGciOi", "eyJ0eXAiOi"];
-/// How long anything may take before the test is given up.
+/// The maximum time before a test is aborted.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A request.
@@ -40,7 +39,7 @@ impl Ask {
         Self::new("GET", target)
     }
 
-    /// A page opened in a tab, as Chrome asks.
+    /// A page navigation as Chrome sends it.
     pub(crate) fn navigation(target: &str) -> Self {
         Self::get(target)
             .with("user-agent", "Mozilla/5.0 (X11; Linux x86_64) Chrome/140.0.0.0")
@@ -52,7 +51,7 @@ impl Ask {
             .with("sec-fetch-dest", "document")
     }
 
-    /// `fetch()` of a page of the app, as Chrome asks.
+    /// A `fetch()` from a page of the app as Chrome sends it.
     pub(crate) fn fetch(target: &str) -> Self {
         Self::get(target)
             .with("accept", "*/*")
@@ -70,14 +69,14 @@ impl Ask {
             .with("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
     }
 
-    /// One more header; those of the same name stay.
+    /// Adds a header; others with the same name are kept.
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
         self.headers.append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         self
     }
 
-    /// This header in place of those of the same name.
+    /// Replaces the headers with the same name.
     pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
         self.headers.remove(name);
         self.with(name, value)
@@ -108,26 +107,26 @@ impl Ask {
         self.method.to_string()
     }
 
-    /// The same at another target.
+    /// The same request for another target.
     pub(crate) fn retarget(mut self, target: &str) -> Self {
         target.clone_into(&mut self.target);
         self
     }
 }
 
-/// What came back.
+/// A response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-    /// What was asked, for messages.
+    /// The request, for messages.
     asked: String,
-    /// The `Authorization` it was asked with: no answer of our own may repeat it.
+    /// The request's `Authorization`: no answer of the gate may repeat it.
     credentials: Vec<HeaderValue>,
 }
 
-/// Sends `ask` and reads the whole answer.
+/// Sends `ask` and reads the complete response.
 pub(crate) async fn send(address: &str, ask: Ask) -> Answer {
     let asked = format!("{} {}", ask.method, ask.target);
     let credentials: Vec<HeaderValue> = ask.headers.get_all(AUTHORIZATION).iter().cloned().collect();
@@ -140,13 +139,13 @@ pub(crate) async fn send(address: &str, ask: Ask) -> Answer {
     tokio::time::timeout(PATIENCE, exchange).await.unwrap_or_else(|_| panic!("no answer to {asked}"))
 }
 
-/// Sends `ask` and reads the head of the answer.
+/// Sends `ask` and reads the head of the response.
 pub(crate) async fn begin(address: &str, ask: Ask) -> http::Response<hyper::body::Incoming> {
     let stream = TcpStream::connect(address).await.unwrap();
     let (mut sender, connection) =
         hyper::client::conn::http1::Builder::new().handshake(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(async move {
-        // Whoever waits for the answer notices.
+        // The reader of the response detects an error.
         let _ = connection.with_upgrades().await;
     });
     let mut request = Request::builder().method(ask.method).uri(&ask.target);
@@ -157,20 +156,20 @@ pub(crate) async fn begin(address: &str, ask: Ask) -> http::Response<hyper::body
     response
 }
 
-/// A handshake that is to end in 101: the raw stream behind it.
+/// Sends a handshake and returns the raw stream after the 101.
 pub(crate) async fn upgraded(address: &str, ask: Ask) -> TokioIo<Upgraded> {
     let response = begin(address, ask).await;
     assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
     TokioIo::new(hyper::upgrade::on(response).await.unwrap())
 }
 
-/// Sends these very bytes and reads until the other side closes.
+/// Sends exactly these bytes and reads until the peer closes.
 pub(crate) async fn raw(address: &str, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(bytes).await.unwrap();
     let mut answer = Vec::new();
     let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
-    // A reset after the answer is an end too.
+    // A reset after the response ends it too.
     let _ = read.unwrap_or_else(|_| panic!("no end of the answer to {}", String::from_utf8_lossy(bytes)));
     String::from_utf8_lossy(&answer).into_owned()
 }
@@ -184,7 +183,7 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("{self:?} is no JSON"))
     }
 
-    /// The one header of this name.
+    /// The only header with this name.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         assert!(self.headers.get_all(name).iter().count() <= 1, "{name} is there twice: {self:?}");
         self.headers.get(name).map(|value| value.to_str().unwrap())
@@ -200,30 +199,30 @@ impl Answer {
         self.headers.get_all(SET_COOKIE).iter().map(|line| line.to_str().unwrap()).collect()
     }
 
-    /// The `Set-Cookie` line for a cookie whose name starts so.
+    /// The `Set-Cookie` line of a cookie with this name prefix.
     pub(crate) fn cookie(&self, start: &str) -> Option<&str> {
         self.cookies().into_iter().find(|line| line.starts_with(start))
     }
 
-    /// Whether it comes from the app behind the gate.
+    /// Whether the response is the app's.
     pub(crate) fn is_from_app(&self) -> bool {
         self.headers.contains_key("x-from-app")
     }
 
-    /// What the app was asked.
+    /// The request that the app received.
     pub(crate) fn echo(&self) -> Echo {
-        assert!(self.is_from_app(), "the app was not asked: {self:?}");
+        assert!(self.is_from_app(), "the response is not from the app: {self:?}");
         Echo(self.json())
     }
 
-    /// Fails unless the status is this one.
+    /// Asserts the status.
     #[track_caller]
     pub(crate) fn expect(self, status: u16) -> Self {
         assert_eq!(self.status.as_u16(), status, "{} was answered with {self:?}", self.asked);
         self
     }
 
-    /// A page that says `words`.
+    /// Asserts a page that contains `words`.
     #[track_caller]
     pub(crate) fn expect_page(self, status: u16, words: &str) -> Self {
         let answer = self.expect(status);
@@ -232,11 +231,11 @@ impl Answer {
         answer
     }
 
-    /// What holds for every answer of our own (threats 3: tokens in pages and
-    /// URLs; cached redirects and refusals).
+    /// The invariants of every answer of the gate (attacks: tokens in pages and URLs;
+    /// cached redirects and refusals).
     #[track_caller]
     pub(crate) fn check(&self) {
-        // 431 is hyper's own word, before there is a request; there is nothing in it.
+        // hyper sends 431 itself, before there is a request; it has no content.
         let before_us = self.status == 431 && self.body.is_empty();
         if self.is_from_app() || self.status.is_informational() || before_us {
             return;
@@ -264,7 +263,7 @@ impl Answer {
         let whole = format!("{:?} {whole}", self.headers);
         for credentials in &self.credentials {
             let words = String::from_utf8_lossy(credentials.as_bytes()).into_owned();
-            // Words like "Bearer" and "hf_" are in sentences.
+            // Words like "Bearer" and "hf_" occur in sentences.
             for word in words.split([' ', ',', '"', ':']).filter(|word| word.len() > 7) {
                 assert!(!whole.contains(word), "{asked}: {word} shows in {whole}");
             }

@@ -1,4 +1,5 @@
-//! How often the hub is asked, and what happens while it cannot be.
+//! Requests to the hub about tokens: how many there are, and what happens while it is
+//! unavailable.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tokio::net::TcpStream;
 use super::{of_acme, with};
 use crate::world::{Answer, FRONTS, World, skip};
 
-/// Whoami is broken in this way from now on.
+/// Makes whoami fail in this way.
 fn broken(world: &World, fault: Fault) {
     world.behave(|hub| hub.fail(Endpoint::Whoami, fault));
 }
@@ -19,7 +20,7 @@ fn mended(world: &World) {
     world.behave(|hub| hub.clear_faults(Endpoint::Whoami));
 }
 
-/// 503 that says when to try again, and is no word on the token.
+/// Asserts a 503 with `Retry-After` that does not declare the token invalid.
 #[track_caller]
 fn unchecked(answer: Answer) -> u64 {
     let answer = answer.expect(503);
@@ -30,18 +31,18 @@ fn unchecked(answer: Answer) -> u64 {
     seconds
 }
 
-/// Waits until the hub was asked so often.
-async fn asked(world: &World, times: u64) {
+/// Waits until the hub has received this many requests.
+async fn wait_for_calls(world: &World, times: u64) {
     let wait = async {
-        while world.questions() < times {
+        while world.introspections() < times {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), wait).await.expect("the hub is asked");
+    tokio::time::timeout(Duration::from_secs(20), wait).await.expect("the hub receives the requests");
 }
 
 #[tokio::test]
-async fn fifty_requests_at_once_with_a_new_token_are_one_question() {
+async fn concurrent_requests_with_a_new_token_cause_one_introspection() {
     for front in FRONTS {
         let world = of_acme(front).await;
         broken(&world, Fault::Slow(Duration::from_millis(200)));
@@ -50,20 +51,20 @@ async fn fifty_requests_at_once_with_a_new_token_are_one_question() {
         for answer in join_all(asks(&ada)).await {
             assert_eq!(answer.expect(200).echo().username(), Some("ada"));
         }
-        assert_eq!(world.questions(), 1);
+        assert_eq!(world.introspections(), 1);
         for answer in join_all(asks(&wrong)).await {
             answer.expect(401);
         }
-        assert_eq!(world.questions(), 2);
+        assert_eq!(world.introspections(), 2);
         // Different tokens do not wait for each other.
         let all = world.hub.users().into_iter().map(|person| person.token).filter(|token| *token != ada);
         join_all(all.map(async |token| world.send(with(&token, "/")).await)).await;
-        assert_eq!(world.questions(), 11);
+        assert_eq!(world.introspections(), 11);
     }
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_takes_no_answer_from_others() {
+async fn a_client_that_disconnects_does_not_cancel_the_introspection() {
     for front in FRONTS {
         let world = of_acme(front).await;
         broken(&world, Fault::Slow(Duration::from_millis(300)));
@@ -72,23 +73,23 @@ async fn a_client_that_goes_away_takes_no_answer_from_others() {
         let request =
             format!("GET / HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {token}\r\n\r\n", world.address);
         first.write_all(request.as_bytes()).await.unwrap();
-        asked(&world, 1).await;
+        wait_for_calls(&world, 1).await;
         let second = world.send(with(&token, "/"));
         drop(first);
         second.await.expect(200);
-        assert_eq!(world.questions(), 1);
-        // Though nobody waits any more, the answer is there for the next.
+        assert_eq!(world.introspections(), 1);
+        // The answer is cached even though the client disconnected.
         let mut third = TcpStream::connect(&world.address).await.unwrap();
         third.write_all(request.replace(&token, &world.token("ben")).as_bytes()).await.unwrap();
-        asked(&world, 2).await;
+        wait_for_calls(&world, 2).await;
         drop(third);
         world.send(with(&world.token("ben"), "/")).await.expect(200);
-        assert_eq!(world.questions(), 2);
+        assert_eq!(world.introspections(), 2);
     }
 }
 
 #[tokio::test]
-async fn a_yes_counts_for_a_minute_and_a_no_for_ten_seconds() {
+async fn valid_tokens_are_cached_for_a_minute_and_invalid_ones_for_ten_seconds() {
     for front in FRONTS {
         let world = of_acme(front).await;
         let token = world.token("ada");
@@ -96,27 +97,27 @@ async fn a_yes_counts_for_a_minute_and_a_no_for_ten_seconds() {
             world.send(with(&token, "/")).await.expect(200);
         }
         world.advance(59);
-        // Revoked: it works on until the minute is over, and no longer.
+        // After a revocation it works until the minute is over.
         world.hub.edit_user("ada", |ada| ada.token = "hf_another".to_owned());
         world.send(with(&token, "/")).await.expect(200);
-        assert_eq!(world.questions(), 1);
+        assert_eq!(world.introspections(), 1);
         world.advance(1);
         world.send(with(&token, "/")).await.expect(401);
         world.advance(9);
         world.send(with(&token, "/")).await.expect(401);
-        assert_eq!(world.questions(), 2);
-        // It is good again; the no holds for ten seconds.
+        assert_eq!(world.introspections(), 2);
+        // It is valid again; the negative answer is cached for ten seconds.
         let again = token.clone();
         world.hub.edit_user("ada", |ada| ada.token = again);
         world.send(with(&token, "/")).await.expect(401);
         world.advance(1);
         world.send(with(&token, "/")).await.expect(200);
-        assert_eq!(world.questions(), 3);
+        assert_eq!(world.introspections(), 3);
     }
 }
 
 #[tokio::test]
-async fn who_loses_a_membership_is_out_within_a_minute() {
+async fn losing_a_membership_ends_access_within_a_minute() {
     for front in FRONTS {
         let world = of_acme(front).await;
         world.send(with(&world.token("ben"), "/")).await.expect(200);
@@ -127,7 +128,7 @@ async fn who_loses_a_membership_is_out_within_a_minute() {
 }
 
 #[tokio::test]
-async fn an_answer_outlives_no_oauth_token() {
+async fn a_cached_answer_expires_with_its_oauth_token() {
     for front in FRONTS {
         let world = of_acme(front).await;
         world.hub.consent("ada", crate::world::CLIENT, &["acme"]);
@@ -144,8 +145,8 @@ async fn an_answer_outlives_no_oauth_token() {
         world.advance(1);
         let told = world.send(with(&token, "/")).await.expect(401).json();
         assert!(told["error_description"].as_str().unwrap().contains("expired"), "{told}");
-        assert_eq!(world.questions(), 1);
-        // One that the hub ended before its time is out within the minute too.
+        assert_eq!(world.introspections(), 1);
+        // A token that the hub revoked early is refused within the minute too.
         world.behave(|hub| hub.edit_access_token = None);
         let token = oauth();
         world.send(with(&token, "/")).await.expect(200);
@@ -156,8 +157,8 @@ async fn an_answer_outlives_no_oauth_token() {
 }
 
 #[tokio::test]
-async fn a_hub_that_cannot_be_asked_lets_nobody_new_in_and_throws_nobody_out_at_once() {
-    // Threats 4: Hub down, let in.
+async fn while_the_hub_is_unavailable_only_cached_tokens_are_accepted() {
+    // Attack: access is granted while the hub is unavailable.
     for front in FRONTS {
         let world = of_acme(front).await;
         let (ada, ben) = (world.token("ada"), world.token("ben"));
@@ -183,19 +184,19 @@ async fn a_hub_that_cannot_be_asked_lets_nobody_new_in_and_throws_nobody_out_at_
         ] {
             world.advance(60);
             world.send(with(&ada, "/")).await.expect(200);
-            let (questions, calls) = (world.questions(), world.app.calls());
+            let (questions, calls) = (world.introspections(), world.app.calls());
             broken(&world, fault.clone());
             unchecked(world.send(with(&ben, "/")).await);
             unchecked(world.send(with(&ben, "/oauth2/userinfo")).await);
             world.send(with(&ada, "/")).await.expect(200);
-            // A client that tries again and again is not a question each time.
-            assert_eq!(world.questions(), questions + 1, "{fault:?}");
+            // A client that retries repeatedly does not cause a request each time.
+            assert_eq!(world.introspections(), questions + 1, "{fault:?}");
             world.advance(60);
             unchecked(world.send(with(&ada, "/")).await);
             unchecked(world.send(with(&ben, "/")).await);
-            assert_eq!(world.questions(), questions + 3, "{fault:?}");
+            assert_eq!(world.introspections(), questions + 3, "{fault:?}");
             assert_eq!(world.app.calls(), calls + 1, "{fault:?}");
-            // Nothing of it was an answer.
+            // None of these was an answer.
             mended(&world);
             world.advance(1);
             world.send(with(&ada, "/")).await.expect(200);
@@ -205,14 +206,14 @@ async fn a_hub_that_cannot_be_asked_lets_nobody_new_in_and_throws_nobody_out_at_
 }
 
 #[tokio::test]
-async fn a_hub_that_says_nothing_or_is_gone_is_503() {
+async fn a_hub_without_an_answer_causes_503() {
     for front in FRONTS {
         let world = of_acme(front).await;
         broken(&world, Fault::Hang);
         let token = world.token("ada");
         let waiting = world.send(with(&token, "/"));
         let in_time = async {
-            asked(&world, 1).await;
+            wait_for_calls(&world, 1).await;
             skip(Duration::from_secs(11)).await;
         };
         let (answer, ()) = tokio::join!(waiting, in_time);
@@ -224,27 +225,27 @@ async fn a_hub_that_says_nothing_or_is_gone_is_503() {
 }
 
 #[tokio::test]
-async fn a_pause_that_the_hub_asks_for_is_kept() {
-    // Threats 4: back-off on 429.
+async fn a_pause_demanded_by_the_hub_is_observed() {
+    // Attack: missing back-off after 429.
     for front in FRONTS {
         let world = of_acme(front).await;
         let (ada, ben, dan) = (world.token("ada"), world.token("ben"), world.token("dan"));
         for (fault, pause) in [
-            // The window of the hub's clock ends in 100 seconds.
+            // The rate-limit window of the hub's clock ends in 100 seconds.
             (Fault::Status(429), 100),
             (Fault::RetryAfter(30), 30),
             (Fault::RetryAfter(86_400), 300),
         ] {
             world.advance(600 - (world.clock.now() - crate::world::NOW) % 300);
-            let before = world.questions();
+            let before = world.introspections();
             world.send(with(&ada, "/")).await.expect(200);
             world.send(with("hf_wrong", "/")).await.expect(401);
             broken(&world, fault);
             assert_eq!(unchecked(world.send(with(&ben, "/")).await), pause);
             mended(&world);
-            assert_eq!(world.questions(), before + 3);
+            assert_eq!(world.introspections(), before + 3);
             world.advance(9);
-            // Nobody is asked about, and what is known is known.
+            // No requests are sent, and cached answers are still used.
             assert_eq!(unchecked(world.send(with(&ben, "/")).await), pause - 9);
             assert_eq!(unchecked(world.send(with(&dan, "/")).await), pause - 9);
             world.send(with(&ada, "/")).await.expect(200);
@@ -252,31 +253,31 @@ async fn a_pause_that_the_hub_asks_for_is_kept() {
             world.send(with("hf_not-a-token", "/")).await.expect(401);
             world.advance(pause - 10);
             unchecked(world.send(with(&ben, "/")).await);
-            assert_eq!(world.questions(), before + 3);
+            assert_eq!(world.introspections(), before + 3);
             world.advance(1);
             world.send(with(&ben, "/")).await.expect(200);
-            assert_eq!(world.questions(), before + 4);
+            assert_eq!(world.introspections(), before + 4);
         }
     }
 }
 
 #[tokio::test]
-async fn the_last_question_that_the_limit_allows_is_the_last() {
+async fn no_request_is_sent_after_the_rate_limit_is_reached() {
     for front in FRONTS {
         let world = of_acme(front).await;
         world.behave(|hub| hub.rate_limit = 2);
         world.send(with(&world.token("ada"), "/")).await.expect(200);
-        // This one is answered, and nothing is left.
+        // This request is answered, and the limit is reached.
         world.send(with(&world.token("ben"), "/")).await.expect(200);
         assert_eq!(unchecked(world.send(with(&world.token("dan"), "/")).await), 100);
-        assert_eq!(world.questions(), 2, "a third would be refused, so it is not asked");
+        assert_eq!(world.introspections(), 2, "a third request would be refused, so none is sent");
         world.advance(100);
         world.send(with(&world.token("dan"), "/")).await.expect(403);
     }
 }
 
 #[tokio::test]
-async fn a_flood_of_made_up_tokens_is_no_flood_at_the_hub() {
+async fn a_flood_of_invalid_tokens_does_not_reach_the_hub() {
     for front in FRONTS {
         let world = of_acme(front).await;
         let known = world.token("ada");
@@ -284,18 +285,18 @@ async fn a_flood_of_made_up_tokens_is_no_flood_at_the_hub() {
         broken(&world, Fault::Hang);
         let flood = join_all((0..100).map(async |n| world.send(with(&format!("hf_madeup{n}"), "/")).await));
         let meanwhile = async {
-            asked(&world, 33).await;
-            // Whoever is known does not notice.
+            wait_for_calls(&world, 33).await;
+            // Clients with cached tokens are not affected.
             world.send(with(&known, "/")).await.expect(200);
             unchecked(world.send(with(&world.token("ben"), "/")).await);
-            assert_eq!(world.questions(), 33);
+            assert_eq!(world.introspections(), 33);
             skip(Duration::from_secs(11)).await;
         };
         let (answers, ()) = tokio::join!(flood, meanwhile);
         for answer in answers {
             unchecked(answer);
         }
-        assert_eq!(world.questions(), 33, "32 at once, and no more");
+        assert_eq!(world.introspections(), 33, "32 at once, and no more");
         mended(&world);
         world.advance(1);
         world.send(with(&world.token("ben"), "/")).await.expect(200);
