@@ -6,12 +6,12 @@ mod authenticator;
 mod authorization;
 mod caller;
 mod error;
-mod introspection;
 mod person_filter;
 mod revalidation;
 mod settings;
 mod token_authenticator;
 mod token_caller;
+mod token_introspection;
 mod token_policy;
 
 pub(crate) use authenticator::{Authentication, Authenticator, PendingAuthentication};

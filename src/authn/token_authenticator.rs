@@ -1,9 +1,7 @@
 //! Tokens of API clients: `Authorization: Bearer hf_…` (RFC 6750).
 //!
-//! The provider reports the owner of a token, and strictly limits such requests. So an
-//! answer is cached for a minute, under a keyed hash of the token and without the token
-//! itself; requests with the same token share one request to the provider; and while the
-//! provider is unavailable, uncached tokens are refused.
+//! Reads the token of a request. `token_introspection` asks the provider for its owner and
+//! caches the answer; while the provider is unavailable, uncached tokens are refused.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,10 +10,10 @@ use http::HeaderMap;
 
 use super::authorization::bearer_token;
 use super::error::{AuthnError, TokenError};
-use super::introspection::TokenIntrospector;
 use super::person_filter::PersonFilter;
 use super::settings::BearerSettings;
 use super::token_caller::TokenCaller;
+use super::token_introspection::TokenIntrospector;
 use super::token_policy::TokenPolicy;
 use crate::clock::Clock;
 use crate::identity::IdentityRenderer;

@@ -1,6 +1,7 @@
 //! The client of a request: the peer, or the client behind trusted proxies; the kind of
 //! request, and the public URL.
 
+mod forwarded_to_app;
 mod hop_by_hop;
 mod host;
 mod incoming;
@@ -12,8 +13,8 @@ mod request_head;
 mod request_kind;
 mod resolve;
 mod trusted_proxies;
-mod x_forwarded;
 
+pub(crate) use forwarded_to_app::{ForwardedHeaders, is_dropped_claim};
 pub(crate) use hop_by_hop::{is_hop_by_hop, is_websocket_handshake};
 pub(crate) use host::{is_authority, name_and_port, normalized, requested_host};
 pub(crate) use incoming::IncomingRequest;
@@ -27,7 +28,6 @@ pub(crate) use request_kind::names_openai;
 pub(crate) use request_kind::{RequestKind, is_cross_site, is_prefetch, speaks_openai, wants_websocket};
 pub use resolve::Client;
 pub use trusted_proxies::TrustedProxies;
-pub(crate) use x_forwarded::{ForwardedHeaders, is_dropped_claim};
 
 use std::net::SocketAddr;
 

@@ -3,6 +3,9 @@
 
 use http::Method;
 
+use super::route_table::RouteQuery;
+use super::verdict::Policy;
+
 /// The request headers that identify a preflight.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct PreflightHeaders<'a> {
@@ -24,6 +27,15 @@ pub(crate) fn requested_method(method: &Method, headers: PreflightHeaders<'_>) -
         return None;
     }
     Method::from_bytes(headers.requested_method?).ok()
+}
+
+impl Policy {
+    /// Whether a CORS preflight passes. No rule is evaluated: browsers send preflights
+    /// without credentials.
+    pub(crate) fn admits_preflight(&self, route: Option<usize>, query: RouteQuery<'_>) -> bool {
+        let marked = route.and_then(|index| self.routes.get(index)).is_some_and(|route| route.preflight);
+        query.preflight.is_some() && marked
+    }
 }
 
 #[cfg(test)]

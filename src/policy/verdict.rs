@@ -3,7 +3,7 @@
 use super::access::Access;
 use super::own_prefix::OwnPrefix;
 use super::route::{Route, RouteAccess};
-use super::route_table::{RouteQuery, RouteTable};
+use super::route_table::RouteTable;
 use super::rule::{Match, Rule};
 use crate::identity::Person;
 
@@ -111,13 +111,6 @@ impl Policy {
             return Verdict::Allowed;
         }
         Verdict::NotAllowed(rules)
-    }
-
-    /// Whether a CORS preflight passes. No rule is evaluated: browsers send preflights
-    /// without credentials.
-    pub(crate) fn admits_preflight(&self, route: Option<usize>, query: RouteQuery<'_>) -> bool {
-        let marked = route.and_then(|index| self.routes.get(index)).is_some_and(|route| route.preflight);
-        query.preflight.is_some() && marked
     }
 
     /// Whether two routes (or none) make the same decision and use the same upstream.
