@@ -1,4 +1,4 @@
-//! A response's body behind the gate: the app's, untouched, or our own.
+//! The body of a response: the app's, unchanged, or our own.
 
 use std::fmt;
 use std::pin::Pin;
@@ -8,12 +8,12 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-/// Waits for the end of a session.
+/// Completes when the permission for a stream no longer holds.
 type Ended = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 pin_project! {
-    /// The body of a response behind the gate: the inner service's own, or the
-    /// gate's answer. Frames, errors and trailers of the inner one pass as they are.
+    /// The body of a response: the inner service's, or the gate's own. Frames, errors and
+    /// trailers of the inner body are unchanged.
     pub struct GateBody<B> {
         #[pin]
         kind: BodyKind<B>,
@@ -37,8 +37,7 @@ impl<B> GateBody<B> {
         Self { kind: BodyKind::Inner { body, until: None } }
     }
 
-    /// The inner body until `ended` is ready: a stream of events must not outlive
-    /// the session it was opened with.
+    /// The inner body until `ended` is ready: an event stream must not outlive its session.
     pub(super) fn inner_until(body: B, ended: Ended) -> Self {
         Self { kind: BodyKind::Inner { body, until: Some(ended) } }
     }
@@ -76,7 +75,7 @@ impl<B: Body<Data = Bytes>> Body for GateBody<B> {
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             BodyKind::Inner { body, until: None } => body.size_hint(),
-            // It may end early, so nothing can be promised.
+            // It may end early, so no length is known.
             BodyKind::Inner { until: Some(_), .. } => SizeHint::default(),
             BodyKind::Own { bytes } => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))

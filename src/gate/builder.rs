@@ -1,4 +1,4 @@
-//! A gate built in code.
+//! Builds a gate in code.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::policy::{Access, Route, Rule};
 use crate::provider::{Issuer, ProviderSettings};
 use crate::session::SessionSettings;
 
-/// What [`GateBuilder::session`] was given, in order.
+/// The closures passed to [`GateBuilder::session`], in order.
 #[derive(Clone, Default)]
 struct SessionChanges(Vec<Arc<SessionChange>>);
 
@@ -58,7 +58,7 @@ impl Gate {
 }
 
 impl GateBuilder {
-    /// What people type: `https://app.example.com`. Register
+    /// The public URL of the app: `https://app.example.com`. Register
     /// `https://app.example.com/oauth2/callback` as the app's redirect URL.
     #[must_use]
     pub fn public_url(mut self, url: impl Into<String>) -> Self {
@@ -87,14 +87,14 @@ impl GateBuilder {
         self
     }
 
-    /// The scopes to ask for, separated by spaces; what the rules need unless given.
+    /// The scopes to request, separated by spaces. Default: what the rules need.
     #[must_use]
     pub fn scope(mut self, scope: impl Into<String>) -> Self {
         self.scope = Some(scope.into());
         self
     }
 
-    /// Ids of organisations that the consent page must ask for (`orgIds`).
+    /// Ids of organisations to request on the consent page (`orgIds`).
     #[must_use]
     pub fn ask_for_orgs(mut self, ids: impl IntoIterator<Item = String>) -> Self {
         self.orgs.extend(ids);
@@ -102,15 +102,15 @@ impl GateBuilder {
     }
 
     /// The session secret: at least 32 random bytes in base64 or hex, as
-    /// `huggate secret` prints. Given again, the further ones only open what they
-    /// sealed once.
+    /// `huggate secret` prints. Called again, it adds a secret that only opens what it
+    /// sealed before a rotation.
     #[must_use]
     pub fn secret(mut self, secret: impl Into<String>) -> Self {
         self.secrets.push(SecretString::new(secret));
         self
     }
 
-    /// Lets in whom `rule` means; several are alternatives.
+    /// Admits people whom `rule` matches; several rules are alternatives.
     #[must_use]
     pub fn allow(mut self, rule: Rule) -> Self {
         match &mut self.access {
@@ -120,28 +120,28 @@ impl GateBuilder {
         self
     }
 
-    /// Lets in every Hugging Face account.
+    /// Admits every Hugging Face account.
     #[must_use]
     pub fn allow_anyone(mut self) -> Self {
         self.access = Some(Access::Anyone);
         self
     }
 
-    /// Keeps out whom `rule` means, on every route.
+    /// Refuses people whom `rule` matches, on every route.
     #[must_use]
     pub fn deny(mut self, rule: Rule) -> Self {
         self.deny.push(rule);
         self
     }
 
-    /// Adds a part of the app with rules of its own; the first match decides.
+    /// Adds a route with rules of its own; the first matching route decides.
     #[must_use]
     pub fn route(mut self, route: Route) -> Self {
         self.routes.push(route);
         self
     }
 
-    /// Where the gate's own endpoints live, instead of `/oauth2`.
+    /// The path prefix of the gate's own endpoints. Default: `/oauth2`.
     #[must_use]
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = Some(prefix.into());
@@ -160,22 +160,21 @@ impl GateBuilder {
         self
     }
 
-    /// The headers that tell the app who is asking.
+    /// The identity headers.
     #[must_use]
     pub fn headers(mut self, headers: HeaderSettings) -> Self {
         self.headers = headers;
         self
     }
 
-    /// Whether and where the app gets the signed assertion.
+    /// Whether the app gets the signed assertion, and in which headers.
     #[must_use]
     pub fn assertion(mut self, assertion: AssertionSettings) -> Self {
         self.assertion = assertion;
         self
     }
 
-    /// Lets API clients come with a token: `Authorization: Bearer hf_…`. Nobody can
-    /// unless this is said.
+    /// Accepts tokens of API clients: `Authorization: Bearer hf_…`. Off by default.
     ///
     /// ```
     /// use huggate::authn::BearerSettings;
@@ -188,7 +187,7 @@ impl GateBuilder {
         self
     }
 
-    /// Networks whose `X-Forwarded-*` are believed.
+    /// Networks whose `X-Forwarded-*` are used. Default: none.
     #[must_use]
     pub fn trusted_proxies(mut self, networks: TrustedProxies) -> Self {
         self.trusted_proxies = networks;
@@ -202,16 +201,15 @@ impl GateBuilder {
         self
     }
 
-    /// Another clock than the system's.
+    /// The clock. Default: the system's.
     #[must_use]
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
     }
 
-    /// Makes the gate, and asks the provider for its metadata. A provider that is
-    /// down does not stop the start: sign-ins are answered with 503 until it is
-    /// back.
+    /// Makes the gate, and requests the provider's metadata. If the provider is down, the
+    /// gate starts all the same, and answers sign-ins with 503 until it is back.
     ///
     /// # Errors
     /// [`BuildError`] says which setting is missing or wrong, or what is wrong

@@ -1,4 +1,4 @@
-//! The gate as a Tower layer: all the Tower plumbing there is.
+//! The gate as a Tower layer.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,13 +11,13 @@ use tower_service::Service;
 
 use super::{Gate, GateBody};
 
-/// Puts the gate around a service.
+/// Wraps a service in the gate.
 #[derive(Debug, Clone)]
 pub struct GateLayer {
     gate: Gate,
 }
 
-/// A service behind the gate: it sees only requests that may enter.
+/// A service behind the gate, which gets only allowed requests.
 #[derive(Debug, Clone)]
 pub struct GateService<S> {
     gate: Gate,
@@ -25,11 +25,11 @@ pub struct GateService<S> {
 }
 
 impl Gate {
-    /// A layer that puts this gate around a service: an axum `Router`, a hyper
-    /// service, anything that takes `http::Request`s.
+    /// A layer that wraps a service in this gate: an axum `Router`, a hyper service, or any
+    /// service for `http::Request`.
     ///
-    /// In axum, put it around the whole router (`Router::layer`, last), so that it
-    /// also stands before routes that do not exist.
+    /// In axum, add it to the whole router (`Router::layer`, last), so that it also covers
+    /// paths without a route.
     #[must_use]
     pub fn layer(&self) -> GateLayer {
         GateLayer { gate: self.clone() }
@@ -60,7 +60,7 @@ where
     }
 
     fn call(&mut self, request: Request<ReqB>) -> Self::Future {
-        // The service that was made ready is the one to call; its clone waits.
+        // `poll_ready` was called on this service, so it is called, and the clone stays.
         let waiting = self.inner.clone();
         let mut ready = std::mem::replace(&mut self.inner, waiting);
         let gate = self.gate.clone();

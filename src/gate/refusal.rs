@@ -1,47 +1,46 @@
-//! Every "no" that a request can get.
+//! Why a request is refused.
 
 use crate::authn::{AuthnError, SessionError, TokenError};
 use crate::forward_auth::AmbiguousOriginal;
 use crate::identity::{AuthMethod, TokenKind};
 use crate::policy::{Ambiguity, BearerUse, Denial};
 
-/// Why a request did not reach the app. It is left in the response's extensions
-/// for logs and metrics, and so is the [`Client`](crate::Client) it came from.
+/// Why a request did not reach the app. The response carries it in its extensions, for
+/// logs and metrics, together with the [`Client`](crate::Client).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// The request does not name one host, or names one by a port that makes it
-    /// another to some servers and not to others.
+    /// The request does not name exactly one host, or names a route's host with a port
+    /// that is not configured.
     NoHost,
-    /// The target is no path: `*`, an authority, or something with a raw `#`.
+    /// The target is not a path: `*`, an authority, or a target with a raw `#`.
     NoPath,
-    /// The path can be read in several ways that would be decided differently.
+    /// Servers read the path in several ways, which would be decided differently.
     AmbiguousPath,
-    /// The method is one of a route's but for capitals, which some servers overlook.
+    /// The method equals a route's except for its case, which some servers ignore.
     AmbiguousMethod,
     /// Nobody is signed in.
     SignIn,
-    /// Somebody is signed in, and it is not their place.
+    /// The person who is signed in may not enter.
     Forbidden(Forbidden),
-    /// A page of another site asked for a WebSocket.
+    /// A page of another origin opened a WebSocket.
     CrossOrigin,
-    /// The session store cannot be asked.
+    /// The session store does not answer.
     StoreUnavailable,
-    /// The provider cannot be asked whether a session still counts, and its last
-    /// word is too old.
+    /// The provider does not answer, and its last answer about the session has expired.
     Unconfirmed {
         /// Seconds until it is asked again.
         retry_after: u64,
     },
-    /// A proxy asks (forward auth) without saying unmistakably about what.
+    /// Forward auth: the proxy does not describe exactly one request.
     ForwardAuth(AmbiguousOriginal),
-    /// A proxy asks (forward auth) for a host where nobody can sign in.
+    /// Forward auth: nobody can sign in at the host of the request.
     UnknownHost,
-    /// `Authorization` cannot be read, or came twice.
+    /// `Authorization` is malformed, or repeated.
     BadAuthorization(&'static str),
-    /// Nobody has sent a token, and the route is for tokens alone.
+    /// The route requires a token, and the request has none.
     TokenNeeded,
-    /// The token does not count.
+    /// The token is not valid.
     #[non_exhaustive]
     InvalidToken {
         /// Why.
@@ -49,17 +48,17 @@ pub enum Refusal {
         /// Whether the route takes sessions as well.
         session_would_do: bool,
     },
-    /// Whether the token counts cannot be found out now.
+    /// The token could not be verified.
     #[non_exhaustive]
     TokenUnchecked {
         /// Why.
         why: &'static str,
-        /// Another try may be worth it in so many seconds.
+        /// Seconds after which the client may try again.
         retry_after: u64,
     },
 }
 
-/// Who was refused, and what would have helped.
+/// A person who may not enter, and the reasons.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forbidden {
     pub(super) denial: Box<Denial>,
@@ -68,19 +67,19 @@ pub struct Forbidden {
 }
 
 impl Forbidden {
-    /// Who was refused.
+    /// The username.
     #[must_use]
     pub fn username(&self) -> &str {
         &self.denial.username
     }
 
-    /// How they showed who they are.
+    /// How the person authenticated.
     #[must_use]
     pub fn auth_method(&self) -> AuthMethod {
         self.token.map_or(AuthMethod::Session, TokenKind::auth_method)
     }
 
-    /// Who may enter, and what is in the way; or who may not.
+    /// What the rules require and what is missing, a sentence each.
     #[must_use]
     pub fn reasons(&self) -> Vec<String> {
         self.denial.sentences()
@@ -98,7 +97,7 @@ impl From<Ambiguity> for Refusal {
 }
 
 impl Refusal {
-    /// The refusal for an error of `authn`, at a route that takes tokens like this.
+    /// The refusal for an error of `authn`, at a route with this setting for tokens.
     pub(super) fn of_authn(error: &AuthnError, bearer_use: BearerUse) -> Self {
         match *error {
             AuthnError::Session(SessionError::StoreUnavailable) => Self::StoreUnavailable,

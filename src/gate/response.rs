@@ -1,4 +1,4 @@
-//! The app's response on its way back: its cookies, ours, and who may keep it.
+//! The response of the app: its cookies, the session's new cookie, and caching.
 
 use bytes::Bytes;
 use http::Response;
@@ -9,8 +9,9 @@ use super::body::GateBody;
 use super::grant::Grant;
 use crate::session::Cookies;
 
-/// The app's response on its way back: its cookies cannot be ours, `renewal` is added
-/// where no cache shares it, and a stream ends when its permission does.
+/// Completes the response of the app: `Set-Cookie` lines for our cookies are removed,
+/// `renewal` is added unless a shared cache may store the response, and a stream ends
+/// when its permission does.
 pub(super) fn finish<B: Body<Data = Bytes>>(
     response: Response<B>,
     grant: &Grant,
@@ -37,7 +38,7 @@ pub(super) fn finish<B: Body<Data = Bytes>>(
     Response::from_parts(parts, body)
 }
 
-/// The app cannot set or remove our cookies.
+/// Removes `Set-Cookie` lines for our cookies.
 fn guard_cookies(cookies: &Cookies, headers: &mut HeaderMap) {
     if !headers.get_all(SET_COOKIE).iter().any(|line| cookies.claims(line)) {
         return;
@@ -51,11 +52,11 @@ fn guard_cookies(cookies: &Cookies, headers: &mut HeaderMap) {
 }
 
 /// Adds the session's new cookie to a response that no cache shares: one that
-/// stored it would hand the session to everybody (RFC 9111, section 7.3). What
-/// is meant for all is left alone, since the next response will do; what a
-/// shared cache may keep unless told otherwise is marked as one person's.
+/// stored it would give the session to other clients (RFC 9111, section 7.3). A response
+/// for shared caches is unchanged, and the next response carries the cookie; a response
+/// that says nothing about caches is marked `private`.
 fn renew(headers: &mut HeaderMap, lines: &[HeaderValue]) {
-    // Fields that a CDN heeds instead (RFC 9213).
+    // Fields that CDNs use instead (RFC 9213).
     let targeted = |name: &HeaderName| {
         name.as_str().ends_with("cdn-cache-control") || name.as_str() == "surrogate-control"
     };
@@ -71,9 +72,9 @@ fn renew(headers: &mut HeaderMap, lines: &[HeaderValue]) {
     }
 }
 
-/// Browsers keep the page one leaves as it stands, and the back button shows it
-/// even after a sign-out. `no-store` says not to, where `Clear-Site-Data` is not
-/// known. An app that says itself how its page may be kept is not overruled.
+/// Browsers keep a page in the back/forward cache and show it even after a sign-out.
+/// `no-store` prevents that in browsers without `Clear-Site-Data`. An app's own
+/// `Cache-Control` is unchanged.
 fn keep_out_of_history(headers: &mut HeaderMap) {
     if !headers.contains_key(CACHE_CONTROL) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -90,8 +91,8 @@ fn cache_control(headers: &HeaderMap, word: &str) -> bool {
     lines.any(|line| memchr::memmem::find(&line, word.as_bytes()).is_some())
 }
 
-/// Whether a body goes on for as long as somebody listens, and may end anywhere.
-/// One that has an end must not look complete when it is cut.
+/// Whether a body is an endless stream, which may end anywhere. A body with an end must
+/// not be truncated, since it would look complete.
 fn is_endless(content_type: &[u8]) -> bool {
     const KINDS: [&[u8]; 4] =
         [b"text/event-stream", b"application/x-ndjson", b"application/jsonl", b"multipart/x-mixed-replace"];

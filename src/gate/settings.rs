@@ -1,4 +1,4 @@
-//! What a gate is made of.
+//! The settings of a gate, and why they can be wrong.
 
 use crate::authn::BearerSettings;
 use crate::client::{PublicUrl, PublicUrlError, TrustedProxies};
@@ -9,41 +9,41 @@ use crate::policy::{Access, Route, Rule, all_rules};
 use crate::provider::{IssuerError, ProviderSettings};
 use crate::session::SessionSettings;
 
-/// Everything a gate is made of. [`GateBuilder`](crate::GateBuilder) fills it in code, and the
-/// configuration file fills it for the program.
+/// All settings of a gate. [`GateBuilder`](crate::GateBuilder) fills them in code, the
+/// configuration file for the program.
 #[derive(Debug, Clone)]
 #[expect(
     clippy::exhaustive_structs,
     reason = "made by the builder or the configuration; read by nobody else"
 )]
 pub struct GateSettings {
-    /// What people type.
+    /// The URL that people open.
     pub public_url: PublicUrl,
-    /// Where our endpoints live: `/oauth2`.
+    /// The path prefix of our endpoints: `/oauth2`.
     pub prefix: String,
-    /// The provider, and who we are to it.
+    /// The provider, and our OAuth client.
     pub provider: ProviderSettings,
     /// How sessions are kept.
     pub session: SessionSettings,
     /// Who may enter.
     pub access: Access,
-    /// Who may not, on any route.
+    /// Who may not enter, on any route.
     pub deny: Vec<Rule>,
-    /// Parts of the app with rules of their own; the first match decides.
+    /// Routes with rules of their own; the first match decides.
     pub routes: Vec<Route>,
-    /// Headers that tell the app who is asking.
+    /// The identity headers.
     pub headers: HeaderSettings,
     /// The signed assertion.
     pub assertion: AssertionSettings,
-    /// Present: tokens of API clients count.
+    /// Present: tokens of API clients are accepted.
     pub bearer: Option<BearerSettings>,
     /// Further hosts a sign-in may return to.
     pub return_hosts: ReturnHosts,
-    /// Networks whose `X-Forwarded-*` are believed.
+    /// Networks whose `X-Forwarded-*` are used.
     pub trusted_proxies: TrustedProxies,
 }
 
-/// Why a gate cannot be built. Each says which setting, and what it takes.
+/// Why a gate cannot be built: which setting is wrong, and what it accepts.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
@@ -62,10 +62,10 @@ pub enum BuildError {
     /// `prefix`
     #[error("prefix {0:?} must be a plain path such as /oauth2")]
     Prefix(String),
-    /// A route is for tokens alone, and there are none.
+    /// A route requires tokens, and tokens are not accepted.
     #[error("the route {0} is for tokens alone, and no tokens are taken; say so with `bearer`")]
     Bearer(String),
-    /// The provider answered, and what it said cannot be used.
+    /// The provider answered, and its metadata cannot be used.
     #[error("the provider cannot be used: {0}")]
     Provider(String),
     /// No key for the assertion could be derived.
