@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use http::header::{HOST, HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Peer;
 use super::resolve::Client;
@@ -52,16 +52,18 @@ impl ForwardedHeaders {
 
 impl Client {
     /// The forwarding headers for the app. The chain of a trusted proxy is continued; any
-    /// other starts with the peer. `https`: whether the public URL uses https.
+    /// other starts with the peer. `https`: whether the public URL uses https; `host`: the
+    /// `Host` that the app gets.
     pub(crate) fn forwarded_headers(
         &self,
         peer: &Peer,
         https: bool,
+        host: Option<&HeaderValue>,
         headers: &HeaderMap,
     ) -> ForwardedHeaders {
         let ip = peer.addr.map(|addr| addr.ip().to_canonical());
         let https = if self.trusted { self.https } else { https };
-        let as_sent = headers.get(HOST).filter(|_| !self.trusted).cloned();
+        let as_sent = host.filter(|_| !self.trusted).cloned();
         ForwardedHeaders {
             x_forwarded_for: ip.and_then(|ip| self.x_forwarded_for(ip, headers)),
             x_forwarded_proto: HeaderValue::from_static(if https { "https" } else { "http" }),
@@ -72,10 +74,15 @@ impl Client {
     fn x_forwarded_for(&self, ip: IpAddr, headers: &HeaderMap) -> Option<HeaderValue> {
         let mut text = Vec::with_capacity(LONGEST_IPV4);
         if self.trusted {
-            for line in headers.get_all(X_FORWARDED_FOR) {
+            for (index, line) in headers.get_all(X_FORWARDED_FOR).iter().enumerate() {
+                if index > 0 {
+                    text.extend_from_slice(b", ");
+                }
                 text.extend_from_slice(line.as_bytes());
-                text.extend_from_slice(b", ");
             }
+        }
+        if !text.is_empty() {
+            text.extend_from_slice(b", ");
         }
         push_ip(&mut text, ip);
         HeaderValue::from_maybe_shared(Bytes::from(text)).ok()
@@ -127,6 +134,8 @@ fn is_claim(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use http::header::HOST;
+
     use super::*;
 
     fn written(trusted: bool, incoming: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -137,7 +146,7 @@ mod tests {
         headers.insert(HOST, HeaderValue::from_static("app.example.com"));
         let client = Client { ip: None, host: "outer.example.com".to_owned(), https: true, trusted };
         let peer = Peer { addr: Some(([10, 0, 0, 1], 9).into()), tls: false };
-        let forwarded = client.forwarded_headers(&peer, false, &headers);
+        let forwarded = client.forwarded_headers(&peer, false, headers.get(HOST), &headers);
         let dropped: Vec<HeaderName> =
             headers.keys().filter(|name| is_dropped_claim(name.as_str(), trusted)).cloned().collect();
         for name in dropped {
@@ -188,6 +197,17 @@ mod tests {
             push_ip(&mut text, ip);
             assert_eq!(text, ip.to_string().as_bytes());
         }
+    }
+
+    #[test]
+    fn an_empty_chain_leaves_no_comma_and_the_host_is_the_one_that_is_sent() {
+        let headers = written(true, &[("x-forwarded-for", "")]);
+        assert_eq!(headers["x-forwarded-for"], "10.0.0.1");
+        let client = Client { ip: None, host: "app.example.com".to_owned(), https: true, trusted: false };
+        let peer = Peer { addr: None, tls: false };
+        let sent = HeaderValue::from_static("APP.example.com:80");
+        let forwarded = client.forwarded_headers(&peer, true, Some(&sent), &HeaderMap::new());
+        assert_eq!(forwarded.x_forwarded_host.as_ref(), Some(&sent));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::Response;
-use http::header::{ACCEPT, AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 
 use super::decide::Decision;
@@ -20,7 +20,7 @@ use crate::forward_auth::{self, Allowed, Contract, DescriptionRules};
 use crate::identity::{RenderedIdentity, SignedAssertion};
 use crate::oauth2::{Endpoint, OAuth2};
 use crate::policy::{BearerUse, RouteAccess};
-use crate::respond::OrgNames;
+use crate::respond::{OrgNames, grpc};
 
 /// What requests below our prefix are answered with.
 pub(super) struct OwnEndpoints<'a> {
@@ -47,7 +47,9 @@ impl OwnEndpoints<'_> {
                 match asked {
                     Ok(caller) => caller,
                     Err(error) => {
-                        return self.refuse(Refusal::of_authn(&error, BearerUse::Also), request).await;
+                        let refusal = Refusal::of_authn(&error, BearerUse::Also);
+                        let response = self.refuse(refusal, request).await;
+                        return grpc::adapt(parts.headers.get(CONTENT_TYPE), response);
                     }
                 }
             }

@@ -105,7 +105,9 @@ impl Rewriter {
         let drops_hop_by_hop = connection == ConnectionFields::Drop;
         // An absolute target names the host that was judged; without this the app
         // could be asked at another one (RFC 9112, section 3.2.2).
-        let authority = head.uri.authority().filter(|_| !head.headers.contains_key(HOST));
+        let sent = head.headers.get(HOST);
+        let authority = head.uri.authority().filter(|_| sent.is_none());
+        let host = authority.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
         Rewrite {
             rewriter: self,
             drops_hop_by_hop,
@@ -116,8 +118,9 @@ impl Rewriter {
             trusted: peer.map(|_| client.trusted),
             connection: ConnectionOptions::of(head.headers),
             authorization: self.authorization(grant, routes),
-            host: authority.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok()),
-            forwarded: peer.map(|peer| client.forwarded_headers(peer, self.https, head.headers)),
+            forwarded: peer
+                .map(|peer| client.forwarded_headers(peer, self.https, sent.or(host.as_ref()), head.headers)),
+            host,
             identity: identity.map_or(&[], RenderedIdentity::headers),
             assertion: identity.and_then(|identity| self.assertions.assertion(identity, client)),
         }

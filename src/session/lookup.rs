@@ -1,5 +1,6 @@
 //! Looks up the session of a request, without waiting unless a server-side store is used.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -24,11 +25,17 @@ pub(crate) enum ImmediateLookup {
 }
 
 /// A ticket whose session is in a server-side store.
-#[derive(Debug)]
 pub(crate) struct TicketedSession {
     id: SessionId,
     sealed: Box<[u8]>,
     by_first_secret: bool,
+}
+
+impl fmt::Debug for TicketedSession {
+    /// The sealed text is a cookie that signs somebody in.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TicketedSession").finish_non_exhaustive()
+    }
 }
 
 impl Sessions {
