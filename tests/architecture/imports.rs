@@ -32,6 +32,8 @@ struct Scope {
 /// The files of the crate and what each of them imports, by place in `files`.
 pub(crate) struct Graph {
     pub(crate) edges: BTreeMap<usize, BTreeSet<usize>>,
+    /// Files that import all names of a module.
+    pub(crate) globs: Vec<usize>,
 }
 
 impl Graph {
@@ -50,7 +52,8 @@ impl Graph {
             let found = crate_.imported_by(index, &file.module);
             edges.insert(index, found.into_iter().filter(|to| *to != index).collect());
         }
-        Self { edges }
+        let globs = (0..files.len()).filter(|index| !scopes[*index].globs.is_empty()).collect();
+        Self { edges, globs }
     }
 
     /// A shortest circle through each file that is in one, each circle once.
@@ -168,8 +171,15 @@ impl Scope {
             rest = after;
         }
         scope.code.push_str(rest);
-        for (tree, exported) in uses {
-            for (path, name) in leaves(tree) {
+        let mut leaves: Vec<(Path, String, bool)> = uses
+            .into_iter()
+            .flat_map(|(tree, exported)| {
+                leaves(tree).into_iter().map(move |(path, name)| (path, name, exported))
+            })
+            .collect();
+        through_other_imports(&mut leaves);
+        {
+            for (path, name, exported) in leaves {
                 let Some(path) = absolute(&path, &file.module, &scope.children) else { continue };
                 if name == "*" {
                     scope.globs.push(path);
@@ -213,6 +223,24 @@ fn next_declaration(text: &str) -> Option<(&str, Declaration<'_>, &str)> {
         }
         let exported = line.starts_with("pub");
         return Some((&text[..start], Declaration::Use { tree: inside, exported }, &text[end + 1..]));
+    }
+}
+
+/// Replaces a first name that another `use` of the file brings into scope by what it
+/// stands for: `use crate::gate; use gate::Gate;`, `use crate as root;`.
+fn through_other_imports(leaves: &mut [(Path, String, bool)]) {
+    for _ in 0..4 {
+        let known: HashMap<String, Path> =
+            leaves.iter().map(|(path, name, _)| (name.clone(), path.clone())).collect();
+        for (path, name, _) in leaves.iter_mut() {
+            let from_self = usize::from(path.first().is_some_and(|first| first == "self"));
+            let Some(first) = path.get(from_self) else { continue };
+            let Some(target) = known.get(first).filter(|_| path.len() > from_self + 1 && first != name)
+            else {
+                continue;
+            };
+            *path = [target.as_slice(), &path[from_self + 1..]].concat();
+        }
     }
 }
 
@@ -365,6 +393,21 @@ mod tests {
             file("src/a/child.rs", &["a", "child"], "pub struct Leaf;"),
         ];
         assert_eq!(arrows(&by_path), ["a -> a::child"]);
+    }
+
+    #[test]
+    fn an_import_through_another_import_is_followed() {
+        for text in [
+            "use crate::gate;\nuse gate::Gate;",
+            "use crate::gate;\nuse self::gate::Gate;",
+            "use crate as root;\nuse root::gate::Gate;",
+        ] {
+            let files = [
+                file("src/gate.rs", &["gate"], "pub struct Gate;"),
+                file("src/session.rs", &["session"], text),
+            ];
+            assert_eq!(arrows(&files), ["session -> gate"], "{text}");
+        }
     }
 
     #[test]

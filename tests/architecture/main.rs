@@ -93,6 +93,33 @@ fn no_file_imports_one_that_imports_it() {
     assert!(circles.is_empty(), "{} circles:\n{}", circles.len(), circles.join("\n"));
 }
 
+/// A glob hides what is imported, and so a circle.
+#[test]
+fn no_file_imports_all_names_of_a_module() {
+    let files = files();
+    let names: Vec<String> = Graph::new(&files).globs.iter().map(|index| files[*index].name()).collect();
+    assert!(names.is_empty(), "globs outside of tests:\n{}", names.join("\n"));
+}
+
+/// What follows the tests of a file would not be measured.
+#[test]
+fn tests_stand_at_the_end_of_a_file() {
+    for file in files().iter().filter(|file| !file.is_tests()) {
+        let rest = &file.text[file.production().len()..];
+        let after = rest.rfind('}').map_or("", |end| &rest[end + 1..]);
+        let blocks = rest.matches("\n}").count();
+        assert!(after.trim().is_empty() && blocks <= 1, "{}: code follows the tests", file.name());
+    }
+}
+
+/// Only the decision gives permission.
+#[test]
+fn only_the_decision_makes_a_grant() {
+    for file in files().iter().filter(|file| !file.path.ends_with("gate/decide.rs")) {
+        assert!(!file.production().contains("Grant::new("), "{} makes a Grant", file.name());
+    }
+}
+
 #[test]
 fn files_functions_and_structs_are_short() {
     let long: Vec<String> = files().iter().flat_map(sizes::too_long).collect();
