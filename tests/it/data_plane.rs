@@ -1,5 +1,6 @@
 //! Attacks on the data plane, each of which once succeeded or was close to it.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use bytes::Bytes;
 use http::Request;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, Semaphore};
 
 use crate::pool::{Http2App, proxy_for, reply};
 use crate::proxy::{ScriptedApp, TestProxy, echo_app, read_head, read_until, wait_closed, with_timeout};
@@ -76,8 +78,8 @@ async fn an_unfinished_upload_does_not_hold_the_connection_after_the_response() 
     // Like Node, the app keeps the connection open for the rest of the body.
     upstream.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await.unwrap();
     assert_eq!(with_timeout(response).await.unwrap().status(), 404);
-    // The client never finishes its request.
-    tokio::time::sleep(Duration::from_millis(3_000)).await;
+    // The client never finishes its request; the connection is closed and its place is free.
+    assert!(wait_closed(&mut upstream).await);
     let mut other = proxy.open(b"GET /other HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
     let served = async {
         let (mut upstream, _) = app.request().await;
@@ -157,10 +159,12 @@ async fn no_host_header_ejects_an_http2_app() {
 
 #[tokio::test]
 async fn requests_at_the_connection_limit_of_an_http2_app_get_503() {
+    let arrived = Arc::new(Notify::new());
+    let arrival = Arc::clone(&arrived);
     let app = Http2App::start(
-        |_| async {
-            tokio::time::sleep(Duration::from_secs(4)).await;
-            reply("slow")
+        move |_| {
+            arrival.notify_one();
+            std::future::pending()
         },
         |builder| {
             builder.max_concurrent_streams(1);
@@ -174,7 +178,7 @@ async fn requests_at_the_connection_limit_of_an_http2_app_get_503() {
     .await;
     let request = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     let _first = proxy.open(request).await;
-    tokio::time::sleep(Duration::from_millis(600)).await;
+    with_timeout(arrived.notified()).await;
     let answers = futures_util::future::join_all((0..4).map(|_| raw(&proxy.address, request))).await;
     for answer in answers {
         assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
@@ -334,10 +338,10 @@ async fn a_connection_with_an_incomplete_body_is_not_reused() {
     // The client disconnects during the upload.
     let (app, address) = ScriptedApp::start().await;
     let proxy = TestProxy::start(address).await;
-    let client = proxy.open(b"POST /a HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\npart").await;
+    let mut client = proxy.open(b"POST /a HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\npart").await;
     let (mut upstream, _) = app.request().await;
     upstream.write_all(OK).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    read_until(&mut client, "ok").await;
     drop(client);
     let mut other = proxy.open(b"GET /b HTTP/1.1\r\nhost: x\r\n\r\n").await;
     let (mut second, asked) = app.request().await;
@@ -383,12 +387,16 @@ async fn a_draining_http2_connection_is_replaced_at_the_limit() {
 /// One client cancels its requests; those of others to the same app are not affected.
 #[tokio::test]
 async fn canceled_requests_do_not_affect_those_of_others() {
+    let (arrived, released) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
+    let (arrival, release) = (Arc::clone(&arrived), Arc::clone(&released));
     let app = Http2App::start(
-        |request| async move {
-            if request.uri().path() == "/slow" {
-                tokio::time::sleep(Duration::from_secs(3)).await;
+        move |_| {
+            arrival.notify_one();
+            let release = Arc::clone(&release);
+            async move {
+                let _ = release.acquire().await.unwrap();
+                reply("fine")
             }
-            reply("fine")
         },
         |_| {},
     )
@@ -396,7 +404,7 @@ async fn canceled_requests_do_not_affect_those_of_others() {
     let proxy = proxy_for(&[app.url()], |_| {}).await;
     let mut victim =
         proxy.open(b"POST /slow HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    with_timeout(arrived.notified()).await;
     for _ in 0..5 {
         let mut client = with_timeout(h2_client(&proxy.address, 65_535).await.ready()).await.unwrap();
         for _ in 0..150 {
@@ -410,6 +418,7 @@ async fn canceled_requests_do_not_affect_those_of_others() {
             client = ready;
         }
     }
+    released.add_permits(1);
     let answer = read_head(&mut victim).await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
