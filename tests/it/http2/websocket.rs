@@ -8,12 +8,12 @@ use huggate::Rule;
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper::ext::Protocol;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use crate::proxy::{TestProxy, with_timeout};
+use crate::proxy::{TestProxy, echo_websocket_app, with_timeout};
 use crate::world::{Front, World};
 
 type Sender = SendRequest<Empty<Bytes>>;
@@ -36,25 +36,6 @@ fn websocket(address: &str, path: &str) -> Request<Empty<Bytes>> {
         .unwrap();
     request.extensions_mut().insert(Protocol::from_static("websocket"));
     request
-}
-
-/// An app that echoes messages.
-async fn echo_websocket_app() -> std::net::SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(async move {
-                let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
-                while let Some(Ok(message)) = socket.next().await {
-                    if message.is_text() || message.is_binary() {
-                        socket.send(message).await.unwrap();
-                    }
-                }
-            });
-        }
-    });
-    address
 }
 
 #[tokio::test]

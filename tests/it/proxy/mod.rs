@@ -10,6 +10,8 @@ mod streams;
 mod tls;
 mod websockets;
 
+pub(crate) use websockets::echo_websocket_app;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -18,7 +18,7 @@ use crate::world::{Ask, Front, World, raw, upgraded};
 
 /// An app that echoes messages, accepts any subprotocol, and closes with code 4321 on the
 /// message `close`.
-async fn echo_websocket_app() -> std::net::SocketAddr {
+pub(crate) async fn echo_websocket_app() -> std::net::SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
