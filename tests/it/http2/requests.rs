@@ -228,6 +228,14 @@ async fn grpc_clients_get_grpc_statuses() {
         assert!(!response.headers()["grpc-message"].is_empty());
         assert_eq!(text(response).await, "");
     }
+    // The endpoint that describes the caller refuses a token in the same way.
+    let mut call = call(Some("hf_nonsense".to_owned()));
+    *call.uri_mut() = format!("http://{}/oauth2/userinfo", world.address).parse().unwrap();
+    let response = ask(&mut client, call).await;
+    assert_eq!(
+        (response.status().as_u16(), &response.headers()["grpc-status"]),
+        (200, &"16".parse().unwrap())
+    );
 }
 
 /// A server of an embedder may pass an extended CONNECT on unchanged.
