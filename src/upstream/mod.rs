@@ -157,6 +157,40 @@ impl Upstream {
     /// path is sent byte for byte. `extended_connect` comes with a WebSocket over HTTP/2,
     /// from the listener's [`RequestContext`](crate::client::RequestContext).
     ///
+    /// The gate passes the grant to the closure of [`Gate::handle_with_grant`]:
+    ///
+    /// ```
+    /// # use huggate::upstream::{ResponseBody, Upstream, UpstreamError};
+    /// # use huggate::{Gate, Peer, gate::GateBody};
+    /// # use http::{Request, Response};
+    /// # use hyper::body::Incoming;
+    /// async fn forward(
+    ///     gate: &Gate,
+    ///     upstream: &Upstream,
+    ///     peer: Peer,
+    ///     request: Request<Incoming>,
+    /// ) -> Result<Response<GateBody<ResponseBody>>, UpstreamError> {
+    ///     let forward = async |request, grant, _client| upstream.send(&grant, request, None).await;
+    ///     gate.handle_with_grant(Some(peer), request, forward).await
+    /// }
+    /// ```
+    ///
+    /// Nothing can be sent without one:
+    ///
+    /// ```compile_fail,E0061
+    /// # use huggate::upstream::{ResponseBody, Upstream, UpstreamError};
+    /// # use http::{Request, Response};
+    /// # use hyper::body::Incoming;
+    /// async fn forward(
+    ///     upstream: &Upstream,
+    ///     request: Request<Incoming>,
+    /// ) -> Result<Response<ResponseBody>, UpstreamError> {
+    ///     upstream.send(request, None).await
+    /// }
+    /// ```
+    ///
+    /// [`Gate::handle_with_grant`]: crate::Gate::handle_with_grant
+    ///
     /// # Errors
     /// See [`UpstreamError`].
     pub async fn send(
