@@ -1,11 +1,11 @@
-//! What changes in an allowed request: one list, computed from the grant.
+//! The changes to an allowed request: one list, computed from the grant.
 //!
-//! The list says which fields are dropped, which are set, and what becomes of `Cookie`
-//! and `Authorization`. It does not know what it is applied to; [`Rewrite::apply`]
+//! The list names the fields to drop, the fields to set, and the changes to `Cookie` and
+//! `Authorization`. It is independent of the form of the request; [`Rewrite::apply`]
 //! applies it to a `HeaderMap`.
 //!
-//! Fields are dropped before others are set: a client's `Connection` must not name what
-//! is written here.
+//! Fields are dropped before others are set, so that a client's `Connection` cannot drop
+//! a field that is set here.
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ pub(crate) struct Rewriter {
     pub(crate) accepts_tokens: bool,
 }
 
-/// What of `Authorization` the app may see.
+/// Which `Authorization` values the app gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum AuthorizationRewrite {
     Keep,
@@ -52,7 +52,7 @@ enum AuthorizationRewrite {
     DropHubCredentials,
 }
 
-/// What becomes of the fields about the connection (RFC 9110, section 7.6.1).
+/// Whether hop-by-hop fields are forwarded (RFC 9110, section 7.6.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ConnectionFields {
     /// They are kept, but for what the client's `Connection` names: an embedder's service
@@ -70,7 +70,7 @@ pub(crate) struct RewriteSubject<'a> {
     pub(crate) head: RequestHead<'a>,
 }
 
-/// What changes in one request.
+/// The changes to one request.
 #[derive(Debug)]
 pub(crate) struct Rewrite<'a> {
     rewriter: &'a Rewriter,
@@ -185,8 +185,8 @@ impl Rewrite<'_> {
         }
     }
 
-    /// What becomes of a `Cookie` line: ours are taken out, and the assertion stands
-    /// where the session was.
+    /// Rewrites a `Cookie` line: removes our cookies, and puts the assertion in place of
+    /// the session.
     pub(crate) fn cookie_line(&self, line: &[u8]) -> RewrittenLine {
         let replacement = self
             .assertion
@@ -296,5 +296,6 @@ impl Rewrite<'_> {
 /// Whether `TE` accepts trailers.
 fn has_te_trailers(headers: &HeaderMap) -> bool {
     let is_trailers = |coding: &[u8]| coding.trim_ascii().eq_ignore_ascii_case(b"trailers");
-    headers.get(TE).is_some_and(|te| te.as_bytes().split(|byte| *byte == b',').any(is_trailers))
+    let mut codings = headers.get_all(TE).iter().flat_map(|te| te.as_bytes().split(|byte| *byte == b','));
+    codings.any(is_trailers)
 }

@@ -153,7 +153,7 @@ async fn bodyless_responses_stay_bodyless_and_trailers_are_forwarded() {
         assert!(got.contains(expected) && got.ends_with("\r\n\r\n"), "{got}");
         drop(upstream);
     }
-    let mut client = proxy.open(b"GET / HTTP/1.1\r\nhost: x\r\nte: trailers\r\n\r\n").await;
+    let mut client = proxy.open(b"GET / HTTP/1.1\r\nhost: x\r\nte: gzip\r\nte: trailers\r\n\r\n").await;
     let (mut upstream, request) = app.request().await;
     assert!(request.contains("te: trailers\r\n"), "{request}");
     upstream
