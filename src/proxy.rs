@@ -81,7 +81,7 @@ impl Proxy {
     }
 }
 
-/// What is kept of a request to explain that the app did not answer it. Almost all
+/// The parts of a request that are kept to explain that the app did not answer it. Almost all
 /// requests are answered, so nothing is copied that is not shared.
 struct KeptHead {
     target: http::Uri,

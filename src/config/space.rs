@@ -11,7 +11,7 @@ use crate::keys::{Secret, SecretString, sha256};
 /// Face's are longer.
 const MIN_CLIENT_SECRET: usize = 16;
 
-/// What a Space provides in addition to values for keys.
+/// The settings of a Space that are not values for keys.
 pub(super) struct Space {
     client_secret: Option<SecretString>,
     /// The scopes of the Space's own OAuth app, if that app is used.

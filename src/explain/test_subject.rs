@@ -5,7 +5,7 @@ use crate::policy::is_id;
 
 /// A described person who is not signed in, for [`Gate::explain`](crate::Gate::explain).
 ///
-/// Whatever is not given is absent: no other organisation, no e-mail address, no PRO
+/// The person has only what is given: no other organisation, no e-mail address, no PRO
 /// account. Ids and roles are different: every account and every member has one. If a
 /// rule depends on an id or role that was not given, the result is unknown.
 ///

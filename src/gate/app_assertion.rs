@@ -37,8 +37,8 @@ impl AppAssertions {
         &self.settings.headers
     }
 
-    /// Who somebody is, signed for the app that `client` asks for; `None`, if assertions
-    /// are off.
+    /// The signed identity, for the app whose host `client` names; `None` if assertions are
+    /// off.
     pub(crate) fn assertion(
         &self,
         identity: &RenderedIdentity,

@@ -115,7 +115,7 @@ impl Hosts {
     }
 }
 
-/// What several parts of a gate share.
+/// The values that several parts of a gate share.
 struct Parts {
     keyring: Arc<Keyring>,
     cookies: Cookies,

@@ -2,7 +2,7 @@
 
 use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue};
 
-/// What a `Connection` field says, if it says more than how the connection is used.
+/// The options of a `Connection` field that is more than one `close`, `keep-alive` or `upgrade`.
 /// The app's server may read the field once more, when our own fields are there, so
 /// only options about the connection itself are kept in it.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use super::ruleset::Ruleset;
 use crate::authn::{Authentication, Caller, PendingAuthentication};
 use crate::policy::{BearerUse, Denial, RouteQuery};
 
-/// What became of a request, without waiting.
+/// The result of a decision that did not wait.
 pub(crate) enum Decision {
     /// It may go on.
     Granted(Grant),

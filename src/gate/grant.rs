@@ -29,7 +29,7 @@ use crate::session::ActiveSession;
 pub struct Grant {
     caller: Caller,
     route: Option<usize>,
-    /// What is asked whether it still holds; `None` for a CORS preflight.
+    /// The ruleset that decides whether the grant still holds; `None` for a CORS preflight.
     ruleset: Option<Arc<Ruleset>>,
 }
 

@@ -83,7 +83,7 @@ pub struct Gate {
     pub(crate) inner: Arc<Inner>,
 }
 
-/// What the steps of a request are made with, each part used by one of them.
+/// The shared parts of a gate. Each step of a request uses one of them.
 pub(crate) struct Inner {
     pub(crate) ruleset: Arc<Ruleset>,
     pub(crate) oauth2: OAuth2,
@@ -99,10 +99,9 @@ pub(crate) struct Inner {
 impl Gate {
     /// Answers `request` or lets `inner` do it; the Tower layer calls this.
     ///
-    /// What goes in: a request, whose extensions may hold a [`Peer`].
-    /// What `inner` gets: the same request without any identity that the client
-    /// claimed, with the identity headers, the assertion, and [`User`], [`Client`] and
-    /// [`Grant`] in its extensions.
+    /// The extensions of `request` may hold a [`Peer`]. `inner` gets the request without
+    /// any identity that the client claimed, with the identity headers, the assertion, and
+    /// [`User`], [`Client`] and [`Grant`] in its extensions.
     ///
     /// # Errors
     /// Those of `inner`; refusals are responses, with a [`Refusal`] in their
@@ -148,7 +147,7 @@ impl Gate {
     /// # Errors
     /// Those of `forward`; refusals are responses, with a [`Refusal`] in their
     /// extensions.
-    // No async function: the future of another one in between is moved with every request.
+    // Not an async fn, which would copy the request into one more future.
     pub fn handle_with_grant<ReqB, ResB, E, Fut>(
         &self,
         peer: Option<Peer>,
@@ -175,8 +174,8 @@ impl Gate {
         Fut: Future<Output = Result<Response<ResB>, E>>,
     {
         let gate = &*self.inner;
-        // What does not lead to the app is boxed: in line, the size of a sign-in's
-        // future would be moved about with every request.
+        // The futures of our own responses are boxed. Inline, they would add the size of a
+        // sign-in to the future of every request.
         let head = RequestHead::of(&request);
         let Ok(client) = Client::resolve(peer.as_ref(), head, &gate.trusted_proxies, &gate.own_host) else {
             let (parts, _) = request.into_parts();
@@ -232,14 +231,14 @@ impl Inner {
         }
     }
 
-    /// The answer to a request of the app's that may not go on.
+    /// The response to a refused request for the app.
     async fn refuse(&self, refusal: Refusal, parts: &Parts, client: &Client) -> Response<Bytes> {
         let refuser = Refuser { oauth2: &self.oauth2, org_names: &self.org_names };
         let response = refuser.refuse(refusal, IncomingRequest::new(parts, client)).await;
         grpc::adapt(parts.headers.get(CONTENT_TYPE), response)
     }
 
-    /// The answer to a request that does not name one host.
+    /// The response to a request that does not name exactly one host.
     async fn refuse_without_host(&self, parts: &Parts) -> Response<Bytes> {
         let client = Client { ip: None, host: String::new(), https: false, trusted: false };
         let refuser = Refuser { oauth2: &self.oauth2, org_names: &self.org_names };

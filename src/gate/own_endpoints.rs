@@ -22,7 +22,7 @@ use crate::oauth2::{Endpoint, OAuth2};
 use crate::policy::{BearerUse, RouteAccess};
 use crate::respond::{OrgNames, grpc};
 
-/// What requests below our prefix are answered with.
+/// Answers requests below our prefix.
 pub(super) struct OwnEndpoints<'a> {
     pub(super) ruleset: &'a Arc<Ruleset>,
     pub(super) oauth2: &'a OAuth2,

@@ -79,7 +79,7 @@ impl Forbidden {
         self.token.map_or(AuthMethod::Session, TokenKind::auth_method)
     }
 
-    /// What the rules require and what is missing, a sentence each.
+    /// One sentence for each requirement of the rules, with what is missing.
     #[must_use]
     pub fn reasons(&self) -> Vec<String> {
         self.denial.sentences()

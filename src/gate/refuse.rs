@@ -11,7 +11,7 @@ use crate::respond::{
     ForbiddenContext, OrgNames, bad_request, forbidden, openai, token_refused, unavailable,
 };
 
-/// What refusals are worded with.
+/// Makes the response to a refusal.
 pub(super) struct Refuser<'a> {
     pub(super) oauth2: &'a OAuth2,
     pub(super) org_names: &'a OrgNames,

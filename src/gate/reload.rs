@@ -12,9 +12,9 @@ pub struct PreparedReload {
 }
 
 impl Gate {
-    /// Prepares other settings. What this process knows of sessions is kept: which
-    /// have ended, those of a memory store, and which states were used. Nothing
-    /// changes before [`PreparedReload::activate`].
+    /// Builds a gate with other settings, to replace this one. The new gate shares the
+    /// session state of this one: ended sessions, the memory store and used states.
+    /// Nothing changes before [`PreparedReload::activate`].
     ///
     /// # Errors
     /// Those of [`Gate::new`]; then this gate stays as it is.

@@ -1,4 +1,4 @@
-//! What is judged: a borrowed view of a request.
+//! A borrowed view of a request, which decisions are made from.
 //!
 //! One view is made from HTTP/1.1, HTTP/2, an extended CONNECT, a forward-auth
 //! description and the layer's request alike, and decisions look at nothing else. What

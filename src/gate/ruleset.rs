@@ -1,4 +1,4 @@
-//! What decisions are made by, and which settings replaced it.
+//! The settings that a decision uses, and their replacement on reload.
 
 use std::sync::Arc;
 
@@ -9,13 +9,13 @@ use crate::authn::Authenticator;
 use crate::clock::Clock;
 use crate::policy::Policy;
 
-/// What decisions are made by.
+/// The policy and the authenticator of one configuration.
 pub(crate) struct Ruleset {
     pub(crate) policy: Policy,
     pub(crate) authn: Authenticator,
     /// Origins that are this app: the public URL's first, then the routes' hosts.
     pub(crate) origins: Vec<String>,
-    /// What a reload replaced this by.
+    /// The ruleset that a reload installed in its place.
     successor: ArcSwapOption<Self>,
     replaced: Notify,
     pub(super) clock: Clock,
@@ -51,7 +51,7 @@ impl Ruleset {
         }
     }
 
-    /// What is in force by now.
+    /// The ruleset in force.
     pub(super) fn latest(self: &Arc<Self>) -> Arc<Self> {
         let mut latest = Arc::clone(self);
         while let Some(next) = latest.successor.load_full() {

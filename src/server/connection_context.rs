@@ -1,4 +1,4 @@
-//! What the HTTP/1 and HTTP/2 servers need to know about a connection.
+//! The context of a connection, for the HTTP/1 and HTTP/2 servers.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::connection_state::ConnectionState;
 use super::settings::ServerSettings;
 use crate::client::Peer;
 
-/// What every connection has, whatever it speaks.
+/// The context of a connection of any HTTP version.
 pub(super) struct ConnectionContext {
     pub(super) peer: Peer,
     pub(super) state: Arc<ConnectionState>,

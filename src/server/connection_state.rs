@@ -13,7 +13,7 @@ use super::coarse_clock::CoarseClock;
 use super::rapid_reset::RapidResetDetector;
 use super::request_line::RequestLineScanner;
 
-/// What a connection is doing.
+/// The state of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Phase {

@@ -7,7 +7,8 @@ use crate::forward_auth::OriginalRequest;
 use crate::gate::Refusal;
 use crate::identity::User;
 
-/// What an audit line needs of a request. The query is left out, because it may hold secrets.
+/// The parts of a request that an audit line records. The query is left out, because it
+/// may hold secrets.
 #[derive(Debug)]
 pub struct AuditEntry {
     method: Method,

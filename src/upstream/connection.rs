@@ -18,7 +18,7 @@ pub(super) struct Http1Connection {
     pub(super) home_shard: Option<usize>,
 }
 
-/// What a request is sent on.
+/// A connection that a request is sent on.
 #[derive(Debug)]
 pub(super) enum Connection {
     Http1(Http1Connection),

@@ -43,7 +43,7 @@ pub(super) enum ConnectError {
     Io(io::Error),
 }
 
-/// What ends the wait for the connection limit.
+/// Ends the wait for the connection limit.
 enum Capacity {
     Permit(ConnectionPermit),
     Connection(Checkout),

@@ -23,7 +23,7 @@ const LARGE_BUFFER: usize = 16 * 1024;
 /// How long both sides have to answer a close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What ends a tunnel, and what it holds while it is open.
+/// The events that close a tunnel, and the guards that it holds while it is open.
 pub(super) struct TunnelOptions {
     pub(super) grant: Grant,
     pub(super) stop: CancellationToken,
