@@ -1,6 +1,6 @@
 //! The fields that end at each connection (RFC 9110, section 7.6.1).
 
-use http::header::{CONNECTION, HeaderMap, HeaderValue, UPGRADE};
+use http::header::{CONNECTION, HeaderMap, HeaderValue, TE, UPGRADE};
 
 /// Whether a field of this name, in lower case, is hop-by-hop whatever `Connection` says.
 /// `Trailer` of a response is end-to-end (RFC 9110, section 6.6.2).
@@ -15,6 +15,19 @@ pub(crate) fn is_hop_by_hop(name: &str) -> bool {
         Some(b'p') => matches!(name, "proxy-authenticate" | "proxy-authorization" | "proxy-connection"),
         _ => false,
     }
+}
+
+/// Whether a field of this name, in lower case, ends here in a request. `Trailer` is one of
+/// them: the trailers of requests are dropped, so nothing may announce them.
+pub(crate) fn is_hop_by_hop_in_request(name: &str) -> bool {
+    is_hop_by_hop(name) || name == "trailer"
+}
+
+/// Whether `TE` accepts trailers, which gRPC servers require.
+pub(crate) fn accepts_trailers(headers: &HeaderMap) -> bool {
+    let is_trailers = |coding: &[u8]| coding.trim_ascii().eq_ignore_ascii_case(b"trailers");
+    let mut codings = headers.get_all(TE).iter().flat_map(|te| te.as_bytes().split(|byte| *byte == b','));
+    codings.any(is_trailers)
 }
 
 /// Whether a message asks for a WebSocket or accepts one (RFC 6455, section 4):

@@ -15,7 +15,9 @@ mod resolve;
 mod trusted_proxies;
 
 pub(crate) use forwarded_to_app::{ForwardedHeaders, is_dropped_claim};
-pub(crate) use hop_by_hop::{is_hop_by_hop, is_websocket_handshake};
+#[cfg(feature = "proxy")]
+pub(crate) use hop_by_hop::is_hop_by_hop;
+pub(crate) use hop_by_hop::{accepts_trailers, is_hop_by_hop_in_request, is_websocket_handshake};
 pub(crate) use host::{is_authority, name_and_port, normalized, requested_host};
 pub(crate) use incoming::IncomingRequest;
 pub(crate) use override_headers::OverrideHeaders;

@@ -19,8 +19,8 @@ use super::connection_options::ConnectionOptions;
 use super::grant::Grant;
 use crate::authn::is_hub_credential;
 use crate::client::{
-    Client, ForwardedHeaders, OverrideHeaders, Peer, RequestHead, is_dropped_claim, is_hop_by_hop,
-    is_websocket_handshake,
+    Client, ForwardedHeaders, OverrideHeaders, Peer, RequestHead, accepts_trailers, is_dropped_claim,
+    is_hop_by_hop_in_request, is_websocket_handshake,
 };
 use crate::identity::headers::IdentityHeaderNames;
 use crate::identity::{RenderedIdentity, SignedAssertion};
@@ -114,7 +114,7 @@ impl Rewriter {
             upgrade: drops_hop_by_hop
                 && head.version >= Version::HTTP_11
                 && is_websocket_handshake(head.headers),
-            te_trailers: drops_hop_by_hop && has_te_trailers(head.headers),
+            te_trailers: drops_hop_by_hop && accepts_trailers(head.headers),
             trusted: peer.map(|_| client.trusted),
             connection: ConnectionOptions::of(head.headers),
             authorization: self.authorization(grant, routes),
@@ -172,8 +172,7 @@ impl Rewrite<'_> {
             || self.rewriter.overrides.covers(name, self.trusted.unwrap_or_default())
             || self.trusted.is_some_and(|trusted| is_dropped_claim(name, trusted))
             || self.connection.as_ref().is_some_and(|connection| connection.drops(name))
-            // The trailers of requests are dropped, so nothing may announce them.
-            || (self.drops_hop_by_hop && (is_hop_by_hop(name) || name == "trailer"))
+            || (self.drops_hop_by_hop && is_hop_by_hop_in_request(name))
     }
 
     /// Whether this `Authorization` value is kept.
@@ -291,11 +290,4 @@ impl Rewrite<'_> {
             }
         }
     }
-}
-
-/// Whether `TE` accepts trailers.
-fn has_te_trailers(headers: &HeaderMap) -> bool {
-    let is_trailers = |coding: &[u8]| coding.trim_ascii().eq_ignore_ascii_case(b"trailers");
-    let mut codings = headers.get_all(TE).iter().flat_map(|te| te.as_bytes().split(|byte| *byte == b','));
-    codings.any(is_trailers)
 }

@@ -1,11 +1,12 @@
 //! Removes hop-by-hop headers (RFC 9110, section 7.6.1).
 //!
-//! Headers named by the client's `Connection` are removed earlier, by the gate, before
-//! it adds the identity headers. Here only fixed names are removed from requests.
+//! The gate has removed them from a request that it passed on with its grant. A service
+//! behind the layer may send one in which they are still there, so the fixed names are
+//! removed here too.
 
-use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING};
+use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING};
 
-use crate::client::is_hop_by_hop;
+use crate::client::{accepts_trailers, is_hop_by_hop, is_hop_by_hop_in_request};
 
 /// Whether a response has a transfer coding besides chunked. hyper decodes only chunked,
 /// and the header is removed here, so the client would not learn of the other coding.
@@ -17,12 +18,8 @@ pub(super) fn has_unsupported_coding(headers: &HeaderMap) -> bool {
 /// Removes the hop-by-hop headers of a request, `Upgrade` among them. `TE: trailers`
 /// stays, because gRPC servers require it.
 pub(super) fn clean_request(headers: &mut HeaderMap) {
-    let trailers = headers.get(TE).is_some_and(|te| {
-        te.to_str().is_ok_and(|te| te.split(',').any(|coding| coding.trim().eq_ignore_ascii_case("trailers")))
-    });
-    remove_hop_by_hop(headers);
-    // The trailers of requests are dropped, so nothing may announce them.
-    headers.remove(TRAILER);
+    let trailers = accepts_trailers(headers);
+    remove(headers, is_hop_by_hop_in_request);
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
@@ -47,10 +44,14 @@ pub(super) fn clean_response(headers: &mut HeaderMap) {
     remove_hop_by_hop(headers);
 }
 
-/// One pass over all names, and no allocation if none is hop-by-hop.
+/// Removes the hop-by-hop headers of a response.
 pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    let found: Vec<HeaderName> =
-        headers.keys().filter(|name| is_hop_by_hop(name.as_str())).cloned().collect();
+    remove(headers, is_hop_by_hop);
+}
+
+/// One pass over all names, and no allocation if none is removed.
+fn remove(headers: &mut HeaderMap, is_removed: impl Fn(&str) -> bool) {
+    let found: Vec<HeaderName> = headers.keys().filter(|name| is_removed(name.as_str())).cloned().collect();
     for name in found {
         headers.remove(name);
     }

@@ -241,3 +241,49 @@ mod extractors {
         assert_eq!(router().oneshot(ask("/", "")).await.unwrap().status(), 401);
     }
 }
+
+#[tokio::test]
+async fn a_proxy_gets_a_request_without_hop_by_hop_fields() {
+    let (world, cookie) = world().await;
+    let hop_by_hop = [
+        ("connection", "x-named"),
+        ("x-named", "1"),
+        ("keep-alive", "timeout=5"),
+        ("proxy-authorization", "Basic x"),
+        ("proxy-connection", "keep-alive"),
+        ("transfer-encoding", "chunked"),
+        ("upgrade", "h2c"),
+        ("http2-settings", "x"),
+        ("trailer", "x-forwarded-user"),
+    ];
+    let request = |more: &[(&'static str, &'static str)]| {
+        let mut request = ask("/public/x", &cookie);
+        for (name, value) in more {
+            request.headers_mut().append(*name, value.parse().unwrap());
+        }
+        request
+    };
+    let sent = async |request: Request<Empty<Bytes>>| {
+        let mut sent = HeaderMap::new();
+        let forward = |request: Request<Empty<Bytes>>, _: Grant, _: Client| {
+            sent = request.headers().clone();
+            std::future::ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())))
+        };
+        let answered = world.gate.handle_with_grant(None, request, forward).await;
+        assert_eq!(answered.unwrap().status(), 200);
+        sent
+    };
+    let headers = sent(request(&hop_by_hop)).await;
+    for (name, _) in hop_by_hop {
+        assert!(!headers.contains_key(name), "{name}: {headers:?}");
+    }
+    assert_eq!(headers["x-forwarded-preferred-username"], "ada");
+    // Trailers may be accepted on any line, and a WebSocket handshake stays one.
+    let headers = sent(request(&[("te", "gzip"), ("te", "Trailers;q=1, trailers")])).await;
+    assert_eq!(headers.get_all("te").iter().collect::<Vec<_>>(), ["trailers"]);
+    let headers = sent(request(&[("connection", "keep-alive, Upgrade"), ("upgrade", "WebSocket")])).await;
+    assert_eq!(
+        (&headers["connection"], &headers["upgrade"]),
+        (&"Upgrade".parse().unwrap(), &"websocket".parse().unwrap())
+    );
+}
