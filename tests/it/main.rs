@@ -52,5 +52,6 @@ mod proxy;
 // Listeners, connections, protocols and limits.
 mod pool;
 
-// Regressions.
+// Regressions, and the cases that users of comparable software reported.
 mod regressions;
+mod reported;

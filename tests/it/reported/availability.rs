@@ -1,0 +1,1 @@
+//! Malformed fields, made-up tokens, rotated keys.

@@ -1,0 +1,1 @@
+//! Route options: `cors`, `assertion`, and the bound of `groups`.

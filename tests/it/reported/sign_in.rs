@@ -1,0 +1,1 @@
+//! A sign-in from any number of tabs, behind any front.

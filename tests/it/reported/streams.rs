@@ -1,0 +1,1 @@
+//! Use, idleness and the end of a session, where a stream or a transfer lasts.
