@@ -8,7 +8,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Peer;
 use super::resolve::Client;
-use super::trusted_proxies::{X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
+use super::trusted_proxies::{X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, forwarded_chain};
 
 /// Longer names are not known to app servers.
 const LONGEST: usize = 64;
@@ -51,8 +51,8 @@ impl ForwardedHeaders {
 }
 
 impl Client {
-    /// The forwarding headers for the app. The chain of a trusted proxy is continued; any
-    /// other starts with the peer. `https`: whether the public URL uses https; `host`: the
+    /// The forwarding headers for the app. The chain of a trusted proxy is continued, also
+    /// one in `Forwarded`; any other starts with the peer. `https`: whether the public URL uses https; `host`: the
     /// `Host` that the app gets.
     pub(crate) fn forwarded_headers(
         &self,
@@ -79,6 +79,12 @@ impl Client {
                     text.extend_from_slice(b", ");
                 }
                 text.extend_from_slice(line.as_bytes());
+            }
+            for ip in forwarded_chain(headers) {
+                if !text.is_empty() {
+                    text.extend_from_slice(b", ");
+                }
+                push_ip(&mut text, ip);
             }
         }
         if !text.is_empty() {

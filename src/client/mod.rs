@@ -1,6 +1,7 @@
 //! The client of a request: the peer, or the client behind trusted proxies; the kind of
 //! request, and the public URL.
 
+mod forwarded_field;
 mod forwarded_to_app;
 mod hop_by_hop;
 mod host;

@@ -1,11 +1,12 @@
 //! Trusted proxies, and the `X-Forwarded-*` and `Forwarded` headers that they send.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
-use http::header::{FORWARDED, HeaderMap, HeaderName};
+use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 
 use super::Peer;
+use super::forwarded_field::{ForwardedElement, forwarded_elements, node_address};
 use super::host::{is_authority, normalized};
 
 pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -65,7 +66,7 @@ impl TrustedProxies {
         let forwarded = forwarded(headers);
         let hops: Vec<Option<IpAddr>> = match &forwarded {
             Some(elements) => elements.iter().map(|element| element.ip).collect(),
-            None => list(headers, &X_FORWARDED_FOR).map(parse_ip).collect(),
+            None => list(headers, &X_FORWARDED_FOR).map(node_address).collect(),
         };
         let (mut walked, mut client) = (0, None);
         for hop in hops.iter().rev().take(MAX_HOPS) {
@@ -104,50 +105,43 @@ impl TrustedProxies {
     }
 }
 
-/// The elements of a comma-separated field, over all its lines.
+/// The elements of a comma-separated field, over all its lines. A line that is not ASCII is
+/// one element that says nothing; without it, the lines before it would be believed.
 fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
-    headers
-        .get_all(name)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .filter(|value| !value.is_empty())
-}
-
-/// One element of `Forwarded` (RFC 7239, section 4).
-struct Element {
-    ip: Option<IpAddr>,
-    proto: Option<String>,
-    host: Option<String>,
+    let text = |value: &'a HeaderValue| value.to_str().unwrap_or("unknown");
+    let elements = headers.get_all(name).iter().flat_map(move |value| text(value).split(','));
+    elements.map(str::trim).filter(|value| !value.is_empty())
 }
 
 /// `Forwarded`, if it is present without `X-Forwarded-For`: proxies that write both
-/// maintain the older one more carefully.
-fn forwarded(headers: &HeaderMap) -> Option<Vec<Element>> {
-    if headers.contains_key(X_FORWARDED_FOR) || !headers.contains_key(FORWARDED) {
-        return None;
-    }
-    let elements = list(headers, &FORWARDED).map(|element| {
-        let mut read = Element { ip: None, proto: None, host: None };
-        for pair in element.split(';') {
-            let Some((name, value)) = pair.split_once('=') else { continue };
-            let value = value.trim().trim_matches('"');
-            match name.trim().to_ascii_lowercase().as_str() {
-                "for" => read.ip = parse_ip(value),
-                "proto" => read.proto = Some(value.to_owned()),
-                "host" => read.host = Some(value.to_owned()),
-                _ => {}
-            }
-        }
-        read
-    });
-    Some(elements.collect())
+/// maintain the older one more carefully, and those that write only that pass on the
+/// `Forwarded` of a client.
+fn forwarded(headers: &HeaderMap) -> Option<Vec<ForwardedElement>> {
+    let counts = headers.contains_key(FORWARDED) && !headers.contains_key(X_FORWARDED_FOR);
+    counts.then(|| forwarded_elements(headers))
 }
 
-/// An address, with or without a port, brackets or quotes.
-fn parse_ip(text: &str) -> Option<IpAddr> {
-    let ip = text.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|addr| addr.ip()));
-    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
-    ip.or_else(bracketed).map(|ip: IpAddr| ip.to_canonical())
+/// The addresses in `Forwarded`, if it counts, up to the rightmost element that has none:
+/// the chain that `X-Forwarded-For` continues. To the left of an unknown hop, nothing says
+/// how many there were.
+pub(super) fn forwarded_chain(headers: &HeaderMap) -> Vec<IpAddr> {
+    let elements = forwarded(headers).unwrap_or_default();
+    let unknown = elements.iter().rposition(|element| element.ip.is_none()).map_or(0, |index| index + 1);
+    elements.into_iter().skip(unknown).filter_map(|element| element.ip).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_is_not_ascii_ends_the_walk() {
+        let trusted = TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap()]);
+        let mut headers = HeaderMap::new();
+        headers.append(X_FORWARDED_FOR, HeaderValue::from_static("198.51.100.1"));
+        headers.append(X_FORWARDED_FOR, HeaderValue::from_bytes(b"\xe9, 203.0.113.7").unwrap());
+        assert_eq!(trusted.read(&headers).ip, None, "the line before it is the client's");
+        headers.append(X_FORWARDED_FOR, HeaderValue::from_static("203.0.113.7, 10.0.0.2"));
+        assert_eq!(trusted.read(&headers).ip, Some([203, 0, 113, 7].into()));
+    }
 }

@@ -1,1 +1,3 @@
 //! The connection of the client.
+
+mod forwarded;
