@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use http::header::HeaderName;
@@ -198,6 +197,7 @@ impl Parts {
                 (sessions.with_state_of(&before.sessions), pendings.with_state_of(&before.pendings))
             }
         };
+        let draining = before.map_or_else(Arc::default, |before| Arc::clone(&before.draining));
         OAuth2 {
             urls,
             scope: settings.provider.scope,
@@ -208,7 +208,7 @@ impl Parts {
             pendings,
             jwks,
             retain: self.retain,
-            draining: AtomicBool::new(false),
+            draining,
             clock: self.clock,
         }
     }

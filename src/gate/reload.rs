@@ -13,7 +13,8 @@ pub struct PreparedReload {
 
 impl Gate {
     /// Builds a gate with other settings, to replace this one. The new gate shares the
-    /// session state of this one: ended sessions, the memory store and used states.
+    /// session state of this one: ended sessions, the memory store and used states; and its
+    /// drain, which may begin at any time.
     /// Nothing changes before [`PreparedReload::activate`].
     ///
     /// # Errors
@@ -32,9 +33,6 @@ impl PreparedReload {
     #[must_use]
     pub fn activate(self) -> Gate {
         let (gate, before) = (self.gate, self.before);
-        if before.inner.oauth2.is_draining() {
-            gate.drain();
-        }
         before.inner.ruleset.replace(&gate.inner.ruleset);
         // Wakes what waits for a change of a session, too.
         gate.inner.oauth2.sessions.rebind();

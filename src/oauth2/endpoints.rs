@@ -34,7 +34,8 @@ pub(crate) struct OAuth2 {
     pub(crate) pendings: PendingSignIns,
     pub(crate) jwks: Bytes,
     pub(crate) retain: PersonFilter,
-    pub(crate) draining: AtomicBool,
+    /// Shared with the gates that replace this one: a drain may come while one does.
+    pub(crate) draining: Arc<AtomicBool>,
     pub(crate) clock: Clock,
 }
 
@@ -86,10 +87,6 @@ impl OAuth2 {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
-    }
-
     /// `userinfo`: the signed-in person, without a token.
     fn userinfo(&self, request: IncomingRequest<'_>, user: Option<&User>) -> Response<Bytes> {
         let Some(user) = user else {
@@ -123,7 +120,7 @@ impl OAuth2 {
     /// Ready until draining begins. The provider's state is reported and does not affect
     /// readiness: signed-in people are served without the provider.
     fn readyz(&self) -> Response<Bytes> {
-        let ready = !self.is_draining();
+        let ready = !self.draining.load(Ordering::Relaxed);
         let provider = match self.provider.reachability() {
             Reachability::Reachable => "reachable",
             Reachability::Unreachable => "unreachable",

@@ -7,12 +7,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use socket2::{SockRef, TcpKeepalive};
+use socket2::{Domain, Protocol, SockAddr, SockRef, TcpKeepalive, Type};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 
 use super::listen_address::ListenAddress;
 use super::socket::Socket;
+
+/// How many connections may wait in the kernel to be accepted; it lowers this to its own
+/// limit (`net.core.somaxconn`).
+const BACKLOG: i32 = 4096;
 
 /// TCP keepalive: the first probe comes after `KEEPALIVE`, and unanswered probes close the
 /// connection.
@@ -57,14 +61,13 @@ impl Listener {
     pub fn bind(address: &ListenAddress, mode: u32) -> io::Result<Self> {
         match address {
             ListenAddress::Tcp(socket) => {
-                let listener = Self::from_tcp(std::net::TcpListener::bind(socket)?)?;
+                let listener = Self::from_tcp(bind_tcp(*socket)?)?;
                 Ok(Self { configured: address.clone(), ..listener })
             }
             ListenAddress::Unix(path) => {
                 remove_stale(path)?;
-                let listener = UnixListener::bind(path)?;
-                std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
-                let inode = std::fs::metadata(path)?.ino();
+                let (listener, inode) = bind_unix(path, mode)?;
+                let listener = UnixListener::from_std(listener)?;
                 let file = SocketFile { path: path.clone(), inode };
                 let (address, configured) = (address.clone(), address.clone());
                 Ok(Self { kind: Kind::Unix(listener), address, configured, _file: Some(file) })
@@ -122,6 +125,33 @@ impl Listener {
             }
         }
     }
+}
+
+fn bind_tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // Connections that a process before this one has closed do not block the address.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Binds a unix socket, and returns the inode of its file. Nobody can connect before
+/// `listen`, and the mode is set by then.
+fn bind_unix(path: &Path, mode: u32) -> io::Result<(std::os::unix::net::UnixListener, u64)> {
+    let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    let inode = std::fs::metadata(path)?.ino();
+    let listen = || {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+        socket.set_nonblocking(true)?;
+        socket.listen(BACKLOG)
+    };
+    if let Err(error) = listen() {
+        drop(SocketFile { path: path.to_owned(), inode });
+        return Err(error);
+    }
+    Ok((socket.into(), inode))
 }
 
 /// Removes the file of a unix socket that no process listens on.
@@ -203,5 +233,61 @@ mod tests {
         std::fs::write(&path, "precious").unwrap();
         assert!(Listener::bind(&address, 0o600).is_err());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
+    }
+
+    #[test]
+    fn a_unix_socket_has_its_mode_before_anybody_can_connect() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _guard = runtime.enter();
+        let address = ListenAddress::Unix(path.clone());
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let connecting = scope.spawn(|| {
+                let mut modes = std::collections::BTreeSet::new();
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    if std::os::unix::net::UnixStream::connect(&path).is_ok()
+                        && let Ok(found) = std::fs::metadata(&path)
+                    {
+                        modes.insert(found.permissions().mode() & 0o777);
+                    }
+                }
+                modes
+            });
+            for _ in 0..300 {
+                drop(Listener::bind(&address, 0o600).unwrap());
+            }
+            // So that the other thread has connected at least once.
+            let _listener = Listener::bind(&address, 0o600).unwrap();
+            let connected = std::os::unix::net::UnixStream::connect(&path);
+            assert!(connected.is_ok());
+            std::thread::sleep(Duration::from_millis(20));
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            let modes = connecting.join().unwrap();
+            assert!(modes.iter().all(|mode| *mode == 0o600), "{modes:?}");
+        });
+    }
+
+    #[tokio::test]
+    async fn hundreds_of_clients_may_wait_to_be_accepted() {
+        for address in ["127.0.0.1:0".to_owned(), unix_path()] {
+            let listener = Listener::bind(&ListenAddress::parse(&address).unwrap(), 0o600).unwrap();
+            // Blocking connects to a full backlog would wait.
+            let connected = tokio::task::spawn_blocking(move || {
+                let connect = || match listener.address() {
+                    ListenAddress::Tcp(address) => std::net::TcpStream::connect(address).map(drop),
+                    ListenAddress::Unix(path) => std::os::unix::net::UnixStream::connect(path).map(drop),
+                };
+                (0..1_000).filter(|_| connect().is_ok()).count()
+            });
+            let connected = tokio::time::timeout(Duration::from_secs(20), connected).await;
+            assert_eq!(connected.expect("clients wait to connect").unwrap(), 1_000, "{address}");
+        }
+    }
+
+    fn unix_path() -> String {
+        let folder = tempfile::tempdir().unwrap().keep();
+        format!("unix:{}/socket", folder.display())
     }
 }

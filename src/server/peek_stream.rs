@@ -1,11 +1,15 @@
 //! A stream whose first bytes can be inspected before they are read.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// How much is received at once, as in hyper: the head of nearly every request.
+const READ: usize = 8 * 1024;
 
 /// A stream that replays the bytes that were peeked.
 #[derive(Debug)]
@@ -26,7 +30,15 @@ impl<S: AsyncRead + Unpin> PeekStream<S> {
 
     /// Receives more bytes to peek at, and returns how many; 0 is the end.
     pub(super) async fn peek_more(&mut self) -> io::Result<usize> {
-        self.stream.read_buf(&mut self.peeked).await
+        std::future::poll_fn(|cx| {
+            // On the stack, so that a client that sends nothing costs no buffer.
+            let mut bytes = [const { MaybeUninit::uninit() }; READ];
+            let mut buffer = ReadBuf::uninit(&mut bytes);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
+            self.peeked.extend_from_slice(buffer.filled());
+            Poll::Ready(Ok(buffer.filled().len()))
+        })
+        .await
     }
 
     /// Drops the first `count` peeked bytes.
@@ -77,5 +89,21 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for PeekStream<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_head_is_peeked_in_one_read_and_replayed() {
+        let head = [b'x'; 5_000];
+        let mut stream = PeekStream::new(&head[..]);
+        assert_eq!(stream.peek_more().await.unwrap(), head.len());
+        stream.consume(1_000);
+        let mut read = Vec::new();
+        tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut read).await.unwrap();
+        assert_eq!(read, head[1_000..]);
     }
 }
