@@ -83,6 +83,9 @@ impl Connection {
                 context.peer.addr = source.or(context.peer.addr);
                 match address_limit.acquire(&context.peer, &context.settings) {
                     Ok(permit) => {
+                        if let Some(permit) = &permit {
+                            permit.holds(&context.state);
+                        }
                         context.permits.address = permit;
                         true
                     }

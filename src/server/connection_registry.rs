@@ -8,13 +8,9 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::coarse_clock::CoarseClock;
-use super::connection_state::{ConnectionState, Phase};
+use super::connection_state::ConnectionState;
+use super::eviction::{longest_idle, longest_stuck};
 
-/// At the limit, a connection may be evicted once it has waited this long for the
-/// headers of a request,
-const EVICT_SLOW_HEADERS: Duration = Duration::from_secs(1);
-/// or once none of its HTTP/2 requests has made progress for this long.
-const EVICT_WITHOUT_PROGRESS: Duration = Duration::from_secs(60);
 /// How long to wait for an evicted connection before another one is evicted.
 const EVICTION_WAIT: Duration = Duration::from_millis(50);
 
@@ -86,22 +82,7 @@ impl ConnectionRegistry {
     /// `false`: no connection can be evicted.
     pub(super) fn evict_one(&self) -> bool {
         let state = self.lock();
-        let open = || state.open.values().filter(|connection| !connection.close_signal().is_aborted());
-        let in_phase =
-            |phase| open().filter_map(move |connection| Some((connection.inactive_in(phase)?, connection)));
-        let idle = in_phase(Phase::Idle).max_by_key(|(inactive, _)| *inactive);
-        let slow = || {
-            in_phase(Phase::Headers)
-                .filter(|(inactive, _)| *inactive >= EVICT_SLOW_HEADERS)
-                .max_by_key(|(inactive, _)| *inactive)
-        };
-        let stuck = || {
-            open()
-                .filter_map(|connection| Some((connection.without_progress()?, connection)))
-                .filter(|(inactive, _)| *inactive >= EVICT_WITHOUT_PROGRESS)
-                .max_by_key(|(inactive, _)| *inactive)
-        };
-        let evicted = idle.or_else(slow).or_else(stuck);
+        let evicted = longest_idle(state.open.iter()).or_else(|| longest_stuck(state.open.iter()));
         if let Some((_, connection)) = evicted {
             connection.close_signal().abort();
         }

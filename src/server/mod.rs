@@ -4,6 +4,7 @@
 //! and `connection_registry` limit it, `workers` picks its thread, `connection` reads the
 //! PROXY header and finds the version of HTTP, and `http1` or `http2` serves it.
 
+mod accept_error;
 mod address_limit;
 mod close_signal;
 mod coarse_clock;
@@ -11,12 +12,14 @@ mod connection;
 mod connection_context;
 mod connection_registry;
 mod connection_state;
+mod eviction;
 mod graceful_shutdown;
 mod http1;
 mod http2;
 mod http2_translation;
 mod listen_address;
 mod listener;
+mod log_interval;
 mod observed_stream;
 mod peek_stream;
 mod proxy_protocol;
@@ -42,7 +45,6 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
-use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -53,10 +55,12 @@ pub use settings::{CertificateFiles, ServerSettings};
 pub use tls::TlsError;
 
 use crate::client::{Peer, RequestContext};
+use accept_error::{AcceptErrors, AfterError};
 use address_limit::{AddressLimit, TooManyConnections};
 use connection::Connection;
 use connection_context::{ConnectionContext, Permits};
 use connection_registry::ConnectionRegistry;
+use log_interval::LogInterval;
 use socket::Socket;
 use timeouts::Timeouts;
 use workers::Workers;
@@ -184,20 +188,24 @@ impl Server {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let mut last_logged = None;
+        let (mut errors, mut logged) = (AcceptErrors::default(), LogInterval::default());
         loop {
-            match listener.accept().await {
-                Ok((socket, addr)) => self.start_connection(socket, addr, workers).await,
-                // Without free descriptors another connection has to close first.
-                Err(error) => {
-                    self.registry.evict_one();
-                    let now = Instant::now();
-                    if last_logged.is_none_or(|then| now.duration_since(then) > ACCEPT_LOG_INTERVAL) {
-                        last_logged = Some(now);
-                        tracing::warn!(%error, "a connection could not be accepted");
-                    }
-                    tokio::time::sleep(ACCEPT_RETRY).await;
+            let error = match listener.accept().await {
+                Ok((socket, addr)) => {
+                    errors.succeeded();
+                    self.start_connection(socket, addr, workers).await;
+                    continue;
                 }
+                Err(error) => error,
+            };
+            if logged.take(ACCEPT_LOG_INTERVAL) {
+                tracing::warn!(%error, "a connection could not be accepted");
+            }
+            if let AfterError::Wait { exhausted } = errors.failed(&error) {
+                if exhausted {
+                    self.registry.evict_one();
+                }
+                tokio::time::sleep(ACCEPT_RETRY).await;
             }
         }
     }
@@ -216,13 +224,13 @@ impl Server {
         let expects_proxy_header = settings.proxy_protocol && settings.trusts(&peer);
         let address = match self.address_limit.acquire(&peer, &settings) {
             Ok(permit) => permit,
-            Err(TooManyConnections) => {
-                tracing::debug!(client.addr = ?addr, "closing a connection: its address has too many");
-                return;
-            }
+            Err(TooManyConnections) => return,
         };
         let (worker, load) = workers.least_loaded();
         let (state, connection) = self.registry.register(settings.connections, &load).await;
+        if let Some(address) = &address {
+            address.holds(&state);
+        }
         let permits = Permits { _connection: connection, address };
         let connection = Connection {
             context: ConnectionContext { peer, state, permits, settings },

@@ -40,7 +40,8 @@ pub struct ServerSettings {
     /// The most open connections, WebSockets included. At the limit the longest-idle
     /// connection is closed to make room, or a new one waits.
     pub connections: usize,
-    /// The most connections of one client address, or of one /64 network of IPv6.
+    /// The most connections of one client address, or of one /64 network of IPv6. At the
+    /// limit its longest-idle connection is closed to make room, or the new one.
     pub connections_per_address: usize,
     /// The most concurrent streams of an HTTP/2 connection.
     pub streams: u32,

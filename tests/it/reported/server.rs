@@ -1,3 +1,4 @@
 //! The connection of the client.
 
+mod connections;
 mod forwarded;
