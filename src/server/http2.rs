@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::connection_context::ConnectionContext;
 use super::graceful_shutdown::drive;
+use super::http2_stream::Http2Stream;
 use super::http2_translation::{HeadLimits, into_http1, response_into_http2};
 use super::observed_stream::ObservedStream;
 use super::request_guard::RequestGuard;
@@ -79,5 +80,6 @@ pub(super) async fn serve<S, F, B>(
         .max_send_buf_size(SEND_BUFFER)
         .max_header_list_size(u32::try_from(header_list).unwrap_or(u32::MAX));
     let stream = ObservedStream::new(stream, Arc::clone(&state), permits);
+    let stream = Http2Stream::new(stream, header_list);
     drive(builder.serve_connection(TokioIo::new(stream), respond), &state).await;
 }

@@ -11,6 +11,7 @@ use http::{Method, Request, Response, StatusCode, Uri};
 use http_body::Body;
 use hyper::ext::Protocol;
 
+use super::header_filter::RAW_FRAGMENT;
 use super::rejection::Rejection;
 use crate::client::{ExtendedConnect, is_http};
 
@@ -30,6 +31,9 @@ pub(super) fn into_http1<B: Body>(
     limits: HeadLimits,
     extended_connect: impl FnOnce() -> ExtendedConnect,
 ) -> Result<Option<ExtendedConnect>, Rejection> {
+    if request.headers().contains_key(RAW_FRAGMENT) {
+        return Err(Rejection::RawFragment);
+    }
     join_cookies(request.headers_mut());
     insert_host(request);
     if request.headers().len() > limits.lines {

@@ -4,4 +4,5 @@ mod connections;
 mod forwarded;
 mod half_close;
 mod http1;
+mod http2_requests;
 mod limits;
