@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use http::HeaderMap;
-use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, JwkSet, PublicKeyUse};
+use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, PublicKeyUse};
+use serde::Deserialize;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::discovery::Metadata;
 use super::http_client::{FetchError, HttpClient};
+use super::json::Member;
 
 /// How long keys are cached.
 const MAX_AGE: Duration = Duration::from_secs(3600);
@@ -101,9 +103,29 @@ impl Cache {
 }
 
 async fn fetch(http: &HttpClient, metadata: &Metadata) -> Result<Keys, FetchError> {
-    let set: JwkSet = http.get(&metadata.jwks_uri, HeaderMap::new()).await?.ok()?.json()?;
-    let keys = set.keys.into_iter().take(MAX_KEYS).filter(can_verify).collect();
-    Ok(Keys { keys, at: Instant::now() })
+    let set: KeySet = http.get(&metadata.jwks_uri, HeaderMap::new()).await?.ok()?.json()?;
+    Ok(Keys { keys: set.usable(), at: Instant::now() })
+}
+
+/// RFC 7517, section 5: keys of unknown types, and keys that cannot be read, are ignored.
+#[derive(Deserialize)]
+struct KeySet {
+    keys: Vec<Member<Jwk>>,
+}
+
+impl KeySet {
+    fn usable(self) -> Vec<Jwk> {
+        let all = self.keys.len();
+        let keys = self.keys.into_iter().filter_map(|key| match key {
+            Member::Value(key) => Some(key).filter(can_verify),
+            Member::Absent | Member::Malformed => None,
+        });
+        let keys: Vec<Jwk> = keys.take(MAX_KEYS).collect();
+        if keys.len() < all {
+            tracing::debug!(usable = keys.len(), all, "some of the provider's keys cannot verify ID tokens");
+        }
+        keys
+    }
 }
 
 /// `kty: oct` would turn a public document into an HMAC secret; a key for encryption must not
@@ -125,8 +147,9 @@ mod tests {
 
     #[test]
     fn symmetric_and_encryption_keys_are_excluded() {
-        let set: JwkSet = serde_json::from_str(
+        let set: KeySet = serde_json::from_str(
             r#"{"keys":[
+                null, 7, {}, {"kty":7}, {"kty":"RSA","n":["AQAB"],"e":"AQAB"}, {"kty":"RSA","alg":7,"n":"AQAB","e":"AQAB"},
                 {"kty":"oct","k":"c2VjcmV0"},
                 {"kty":"RSA","use":"enc","n":"AQAB","e":"AQAB"},
                 {"kty":"RSA","use":"sig","n":"AQAB","e":"AQAB","kid":"good"},
@@ -135,7 +158,7 @@ mod tests {
             ]}"#,
         )
         .unwrap();
-        let taken: Vec<_> = set.keys.iter().filter(|key| can_verify(key)).collect();
+        let taken = set.usable();
         assert_eq!(taken.len(), 2);
         assert_eq!(taken[0].common.key_id.as_deref(), Some("good"));
     }

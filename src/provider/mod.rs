@@ -9,6 +9,7 @@ mod discovery;
 mod http_client;
 mod id_token;
 mod issuer;
+mod json;
 mod jwks;
 mod rate_limit;
 mod settings;

@@ -1,1 +1,3 @@
 //! Malformed fields, made-up tokens, rotated keys.
+
+mod malformed;
