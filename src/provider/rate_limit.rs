@@ -12,13 +12,16 @@ const MAX: u64 = 300;
 const DEFAULT: u64 = 10;
 
 /// Seconds to wait before the next request. A response that exhausts the quota starts a pause
-/// as well, because the next request would be rejected.
+/// as well, because the next request would be rejected. `Retry-After` counts with each error
+/// that may be temporary.
 pub(super) fn retry_after(status: StatusCode, headers: &HeaderMap) -> Option<u64> {
     let lines = headers.get_all(RATE_LIMIT).iter().filter_map(|line| line.to_str().ok());
     let exhausted = lines.flat_map(|line| line.split(',')).filter_map(exhausted).max();
     let after = headers.get(RETRY_AFTER).and_then(|after| seconds(after.to_str().ok()?));
     let pause = match status {
         StatusCode::TOO_MANY_REQUESTS => exhausted.max(after).unwrap_or(DEFAULT),
+        StatusCode::FORBIDDEN => exhausted.max(after)?,
+        status if status.is_server_error() => exhausted.max(after)?,
         _ => exhausted?,
     };
     Some(pause.clamp(1, MAX))
@@ -64,6 +67,10 @@ mod tests {
             (200, vec![("ratelimit", "\"api\";r=1;t=120")], None),
             (200, vec![("retry-after", "30")], None),
             (503, vec![], None),
+            (503, vec![("retry-after", "120")], Some(120)),
+            (502, vec![("retry-after", "garbage")], None),
+            (403, vec![("retry-after", "60")], Some(60)),
+            (401, vec![("retry-after", "60")], None),
         ] {
             let headers = pairs
                 .iter()

@@ -137,7 +137,7 @@ async fn request(
                     Member::Absent | Member::Malformed => String::new(),
                 },
             },
-            Err(_) => FetchError::Status { endpoint: answer.endpoint, status: answer.status }.into(),
+            Err(_) => answer.refused().into(),
         });
     }
     Ok(answer.ok()?.json()?)

@@ -1,3 +1,4 @@
 //! Malformed fields, made-up tokens, rotated keys.
 
 mod malformed;
+mod revalidation;
