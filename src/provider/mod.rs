@@ -34,6 +34,7 @@ use http_client::{FetchError, HttpClient};
 use id_token::Expected;
 pub(crate) use id_token::IdTokenError;
 pub use issuer::{Issuer, IssuerError};
+pub(crate) use rate_limit::RateLimit;
 pub use settings::ProviderSettings;
 pub(crate) use token::{CodeGrant, MAX_TOKEN, TokenError, truncated};
 pub(crate) use userinfo::UserinfoError;

@@ -11,7 +11,7 @@ use url::Url;
 use super::claims::{self, NamesOfMembers, display_name, email, identifier};
 use super::http_client::{FetchError, HttpClient, bearer};
 use super::json::{Document, Ignored, Member};
-use super::rate_limit;
+use super::rate_limit::RateLimit;
 use crate::identity::{Person, TokenKind};
 use crate::keys::SecretString;
 
@@ -28,9 +28,8 @@ pub(crate) struct TokenOwner {
 #[derive(Debug, Clone)]
 pub(crate) struct Whoami {
     pub(crate) owner: Result<TokenOwner, WhoamiError>,
-    /// Seconds to wait before the next request, for any token: the provider's limit is per
-    /// address.
-    pub(crate) retry_after: Option<u64>,
+    /// What the provider says about further requests, for any token: its limit is per address.
+    pub(crate) rate_limit: RateLimit,
 }
 
 /// Why there is no owner.
@@ -62,12 +61,21 @@ impl WhoamiError {
             Self::Unknown | Self::Organisation | Self::Kind => true,
         }
     }
+
+    /// The kind of failure, for logs.
+    pub(crate) fn cause(&self) -> &'static str {
+        match self {
+            Self::Fetch(error) => error.cause(),
+            Self::Unusable(_) => "malformed",
+            Self::Unknown | Self::Organisation | Self::Kind => "rejected",
+        }
+    }
 }
 
 /// Asks the provider who owns `token`.
 pub(super) async fn fetch(http: &HttpClient, url: &Url, token: &SecretString) -> Whoami {
     let Some(bearer) = bearer(token) else {
-        return Whoami { owner: Err(WhoamiError::Unusable("token")), retry_after: None };
+        return Whoami { owner: Err(WhoamiError::Unusable("token")), rate_limit: RateLimit::Open };
     };
     let headers = HeaderMap::from_iter([
         (ACCEPT, HeaderValue::from_static("application/json")),
@@ -75,9 +83,9 @@ pub(super) async fn fetch(http: &HttpClient, url: &Url, token: &SecretString) ->
     ]);
     let answer = match http.get(url, headers).await {
         Ok(answer) => answer,
-        Err(error) => return Whoami { owner: Err(error.into()), retry_after: None },
+        Err(error) => return Whoami { owner: Err(error.into()), rate_limit: RateLimit::Open },
     };
-    let retry_after = rate_limit::retry_after(answer.status, &answer.headers);
+    let rate_limit = RateLimit::of(answer.status, &answer.headers);
     // Only 401 says that the token is invalid. A 403 may come from something in between, such
     // as a firewall.
     let owner = if answer.status == StatusCode::UNAUTHORIZED {
@@ -89,7 +97,7 @@ pub(super) async fn fetch(http: &HttpClient, url: &Url, token: &SecretString) ->
             .map_err(Into::into)
             .and_then(|document| convert(&document, url))
     };
-    Whoami { owner, retry_after }
+    Whoami { owner, rate_limit }
 }
 
 /// Converts the response to a [`TokenOwner`]. Relative URLs are resolved against `base`.

@@ -1,4 +1,5 @@
 //! Malformed fields, made-up tokens, rotated keys.
 
+mod made_up_tokens;
 mod malformed;
 mod revalidation;
