@@ -159,7 +159,14 @@ impl Provider {
         let id_token = id_token::parse(id_token.expose())?;
         let keys = self.jwks.for_token(&self.http, &metadata, id_token.kid()).await;
         let keys = keys.map_err(IdTokenError::from)?;
-        let subject = id_token.verify(&keys, &expected)?;
+        let subject = match id_token.verify(&keys, &expected) {
+            Err(IdTokenError::Signature) if id_token.kid().is_none() => {
+                let newer = self.jwks.newer_than(&self.http, &metadata, &keys).await;
+                let newer = newer.ok_or(IdTokenError::Signature)?;
+                id_token.verify(&newer, &expected)?
+            }
+            verified => verified?,
+        };
         let person = userinfo::fetch(&self.http, &metadata, &tokens.access, &subject).await?;
         Ok((person, tokens))
     }

@@ -3,3 +3,4 @@
 mod made_up_tokens;
 mod malformed;
 mod revalidation;
+mod rotated_keys;
