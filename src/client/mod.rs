@@ -6,6 +6,7 @@ mod forwarded_to_app;
 mod hop_by_hop;
 mod host;
 mod incoming;
+mod network;
 mod override_headers;
 mod public_url;
 #[cfg(feature = "proxy")]
@@ -21,6 +22,7 @@ pub(crate) use hop_by_hop::is_hop_by_hop;
 pub(crate) use hop_by_hop::{accepts_trailers, is_hop_by_hop_in_request, is_websocket_handshake};
 pub(crate) use host::{is_authority, name_and_port, normalized, requested_host};
 pub(crate) use incoming::IncomingRequest;
+pub(crate) use network::subscriber;
 pub(crate) use override_headers::OverrideHeaders;
 pub use public_url::{PublicUrl, PublicUrlError};
 #[cfg(feature = "proxy")]

@@ -33,11 +33,11 @@ impl Gate {
         Self::with(settings, clock, None)
     }
 
-    /// The same, with what `before` knows of sessions and sign-ins.
+    /// The same, with what `before` knows of sessions, sign-ins and tokens.
     pub(super) fn with(
         mut settings: GateSettings,
         clock: Clock,
-        before: Option<&OAuth2>,
+        before: Option<&Inner>,
     ) -> Result<Self, BuildError> {
         choose_cryptography();
         let prefix =
@@ -65,8 +65,9 @@ impl Gate {
         let org_names = Arc::clone(&parts.org_names);
         let urls = EndpointUrls { public_url: settings.public_url.clone(), prefix };
         let (trusted_proxies, bearer) = (settings.trusted_proxies.clone(), settings.bearer.clone());
-        let tokens = bearer.map(|bearer| parts.token_authenticator(&bearer));
-        let oauth2 = parts.oauth2(settings, urls, hosts.names, jwks, before);
+        let tokens_before = before.and_then(|before| before.ruleset.authn.tokens.as_ref());
+        let tokens = bearer.map(|bearer| parts.token_authenticator(&bearer, tokens_before));
+        let oauth2 = parts.oauth2(settings, urls, hosts.names, jwks, before.map(|before| &before.oauth2));
         let sessions = SessionRevalidator::new(
             Arc::clone(&oauth2.sessions),
             Arc::clone(&oauth2.provider),
@@ -140,7 +141,11 @@ impl Parts {
         }
     }
 
-    fn token_authenticator(&self, settings: &crate::authn::BearerSettings) -> TokenAuthenticator {
+    fn token_authenticator(
+        &self,
+        settings: &crate::authn::BearerSettings,
+        before: Option<&TokenAuthenticator>,
+    ) -> TokenAuthenticator {
         TokenAuthenticator::new(
             settings,
             Arc::clone(&self.provider),
@@ -148,6 +153,7 @@ impl Parts {
             &self.renderer,
             Arc::clone(&self.retain),
             self.clock.clone(),
+            before,
         )
     }
 

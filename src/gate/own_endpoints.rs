@@ -43,7 +43,8 @@ impl OwnEndpoints<'_> {
         let endpoint = Endpoint::named(rest);
         let caller = match endpoint {
             Some(Endpoint::Userinfo) => {
-                let asked = self.ruleset.authn.authenticate_fully(&parts.headers, BearerUse::Also).await;
+                let authn = &self.ruleset.authn;
+                let asked = authn.authenticate_fully(&parts.headers, BearerUse::Also, client.ip).await;
                 match asked {
                     Ok(caller) => caller,
                     Err(error) => {

@@ -35,10 +35,10 @@ impl User {
         &self.inner.person.sub
     }
 
-    /// The Hugging Face username.
+    /// The Hugging Face username, or the id if only that is known.
     #[must_use]
     pub fn username(&self) -> &str {
-        &self.inner.person.username
+        self.inner.person.shown()
     }
 
     /// The display name.

@@ -113,7 +113,7 @@ impl OAuth2 {
         };
         let (mut person, tokens) = self.provider.sign_in(&grant).await.map_err(SignInFailure::Exchange)?;
         (self.retain)(&mut person);
-        let username = person.username.clone();
+        let username = person.shown().to_owned();
         let mut lines = self
             .sessions
             .begin(person, tokens, &request.parts.headers)

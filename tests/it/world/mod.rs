@@ -19,7 +19,7 @@ pub(crate) use app::{App, Echo};
 pub(crate) use browser::Browser;
 pub(crate) use front::{FRONTS, Front, listeners, proxy, server, upstream};
 pub(crate) use log::Log;
-pub(crate) use wire::{Answer, Ask, JWT, begin, raw, upgraded};
+pub(crate) use wire::{Answer, Ask, JWT, begin, raw, send, upgraded};
 
 /// The start time of every world.
 pub(crate) const NOW: u64 = 1_790_000_000;
@@ -155,7 +155,7 @@ impl World {
     /// Sends a request to the front and checks the invariants of every answer.
     pub(crate) async fn send(&self, ask: Ask) -> Answer {
         let host = self.public_url.split_once("://").unwrap().1;
-        let answer = wire::send(&self.address, ask.or_host(host)).await;
+        let answer = send(&self.address, ask.or_host(host)).await;
         answer.check();
         answer
     }
