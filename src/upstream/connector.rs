@@ -143,6 +143,10 @@ async fn handshake(
     let (sender, connection) = http1::Builder::new()
         .max_header_size(MAX_RESPONSE_HEAD as usize)
         .max_headers(MAX_RESPONSE_LINES)
+        // A proxy removes this whitespace (RFC 9112, section 5.1), and replaces line
+        // folding by spaces (section 5.2). Both happen before a field is interpreted.
+        .allow_spaces_after_header_name_in_responses(true)
+        .allow_obsolete_multiline_headers_in_responses(true)
         .handshake::<_, RequestBody>(TokioIo::new(stream))
         .await
         .map_err(io::Error::other)?;

@@ -51,7 +51,7 @@ pub enum UpstreamError {
     #[error("{0} is asked for a WebSocket, which h2c cannot carry; give its route an http upstream")]
     WebSocketUnsupported(String),
     /// The response has a transfer coding that cannot be passed on.
-    #[error("{0} answered with a transfer coding other than chunked")]
+    #[error("{0} answered with a transfer coding other than chunked, or with an invalid Content-Length")]
     UnsupportedTransferCoding(String),
     /// The request body is longer than `limits.body_bytes`, which is this.
     #[error("the request body is longer than limits.body_bytes, {0} bytes")]

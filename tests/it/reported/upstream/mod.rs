@@ -1,5 +1,6 @@
 //! The connection to the app.
 
+mod old_forms;
 mod response_head;
 
 use std::net::SocketAddr;
