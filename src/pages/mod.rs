@@ -24,7 +24,8 @@ pub(crate) use sign_in::{
 pub(crate) use signed_out::{ContinueLink, confirm_sign_out, signed_out};
 #[cfg(any(feature = "proxy", test))]
 pub(crate) use upstream_error::{
-    body_too_large, request_incomplete, upstream_busy, upstream_down, upstream_slow,
+    body_too_large, request_incomplete, upstream_busy, upstream_down, upstream_header_too_large,
+    upstream_invalid, upstream_slow,
 };
 
 #[cfg(test)]

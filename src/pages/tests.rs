@@ -97,6 +97,8 @@ fn every_page(text: impl Fn(&str) -> String, url: impl Fn(&str) -> String) -> Ve
         ),
         ("provider_unavailable", provider_unavailable(&text("It took longer than 10 seconds."), retry)),
         ("upstream_down", upstream_down(host, true, retry)),
+        ("upstream_invalid", upstream_invalid(host, true, retry)),
+        ("upstream_header_too_large", upstream_header_too_large(host, true, retry)),
         ("upstream_slow", upstream_slow(host, false, retry)),
         ("upstream_busy", upstream_busy(host, false, retry)),
         ("request_incomplete", request_incomplete()),

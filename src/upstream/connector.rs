@@ -19,6 +19,7 @@ use super::address::{Scheme, UpstreamUrl};
 use super::connection_limit::ConnectionPermit;
 use super::http2_connection::Http2Connection;
 use super::request_body::RequestBody;
+use super::settings::{MAX_RESPONSE_HEAD, MAX_RESPONSE_LINES};
 use super::tls::Tls;
 use super::transport::Transport;
 
@@ -139,8 +140,16 @@ async fn handshake(
     if is_http2 {
         return Ok(NewConnection::Http2(Http2Connection::handshake(stream).await?));
     }
-    let (sender, connection) =
-        http1::handshake::<_, RequestBody>(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+    let (sender, connection) = http1::Builder::new()
+        .max_header_size(MAX_RESPONSE_HEAD as usize)
+        .max_headers(MAX_RESPONSE_LINES)
+        // A proxy removes this whitespace (RFC 9112, section 5.1), and replaces line
+        // folding by spaces (section 5.2). Both happen before a field is interpreted.
+        .allow_spaces_after_header_name_in_responses(true)
+        .allow_obsolete_multiline_headers_in_responses(true)
+        .handshake::<_, RequestBody>(TokioIo::new(stream))
+        .await
+        .map_err(io::Error::other)?;
     tokio::spawn(async move {
         // A request that is in flight gets the error from the sender.
         if let Err(error) = connection.with_upgrades().await {

@@ -10,7 +10,7 @@ use hyper::client::conn::TrySendError;
 
 use super::connection::{Checkout, Connection};
 use super::expect_continue::{self, ContinueGuard};
-use super::http2_connection::Http2Stream;
+use super::http2_connection::{self, Http2Stream};
 use super::pool::{ConnectError, Pool, PoolLimits};
 use super::request_body::RequestBody;
 use super::request_head::{announce_body, copy_without_body, into_http1, into_http2, is_idempotent};
@@ -38,6 +38,11 @@ pub(super) enum SendError {
     Timeout,
     Busy,
     Broken(hyper::Error),
+    /// The response has no valid head. The app answered, so this says nothing about the
+    /// endpoint.
+    InvalidResponse(hyper::Error),
+    /// The head of the response is too long.
+    ResponseHeadTooLarge,
     BodyTooLarge,
     /// The client disconnected before it had sent the whole body.
     ClientDisconnected(hyper::Error),
@@ -114,6 +119,9 @@ pub(super) async fn dispatch(
             }
             Err(unanswered) => unanswered,
         };
+        // Another attempt would get the same response.
+        let is_final = error.is_parse_too_large() || http2_connection::is_malformed_response(&error);
+        let retry = retry.filter(|_| !is_final);
         match retry {
             // Again on a new connection; after a failure there, only another endpoint is
             // left to try.
@@ -198,9 +206,13 @@ impl From<ConnectError> for SendError {
 }
 
 impl SendError {
-    /// The connection failed, or the request body made it fail.
+    /// The connection or the response failed, or the request body made them fail.
     fn without_response(error: hyper::Error, upload: Option<&StallDetector>) -> Self {
         match upload.and_then(StallDetector::failure) {
+            None if error.is_parse_too_large() => Self::ResponseHeadTooLarge,
+            None if error.is_parse() || http2_connection::is_malformed_response(&error) => {
+                Self::InvalidResponse(error)
+            }
             None => Self::Broken(error),
             Some(BodyFailure::TooLarge) => Self::BodyTooLarge,
             Some(BodyFailure::Client) => Self::ClientDisconnected(error),

@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 
 use super::request_body::RequestBody;
+use super::settings::MAX_RESPONSE_HEAD;
 
 /// The most concurrent streams on a connection, whatever the peer allows: a lost packet
 /// delays all of them.
@@ -30,8 +31,6 @@ const SETTINGS_POLL_INTERVAL: Duration = Duration::from_millis(1);
 /// data; TCP keepalive notices a vanished host earlier.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(310);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
-/// hyper's default of 16 KiB is less than what HTTP/1.1 upstreams may send.
-const MAX_HEADER_LIST_SIZE: u32 = 256 * 1024;
 const STREAM_WINDOW: u32 = 1024 * 1024;
 /// Enough for all streams, so that clients that do not read cannot block the others.
 const CONNECTION_WINDOW: u32 = 100 * STREAM_WINDOW;
@@ -68,7 +67,7 @@ impl Http2Connection {
             .initial_max_send_streams(INITIAL_MAX_STREAMS)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_header_list_size(MAX_HEADER_LIST_SIZE)
+            .max_header_list_size(MAX_RESPONSE_HEAD)
             .keep_alive_interval(KEEPALIVE_INTERVAL)
             .keep_alive_timeout(KEEPALIVE_TIMEOUT)
             .handshake::<_, RequestBody>(TokioIo::new(stream))
@@ -158,18 +157,12 @@ impl Http2Stream {
     /// before (RFC 9113, section 6.8) or REFUSED_STREAM (section 8.7). The connection
     /// then takes no further requests.
     pub(super) fn was_not_processed(&self, error: &hyper::Error) -> bool {
-        let mut cause: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(error);
-        while let Some(inner) = cause {
-            if let Some(error) = inner.downcast_ref::<h2::Error>() {
-                let going_away = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
-                let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
-                if error.is_remote() && (going_away || refused) {
-                    self.connection.drain();
-                    return true;
-                }
-                return false;
-            }
-            cause = inner.source();
+        let Some(error) = h2_cause(error) else { return false };
+        let going_away = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
+        let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+        if error.is_remote() && (going_away || refused) {
+            self.connection.drain();
+            return true;
         }
         false
     }
@@ -178,6 +171,25 @@ impl Http2Stream {
     pub(super) fn drain_connection(&self) {
         self.connection.drain();
     }
+}
+
+/// Whether this side has reset the stream because the head of its response is malformed
+/// (RFC 9113, section 8.1.1) or too long; h2 does not tell them apart.
+pub(super) fn is_malformed_response(error: &hyper::Error) -> bool {
+    h2_cause(error).is_some_and(|error| {
+        error.is_library() && error.is_reset() && error.reason() == Some(h2::Reason::PROTOCOL_ERROR)
+    })
+}
+
+fn h2_cause(error: &hyper::Error) -> Option<&h2::Error> {
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        if let Some(error) = inner.downcast_ref::<h2::Error>() {
+            return Some(error);
+        }
+        cause = inner.source();
+    }
+    None
 }
 
 impl Drop for Http2Stream {

@@ -43,6 +43,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::CONTENT_LENGTH;
 use http::{Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -55,6 +56,7 @@ use cluster_builder::ClusterBuilder;
 use dispatch::DispatchOptions;
 pub use error::UpstreamError;
 pub use health_path::{HealthPath, NotAPath};
+use hop_by_hop::Framing;
 pub use leased_body::ResponseBodyError;
 use outgoing_request::OutgoingRequest;
 use pool::PoolLimits;
@@ -231,8 +233,11 @@ impl Upstream {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return inner.open_tunnel(cluster, grant, from_client, upgrade, response);
         }
-        if hop_by_hop::has_unsupported_coding(response.headers()) {
-            return Err(UpstreamError::UnsupportedTransferCoding(cluster.name()));
+        match Framing::of(response.headers()) {
+            Framing::Plain => {}
+            Framing::Decoded => _ = response.headers_mut().remove(CONTENT_LENGTH),
+            Framing::Length(length) => response = response.map(|body| body.with_length(length)),
+            Framing::Unsupported => return Err(UpstreamError::UnsupportedTransferCoding(cluster.name())),
         }
         hop_by_hop::clean_response(response.headers_mut());
         *response.version_mut() = Version::HTTP_11;
