@@ -10,6 +10,7 @@ mod failure;
 mod file_descriptors;
 pub(crate) mod hub;
 mod listen;
+mod loopback;
 mod output;
 mod reload;
 mod runtime;
