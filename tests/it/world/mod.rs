@@ -19,7 +19,7 @@ pub(crate) use app::{App, Echo};
 pub(crate) use browser::Browser;
 pub(crate) use front::{FRONTS, Front, listeners, proxy, server, upstream};
 pub(crate) use log::Log;
-pub(crate) use wire::{Answer, Ask, JWT, begin, raw, upgraded};
+pub(crate) use wire::{Answer, Ask, JWT, begin, raw, send, upgraded};
 
 /// The start time of every world.
 pub(crate) const NOW: u64 = 1_790_000_000;
@@ -155,7 +155,7 @@ impl World {
     /// Sends a request to the front and checks the invariants of every answer.
     pub(crate) async fn send(&self, ask: Ask) -> Answer {
         let host = self.public_url.split_once("://").unwrap().1;
-        let answer = wire::send(&self.address, ask.or_host(host)).await;
+        let answer = send(&self.address, ask.or_host(host)).await;
         answer.check();
         answer
     }
@@ -178,6 +178,7 @@ async fn start_hub(address: &str, clock: &Clock, public_url: &str) -> Hub {
     let callbacks = [
         format!("{public_url}/oauth2/callback"),
         format!("{public_url}/auth/callback"),
+        format!("{public_url}/app/oauth2/callback"),
         "https://docs.example.com/oauth2/callback".to_owned(),
     ];
     let callbacks: Vec<&str> = callbacks.iter().map(String::as_str).collect();
