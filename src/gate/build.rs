@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::header::HeaderName;
 
 use super::app_assertion::AppAssertions;
+use super::position::Warnings;
 use super::rewrite::Rewriter;
 use super::ruleset::Ruleset;
 use super::settings::{BuildError, GateSettings};
@@ -77,8 +78,16 @@ impl Gate {
         let authn = Authenticator { sessions, tokens };
         let ruleset = Ruleset::new(policy, authn, hosts.origins, clock);
         let own_host = normalized(oauth2.urls.public_url.authority());
-        let inner =
-            Inner { ruleset, oauth2, rewriter, org_names, trusted_proxies, own_host, identity_headers };
+        let inner = Inner {
+            ruleset,
+            oauth2,
+            rewriter,
+            org_names,
+            trusted_proxies,
+            warnings: Warnings::default(),
+            own_host,
+            identity_headers,
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 }

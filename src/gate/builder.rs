@@ -221,7 +221,12 @@ impl GateBuilder {
         Ok(gate)
     }
 
-    pub(crate) fn settings(self) -> Result<GateSettings, BuildError> {
+    /// The settings as data, without a request to the provider: for
+    /// [`Gate::prepare_reload`].
+    ///
+    /// # Errors
+    /// [`BuildError`] says which setting is missing or wrong.
+    pub fn settings(self) -> Result<GateSettings, BuildError> {
         let url = self.public_url.ok_or(BuildError::Missing("public_url"))?;
         let public_url = PublicUrl::parse(&url).map_err(|error| BuildError::PublicUrl(url, error))?;
         let issuer = self.issuer.unwrap_or_else(|| "https://huggingface.co".to_owned());

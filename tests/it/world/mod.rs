@@ -178,6 +178,7 @@ async fn start_hub(address: &str, clock: &Clock, public_url: &str) -> Hub {
     let callbacks = [
         format!("{public_url}/oauth2/callback"),
         format!("{public_url}/auth/callback"),
+        format!("{public_url}/app/oauth2/callback"),
         "https://docs.example.com/oauth2/callback".to_owned(),
     ];
     let callbacks: Vec<&str> = callbacks.iter().map(String::as_str).collect();
