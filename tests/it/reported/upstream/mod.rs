@@ -1,6 +1,7 @@
 //! The connection to the app.
 
 mod old_forms;
+mod reload;
 mod response_head;
 
 use std::net::SocketAddr;
