@@ -1,5 +1,6 @@
 //! The connection to the app.
 
+mod early_hints;
 mod old_forms;
 mod reload;
 mod response_head;
