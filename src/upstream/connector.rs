@@ -89,21 +89,21 @@ impl Connector {
         let stream = self.connect_tls(tls, &tls.h2_or_http1).await?;
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         self.version.store(if is_http2 { HTTP_2 } else { HTTP_1 }, Ordering::Relaxed);
-        handshake(Transport::new(stream, permit), is_http2).await
+        handshake(stream, permit, is_http2).await
     }
 
     /// Opens a connection that speaks HTTP/1.1, for a WebSocket.
     pub(super) async fn connect_http1(&self, permit: Option<ConnectionPermit>) -> io::Result<NewConnection> {
         let Some(tls) = &self.tls else { return self.connect_plain(permit).await };
         let stream = self.connect_tls(tls, &tls.http1).await?;
-        handshake(Transport::new(stream, permit), false).await
+        handshake(stream, permit, false).await
     }
 
     async fn connect_plain(&self, permit: Option<ConnectionPermit>) -> io::Result<NewConnection> {
         if let Scheme::Unix(path) = &self.url.scheme {
-            return handshake(Transport::new(UnixStream::connect(path).await?, permit), false).await;
+            return handshake(UnixStream::connect(path).await?, permit, false).await;
         }
-        handshake(Transport::new(self.connect_tcp().await?, permit), self.url.scheme == Scheme::H2c).await
+        handshake(self.connect_tcp().await?, permit, self.url.scheme == Scheme::H2c).await
     }
 
     async fn connect_tcp(&self) -> io::Result<TcpStream> {
@@ -135,10 +135,13 @@ impl Connector {
 
 async fn handshake(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    permit: Option<ConnectionPermit>,
     is_http2: bool,
 ) -> io::Result<NewConnection> {
+    let limit = permit.as_ref().map(|permit| Arc::clone(permit.limit()));
+    let stream = Transport::new(stream, permit);
     if is_http2 {
-        return Ok(NewConnection::Http2(Http2Connection::handshake(stream).await?));
+        return Ok(NewConnection::Http2(Http2Connection::handshake(stream, limit).await?));
     }
     let (sender, connection) = http1::Builder::new()
         .max_header_size(MAX_RESPONSE_HEAD as usize)

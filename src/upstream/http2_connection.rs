@@ -13,7 +13,9 @@ use hyper::client::conn::{TrySendError, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
+use super::connection_limit::ConnectionLimit;
 use super::request_body::RequestBody;
 use super::settings::MAX_RESPONSE_HEAD;
 
@@ -50,6 +52,8 @@ struct State {
     /// No further streams: the peer sent GOAWAY, or the connection broke.
     draining: AtomicBool,
     settings_received: Notify,
+    /// Told of streams that become available; `None` for a health check.
+    limit: Option<Arc<ConnectionLimit>>,
 }
 
 /// A stream reserved for one request; counted until it is dropped.
@@ -61,6 +65,7 @@ pub(super) struct Http2Stream {
 impl Http2Connection {
     pub(super) async fn handshake(
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        limit: Option<Arc<ConnectionLimit>>,
     ) -> io::Result<Self> {
         let (sender, connection) = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -78,6 +83,7 @@ impl Http2Connection {
             max_streams: AtomicUsize::new(INITIAL_MAX_STREAMS),
             draining: AtomicBool::new(false),
             settings_received: Notify::new(),
+            limit,
         });
         tokio::spawn(drive(connection, Arc::clone(&state)));
         state.settings_received.notified().await;
@@ -101,14 +107,19 @@ impl Http2Connection {
         self.state.draining.store(true, Ordering::Relaxed);
     }
 
+    /// Whether no stream is open.
+    pub(super) fn is_idle(&self) -> bool {
+        self.state.open_streams.load(Ordering::SeqCst) == 0
+    }
+
     /// Reserves a stream, unless the limit is reached.
     pub(super) fn open_stream(&self) -> Option<Http2Stream> {
         if self.is_closed() {
             return None;
         }
-        let limit = self.state.max_streams.load(Ordering::Relaxed).min(MAX_STREAMS);
+        let limit = self.state.max_streams.load(Ordering::SeqCst).min(MAX_STREAMS);
         let more = |open| (open < limit).then_some(open + 1);
-        self.state.open_streams.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
+        self.state.open_streams.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).ok()?;
         Some(Http2Stream { connection: self.clone() })
     }
 }
@@ -120,11 +131,18 @@ where
 {
     let mut connection = pin!(connection);
     let mut interval = tokio::time::interval(SETTINGS_POLL_INTERVAL);
-    let started = tokio::time::Instant::now();
+    let started = Instant::now();
     let mut received = false;
     let ended = poll_fn(|cx| {
         let polled = connection.as_mut().poll(cx);
-        state.max_streams.store(connection.current_max_send_streams(), Ordering::Relaxed);
+        let max_streams = connection.current_max_send_streams();
+        let before = state.max_streams.load(Ordering::Relaxed);
+        if before != max_streams {
+            state.max_streams.store(max_streams, Ordering::SeqCst);
+            if before < max_streams {
+                state.notify_waiting();
+            }
+        }
         while !received {
             let is_initial = state.max_streams.load(Ordering::Relaxed) == INITIAL_MAX_STREAMS;
             if !is_initial || started.elapsed() >= SETTINGS_TIMEOUT {
@@ -192,8 +210,19 @@ fn h2_cause(error: &hyper::Error) -> Option<&h2::Error> {
     None
 }
 
+impl State {
+    /// Wakes a request that waits for a stream.
+    fn notify_waiting(&self) {
+        if let Some(limit) = &self.limit {
+            limit.notify_waiting();
+        }
+    }
+}
+
 impl Drop for Http2Stream {
     fn drop(&mut self) {
-        self.connection.state.open_streams.fetch_sub(1, Ordering::Relaxed);
+        let state = &self.connection.state;
+        state.open_streams.fetch_sub(1, Ordering::SeqCst);
+        state.notify_waiting();
     }
 }

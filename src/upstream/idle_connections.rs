@@ -77,6 +77,12 @@ impl IdleConnections {
         (1..=SHARDS).find_map(|step| self.checkout((own + step) % SHARDS))
     }
 
+    /// Closes an idle connection of any shard, `own` last, to make room for another one.
+    pub(super) fn close_one(&self, own: usize) {
+        let mut shards = (1..=SHARDS).filter_map(|step| self.shard((own + step) % SHARDS));
+        shards.any(|shard| shard.checkout().is_some() || shard.close_idle_http2());
+    }
+
     /// Keeps a connection for reuse.
     pub(super) fn release(&self, connection: Http1Connection) {
         if connection.sender.is_closed() {
@@ -122,6 +128,14 @@ impl Shard {
             }
         }
         None
+    }
+
+    /// Closes a connection without streams; `false` if there is none.
+    fn close_idle_http2(&self) -> bool {
+        let mut http2 = self.http2();
+        // No stream can be opened while the lock is held.
+        let idle = http2.iter().position(Http2Connection::is_idle);
+        idle.map(|index| http2.swap_remove(index)).is_some()
     }
 
     fn release(&self, connection: Http1Connection) {

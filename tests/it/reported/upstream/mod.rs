@@ -4,6 +4,7 @@ mod early_hints;
 mod old_forms;
 mod reload;
 mod response_head;
+mod waiting;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
