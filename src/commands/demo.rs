@@ -104,6 +104,7 @@ fn upstream_settings(url: UpstreamUrl) -> UpstreamSettings {
         connect_timeout: Duration::from_secs(5),
         response_timeout: Duration::from_secs(60),
         stream_timeout: Duration::from_secs(600),
+        idle_timeout: Duration::from_secs(60),
         tls: UpstreamTls::default(),
         body_bytes: None,
         connections: 1_000,

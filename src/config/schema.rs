@@ -115,7 +115,15 @@ pub(crate) const ROOT: &[Key] = &[
     table("bearer", &[value("hub_tokens"), value("clients"), value("app_tokens")]),
     table(
         "timeouts",
-        &[text("header"), text("connect"), text("response"), text("idle"), text("stream"), text("drain")],
+        &[
+            text("header"),
+            text("connect"),
+            text("response"),
+            text("idle"),
+            text("upstream_idle"),
+            text("stream"),
+            text("drain"),
+        ],
     ),
     table(
         "limits",

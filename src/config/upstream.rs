@@ -23,6 +23,7 @@ pub(super) fn upstream(
     let connect_timeout = time(&timeouts, "connect", 5);
     let response_timeout = time(&timeouts, "response", 60);
     let stream_timeout = time(&timeouts, "stream", 600);
+    let idle_timeout = time(&timeouts, "upstream_idle", 60);
     let tls = tls(&root.table("upstream_tls"), folder);
     let body_bytes = limits.field("body_bytes").and_then(|field| body_bytes(&field));
     let connections = limits.field("upstream_connections").and_then(|field| connections(&field));
@@ -47,6 +48,7 @@ pub(super) fn upstream(
         connect_timeout,
         response_timeout,
         stream_timeout,
+        idle_timeout,
         tls,
         body_bytes,
         connections: connections.unwrap_or(10_000),

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::Response;
@@ -51,6 +51,9 @@ struct State {
     max_streams: AtomicUsize,
     /// No further streams: the peer sent GOAWAY, or the connection broke.
     draining: AtomicBool,
+    created: Instant,
+    /// Milliseconds from `created` to the end of the last stream.
+    last_stream_ended: AtomicU64,
     settings_received: Notify,
     /// Told of streams that become available; `None` for a health check.
     limit: Option<Arc<ConnectionLimit>>,
@@ -82,6 +85,8 @@ impl Http2Connection {
             open_streams: AtomicUsize::new(0),
             max_streams: AtomicUsize::new(INITIAL_MAX_STREAMS),
             draining: AtomicBool::new(false),
+            created: Instant::now(),
+            last_stream_ended: AtomicU64::new(0),
             settings_received: Notify::new(),
             limit,
         });
@@ -110,6 +115,12 @@ impl Http2Connection {
     /// Whether no stream is open.
     pub(super) fn is_idle(&self) -> bool {
         self.state.open_streams.load(Ordering::SeqCst) == 0
+    }
+
+    /// Since when no stream is open; `None` while one is.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        let ended = Duration::from_millis(self.state.last_stream_ended.load(Ordering::SeqCst));
+        self.is_idle().then(|| self.state.created + ended)
     }
 
     /// Reserves a stream, unless the limit is reached.
@@ -222,6 +233,8 @@ impl State {
 impl Drop for Http2Stream {
     fn drop(&mut self) {
         let state = &self.connection.state;
+        let now = u64::try_from(state.created.elapsed().as_millis()).unwrap_or(u64::MAX);
+        state.last_stream_ended.store(now, Ordering::SeqCst);
         state.open_streams.fetch_sub(1, Ordering::SeqCst);
         state.notify_waiting();
     }

@@ -145,6 +145,7 @@ impl Upstream {
                 limits: PoolLimits {
                     connect_timeout: settings.connect_timeout,
                     max_connections: settings.connections,
+                    idle_timeout: settings.idle_timeout,
                 },
                 response_timeout: settings.response_timeout,
                 stream_timeout: settings.stream_timeout,

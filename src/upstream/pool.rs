@@ -32,6 +32,8 @@ pub(super) struct PoolLimits {
     pub(super) connect_timeout: Duration,
     /// The most open connections to one endpoint.
     pub(super) max_connections: usize,
+    /// How long a connection is kept without a request.
+    pub(super) idle_timeout: Duration,
 }
 
 /// Why there is no connection.
@@ -65,6 +67,7 @@ impl Pool {
     /// An idle connection that is ready, or a new one. `fresh` skips the idle ones.
     pub(super) async fn checkout(&self, limits: PoolLimits, fresh: bool) -> Result<Checkout, ConnectError> {
         let shard = current_shard();
+        self.idle.set_idle_timeout(limits.idle_timeout);
         if !fresh {
             while let Some(mut checkout) = self.idle.checkout(shard) {
                 if checkout.connection.is_ready().await {

@@ -28,6 +28,8 @@ pub struct UpstreamSettings {
     pub response_timeout: Duration,
     /// How long a response or a WebSocket may be idle.
     pub stream_timeout: Duration,
+    /// How long a connection is kept without a request.
+    pub idle_timeout: Duration,
     /// TLS to https upstreams.
     pub tls: UpstreamTls,
     /// The longest request body, in bytes; `None` is no limit.

@@ -1,6 +1,7 @@
 //! The connection to the app.
 
 mod early_hints;
+mod idle;
 mod old_forms;
 mod reload;
 mod response_head;
