@@ -117,11 +117,8 @@ pub(super) async fn dispatch(
                 let lease = pool.lease(connection, upload, expect);
                 return Ok(response.map(|body| ResponseBody::incoming(body, lease)));
             }
-            Err(unanswered) => unanswered,
+            Err(unanswered) => unanswered.unless_answered(),
         };
-        // Another attempt would get the same response.
-        let is_final = error.is_parse_too_large() || http2_connection::is_malformed_response(&error);
-        let retry = retry.filter(|_| !is_final);
         match retry {
             // Again on a new connection; after a failure there, only another endpoint is
             // left to try.
@@ -192,6 +189,14 @@ impl Unanswered {
         let was_not_processed = unsent.is_none() && stream.was_not_processed(&error);
         let retry = unsent.or(copy.filter(|_| was_not_processed || is_repeatable));
         Self { error, retry }
+    }
+
+    /// Without the retry if there was a response that cannot be passed on: another
+    /// attempt would get the same.
+    fn unless_answered(self) -> Self {
+        let is_answered =
+            self.error.is_parse_too_large() || http2_connection::is_malformed_response(&self.error);
+        Self { retry: self.retry.filter(|_| !is_answered), error: self.error }
     }
 }
 
