@@ -3,21 +3,27 @@
 use std::net::Ipv6Addr;
 
 use http::header::HOST;
+use http::uri::Scheme;
 use http::{HeaderMap, Uri, Version};
 
-/// The request does not name exactly one host (RFC 9112, section 3.2).
+/// The request does not name exactly one host (RFC 9112, section 3.2), or names it for a
+/// scheme that is not HTTP's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the request does not name exactly one host")]
 pub(crate) struct NoHost;
 
 /// The host of the request: exactly one, and the same in an absolute target as in `Host`.
 /// RFC 9112, section 3.2.2, says to ignore `Host` then, but two different hosts are an
-/// attempt to be interpreted in two ways.
+/// attempt to be interpreted in two ways. `https` passes on a plain connection, since TLS may
+/// end in front of it; it does not make the request secure.
 pub(crate) fn requested_host<'a>(
     headers: &'a HeaderMap,
     uri: &'a Uri,
     version: Version,
 ) -> Result<&'a str, NoHost> {
+    if uri.scheme().is_some_and(|scheme| !is_http(scheme)) {
+        return Err(NoHost);
+    }
     let mut hosts = headers.get_all(HOST).iter();
     let host = hosts.next().map(|host| host.to_str().map_err(|_| NoHost)).transpose()?;
     if hosts.next().is_some() {
@@ -32,6 +38,12 @@ pub(crate) fn requested_host<'a>(
         (None, None) => return Err(NoHost),
     };
     Ok(named)
+}
+
+/// Whether a scheme is one of HTTP's. Other resources are not this server's (RFC 9110, section
+/// 4.2), nor those that a proxy would fetch.
+pub(crate) fn is_http(scheme: &Scheme) -> bool {
+    *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS
 }
 
 /// Normalizes a host, if all servers parse it alike. `own` is a normalized host that most

@@ -20,6 +20,8 @@ pub(crate) use forwarded_to_app::{ForwardedHeaders, is_dropped_claim};
 #[cfg(feature = "proxy")]
 pub(crate) use hop_by_hop::is_hop_by_hop;
 pub(crate) use hop_by_hop::{accepts_trailers, is_hop_by_hop_in_request, is_websocket_handshake};
+#[cfg(feature = "proxy")]
+pub(crate) use host::is_http;
 pub(crate) use host::{is_authority, name_and_port, normalized, requested_host};
 pub(crate) use incoming::IncomingRequest;
 pub(crate) use network::subscriber;
@@ -28,9 +30,9 @@ pub use public_url::{PublicUrl, PublicUrlError};
 #[cfg(feature = "proxy")]
 pub use request_context::{ExtendedConnect, RequestContext};
 pub(crate) use request_head::RequestHead;
-#[cfg(feature = "proxy")]
-pub(crate) use request_kind::names_openai;
 pub(crate) use request_kind::{RequestKind, is_cross_site, is_prefetch, speaks_openai, wants_websocket};
+#[cfg(feature = "proxy")]
+pub(crate) use request_kind::{names_openai, wants_html};
 pub use resolve::Client;
 pub use trusted_proxies::TrustedProxies;
 

@@ -11,7 +11,7 @@ use crate::policy::{Ambiguity, BearerUse, Denial};
 #[non_exhaustive]
 pub enum Refusal {
     /// The request does not name exactly one host, or names a route's host with a port
-    /// that is not configured.
+    /// that is not configured, or a scheme other than http and https.
     NoHost,
     /// The target is not a path: `*`, an authority, or a target with a raw `#`.
     NoPath,

@@ -8,8 +8,7 @@ use super::answer;
 use crate::client::IncomingRequest;
 use crate::pages;
 
-pub(crate) const NO_HOST: &str =
-    "The request does not name exactly one host, or uses a port that is not configured here.";
+pub(crate) const NO_HOST: &str = "The request does not name exactly one host, or uses a port that is not configured here, or a scheme other than http and https.";
 pub(crate) const NO_PATH: &str = "The request target is not a path.";
 pub(crate) const AMBIGUOUS_PATH: &str = "Servers interpret the path of this URL in different ways, and the access rules differ between them. Write it as the app does: with the same upper and lower case, with or without the trailing slash, and without dot segments, double slashes, backslashes, semicolons and encoded letters.";
 pub(crate) const AMBIGUOUS_METHOD: &str = "The request method has lower-case letters, and other access rules apply to the method in upper case. Send it in upper case.";

@@ -168,10 +168,10 @@ mod tests {
         pinging.set_http2();
         pinging.begin_request();
         registry.clock.set(59_000);
-        pinging.received(b"a PING frame");
+        pinging.received();
         assert!(!registry.evict_one(), "a response may take up to a minute");
         registry.clock.set(60_000);
-        pinging.received(b"a PING frame");
+        pinging.received();
         assert!(registry.evict_one() && is_aborted(&pinging));
         assert!(!is_aborted(&stream), "HTTP/1 connections are not evicted while a request is in flight");
         assert!(!registry.evict_one());

@@ -11,7 +11,6 @@ use std::time::Duration;
 use super::close_signal::CloseSignal;
 use super::coarse_clock::CoarseClock;
 use super::rapid_reset::RapidResetDetector;
-use super::request_line::RequestLineScanner;
 
 /// The state of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +41,8 @@ pub(super) struct ConnectionState {
     /// Requests in flight; more than one only with HTTP/2.
     open_requests: AtomicU32,
     rapid_reset: RapidResetDetector,
-    request_line: RequestLineScanner,
+    /// The request that hyper parses next has a raw `#` in its target.
+    raw_fragment: AtomicBool,
     /// No bytes have been sent since [`expect_continue`](Self::expect_continue).
     silent: AtomicBool,
     close: CloseSignal,
@@ -61,7 +61,7 @@ impl ConnectionState {
             http1: AtomicBool::new(true),
             open_requests: AtomicU32::new(0),
             rapid_reset: RapidResetDetector::default(),
-            request_line: RequestLineScanner::default(),
+            raw_fragment: AtomicBool::new(false),
             silent: AtomicBool::new(false),
             close: CloseSignal::default(),
             load,
@@ -103,26 +103,26 @@ impl ConnectionState {
         }
     }
 
-    /// Whether the request that hyper has just parsed had a raw `#` in its target.
+    /// The request that hyper parses next has a raw `#` in its target.
+    pub(super) fn set_raw_fragment(&self) {
+        self.raw_fragment.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the request that hyper has just parsed had one.
     pub(super) fn take_raw_fragment(&self) -> bool {
-        self.request_line.take_raw_fragment()
+        self.raw_fragment.load(Ordering::Relaxed) && self.raw_fragment.swap(false, Ordering::Relaxed)
     }
 
     /// Bytes were received.
-    pub(super) fn received(&self, bytes: &[u8]) {
-        let phase = self.phase(Ordering::Relaxed);
+    pub(super) fn received(&self) {
+        let phase = self.phase_with(Ordering::Relaxed);
         if phase == Phase::Busy {
             self.last_activity.store(self.clock.now(), Ordering::Relaxed);
             return;
         }
-        if !self.http1.load(Ordering::Relaxed) {
-            return;
-        }
-        let is_next = phase == Phase::Idle;
-        if is_next {
+        if phase == Phase::Idle && self.http1.load(Ordering::Relaxed) {
             self.enter(Phase::Headers);
         }
-        self.request_line.scan(bytes, is_next);
     }
 
     /// A request has arrived whose client waits for 100 before it sends the body.
@@ -139,7 +139,7 @@ impl ConnectionState {
     /// client is still reading.
     pub(super) fn sent(&self) {
         self.silent.store(false, Ordering::Relaxed);
-        if self.phase(Ordering::Relaxed) != Phase::Headers {
+        if self.phase_with(Ordering::Relaxed) != Phase::Headers {
             self.last_activity.store(self.clock.now(), Ordering::Relaxed);
         }
     }
@@ -163,7 +163,16 @@ impl ConnectionState {
 
     // ---- read by the registry ----
 
-    fn phase(&self, ordering: Ordering) -> Phase {
+    pub(super) fn phase(&self) -> Phase {
+        self.phase_with(Ordering::Acquire)
+    }
+
+    /// How many requests there were.
+    pub(super) fn requests(&self) -> u32 {
+        self.rapid_reset.requests()
+    }
+
+    fn phase_with(&self, ordering: Ordering) -> Phase {
         match self.phase.load(ordering) {
             0 => Phase::Headers,
             1 => Phase::Busy,
@@ -174,7 +183,7 @@ impl ConnectionState {
 
     /// The phase, and how long nothing has happened in it.
     pub(super) fn inactive(&self) -> (Phase, Duration) {
-        let phase = self.phase(Ordering::Acquire);
+        let phase = self.phase();
         (phase, self.clock.since(self.last_activity.load(Ordering::Relaxed)))
     }
 
@@ -188,7 +197,7 @@ impl ConnectionState {
     /// not count: PING frames may keep them moving forever.
     pub(super) fn without_progress(&self) -> Option<Duration> {
         let is_http2 = !self.http1.load(Ordering::Relaxed);
-        let is_busy = self.phase(Ordering::Relaxed) == Phase::Busy;
+        let is_busy = self.phase_with(Ordering::Relaxed) == Phase::Busy;
         let since = self.last_progress.load(Ordering::Relaxed);
         (is_busy && is_http2).then(|| self.clock.since(since))
     }
@@ -220,7 +229,7 @@ mod tests {
         assert_eq!(connection.inactive_in(Phase::Idle), None, "one request is still in flight");
         connection.end_request(true);
         clock.set(999);
-        connection.received(b"a PING frame");
+        connection.received();
         let idle = connection.inactive_in(Phase::Idle);
         assert_eq!(idle, Some(Duration::from_millis(999)), "PING frames do not keep a connection open");
     }

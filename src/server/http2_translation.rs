@@ -12,20 +12,32 @@ use http_body::Body;
 use hyper::ext::Protocol;
 
 use super::rejection::Rejection;
-use crate::client::ExtendedConnect;
+use crate::client::{ExtendedConnect, is_http};
 
-/// Translates a request to HTTP/1.1. The second value is present if the request asks for
-/// a WebSocket (RFC 8441, section 5).
+/// The limits of a request's head.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct HeadLimits {
+    /// `limits.headers`.
+    pub(super) lines: usize,
+    /// `limits.header_bytes`.
+    pub(super) bytes: usize,
+}
+
+/// Translates a request to HTTP/1.1. `Some`: it asks for a WebSocket (RFC 8441, section 5).
+/// The limits count what HTTP/1.1 would have: the same request gets the same answer.
 pub(super) fn into_http1<B: Body>(
-    mut request: Request<B>,
-    max_headers: usize,
+    request: &mut Request<B>,
+    limits: HeadLimits,
     extended_connect: impl FnOnce() -> ExtendedConnect,
-) -> Result<(Request<B>, Option<ExtendedConnect>), Rejection> {
-    if request.headers().len() > max_headers {
+) -> Result<Option<ExtendedConnect>, Rejection> {
+    join_cookies(request.headers_mut());
+    insert_host(request);
+    if request.headers().len() > limits.lines {
         return Err(Rejection::TooManyHeaders);
     }
-    join_cookies(request.headers_mut());
-    insert_host(&mut request);
+    if http1_size(request) > limits.bytes {
+        return Err(Rejection::HeadTooLarge);
+    }
     // The gate treats only a request without a body as a CORS preflight, so a body must
     // show in the headers; HTTP/2 needs no `content-length` for one.
     if *request.method() == Method::OPTIONS
@@ -37,10 +49,18 @@ pub(super) fn into_http1<B: Body>(
     let is_websocket =
         *request.method() == Method::CONNECT && request.extensions().get::<Protocol>().is_some();
     if !is_websocket {
-        return Ok((request, None));
+        return Ok(None);
     }
-    request_websocket(&mut request)?;
-    Ok((request, Some(extended_connect())))
+    request_websocket(request)?;
+    Ok(Some(extended_connect()))
+}
+
+/// The length of the head as HTTP/1.1 writes it.
+fn http1_size<B>(request: &Request<B>) -> usize {
+    let target = request.uri().path_and_query().map_or(1, |target| target.as_str().len());
+    let line = request.method().as_str().len() + target + "  HTTP/1.1\r\n\r\n".len();
+    let fields = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
+    line + fields.sum::<usize>()
 }
 
 /// Joins the `Cookie` lines: HTTP/2 clients may send several, HTTP/1.1 allows one
@@ -64,9 +84,13 @@ fn join_cookies(headers: &mut HeaderMap) {
 }
 
 /// Moves `:authority` to `Host`, and leaves the target in origin form. An authority that
-/// differs from `Host` is kept, and the gate refuses the request.
+/// differs from `Host`, or a scheme that is not HTTP's, is kept, and the gate refuses the
+/// request.
 fn insert_host<B>(request: &mut Request<B>) {
     let Some(authority) = request.uri().authority() else { return };
+    if request.uri().scheme().is_some_and(|scheme| !is_http(scheme)) {
+        return;
+    }
     match request.headers().get(HOST) {
         Some(host) if host.as_bytes() != authority.as_str().as_bytes() => return,
         Some(_) => {}
@@ -132,10 +156,15 @@ mod tests {
         request.body(Empty::new()).unwrap()
     }
 
+    fn lines(lines: usize) -> HeadLimits {
+        HeadLimits { lines, bytes: 1000 }
+    }
+
     #[test]
     fn authority_and_cookies_become_one_header_each() {
-        let request = request("GET", "https://a.example/p?q", &[("cookie", "a=1"), ("cookie", "b=2; c=3")]);
-        let (request, extended_connect) = into_http1(request, 100, guard).unwrap();
+        let mut request =
+            request("GET", "https://a.example/p?q", &[("cookie", "a=1"), ("cookie", "b=2; c=3")]);
+        let extended_connect = into_http1(&mut request, lines(100), guard).unwrap();
         assert!(extended_connect.is_none());
         assert_eq!(request.uri(), "/p?q");
         assert_eq!(request.headers()["host"], "a.example");
@@ -144,15 +173,15 @@ mod tests {
 
     #[test]
     fn an_authority_that_differs_from_host_is_kept() {
-        let request = request("GET", "https://a.example/", &[("host", "b.example")]);
-        let (request, _) = into_http1(request, 100, guard).unwrap();
+        let mut request = request("GET", "https://a.example/", &[("host", "b.example")]);
+        into_http1(&mut request, lines(100), guard).unwrap();
         assert_eq!(request.uri().authority().unwrap(), "a.example");
     }
 
     #[test]
     fn a_body_without_a_length_is_announced() {
-        let request = Request::options("http://a/").body(Full::<bytes::Bytes>::from("x")).unwrap();
-        let (request, _) = into_http1(request, 100, guard).unwrap();
+        let mut request = Request::options("http://a/").body(Full::<bytes::Bytes>::from("x")).unwrap();
+        into_http1(&mut request, lines(100), guard).unwrap();
         assert_eq!(request.headers()["transfer-encoding"], "chunked");
     }
 
@@ -162,7 +191,8 @@ mod tests {
             let mut request =
                 request("CONNECT", "https://a.example/ws", &[("sec-websocket-protocol", "chat")]);
             request.extensions_mut().insert(Protocol::from_static("websocket"));
-            into_http1(request, 100, guard).unwrap()
+            let extended_connect = into_http1(&mut request, lines(100), guard).unwrap();
+            (request, extended_connect)
         };
         let (first, extended_connect) = connect();
         assert!(extended_connect.is_some() && first.method() == Method::GET && first.uri() == "/ws");
@@ -171,14 +201,26 @@ mod tests {
         assert_ne!(first.headers()["sec-websocket-key"], connect().0.headers()["sec-websocket-key"]);
         let mut other = request("CONNECT", "https://a.example/x", &[]);
         other.extensions_mut().insert(Protocol::from_static("connect-udp"));
-        assert_eq!(into_http1(other, 100, guard).unwrap_err(), Rejection::UnsupportedConnect);
+        assert_eq!(into_http1(&mut other, lines(100), guard).unwrap_err(), Rejection::UnsupportedConnect);
     }
 
     #[test]
-    fn too_many_headers_are_rejected() {
-        assert_eq!(
-            into_http1(request("GET", "/", &[("a", "1"), ("b", "2")]), 1, guard).unwrap_err(),
-            Rejection::TooManyHeaders
-        );
+    fn the_lines_that_http_1_would_have_are_counted() {
+        let mut fits =
+            request("GET", "https://a.example/", &[("cookie", "a=1"), ("cookie", "b=2"), ("a", "1")]);
+        assert!(into_http1(&mut fits, lines(3), guard).is_ok(), "Host, Cookie and one more");
+        let mut more = request("GET", "https://a.example/", &[("a", "1"), ("b", "2"), ("c", "3")]);
+        assert_eq!(into_http1(&mut more, lines(3), guard).unwrap_err(), Rejection::TooManyHeaders);
+    }
+
+    #[test]
+    fn the_bytes_that_http_1_would_have_are_counted() {
+        let head = "GET /p?q HTTP/1.1\r\nhost: a.example\r\ncookie: a=1; b=2\r\na: 1\r\n\r\n";
+        let headers = [("cookie", "a=1"), ("cookie", "b=2"), ("a", "1")];
+        for (bytes, fits) in [(head.len(), true), (head.len() - 1, false)] {
+            let mut request = request("GET", "https://a.example/p?q", &headers);
+            let translated = into_http1(&mut request, HeadLimits { lines: 100, bytes }, guard);
+            assert_eq!(translated.err(), (!fits).then_some(Rejection::HeadTooLarge));
+        }
     }
 }

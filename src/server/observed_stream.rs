@@ -37,9 +37,8 @@ impl<S: AsyncRead> AsyncRead for ObservedStream<S> {
         let this = self.project();
         let before = buffer.filled().len();
         ready!(this.stream.poll_read(cx, buffer))?;
-        let received = buffer.filled().get(before..).unwrap_or_default();
-        if !received.is_empty() {
-            this.state.received(received);
+        if buffer.filled().len() > before {
+            this.state.received();
         }
         Poll::Ready(Ok(()))
     }

@@ -18,6 +18,10 @@ impl RapidResetDetector {
         self.requests.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(super) fn requests(&self) -> u32 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
     /// Records a canceled request. `Some`, with the number of resets, if it is an attack:
     /// more than [`MIN_RESETS`], and more than half of all requests.
     pub(super) fn record_reset(&self) -> Option<u32> {

@@ -1,12 +1,13 @@
-//! The response to a request: the service's, or a rejection in plain text.
+//! The response to a request: the service's, or a rejection.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
-use http::{Response, StatusCode};
+use http::Response;
+use http::header::{CONNECTION, HeaderValue};
 use http_body::Body;
 use http_body_util::{Either, Full};
 
@@ -14,10 +15,24 @@ use super::rejection::Rejection;
 use super::request_guard::RequestGuard;
 use super::tracked_body::TrackedBody;
 
+/// What a response depends on besides its source.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asker {
+    pub(super) client: Option<IpAddr>,
+    /// The client waits for 100 before it sends the body.
+    pub(super) expects_continue: bool,
+}
+
+impl Asker {
+    fn reject<B>(self, rejection: Rejection, wants_page: bool) -> Response<Either<B, Full<Bytes>>> {
+        rejection.answer(wants_page, self.client).map(|body| Either::Right(Full::new(body)))
+    }
+}
+
 /// Where a response comes from.
 pub(super) enum ResponseSource<F> {
     Service(F),
-    Rejected(Rejection),
+    Rejected { rejection: Rejection, wants_page: bool },
 }
 
 impl<F, B> ResponseSource<F>
@@ -29,34 +44,23 @@ where
     /// The response. A panic of the service ends only this request, with 500: what it
     /// shares with others is behind locks that a panic leaves consistent.
     ///
-    /// `expects_continue`: the client waits for 100 before it sends the body. If the
-    /// response comes first, the client may send the body or not (RFC 9110, section
-    /// 10.1.1), so the connection is closed.
+    /// If the client waits for 100 and the response comes first, the client may send the
+    /// body or not (RFC 9110, section 10.1.1), so the connection is closed.
     pub(super) async fn respond(
         self,
         guard: RequestGuard,
-        expects_continue: bool,
+        asker: Asker,
     ) -> Result<Response<TrackedBody<Either<B, Full<Bytes>>>>, Infallible> {
         let mut response = match self {
-            Self::Rejected(rejection) => plain_text(rejection.status(), rejection.message()),
+            Self::Rejected { rejection, wants_page } => asker.reject(rejection, wants_page),
             Self::Service(service) => match AssertUnwindSafe(service).catch_unwind().await {
                 Ok(response) => response.map(Either::Left),
-                Err(_) => plain_text(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "an internal error occurred; the log has the details\n",
-                ),
+                Err(_) => asker.reject(Rejection::Panicked, false),
             },
         };
-        if expects_continue && guard.is_silent() {
+        if asker.expects_continue && guard.is_silent() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         Ok(response.map(|body| TrackedBody::new(body, guard)))
     }
-}
-
-fn plain_text<B>(status: StatusCode, message: &'static str) -> Response<Either<B, Full<Bytes>>> {
-    let mut response = Response::new(Either::Right(Full::from(message)));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    response
 }

@@ -33,7 +33,7 @@ pub struct ServerSettings {
     pub stream_timeout: Duration,
     /// How long requests in flight may take after the stop.
     pub drain_timeout: Duration,
-    /// The longest request headers, in bytes; longer ones get 431.
+    /// The longest head of a request, in bytes, as HTTP/1.1 writes it; longer ones get 431.
     pub header_bytes: usize,
     /// The most header lines of a request; more get 431.
     pub headers: usize,

@@ -2,3 +2,6 @@
 
 mod connections;
 mod forwarded;
+mod half_close;
+mod http1;
+mod limits;
