@@ -188,7 +188,7 @@ impl KeySet {
 
 /// `kty: oct` would turn a public document into an HMAC secret; a key for encryption must not
 /// verify signatures (RFC 7517, section 4.2).
-fn can_verify(key: &Jwk) -> bool {
+pub(super) fn can_verify(key: &Jwk) -> bool {
     let asymmetric = matches!(
         key.algorithm,
         AlgorithmParameters::RSA(_)
