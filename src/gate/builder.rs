@@ -13,7 +13,7 @@ use crate::keys::{Secret, SecretString};
 use crate::oauth2::ReturnHosts;
 use crate::policy::{Access, Route, Rule};
 use crate::provider::{Issuer, ProviderSettings};
-use crate::session::SessionSettings;
+use crate::session::{SessionSettings, default_cookie_name};
 
 /// The closures passed to [`GateBuilder::session`], in order.
 #[derive(Clone, Default)]
@@ -238,6 +238,7 @@ impl GateBuilder {
         for further in secrets {
             session.secrets.push(further.map_err(BuildError::Secret)?);
         }
+        session.cookie_name = default_cookie_name(&public_url);
         for change in &self.session.0 {
             change(&mut session);
         }
