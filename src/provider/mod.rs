@@ -35,7 +35,7 @@ use id_token::Expected;
 pub(crate) use id_token::IdTokenError;
 pub use issuer::{Issuer, IssuerError};
 pub(crate) use rate_limit::RateLimit;
-pub use settings::ProviderSettings;
+pub use settings::{DEFAULT_CLOCK_SKEW, MAX_CLOCK_SKEW, ProviderSettings};
 pub(crate) use token::{CodeGrant, MAX_TOKEN, TokenError, truncated};
 pub(crate) use userinfo::UserinfoError;
 pub(crate) use whoami::{TokenOwner, Whoami, WhoamiError};
@@ -155,6 +155,7 @@ impl Provider {
             nonce: grant.nonce,
             access_token: tokens.access.expose(),
             now,
+            clock_skew: self.settings.clock_skew.min(MAX_CLOCK_SKEW).as_secs(),
         };
         let id_token = id_token::parse(id_token.expose())?;
         let keys = self.jwks.for_token(&self.http, &metadata, id_token.kid()).await;

@@ -191,6 +191,15 @@ impl Wording {
                     advice: "The code may have expired or been used before. Sign in again.",
                 }
             }
+            error @ SignInError::IdToken(IdTokenError::Future { .. } | IdTokenError::ExpiredAgo { .. }) => {
+                Self {
+                    status: StatusCode::BAD_GATEWAY,
+                    code: "clock_skew",
+                    title: "The clock of this server is not Hugging Face's",
+                    cause: format!("The problem: {error}."),
+                    advice: "Nobody was signed in. The people who run this app need to set the clock of this server, or allow a larger difference (provider.clock_skew).",
+                }
+            }
             error => Self {
                 status: StatusCode::BAD_GATEWAY,
                 code: "provider_error",

@@ -9,6 +9,9 @@ mod budget;
 // Two gates on one host.
 mod ports;
 
+// Clocks that differ.
+mod clock;
+
 use huggate::session::StoreSettings;
 use huggate::{GateBuilder, Rule};
 
