@@ -32,6 +32,7 @@ pub(crate) use request_head::RequestHead;
 pub(crate) use request_kind::names_openai;
 pub(crate) use request_kind::{RequestKind, is_cross_site, is_prefetch, speaks_openai, wants_websocket};
 pub use resolve::Client;
+pub(crate) use resolve::OwnOrigin;
 pub use trusted_proxies::TrustedProxies;
 
 use std::net::SocketAddr;

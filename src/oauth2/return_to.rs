@@ -34,7 +34,7 @@ impl ReturnHosts {
         entries.into_iter().map(HostPattern::parse).collect::<Result<_, _>>().map(Self)
     }
 
-    fn contains(&self, url: &Url) -> bool {
+    pub(super) fn contains(&self, url: &Url) -> bool {
         let Some(host) = url.host_str() else { return false };
         let port = url.port();
         self.0.iter().any(|pattern| {

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
+use url::Url;
 
 use super::endpoints::OAuth2;
 use super::pending_sign_in::Beginning;
@@ -115,6 +116,21 @@ impl OAuth2 {
     pub(super) fn attempts(&self, request: IncomingRequest<'_>) -> u32 {
         let name = self.sessions.cookies().attempts_name();
         find_cookie(&request.parts.headers, name).and_then(|count| count.parse().ok()).unwrap_or(0)
+    }
+
+    /// Redirects to the same address over https. The host is one that is configured: the
+    /// request's may be anything.
+    pub(crate) fn to_https(&self, request: IncomingRequest<'_>) -> Response<Bytes> {
+        tracing::info!(
+            host = %request.client.host, client = ?request.client.ip,
+            "a proxy in front says that this was opened over http; redirecting to https",
+        );
+        let target = Some(request.target()).filter(|target| target.starts_with('/')).unwrap_or("/");
+        let named = |host: &str| Url::parse(&format!("https://{host}{target}")).ok();
+        let asked = named(&request.client.host)
+            .filter(|url| self.is_sign_in_host(&request.client.host) || self.return_hosts.contains(url));
+        let url = asked.or_else(|| named(self.urls.public_url.authority()));
+        answer::onward_over_https(url.as_ref().map_or(self.urls.public_url.as_str(), Url::as_str))
     }
 
     /// The callback on the host where the sign-in started, if people sign in there.

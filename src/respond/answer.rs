@@ -57,6 +57,17 @@ pub(crate) fn onward(location: &str, lines: impl IntoIterator<Item = HeaderValue
     with_cookies(page(StatusCode::OK, pages::onward(location)), lines)
 }
 
+/// A redirect of a request that is not answered over http. The page in its place is no
+/// success: forward auth takes one as permission.
+pub(crate) fn onward_over_https(location: &str) -> Response<Bytes> {
+    let mut redirect = redirect(location);
+    if head_size(&redirect) <= MAX_HEAD {
+        *redirect.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+        return redirect;
+    }
+    page(StatusCode::FORBIDDEN, pages::onward(location))
+}
+
 /// The size of a head, without its first line.
 fn head_size<B>(response: &Response<B>) -> usize {
     response.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()

@@ -9,11 +9,14 @@ mod budget;
 // Two gates on one host.
 mod ports;
 
+// What a trusted proxy says of the scheme.
+mod scheme;
+
 // Clocks that differ.
 mod clock;
 
 use huggate::session::StoreSettings;
-use huggate::{GateBuilder, Rule};
+use huggate::{GateBuilder, Rule, TrustedProxies};
 
 use crate::world::{Answer, Browser};
 
@@ -32,6 +35,10 @@ fn in_memory(gate: GateBuilder) -> GateBuilder {
 
 /// The cookie store and the memory store.
 const STORES: [fn(GateBuilder) -> GateBuilder; 2] = [acme, in_memory];
+
+fn local() -> TrustedProxies {
+    TrustedProxies::new(vec!["127.0.0.0/8".parse().unwrap()])
+}
 
 /// Asserts that a server with default limits passes the answer and the next request.
 #[track_caller]
