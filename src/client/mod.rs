@@ -34,6 +34,7 @@ pub(crate) use request_kind::{RequestKind, is_cross_site, is_prefetch, speaks_op
 #[cfg(feature = "proxy")]
 pub(crate) use request_kind::{names_openai, wants_html};
 pub use resolve::Client;
+pub(crate) use resolve::OwnOrigin;
 pub use trusted_proxies::TrustedProxies;
 
 use std::net::SocketAddr;

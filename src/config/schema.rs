@@ -69,6 +69,7 @@ pub(crate) const ROOT: &[Key] = &[
             text("client_secret_file"),
             text("scope"),
             value("orgs"),
+            text("clock_skew"),
         ],
     ),
     table(

@@ -23,7 +23,7 @@ use crate::oauth2::{OAuth2, PendingSignIns};
 use crate::policy::{BearerUse, OwnAddress, OwnPrefix, Policy, Route, RouteTable, Rule, all_rules};
 use crate::provider::Provider;
 use crate::respond::{EndpointUrls, OrgNames};
-use crate::session::{Cookies, Sessions};
+use crate::session::{Cookies, OrgFilter, Sessions};
 
 impl Gate {
     /// Makes a gate of typed settings, without asking the provider anything.
@@ -204,7 +204,8 @@ impl Parts {
             self.cookies.clone(),
             self.renderer,
             self.clock.clone(),
-        );
+        )
+        .with_orgs_that_stay(orgs_in_rules(&settings));
         let pendings = PendingSignIns::new(self.keyring, self.cookies);
         let (sessions, pendings) = match before {
             None => (sessions, pendings),
@@ -227,6 +228,12 @@ impl Parts {
             clock: self.clock,
         }
     }
+}
+
+/// The organisations that rules name. A session keeps them, however large it is.
+fn orgs_in_rules(settings: &GateSettings) -> OrgFilter {
+    let rules: Vec<Rule> = all_rules(&settings.access, &settings.deny, &settings.routes).cloned().collect();
+    Arc::new(move |org: &Org| rules.iter().any(|rule| rule.names(org)))
 }
 
 /// Drops from a person what neither rules nor headers need, and notes the names of

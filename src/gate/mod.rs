@@ -57,7 +57,7 @@ pub use reload::PreparedReload;
 pub(crate) use request::RequestView;
 pub use settings::{BuildError, GateSettings, default_scope};
 
-use crate::client::{Client, IncomingRequest, Peer, RequestHead, TrustedProxies};
+use crate::client::{Client, IncomingRequest, OwnOrigin, Peer, RequestHead, RequestKind, TrustedProxies};
 use crate::forward_auth::Contract;
 use crate::identity::User;
 use crate::oauth2::OAuth2;
@@ -207,7 +207,8 @@ impl Gate {
         // The futures of our own responses are boxed. Inline, they would add the size of a
         // sign-in to the future of every request.
         let head = RequestHead::of(&request);
-        let Ok(client) = Client::resolve(peer.as_ref(), head, &gate.trusted_proxies, &gate.own_host) else {
+        let own = OwnOrigin { host: &gate.own_host, https: gate.oauth2.urls.public_url.is_https() };
+        let Ok(client) = Client::resolve(peer.as_ref(), head, &gate.trusted_proxies, own) else {
             let (parts, _) = request.into_parts();
             return Ok(Box::pin(gate.refuse_without_host(&parts)).await.map(GateBody::own));
         };
@@ -215,6 +216,15 @@ impl Gate {
             let (parts, _) = request.into_parts();
             return Ok(Box::pin(gate.own_endpoints().answer(parts, client)).await.map(GateBody::own));
         }
+        if client.is_insecure(own.https) {
+            let (parts, body) = request.into_parts();
+            if RequestKind::of(&parts).opens_a_page() {
+                let refused = Box::pin(gate.refuse(Refusal::NotSecure, &parts, &client)).await;
+                return Ok(refused.map(GateBody::own));
+            }
+            request = Request::from_parts(parts, body);
+        }
+        let head = RequestHead::of(&request);
         let decided = match gate.ruleset.decide(RequestView::of(head, &client)) {
             Ok(Decision::Granted(grant)) => Ok(grant),
             Ok(Decision::Pending(pending)) => Box::pin(gate.ruleset.finish(pending, request.headers())).await,

@@ -37,7 +37,7 @@ pub(crate) use id_token::IdTokenError;
 pub use issuer::{Issuer, IssuerError};
 pub(crate) use key_check::KeyCheckError;
 pub(crate) use rate_limit::RateLimit;
-pub use settings::ProviderSettings;
+pub use settings::{DEFAULT_CLOCK_SKEW, MAX_CLOCK_SKEW, ProviderSettings};
 pub(crate) use token::{CodeGrant, MAX_TOKEN, TokenError, truncated};
 pub(crate) use userinfo::UserinfoError;
 pub(crate) use whoami::{TokenOwner, Whoami, WhoamiError};
@@ -163,6 +163,7 @@ impl Provider {
             nonce: grant.nonce,
             access_token: tokens.access.expose(),
             now,
+            clock_skew: self.settings.clock_skew.min(MAX_CLOCK_SKEW).as_secs(),
         };
         let id_token = id_token::parse(id_token.expose())?;
         let keys = self.jwks.for_token(&self.http, &metadata, id_token.kid()).await;

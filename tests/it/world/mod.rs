@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 
 pub(crate) use app::{App, Echo};
 pub(crate) use browser::Browser;
-pub(crate) use front::{FRONTS, Front, listeners, proxy, server, upstream};
+pub(crate) use front::{FRONTS, Front, listeners, proxy, serve, server, upstream};
 pub(crate) use log::Log;
 pub(crate) use wire::{Answer, Ask, JWT, begin, raw, send, upgraded};
 
@@ -87,7 +87,7 @@ impl World {
         }
         let app = App::default();
         let gate = change(builder(&public_url, &hub, &clock).secret(SECRET)).build().await.unwrap();
-        front::serve(front, &gate, &app, listener).await;
+        serve(front, &gate, &app, listener).await;
         Self { hub, app, gate, clock, address, public_url, front }
     }
 
@@ -110,7 +110,7 @@ impl World {
             .iter()
             .fold(builder(&self.public_url, &self.hub, &self.clock), |gate, secret| gate.secret(*secret));
         let gate = change(builder).build().await.unwrap();
-        front::serve(self.front, &gate, &app, listener).await;
+        serve(self.front, &gate, &app, listener).await;
         Self {
             hub: self.hub.clone(),
             app,
@@ -144,6 +144,14 @@ impl World {
         self.hub.behave(edit);
     }
 
+    /// Makes sessions so long that they need two cookies.
+    pub(crate) fn issue_long_tokens(&self) {
+        let edit = huggate::hub::Edit::new(|answer| {
+            answer.insert("refresh_token".to_owned(), "t".repeat(4_096).into());
+        });
+        self.behave(|hub| hub.edit_token = Some(edit));
+    }
+
     pub(crate) fn calls(&self, endpoint: huggate::hub::Endpoint) -> u64 {
         self.hub.calls(endpoint)
     }
@@ -172,6 +180,8 @@ fn builder(public_url: &str, hub: &Hub, clock: &Clock) -> GateBuilder {
         .issuer(hub.issuer())
         .client(CLIENT, CLIENT_SECRET)
         .clock(clock.clone())
+        // The default name has the port, which differs from run to run.
+        .session(|session| session.cookie_name = "huggate".to_owned())
 }
 
 async fn start_hub(address: &str, clock: &Clock, public_url: &str) -> Hub {
