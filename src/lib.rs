@@ -83,7 +83,7 @@
 //! | feature | brings |
 //! |---|---|
 //! | none | the layer: [`Gate`], and what it needs |
-//! | `axum` | [`User`] and `Option<User>` as extractors |
+//! | `axum` | [`User`], [`Grant`], [`Client`] and [`AccessToken`] as extractors; `ConnectInfo` and `OriginalUri` are read |
 //! | `config` | settings from a TOML file and the environment: `Gate::from_config` |
 //! | `proxy` | the reverse proxy as a library: `proxy`, `server`, `upstream`; with `config` |
 //! | `hub` | the offline stand-in for huggingface.co, for your tests |
@@ -127,6 +127,9 @@ pub mod clock;
 
 pub mod keys;
 
+#[cfg(feature = "proxy")]
+mod pem;
+
 // The program's.
 #[cfg(feature = "config")]
 pub mod config;
@@ -140,8 +143,8 @@ pub mod hub;
 pub mod telemetry;
 
 pub use client::{Client, Peer, PublicUrl, TrustedProxies};
-pub use gate::{Gate, GateBuilder, GateLayer, GateService, Grant, Refusal};
-pub use identity::{Org, Role, User};
+pub use gate::{ExtractError, Gate, GateBuilder, GateLayer, GateService, Grant, Refusal};
+pub use identity::{AccessToken, Org, Role, User};
 pub use policy::{PathPattern, Route, Rule};
 
 // Compiles what README and docs show.

@@ -123,11 +123,12 @@ impl KeptHead {
             UpstreamError::Timeout(_) => UpstreamFailure::Timeout,
             UpstreamError::Busy(_) => UpstreamFailure::Busy,
             UpstreamError::WebSocketUnsupported(_) => UpstreamFailure::Down { close: true },
-            UpstreamError::Connect(..)
-            | UpstreamError::Broken(..)
+            UpstreamError::Connect(..) | UpstreamError::Broken(..) => UpstreamFailure::Down { close: false },
+            UpstreamError::ResponseHeadTooLarge(_) => UpstreamFailure::HeaderTooLarge,
+            UpstreamError::InvalidResponse(..)
             | UpstreamError::UnrequestedUpgrade(_)
             | UpstreamError::WebSocketAcceptMismatch(_)
-            | UpstreamError::UnsupportedTransferCoding(_) => UpstreamFailure::Down { close: false },
+            | UpstreamError::UnsupportedTransferCoding(_) => UpstreamFailure::InvalidResponse,
         };
         upstream_failed(
             failure,

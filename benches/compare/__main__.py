@@ -42,6 +42,7 @@ NAMES = {
     "caddy": "Caddy, forward_auth to the same backend",
     "traefik": "Traefik, forwardAuth to the same backend",
     "oauth2-proxy": "oauth2-proxy",
+    "oauth2-proxy-keeping": "oauth2-proxy, built to keep 128 idle connections to the app",
 }
 MEMBERS = 'allow = [{ org = "acme" }]'
 PUBLIC = '[[route]]\npath = "/**"\npublic = true\n'
@@ -60,6 +61,7 @@ def arguments():
     parser.add_argument("--bare", type=resolved, required=True)
     parser.add_argument("--bare-flags", default="", help="for example --shared")
     parser.add_argument("--python-bin", type=resolved, required=True, help="where caddy and traefik are")
+    parser.add_argument("--go-bin", type=resolved, help="where oauth2-proxy is, in both builds")
     parser.add_argument("--quick", action="store_true", help="one short round of everything")
     parser.add_argument("--instructions", action="store_true", help="count instructions, and nothing else")
     parser.add_argument("--with-instructions", action="store_true", help="count them too")
@@ -129,7 +131,11 @@ def start(world, options):
         "haproxy": world.haproxy,
     }
     if binary := os.environ.get("OAUTH2_PROXY"):
-        makers["oauth2-proxy"] = lambda key: world.oauth2_proxy(key, binary)
+        makers["oauth2-proxy"] = lambda key: world.oauth2_proxy(key, binary, reopens=True)
+    elif options.go_bin:
+        for key, reopens in (("oauth2-proxy", True), ("oauth2-proxy-keeping", False)):
+            if (options.go_bin / key).exists():
+                makers[key] = lambda key, reopens=reopens: world.oauth2_proxy(key, options.go_bin / key, reopens)
     started, memory = {}, {}
     for key, maker in makers.items():
         if not chosen(options, key):
@@ -170,7 +176,7 @@ def compare(world, options, found):
         sessions = 300 if options.quick else options.sessions
         special["anew"] = first_uses(world, sessions)
     results = found["results"] = {}
-    found["machine"], found["memory"] = machine(world), {}
+    found["machine"], found["memory"] = machine(world, started), {}
     for workload in measure.WORKLOADS:
         if workload.key not in options.workloads.split(",") if options.workloads else options.quick and not workload.quick:
             continue
@@ -331,7 +337,7 @@ def tables(found):
     return lines
 
 
-def machine(world):
+def machine(world, started):
     """Describes the machine and the versions."""
     cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     commit = output("git", "-C", ROOT, "rev-parse", "--short", "HEAD")
@@ -339,6 +345,8 @@ def machine(world):
         output(contenders.NGINX, "-v"), output("apache2", "-v").splitlines()[0], output("haproxy", "-v").splitlines()[0],
         f"Caddy {output(world.python_bin / 'caddy', 'version').split()[0]}",
         "Traefik " + "".join(re.findall(r"Version:\s*(\S+)", output(world.python_bin / "traefik", "version"))),
+        *sorted({output(contender.process.popen.args[0], "--version").splitlines()[0]
+                 for key, contender in started.items() if key.startswith("oauth2-proxy")}),
         output("rustc", "--version"),
     ]
     return (f"{time.strftime('%Y-%m-%d')}, commit {commit}, {world.cores} cores of {cpu[1] if cpu else 'unknown'}, "

@@ -34,6 +34,8 @@ class Contender:
     # The status for anonymous requests; none: it does not authenticate.
     refuses: bool = False
     h2: bool = True
+    # Known to open connections to the app again and again, with no setting against it.
+    reopens: bool = False
 
 
 class World:
@@ -345,7 +347,7 @@ backend app
         process.until_listening(plain)
         return Contender(key, key, process, f"http://{HOST}:{plain}")
 
-    def oauth2_proxy(self, key, binary):
+    def oauth2_proxy(self, key, binary, reopens):
         (plain,) = free_ports(1)
         url = f"http://{HOST}:{plain}"
         client, secret = self.register(f"{url}/oauth2/callback")
@@ -359,7 +361,7 @@ backend app
         ], self.folder)
         process.until_listening(plain)
         session = signin.cookie(f"{url}/1k", self.hub, lambda name: name.startswith("_oauth2_proxy") and "csrf" not in name)
-        return Contender(key, key, process, url, None, [f"Cookie: {session}"], refuses=True)
+        return Contender(key, key, process, url, None, [f"Cookie: {session}"], refuses=True, reopens=reopens)
 
 
 def is_session(name):

@@ -30,14 +30,14 @@ def ratio(values):
 def table(results, workloads, names):
     """All measurements as Markdown."""
     lines = [
-        "| | requests/s | CPU µs/request: user + system | its CPU ÷ huggate's, signed in | its rate ÷ huggate's | p50 / p99 ms |",
-        "| --- | ---: | ---: | ---: | ---: | ---: |",
+        "| | requests/s | CPU µs/request: user + system | its CPU ÷ huggate's, signed in | its rate ÷ huggate's | p50 / p99 ms | connections to the app, per 1,000 requests |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for workload in workloads:
         rows = results.get(workload.key)
         if not rows:
             continue
-        lines.append(f"| **{workload.title}** | | | | | |")
+        lines.append(f"| **{workload.title}** | | | | | | |")
         ordered = [key for key in names if key in rows]
         for key in ordered:
             samples = rows[key]
@@ -56,7 +56,7 @@ def table(results, workloads, names):
             against = lambda value: "" if key == REFERENCE else ratio(paired(results, workload.key, key, REFERENCE, value))
             known = [sample for sample in samples if sample.p50 is not None and sample.p99 is not None]
             times = f"{median(s.p50 for s in known) * 1e3:.2f} / {median(s.p99 for s in known) * 1e3:.2f}" if known else ""
-            lines.append(f"| {names[key]} | {rate_text} | {cpu_text} | {against(lambda s: s.cpu)} | {against(lambda s: s.rate)} | {times} |")
+            lines.append(f"| {names[key]} | {rate_text} | {cpu_text} | {against(lambda s: s.cpu)} | {against(lambda s: s.rate)} | {times} | {of('opened') * 1000:.1f} |")
     return lines
 
 

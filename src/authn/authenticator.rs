@@ -1,6 +1,7 @@
 //! Authenticates requests: by the session cookie, otherwise by a bearer token.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::HeaderMap;
@@ -78,12 +79,14 @@ impl Authenticator {
         })
     }
 
-    /// Waits for the request that [`Authenticator::authenticate`] found necessary.
+    /// Waits for the request that [`Authenticator::authenticate`] found necessary. `address` is
+    /// the client's.
     pub(crate) async fn finish(
         &self,
         pending: PendingAuthentication,
         headers: &HeaderMap,
         bearer_use: BearerUse,
+        address: Option<IpAddr>,
     ) -> Result<Caller, AuthnError> {
         let session = match pending {
             PendingAuthentication::Store(ticket) => match self.sessions.sessions.load(ticket).await {
@@ -100,7 +103,7 @@ impl Authenticator {
         let Some(tokens) = self.tokens.as_ref().filter(|_| bearer_use != BearerUse::Off) else {
             return Ok(Caller::Nobody);
         };
-        Ok(tokens.authenticate(headers).await?.map_or(Caller::Nobody, Caller::Token))
+        Ok(tokens.authenticate(headers, address).await?.map_or(Caller::Nobody, Caller::Token))
     }
 
     /// The caller; waits as long as necessary.
@@ -108,10 +111,11 @@ impl Authenticator {
         &self,
         headers: &HeaderMap,
         bearer_use: BearerUse,
+        address: Option<IpAddr>,
     ) -> Result<Caller, AuthnError> {
         match self.authenticate(headers, bearer_use)? {
             Authentication::Caller(caller) => Ok(caller),
-            Authentication::Pending(pending) => self.finish(pending, headers, bearer_use).await,
+            Authentication::Pending(pending) => self.finish(pending, headers, bearer_use, address).await,
         }
     }
 }

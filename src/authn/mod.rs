@@ -6,6 +6,7 @@ mod authenticator;
 mod authorization;
 mod caller;
 mod error;
+mod introspection_limit;
 mod person_filter;
 mod revalidation;
 mod settings;

@@ -29,7 +29,13 @@ enum NoAnswer {
     /// The session has ended, according to the provider or another process.
     Ended(String),
     /// A later request may succeed.
-    Yet(String),
+    Yet {
+        /// The kind of failure.
+        cause: &'static str,
+        reason: String,
+        /// Seconds to wait, if the provider said so.
+        retry_after: Option<u64>,
+    },
 }
 
 /// The confirmation that is available without waiting.
@@ -149,9 +155,13 @@ impl SessionRevalidator {
                     tracing::error!(error = %down, "an ended session could not be removed from the store");
                 }
             }
-            Err(NoAnswer::Yet(reason)) => {
-                session.shared().pause_until(self.clock.now() + PAUSE);
-                tracing::warn!(%user, %reason, "a session could not be confirmed; the last answer is used until it expires");
+            Err(NoAnswer::Yet { cause, reason, retry_after }) => {
+                let pause = retry_after.unwrap_or_default().max(PAUSE);
+                session.shared().pause_until(self.clock.now() + pause);
+                tracing::warn!(
+                    %user, cause, %reason, pause,
+                    "a session could not be confirmed; the last answer is used until it expires",
+                );
             }
         }
     }
@@ -161,7 +171,10 @@ impl SessionRevalidator {
         match self.sessions.is_kept(session).await {
             Ok(true) => {}
             Ok(false) => return Err(NoAnswer::Ended("it was ended by another process".to_owned())),
-            Err(down) => return Err(NoAnswer::Yet(down.to_string())),
+            Err(down) => {
+                let reason = down.to_string();
+                return Err(NoAnswer::Yet { cause: "store", reason, retry_after: None });
+            }
         }
         let session = session.latest();
         let (tokens, subject) = (session.tokens(), session.user().id());
@@ -190,6 +203,10 @@ impl fmt::Debug for SessionRevalidator {
 
 impl From<SignInError> for NoAnswer {
     fn from(error: SignInError) -> Self {
-        if error.is_rejection() { Self::Ended(error.to_string()) } else { Self::Yet(error.to_string()) }
+        let reason = error.to_string();
+        if error.is_rejection() {
+            return Self::Ended(reason);
+        }
+        Self::Yet { cause: error.cause(), reason, retry_after: error.retry_after() }
     }
 }

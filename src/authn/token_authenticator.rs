@@ -4,6 +4,7 @@
 //! caches the answer; while the provider is unavailable, uncached tokens are refused.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::HeaderMap;
@@ -38,6 +39,7 @@ pub(super) enum TokenCheck {
 }
 
 impl TokenAuthenticator {
+    /// An authenticator that goes on counting where `before` stops.
     pub(crate) fn new(
         settings: &BearerSettings,
         provider: Arc<Provider>,
@@ -45,12 +47,14 @@ impl TokenAuthenticator {
         renderer: &IdentityRenderer,
         retain: PersonFilter,
         clock: Clock,
+        before: Option<&Self>,
     ) -> Self {
         let policy = TokenPolicy::new(settings, provider.client_id());
         // The client sent its token to the gate and not to the app, so the app does not
         // receive it even if the header is configured for signed-in people.
         let renderer = renderer.without_access_token();
-        let introspector = TokenIntrospector::new(policy, provider, keyring, renderer, retain, clock);
+        let limit = before.map(|before| Arc::clone(before.introspector.limit())).unwrap_or_default();
+        let introspector = TokenIntrospector::new(policy, provider, keyring, renderer, retain, limit, clock);
         Self { introspector: Arc::new(introspector) }
     }
 
@@ -67,20 +71,22 @@ impl TokenAuthenticator {
     }
 
     /// The caller, by the request's `Authorization` header; `None` without a bearer
-    /// token.
+    /// token. `address` is the client's.
     pub(super) async fn authenticate(
         &self,
         headers: &HeaderMap,
+        address: Option<IpAddr>,
     ) -> Result<Option<Arc<TokenCaller>>, AuthnError> {
         let Some(token) = token_of(headers)? else { return Ok(None) };
-        let verified = self.introspector.verify(token).await?;
+        let verified = self.introspector.verify(token, address).await?;
         Ok(Some(Arc::new(TokenCaller { verified, token: SecretString::new(token) })))
     }
 
     /// Verifies the token of an open stream again: from the cache while the answer is
     /// valid, otherwise with the provider.
     pub(crate) async fn reauthenticate(&self, caller: &TokenCaller) -> Result<Arc<TokenCaller>, TokenError> {
-        let verified = self.introspector.verify(caller.token.expose()).await?;
+        // The token was valid when the stream began, so its address does not matter.
+        let verified = self.introspector.verify(caller.token.expose(), None).await?;
         Ok(Arc::new(TokenCaller { verified, token: caller.token.clone() }))
     }
 }

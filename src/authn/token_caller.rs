@@ -28,6 +28,11 @@ impl TokenCaller {
         &self.verified.identity
     }
 
+    /// The token itself.
+    pub(crate) fn token(&self) -> &SecretString {
+        &self.token
+    }
+
     /// The kind of the token.
     pub(crate) fn kind(&self) -> TokenKind {
         self.verified.kind

@@ -2,20 +2,21 @@
 //! answers.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quick_cache::sync::Cache;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 
 use super::error::TokenError;
+use super::introspection_limit::{Admission, IntrospectionLimit, LONGEST_PAUSE, RATE_LIMITED};
 use super::person_filter::PersonFilter;
 use super::token_caller::VerifiedToken;
 use super::token_policy::{ClaimedType, TokenPolicy};
 use crate::clock::{Clock, UnixTime};
 use crate::identity::{IdentityRenderer, User};
 use crate::keys::{Fingerprint, Fingerprints, Keyring, SecretString};
-use crate::provider::{Provider, TokenOwner, Whoami, WhoamiError};
+use crate::provider::{Provider, RateLimit, TokenOwner, Whoami, WhoamiError};
 
 /// How long a valid token is cached, in seconds from the start of the request. A revoked
 /// token is accepted for at most this long.
@@ -25,23 +26,16 @@ const INVALID_FOR: u64 = 10;
 /// How long a failed request to the provider is cached, so that a client that retries at
 /// once does not cause another request each time.
 const FAILED_FOR: u64 = 1;
-/// The longest pause that the provider can demand.
-const LONGEST_PAUSE: u64 = 300;
 /// The maximum number of cached valid tokens. One takes about 4 kB.
 const VALID_CAPACITY: usize = 8_192;
 /// The maximum number of cached invalid tokens. They have a cache of their own, so a
 /// flood of invalid tokens evicts no valid one.
 const INVALID_CAPACITY: usize = 8_192;
-/// The maximum number of requests in flight to the provider. Otherwise a flood of invalid
-/// tokens could exhaust the provider's rate limit and lock out new clients.
-const MAX_IN_FLIGHT: usize = 32;
 
 const WRONG: &str = "Hugging Face does not know this token. It is wrong, was revoked, or has expired.";
 const ORGANISATION: &str = "This token belongs to an organisation and not to a person. Send a user access token (huggingface.co/settings/tokens).";
 const KIND: &str =
     "Tokens of this kind are not accepted here. Send a user access token (huggingface.co/settings/tokens).";
-const BUSY: &str = "Too many unknown tokens are being checked at the moment. Try again.";
-const RATE_LIMITED: &str = "Hugging Face limits how many tokens can be checked, and the limit is reached. Tokens that were checked within the last minute still work.";
 const NO_ANSWER: &str = "Hugging Face cannot check this token at the moment. Try again.";
 
 type Verification = Result<Arc<VerifiedToken>, TokenError>;
@@ -60,9 +54,7 @@ pub(super) struct TokenIntrospector {
     valid: Cache<Fingerprint, Arc<VerifiedToken>>,
     invalid: Cache<Fingerprint, CachedError>,
     in_flight: Mutex<HashMap<Fingerprint, InFlight>>,
-    permits: Arc<Semaphore>,
-    /// No requests before this time: the provider demanded a pause.
-    paused_until: AtomicU64,
+    limit: Arc<IntrospectionLimit>,
     clock: Clock,
 }
 
@@ -78,10 +70,10 @@ struct Introspection {
     fingerprint: Fingerprint,
     token: SecretString,
     claimed: ClaimedType,
-    /// When the request was sent.
+    /// When the request was made; it is sent at that time or later.
     at: UnixTime,
     result: watch::Sender<Option<Verification>>,
-    _permit: OwnedSemaphorePermit,
+    admission: Admission,
 }
 
 /// Removes an introspection from the table when it ends, also after a panic.
@@ -103,6 +95,7 @@ impl TokenIntrospector {
         keyring: &Keyring,
         renderer: IdentityRenderer,
         retain: PersonFilter,
+        limit: Arc<IntrospectionLimit>,
         clock: Clock,
     ) -> Self {
         Self {
@@ -114,10 +107,14 @@ impl TokenIntrospector {
             valid: Cache::new(VALID_CAPACITY),
             invalid: Cache::new(INVALID_CAPACITY),
             in_flight: Mutex::default(),
-            permits: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
-            paused_until: AtomicU64::new(0),
+            limit,
             clock,
         }
+    }
+
+    /// What limits the requests, for the introspector of other settings.
+    pub(super) fn limit(&self) -> &Arc<IntrospectionLimit> {
+        &self.limit
     }
 
     /// The cached result, or an error for a token that is invalid by its form. `None`:
@@ -130,15 +127,16 @@ impl TokenIntrospector {
         self.policy.claimed_type(token, now).err().map(|why| Err(TokenError::Invalid(why)))
     }
 
-    /// The owner of `token`: from the cache, or from the provider.
-    pub(super) async fn verify(self: &Arc<Self>, token: &str) -> Verification {
+    /// The owner of `token`, which a client at `address` sent: from the cache, or from the
+    /// provider.
+    pub(super) async fn verify(self: &Arc<Self>, token: &str, address: Option<IpAddr>) -> Verification {
         let fingerprint = self.fingerprints.of(token);
         let now = self.clock.now();
         if let Some(cached) = self.cached_answer(&fingerprint, now) {
             return cached;
         }
         let claimed = self.policy.claimed_type(token, now).map_err(TokenError::Invalid)?;
-        let mut in_flight = self.join(fingerprint, token, claimed)?;
+        let mut in_flight = self.join(fingerprint, token, claimed, address)?;
         match in_flight.wait_for(Option::is_some).await {
             Ok(result) => result.clone().unwrap_or(Err(no_answer())),
             // The task ended without a result, which is a bug. Access is refused.
@@ -162,6 +160,7 @@ impl TokenIntrospector {
         fingerprint: Fingerprint,
         token: &str,
         claimed: ClaimedType,
+        address: Option<IpAddr>,
     ) -> Result<InFlight, TokenError> {
         let mut in_flight = self.lock();
         if let Some(running) = in_flight.get(&fingerprint) {
@@ -173,59 +172,85 @@ impl TokenIntrospector {
         if let Some(cached) = self.cached_answer(&fingerprint, at) {
             return Ok(watch::channel(Some(cached)).1);
         }
-        let until = self.paused_until.load(Ordering::Relaxed);
-        if is_current(until, at, LONGEST_PAUSE) {
-            return Err(TokenError::Unchecked { retry_after: until - at, why: RATE_LIMITED });
-        }
-        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
-            return Err(TokenError::Unchecked { retry_after: FAILED_FOR, why: BUSY });
-        };
+        let admission = self.limit.admit(&fingerprint, address, at)?;
         let (result, receiver) = watch::channel(None);
         in_flight.insert(fingerprint, receiver.clone());
         drop(in_flight);
         let token = SecretString::new(token);
-        let introspection = Introspection { fingerprint, token, claimed, at, result, _permit: permit };
+        let introspection = Introspection { fingerprint, token, claimed, at, result, admission };
         tokio::spawn(Arc::clone(self).introspect(introspection));
         Ok(receiver)
     }
 
-    async fn introspect(self: Arc<Self>, introspection: Introspection) {
+    async fn introspect(self: Arc<Self>, mut introspection: Introspection) {
         let fingerprint = introspection.fingerprint;
         let _guard = InFlightGuard { introspector: &self, fingerprint };
-        let Whoami { owner, retry_after: pause } = self.provider.whoami(&introspection.token).await;
+        let result = match introspection.admission.places().await {
+            Ok(_places) => {
+                let answer = self.provider.whoami(&introspection.token).await;
+                self.conclude(&introspection, answer)
+            }
+            Err(busy) => Err(busy),
+        };
+        introspection.result.send_replace(Some(result));
+    }
+
+    /// Caches the provider's answer.
+    fn conclude(&self, introspection: &Introspection, answer: Whoami) -> Verification {
+        let Introspection { fingerprint, admission, .. } = introspection;
+        let Whoami { owner, rate_limit } = answer;
         let now = self.clock.now();
-        if let Some(pause) = pause {
-            tracing::warn!(
-                seconds = pause,
-                "the provider's rate limit is reached; no token is introspected until the pause is over"
-            );
-            self.paused_until.fetch_max(now + pause, Ordering::Relaxed);
-        }
-        let result = match owner {
+        self.observe(rate_limit, admission, now);
+        match owner {
             Ok(owner) if self.policy.agrees(introspection.claimed, owner.kind) => {
-                let verified = Arc::new(self.verified(&introspection, owner));
-                self.invalid.remove(&fingerprint);
-                self.valid.insert(fingerprint, Arc::clone(&verified));
+                let verified = Arc::new(self.verified(introspection, owner));
+                self.limit.note_valid(*fingerprint);
+                self.invalid.remove(fingerprint);
+                self.valid.insert(*fingerprint, Arc::clone(&verified));
                 Ok(verified)
             }
-            Ok(_) => self.reject(fingerprint, TokenError::Invalid(KIND), introspection.at + INVALID_FOR),
-            Err(error) if error.is_final() => {
-                let why = match error {
+            Ok(_) => self.reject(introspection, KIND),
+            Err(error) if error.is_final() => self.reject(
+                introspection,
+                match error {
                     WhoamiError::Organisation => ORGANISATION,
                     WhoamiError::Kind => KIND,
                     WhoamiError::Unknown | WhoamiError::Fetch(_) | WhoamiError::Unusable(_) => WRONG,
-                };
-                self.reject(fingerprint, TokenError::Invalid(why), introspection.at + INVALID_FOR)
-            }
+                },
+            ),
             Err(error) => {
-                tracing::warn!(%error, "a token could not be introspected");
-                match pause {
-                    Some(retry_after) => Err(TokenError::Unchecked { retry_after, why: RATE_LIMITED }),
-                    None => self.reject(fingerprint, no_answer(), now + FAILED_FOR),
+                tracing::warn!(cause = error.cause(), %error, "a token could not be introspected");
+                match rate_limit {
+                    RateLimit::Exceeded { retry_after } => {
+                        Err(TokenError::Unchecked { retry_after, why: RATE_LIMITED })
+                    }
+                    RateLimit::Exhausted { .. } | RateLimit::Low { .. } | RateLimit::Open => {
+                        self.cache_error(*fingerprint, no_answer(), now + FAILED_FOR)
+                    }
                 }
             }
-        };
-        introspection.result.send_replace(Some(result));
+        }
+    }
+
+    /// Follows what the provider says about its rate limit.
+    fn observe(&self, rate_limit: RateLimit, admission: &Admission, now: UnixTime) {
+        match rate_limit {
+            RateLimit::Open => {}
+            RateLimit::Low { seconds } => {
+                tracing::warn!(
+                    seconds,
+                    "little is left of the provider's rate limit; until it is renewed, only tokens that were valid before are introspected"
+                );
+                self.limit.note_reserve(now + seconds);
+            }
+            RateLimit::Exceeded { retry_after: seconds } | RateLimit::Exhausted { seconds } => {
+                tracing::warn!(
+                    seconds,
+                    "the provider's rate limit is reached; no token is introspected until the pause is over"
+                );
+                self.limit.note_pause(admission, now + seconds);
+            }
+        }
     }
 
     /// The cache entry of a valid token.
@@ -247,8 +272,14 @@ impl TokenIntrospector {
         VerifiedToken { identity: self.renderer.render(user, sid, ""), kind, until }
     }
 
-    /// Caches the refusal of a token.
-    fn reject(&self, fingerprint: Fingerprint, error: TokenError, until: UnixTime) -> Verification {
+    /// Caches that a token is invalid.
+    fn reject(&self, introspection: &Introspection, why: &'static str) -> Verification {
+        self.limit.note_rejected(&introspection.fingerprint, &introspection.admission);
+        let until = introspection.at + INVALID_FOR;
+        self.cache_error(introspection.fingerprint, TokenError::Invalid(why), until)
+    }
+
+    fn cache_error(&self, fingerprint: Fingerprint, error: TokenError, until: UnixTime) -> Verification {
         self.valid.remove(&fingerprint);
         self.invalid.insert(fingerprint, CachedError { error: error.clone(), until });
         Err(error)

@@ -6,6 +6,7 @@ mod forwarded_to_app;
 mod hop_by_hop;
 mod host;
 mod incoming;
+mod network;
 mod override_headers;
 mod public_url;
 #[cfg(feature = "proxy")]
@@ -23,6 +24,7 @@ pub(crate) use hop_by_hop::{accepts_trailers, is_hop_by_hop_in_request, is_webso
 pub(crate) use host::is_http;
 pub(crate) use host::{is_authority, name_and_port, normalized, requested_host};
 pub(crate) use incoming::IncomingRequest;
+pub(crate) use network::subscriber;
 pub(crate) use override_headers::OverrideHeaders;
 pub use public_url::{PublicUrl, PublicUrlError};
 #[cfg(feature = "proxy")]
@@ -32,6 +34,7 @@ pub(crate) use request_kind::{RequestKind, is_cross_site, is_prefetch, speaks_op
 #[cfg(feature = "proxy")]
 pub(crate) use request_kind::{names_openai, wants_html};
 pub use resolve::Client;
+pub(crate) use resolve::OwnOrigin;
 pub use trusted_proxies::TrustedProxies;
 
 use std::net::SocketAddr;

@@ -4,6 +4,8 @@
 use url::Host;
 use url::Url;
 
+use super::host::name_and_port;
+
 /// The public URL: an origin that determines the callback URL, the attributes of cookies
 /// and the assertion's issuer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +70,12 @@ impl PublicUrl {
     #[must_use]
     pub fn authority(&self) -> &str {
         &self.authority
+    }
+
+    /// The port, if it is not the scheme's default one.
+    #[must_use]
+    pub fn port(&self) -> Option<&str> {
+        name_and_port(&self.authority).1
     }
 
     /// Whether the scheme is https.

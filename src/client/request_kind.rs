@@ -51,6 +51,11 @@ impl RequestKind {
             (false, false) => Self::Form,
         }
     }
+
+    /// Whether a redirect opens the page elsewhere.
+    pub(crate) fn opens_a_page(self) -> bool {
+        matches!(self, Self::Navigation | Self::Framed)
+    }
 }
 
 /// Whether the client is one of OpenAI's libraries, or compatible: they show errors only

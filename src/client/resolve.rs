@@ -7,6 +7,14 @@ use super::host::{NoHost, checked, requested_host};
 use super::request_head::RequestHead;
 use super::trusted_proxies::TrustedProxies;
 
+/// The origin of the public URL, as requests are compared with it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OwnOrigin<'a> {
+    /// Normalized.
+    pub(crate) host: &'a str,
+    pub(crate) https: bool,
+}
+
 /// The client of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Client {
@@ -14,7 +22,8 @@ pub struct Client {
     pub ip: Option<IpAddr>,
     /// The requested host in lower case, with its port if there was one.
     pub host: String,
-    /// Whether the client used https, according to the peer or a trusted proxy.
+    /// Whether the client used https, according to the peer or a trusted proxy. A trusted
+    /// proxy that does not say means the public URL's scheme.
     pub https: bool,
     /// Whether the peer is a trusted proxy.
     pub trusted: bool,
@@ -22,7 +31,7 @@ pub struct Client {
 
 impl Client {
     /// The client of a request. `X-Forwarded-*` and `Forwarded` are used only if `peer`
-    /// is a trusted proxy. `own_host` is a normalized host that most requests name.
+    /// is a trusted proxy. `own` is what most requests have.
     ///
     /// # Errors
     /// [`NoHost`], if the request does not name exactly one host.
@@ -30,22 +39,28 @@ impl Client {
         peer: Option<&Peer>,
         head: RequestHead<'_>,
         trusted_proxies: &TrustedProxies,
-        own_host: &str,
+        own: OwnOrigin<'_>,
     ) -> Result<Self, NoHost> {
         let trusted = peer.is_some_and(|peer| trusted_proxies.trusts(peer));
         let mut client = Self {
             ip: peer.and_then(|peer| peer.addr).map(|addr| addr.ip().to_canonical()),
-            host: checked(requested_host(head.headers, head.uri, head.version)?, own_host)?,
+            host: checked(requested_host(head.headers, head.uri, head.version)?, own.host)?,
             https: peer.is_some_and(|peer| peer.tls),
             trusted,
         };
         if trusted {
             let forwarded = trusted_proxies.read(head.headers);
             client.ip = forwarded.ip.or(client.ip);
-            client.https = forwarded.https.unwrap_or(client.https);
+            client.https = forwarded.https.unwrap_or(own.https);
             client.host = forwarded.host.unwrap_or(client.host);
         }
         Ok(client)
+    }
+
+    /// Whether a trusted proxy says that the client used http where the public URL is
+    /// `https`: cookies with `Secure` would not be kept.
+    pub(crate) fn is_insecure(&self, https: bool) -> bool {
+        https && self.trusted && !self.https
     }
 }
 
@@ -55,6 +70,11 @@ mod tests {
     use std::net::SocketAddr;
 
     fn client(peer: &str, headers: &[(&str, &str)]) -> Result<Client, NoHost> {
+        client_of(peer, headers, false)
+    }
+
+    /// `https`: whether the public URL is.
+    fn client_of(peer: &str, headers: &[(&str, &str)], https: bool) -> Result<Client, NoHost> {
         let mut request = http::Request::builder().uri("/");
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -63,7 +83,7 @@ mod tests {
         let peer = Peer { addr: Some(SocketAddr::new(peer.parse().unwrap(), 9)), tls: false };
         let trusted =
             TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap(), "192.0.2.1/32".parse().unwrap()]);
-        Client::resolve(Some(&peer), (&parts).into(), &trusted, "app.example.com")
+        Client::resolve(Some(&peer), (&parts).into(), &trusted, OwnOrigin { host: "app.example.com", https })
     }
 
     fn ip(peer: &str, headers: &[(&str, &str)]) -> String {
@@ -114,6 +134,24 @@ mod tests {
         ];
         let client = client("10.0.0.1", &headers).unwrap();
         assert_eq!((client.host.as_str(), client.https), ("app.example.com", true));
+    }
+
+    #[test]
+    fn a_trusted_proxy_that_does_not_say_means_the_scheme_of_the_public_url() {
+        for (peer, proto, https, expected) in [
+            ("10.0.0.1", None, true, true),
+            ("10.0.0.1", None, false, false),
+            ("10.0.0.1", Some(("x-forwarded-proto", "http")), true, false),
+            ("10.0.0.1", Some(("x-forwarded-proto", "https")), false, true),
+            ("10.0.0.1", Some(("forwarded", "for=1.1.1.1")), true, true),
+            ("10.0.0.1", Some(("forwarded", "for=1.1.1.1;proto=http")), true, false),
+            ("203.0.113.9", None, true, false),
+        ] {
+            let headers: Vec<_> = [("host", "app.example.com")].into_iter().chain(proto).collect();
+            let client = client_of(peer, &headers, https).unwrap();
+            assert_eq!(client.https, expected, "{peer} {proto:?} {https}");
+            assert_eq!(client.is_insecure(https), https && client.trusted && !expected);
+        }
     }
 
     #[test]

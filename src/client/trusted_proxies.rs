@@ -45,7 +45,6 @@ impl TrustedProxies {
     }
 
     /// Whether no peer is trusted.
-    #[cfg(feature = "proxy")]
     pub(crate) fn is_nobody(&self) -> bool {
         self.networks.is_empty() && !self.unix
     }

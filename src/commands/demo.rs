@@ -19,6 +19,7 @@ use huggate::{Gate, PathPattern, Role, Route, Rule};
 use super::demo_app;
 use super::failure::Failure;
 use super::listen::listen;
+use super::loopback::loopback;
 use super::output::print;
 use super::runtime::runtime;
 use super::serve::until_stopped;
@@ -28,18 +29,12 @@ use super::shutdown::shutdown_signal;
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Listen address; loopback only
-    #[arg(long, default_value = "127.0.0.1:4180", value_name = "ADDR")]
+    #[arg(long, default_value = "127.0.0.1:4180", value_name = "ADDR", value_parser = loopback)]
     listen: SocketAddr,
 }
 
 /// Runs until a shutdown signal.
 pub(crate) fn run(arguments: &Arguments) -> Result<String, Failure> {
-    if !arguments.listen.ip().is_loopback() {
-        return Err(Failure::Configuration(format!(
-            "--listen {}: in the demo anybody can sign in as any user, so it only listens on loopback addresses (127.0.0.1 or [::1])",
-            arguments.listen
-        )));
-    }
     runtime()?.block_on(serve(arguments.listen))
 }
 
@@ -109,6 +104,7 @@ fn upstream_settings(url: UpstreamUrl) -> UpstreamSettings {
         connect_timeout: Duration::from_secs(5),
         response_timeout: Duration::from_secs(60),
         stream_timeout: Duration::from_secs(600),
+        idle_timeout: Duration::from_secs(60),
         tls: UpstreamTls::default(),
         body_bytes: None,
         connections: 1_000,

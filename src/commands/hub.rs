@@ -8,6 +8,7 @@ use huggate::hub::{Client, Hub, Settings, users_table};
 
 use super::failure::Failure;
 use super::listen::listen;
+use super::loopback::loopback;
 use super::output::print;
 use super::runtime::runtime;
 use super::shutdown::shutdown_signal;
@@ -16,7 +17,7 @@ use super::shutdown::shutdown_signal;
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Listen address; loopback only
-    #[arg(long, default_value = "127.0.0.1:4182", value_name = "ADDR")]
+    #[arg(long, default_value = "127.0.0.1:4182", value_name = "ADDR", value_parser = loopback)]
     listen: SocketAddr,
     /// Users file to use instead of the built-in users
     #[arg(long, value_name = "FILE")]

@@ -2,6 +2,7 @@
 //! ones use [`print`](output::print).
 
 pub(crate) mod check;
+mod check_online;
 pub(crate) mod completions;
 pub(crate) mod demo;
 mod demo_app;
@@ -10,6 +11,7 @@ mod failure;
 mod file_descriptors;
 pub(crate) mod hub;
 mod listen;
+mod loopback;
 mod output;
 mod reload;
 mod runtime;

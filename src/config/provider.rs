@@ -1,13 +1,14 @@
 //! `[provider]`: the provider and our registration there.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::reader::{Field, Table};
 use super::secrets;
 use super::space::Space;
 use crate::gate::default_scope;
 use crate::policy::{Access, Route, RouteAccess, Rule, is_id};
-use crate::provider::{Issuer, ProviderSettings};
+use crate::provider::{DEFAULT_CLOCK_SKEW, Issuer, MAX_CLOCK_SKEW, ProviderSettings};
 
 const ISSUER: &str = "https://huggingface.co";
 
@@ -36,7 +37,15 @@ pub(super) fn read(
     let orgs = provider.field("orgs").and_then(|field| field.list()).unwrap_or_default();
     let orgs = orgs.iter().filter_map(org_id).collect();
     let scope = scope(&provider, space, rules);
-    Some(ProviderSettings { issuer: issuer?, client_id: client_id?, client_secret, scope: scope?, orgs })
+    let clock_skew = provider.field("clock_skew").and_then(|field| clock_skew(&field));
+    Some(ProviderSettings {
+        issuer: issuer?,
+        client_id: client_id?,
+        client_secret,
+        scope: scope?,
+        orgs,
+        clock_skew: clock_skew.unwrap_or(DEFAULT_CLOCK_SKEW),
+    })
 }
 
 pub(super) fn client_id(text: &str) -> Result<String, &'static str> {
@@ -47,6 +56,15 @@ pub(super) fn client_id(text: &str) -> Result<String, &'static str> {
         return Err("is not a client id; it has no spaces");
     }
     Ok(text.to_owned())
+}
+
+fn clock_skew(field: &Field<'_>) -> Option<Duration> {
+    let skew = field.duration(Duration::ZERO)?;
+    if skew > MAX_CLOCK_SKEW {
+        field.invalid("is too long; it must be at most 5m: correct the clock of this machine instead");
+        return None;
+    }
+    Some(skew)
 }
 
 fn org_id(field: &Field<'_>) -> Option<String> {

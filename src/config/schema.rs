@@ -69,6 +69,7 @@ pub(crate) const ROOT: &[Key] = &[
             text("client_secret_file"),
             text("scope"),
             value("orgs"),
+            text("clock_skew"),
         ],
     ),
     table(
@@ -115,7 +116,15 @@ pub(crate) const ROOT: &[Key] = &[
     table("bearer", &[value("hub_tokens"), value("clients"), value("app_tokens")]),
     table(
         "timeouts",
-        &[text("header"), text("connect"), text("response"), text("idle"), text("stream"), text("drain")],
+        &[
+            text("header"),
+            text("connect"),
+            text("response"),
+            text("idle"),
+            text("upstream_idle"),
+            text("stream"),
+            text("drain"),
+        ],
     ),
     table(
         "limits",

@@ -7,7 +7,7 @@ use super::reader::Table;
 use super::secrets;
 use super::space::Space;
 use crate::client::PublicUrl;
-use crate::session::{SameSitePolicy, SessionSettings, StoreSettings};
+use crate::session::{SameSitePolicy, SessionSettings, StoreSettings, default_cookie_name};
 
 /// Sessions have a resolution of seconds.
 const MIN_DURATION: Duration = Duration::from_secs(1);
@@ -32,7 +32,8 @@ pub(super) fn read(
 
     let mut settings = SessionSettings::new(secrets.first()?.clone());
     settings.secrets = secrets;
-    settings.cookie_name = cookie_name.unwrap_or(settings.cookie_name);
+    let default_name = public_url.map(default_cookie_name);
+    settings.cookie_name = cookie_name.or(default_name).unwrap_or(settings.cookie_name);
     settings.same_site = same_site.unwrap_or(settings.same_site);
     settings.store = store.unwrap_or(settings.store);
     settings.max_age = max_age.unwrap_or(settings.max_age);

@@ -135,8 +135,7 @@ fn who(
     if let Some(table) = field.as_table() {
         let subject = test_subject(&table, None)?;
         let user = subject.user();
-        let name = if user.username().is_empty() { user.id() } else { user.username() };
-        return Some((name.to_owned(), Some(subject)));
+        return Some((user.username().to_owned(), Some(subject)));
     }
     let name = field.parse(|name| {
         if name == NOBODY || people.contains_key(name) {

@@ -19,7 +19,7 @@ pub use outcome::Outcome;
 pub use sample_request::{NotAnAddress, SampleRequest};
 pub use test_subject::{TestSubject, TestSubjectError};
 
-use crate::client::{Client, TrustedProxies};
+use crate::client::{Client, OwnOrigin, TrustedProxies};
 use crate::forward_auth::Contract;
 use crate::gate::{Gate, Refusal, RequestView};
 use crate::identity::Person;
@@ -143,7 +143,8 @@ impl Gate {
             entries: Vec::new(),
         };
         // The same steps as in `Ruleset::decide`.
-        let Ok(client) = Client::resolve(None, (&parts).into(), &TrustedProxies::default(), "") else {
+        let own = OwnOrigin { host: "", https: gate.oauth2.urls.public_url.is_https() };
+        let Ok(client) = Client::resolve(None, (&parts).into(), &TrustedProxies::default(), own) else {
             return explanation.refused(&Refusal::NoHost);
         };
         explanation.host_is_known = gate.oauth2.is_sign_in_host(&client.host);

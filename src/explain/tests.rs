@@ -194,7 +194,7 @@ async fn done(
 /// A session cookie of `person`.
 async fn cookie(gate: &Gate, person: Person) -> HeaderValue {
     let tokens = Tokens { access: SecretString::new("hf_oauth_x"), refresh: None, expires: None };
-    let lines = gate.inner.oauth2.sessions.begin(person, tokens, &HeaderMap::new()).await.unwrap();
+    let lines = gate.inner.oauth2.sessions.begin(person, tokens, [0; 8], &HeaderMap::new()).await.unwrap();
     let pairs: Vec<_> = lines.iter().map(|line| line.to_str().unwrap().split(';').next().unwrap()).collect();
     HeaderValue::from_str(&pairs.join("; ")).unwrap()
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::header::HeaderName;
 
 use super::app_assertion::AppAssertions;
+use super::position::Warnings;
 use super::rewrite::Rewriter;
 use super::ruleset::Ruleset;
 use super::settings::{BuildError, GateSettings};
@@ -22,7 +23,7 @@ use crate::oauth2::{OAuth2, PendingSignIns};
 use crate::policy::{BearerUse, OwnAddress, OwnPrefix, Policy, Route, RouteTable, Rule, all_rules};
 use crate::provider::Provider;
 use crate::respond::{EndpointUrls, OrgNames};
-use crate::session::{Cookies, Sessions};
+use crate::session::{Cookies, OrgFilter, Sessions};
 
 impl Gate {
     /// Makes a gate of typed settings, without asking the provider anything.
@@ -33,11 +34,11 @@ impl Gate {
         Self::with(settings, clock, None)
     }
 
-    /// The same, with what `before` knows of sessions and sign-ins.
+    /// The same, with what `before` knows of sessions, sign-ins and tokens.
     pub(super) fn with(
         mut settings: GateSettings,
         clock: Clock,
-        before: Option<&OAuth2>,
+        before: Option<&Inner>,
     ) -> Result<Self, BuildError> {
         choose_cryptography();
         let prefix =
@@ -65,8 +66,9 @@ impl Gate {
         let org_names = Arc::clone(&parts.org_names);
         let urls = EndpointUrls { public_url: settings.public_url.clone(), prefix };
         let (trusted_proxies, bearer) = (settings.trusted_proxies.clone(), settings.bearer.clone());
-        let tokens = bearer.map(|bearer| parts.token_authenticator(&bearer));
-        let oauth2 = parts.oauth2(settings, urls, hosts.names, jwks, before);
+        let tokens_before = before.and_then(|before| before.ruleset.authn.tokens.as_ref());
+        let tokens = bearer.map(|bearer| parts.token_authenticator(&bearer, tokens_before));
+        let oauth2 = parts.oauth2(settings, urls, hosts.names, jwks, before.map(|before| &before.oauth2));
         let sessions = SessionRevalidator::new(
             Arc::clone(&oauth2.sessions),
             Arc::clone(&oauth2.provider),
@@ -76,8 +78,16 @@ impl Gate {
         let authn = Authenticator { sessions, tokens };
         let ruleset = Ruleset::new(policy, authn, hosts.origins, clock);
         let own_host = normalized(oauth2.urls.public_url.authority());
-        let inner =
-            Inner { ruleset, oauth2, rewriter, org_names, trusted_proxies, own_host, identity_headers };
+        let inner = Inner {
+            ruleset,
+            oauth2,
+            rewriter,
+            org_names,
+            trusted_proxies,
+            warnings: Warnings::default(),
+            own_host,
+            identity_headers,
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 }
@@ -140,7 +150,11 @@ impl Parts {
         }
     }
 
-    fn token_authenticator(&self, settings: &crate::authn::BearerSettings) -> TokenAuthenticator {
+    fn token_authenticator(
+        &self,
+        settings: &crate::authn::BearerSettings,
+        before: Option<&TokenAuthenticator>,
+    ) -> TokenAuthenticator {
         TokenAuthenticator::new(
             settings,
             Arc::clone(&self.provider),
@@ -148,6 +162,7 @@ impl Parts {
             &self.renderer,
             Arc::clone(&self.retain),
             self.clock.clone(),
+            before,
         )
     }
 
@@ -189,7 +204,8 @@ impl Parts {
             self.cookies.clone(),
             self.renderer,
             self.clock.clone(),
-        );
+        )
+        .with_orgs_that_stay(orgs_in_rules(&settings));
         let pendings = PendingSignIns::new(self.keyring, self.cookies);
         let (sessions, pendings) = match before {
             None => (sessions, pendings),
@@ -212,6 +228,12 @@ impl Parts {
             clock: self.clock,
         }
     }
+}
+
+/// The organisations that rules name. A session keeps them, however large it is.
+fn orgs_in_rules(settings: &GateSettings) -> OrgFilter {
+    let rules: Vec<Rule> = all_rules(&settings.access, &settings.deny, &settings.routes).cloned().collect();
+    Arc::new(move |org: &Org| rules.iter().any(|rule| rule.names(org)))
 }
 
 /// Drops from a person what neither rules nor headers need, and notes the names of

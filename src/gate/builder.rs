@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Gate;
 use super::settings::{BuildError, GateSettings, default_scope};
@@ -12,8 +13,8 @@ use crate::identity::{AssertionSettings, HeaderSettings};
 use crate::keys::{Secret, SecretString};
 use crate::oauth2::ReturnHosts;
 use crate::policy::{Access, Route, Rule};
-use crate::provider::{Issuer, ProviderSettings};
-use crate::session::SessionSettings;
+use crate::provider::{DEFAULT_CLOCK_SKEW, Issuer, ProviderSettings};
+use crate::session::{SessionSettings, default_cookie_name};
 
 /// The closures passed to [`GateBuilder::session`], in order.
 #[derive(Clone, Default)]
@@ -35,6 +36,7 @@ pub struct GateBuilder {
     client: Option<(String, Option<SecretString>)>,
     scope: Option<String>,
     orgs: Vec<String>,
+    clock_skew: Option<Duration>,
     secrets: Vec<SecretString>,
     access: Option<Access>,
     deny: Vec<Rule>,
@@ -98,6 +100,14 @@ impl GateBuilder {
     #[must_use]
     pub fn ask_for_orgs(mut self, ids: impl IntoIterator<Item = String>) -> Self {
         self.orgs.extend(ids);
+        self
+    }
+
+    /// How far the provider's clock may differ from this machine's. Default: a minute; at
+    /// most five.
+    #[must_use]
+    pub fn clock_skew(mut self, skew: Duration) -> Self {
+        self.clock_skew = Some(skew);
         self
     }
 
@@ -221,7 +231,12 @@ impl GateBuilder {
         Ok(gate)
     }
 
-    pub(crate) fn settings(self) -> Result<GateSettings, BuildError> {
+    /// The settings as data, without a request to the provider: for
+    /// [`Gate::prepare_reload`].
+    ///
+    /// # Errors
+    /// [`BuildError`] says which setting is missing or wrong.
+    pub fn settings(self) -> Result<GateSettings, BuildError> {
         let url = self.public_url.ok_or(BuildError::Missing("public_url"))?;
         let public_url = PublicUrl::parse(&url).map_err(|error| BuildError::PublicUrl(url, error))?;
         let issuer = self.issuer.unwrap_or_else(|| "https://huggingface.co".to_owned());
@@ -233,6 +248,7 @@ impl GateBuilder {
         for further in secrets {
             session.secrets.push(further.map_err(BuildError::Secret)?);
         }
+        session.cookie_name = default_cookie_name(&public_url);
         for change in &self.session.0 {
             change(&mut session);
         }
@@ -241,7 +257,14 @@ impl GateBuilder {
         Ok(GateSettings {
             public_url,
             prefix: self.prefix.unwrap_or_else(|| "/oauth2".to_owned()),
-            provider: ProviderSettings { issuer, client_id, client_secret, scope, orgs: self.orgs },
+            provider: ProviderSettings {
+                issuer,
+                client_id,
+                client_secret,
+                scope,
+                orgs: self.orgs,
+                clock_skew: self.clock_skew.unwrap_or(DEFAULT_CLOCK_SKEW),
+            },
             session,
             access,
             deny: self.deny,

@@ -1,5 +1,6 @@
 //! The decision: one synchronous function where this process knows the caller.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::{HeaderMap, HeaderValue, ORIGIN};
@@ -24,6 +25,7 @@ pub(crate) struct PendingDecision {
     route: Option<usize>,
     bearer_use: BearerUse,
     authentication: PendingAuthentication,
+    address: Option<IpAddr>,
 }
 
 impl Ruleset {
@@ -48,7 +50,8 @@ impl Ruleset {
                 self.authorize(route, bearer_use, caller).map(Decision::Granted)
             }
             Authentication::Pending(authentication) => {
-                Ok(Decision::Pending(PendingDecision { route, bearer_use, authentication }))
+                let address = request.address;
+                Ok(Decision::Pending(PendingDecision { route, bearer_use, authentication, address }))
             }
         }
     }
@@ -59,8 +62,8 @@ impl Ruleset {
         pending: PendingDecision,
         headers: &HeaderMap,
     ) -> Result<Grant, Refusal> {
-        let PendingDecision { route, bearer_use, authentication } = pending;
-        let caller = self.authn.finish(authentication, headers, bearer_use).await;
+        let PendingDecision { route, bearer_use, authentication, address } = pending;
+        let caller = self.authn.finish(authentication, headers, bearer_use, address).await;
         self.authorize(route, bearer_use, caller.map_err(|error| Refusal::of_authn(&error, bearer_use))?)
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::ruleset::Ruleset;
 use crate::authn::Caller;
-use crate::identity::{RenderedIdentity, User};
+use crate::identity::{AccessToken, RenderedIdentity, User};
 use crate::session::ActiveSession;
 
 /// Permission for one request to go on to the app.
@@ -42,6 +42,20 @@ impl Grant {
     #[must_use]
     pub fn user(&self) -> Option<&User> {
         self.identity().map(RenderedIdentity::user)
+    }
+
+    /// The access token for Hugging Face: the session's, or the one that an API client sent.
+    /// `None` on a public route without a session.
+    #[must_use]
+    pub fn access_token(&self) -> Option<AccessToken> {
+        match &self.caller {
+            Caller::Nobody => None,
+            Caller::Session(session) => {
+                let tokens = session.tokens();
+                Some(AccessToken::new(tokens.access.clone(), tokens.expires))
+            }
+            Caller::Token(caller) => Some(AccessToken::new(caller.token().clone(), None)),
+        }
     }
 
     /// Which route the request is for, as its place in the list; `None` is none

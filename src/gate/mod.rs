@@ -9,6 +9,7 @@
 //! | `refusal`, `refuse` | every "no", and the answer it gets |
 //! | `own_endpoints` | requests below our prefix, forward auth included |
 //! | `lifetime` | long-lived streams: decided anew, ended |
+//! | `position`, `extract` | where a layer stands, and what handlers read from a request |
 //! | `layer`, `builder`, `build`, `reload` | the layer, and how a gate is made and replaced |
 
 mod app_assertion;
@@ -18,10 +19,13 @@ mod builder;
 mod connection_options;
 mod decide;
 mod discovery;
+mod endpoints;
+mod extract;
 mod grant;
 mod layer;
 mod lifetime;
 mod own_endpoints;
+mod position;
 mod refusal;
 mod refuse;
 mod reload;
@@ -44,6 +48,8 @@ pub use body::GateBody;
 pub use builder::GateBuilder;
 pub(crate) use decide::Decision;
 pub use discovery::ProviderUnusable;
+pub use endpoints::{EndpointBody, EndpointService};
+pub use extract::ExtractError;
 pub use grant::Grant;
 pub use layer::{GateLayer, GateService};
 pub use refusal::{Forbidden, Refusal};
@@ -51,13 +57,14 @@ pub use reload::PreparedReload;
 pub(crate) use request::RequestView;
 pub use settings::{BuildError, GateSettings, default_scope};
 
-use crate::client::{Client, IncomingRequest, Peer, RequestHead, TrustedProxies};
+use crate::client::{Client, IncomingRequest, OwnOrigin, Peer, RequestHead, RequestKind, TrustedProxies};
 use crate::forward_auth::Contract;
 use crate::identity::User;
 use crate::oauth2::OAuth2;
 use crate::policy::Route;
-use crate::respond::{OrgNames, grpc};
+use crate::respond::{OrgNames, grpc, misuse};
 use own_endpoints::OwnEndpoints;
+use position::{Decided, Warnings};
 use refuse::Refuser;
 use rewrite::{ConnectionFields, RewriteSubject, Rewriter};
 use ruleset::Ruleset;
@@ -90,6 +97,7 @@ pub(crate) struct Inner {
     rewriter: Rewriter,
     org_names: Arc<OrgNames>,
     trusted_proxies: TrustedProxies,
+    warnings: Warnings,
     /// The public URL's host in the spelling that hosts are compared in.
     own_host: String,
     /// Every identity header that forward auth answers with.
@@ -99,32 +107,54 @@ pub(crate) struct Inner {
 impl Gate {
     /// Answers `request` or lets `inner` do it; the Tower layer calls this.
     ///
-    /// The extensions of `request` may hold a [`Peer`]. `inner` gets the request without
-    /// any identity that the client claimed, with the identity headers, the assertion, and
-    /// [`User`], [`Client`] and [`Grant`] in its extensions.
+    /// The extensions of `request` may hold a [`Peer`]; with the feature `axum`, axum's
+    /// `ConnectInfo<SocketAddr>` and `OriginalUri` are read as well. `inner` gets the request
+    /// without any identity that the client claimed, with the identity headers, the
+    /// assertion, and [`User`], [`Client`] and [`Grant`] in its extensions.
+    ///
+    /// A request that this gate let through already goes to `inner` unchanged: applied
+    /// twice, a gate is in effect once. If another gate let it through, the answer is 500.
     ///
     /// # Errors
     /// Those of `inner`; refusals are responses, with a [`Refusal`] in their
     /// extensions.
     pub async fn handle<ReqB, ResB, E, Fut>(
         &self,
-        request: Request<ReqB>,
+        mut request: Request<ReqB>,
         inner: impl FnOnce(Request<ReqB>) -> Fut,
     ) -> Result<Response<GateBody<ResB>>, E>
     where
         ResB: Body<Data = Bytes>,
         Fut: Future<Output = Result<Response<ResB>, E>>,
     {
-        let peer = request.extensions().get::<Peer>().copied();
+        if let Some(decided) = request.extensions().get::<Decided>() {
+            if decided.was_by(&self.inner.ruleset) {
+                return Ok(inner(request).await?.map(GateBody::inner));
+            }
+            tracing::error!(
+                "two different gates are layered around one service: use one `Gate::layer`; \
+                 for other rules, use routes"
+            );
+            return Ok(misuse::two_gates().map(GateBody::own));
+        }
+        let peer = position::peer(request.extensions());
+        if peer.is_none() && !self.inner.trusted_proxies.is_nobody() {
+            self.inner.warnings.peer_unknown();
+        }
+        let mounted = position::restore_original_uri(&mut request);
         let mut user = None;
         let fill = |mut request: Request<ReqB>, grant: Grant, client: Client| {
             user = Some(grant.user().cloned());
+            if let Some(mounted) = mounted {
+                *request.uri_mut() = mounted;
+            }
             let extensions = request.extensions_mut();
-            // One that a gate or layer outside of this one left is not ours.
+            // One that a layer outside of this one left is not ours.
             extensions.remove::<User>();
             if let Some(user) = grant.user() {
                 extensions.insert(user.clone());
             }
+            extensions.insert(Decided::new(Arc::clone(&self.inner.ruleset)));
             extensions.insert(client);
             extensions.insert(grant);
             inner(request)
@@ -177,7 +207,8 @@ impl Gate {
         // The futures of our own responses are boxed. Inline, they would add the size of a
         // sign-in to the future of every request.
         let head = RequestHead::of(&request);
-        let Ok(client) = Client::resolve(peer.as_ref(), head, &gate.trusted_proxies, &gate.own_host) else {
+        let own = OwnOrigin { host: &gate.own_host, https: gate.oauth2.urls.public_url.is_https() };
+        let Ok(client) = Client::resolve(peer.as_ref(), head, &gate.trusted_proxies, own) else {
             let (parts, _) = request.into_parts();
             return Ok(Box::pin(gate.refuse_without_host(&parts)).await.map(GateBody::own));
         };
@@ -185,6 +216,15 @@ impl Gate {
             let (parts, _) = request.into_parts();
             return Ok(Box::pin(gate.own_endpoints().answer(parts, client)).await.map(GateBody::own));
         }
+        if client.is_insecure(own.https) {
+            let (parts, body) = request.into_parts();
+            if RequestKind::of(&parts).opens_a_page() {
+                let refused = Box::pin(gate.refuse(Refusal::NotSecure, &parts, &client)).await;
+                return Ok(refused.map(GateBody::own));
+            }
+            request = Request::from_parts(parts, body);
+        }
+        let head = RequestHead::of(&request);
         let decided = match gate.ruleset.decide(RequestView::of(head, &client)) {
             Ok(Decision::Granted(grant)) => Ok(grant),
             Ok(Decision::Pending(pending)) => Box::pin(gate.ruleset.finish(pending, request.headers())).await,

@@ -41,9 +41,15 @@ impl OwnEndpoints<'_> {
         }
         let request = IncomingRequest::new(&parts, &client);
         let endpoint = Endpoint::named(rest);
+        if client.is_insecure(self.oauth2.urls.public_url.is_https())
+            && (request.kind.opens_a_page() || endpoint.is_some_and(Endpoint::belongs_to_a_sign_in))
+        {
+            return self.refuse(Refusal::NotSecure, request).await;
+        }
         let caller = match endpoint {
             Some(Endpoint::Userinfo) => {
-                let asked = self.ruleset.authn.authenticate_fully(&parts.headers, BearerUse::Also).await;
+                let authn = &self.ruleset.authn;
+                let asked = authn.authenticate_fully(&parts.headers, BearerUse::Also, client.ip).await;
                 match asked {
                     Ok(caller) => caller,
                     Err(error) => {
@@ -80,7 +86,12 @@ impl OwnEndpoints<'_> {
         let described = forward_auth::describe(contract, rules, &mut parts, &mut client);
         let (decided, original, return_address) = match described {
             Ok(described) => {
-                let decided = self.decide(RequestView::described(&parts, &client)).await;
+                let https = self.oauth2.urls.public_url.is_https();
+                let decided = if client.is_insecure(https) && RequestKind::of(&parts).opens_a_page() {
+                    Err(Refusal::NotSecure)
+                } else {
+                    self.decide(RequestView::described(&parts, &client)).await
+                };
                 (decided, described.original, described.return_address)
             }
             Err(ambiguous) => {

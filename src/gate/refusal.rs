@@ -19,6 +19,8 @@ pub enum Refusal {
     AmbiguousPath,
     /// The method equals a route's except for its case, which some servers ignore.
     AmbiguousMethod,
+    /// A trusted proxy says that a page was opened over http, and the public URL is https.
+    NotSecure,
     /// Nobody is signed in.
     SignIn,
     /// The person who is signed in may not enter.
@@ -122,6 +124,7 @@ impl Refusal {
             Self::NoPath => "invalid_target",
             Self::AmbiguousPath => "ambiguous_path",
             Self::AmbiguousMethod => "ambiguous_method",
+            Self::NotSecure => "https_required",
             Self::SignIn => "login_required",
             Self::Forbidden(_) => "access_denied",
             Self::CrossOrigin => "cross_origin",

@@ -37,6 +37,7 @@ impl Refuser<'_> {
             Refusal::AmbiguousMethod => {
                 bad_request::bad_request(request, code, bad_request::AMBIGUOUS_METHOD)
             }
+            Refusal::NotSecure => oauth2.to_https(request),
             Refusal::SignIn => oauth2.require_sign_in(request).await,
             Refusal::Forbidden(Forbidden { denial, token }) => {
                 let return_to = oauth2.here(request);

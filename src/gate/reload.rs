@@ -21,7 +21,7 @@ impl Gate {
     /// Those of [`Gate::new`]; then this gate stays as it is.
     pub fn prepare_reload(&self, settings: GateSettings) -> Result<PreparedReload, BuildError> {
         let clock = self.inner.ruleset.clock.clone();
-        let gate = Self::with(settings, clock, Some(&self.inner.oauth2))?;
+        let gate = Self::with(settings, clock, Some(&self.inner))?;
         Ok(PreparedReload { gate, before: self.clone() })
     }
 }

@@ -4,6 +4,8 @@
 //! description and the layer's request alike, and decisions look at nothing else. What
 //! is judged is what is sent: the path in it is forwarded byte for byte.
 
+use std::net::IpAddr;
+
 use http::Method;
 use http::header::{
     ACCESS_CONTROL_REQUEST_METHOD, CONTENT_LENGTH, HeaderMap, HeaderValue, ORIGIN, TRANSFER_ENCODING,
@@ -24,6 +26,8 @@ pub(crate) struct RequestView<'a> {
     pub(crate) host: &'a str,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) opens_websocket: bool,
+    /// The client's address, for limits; rules do not see it.
+    pub(crate) address: Option<IpAddr>,
 }
 
 impl<'a> RequestView<'a> {
@@ -37,6 +41,7 @@ impl<'a> RequestView<'a> {
             host: &client.host,
             headers: head.headers,
             opens_websocket: connect || wants_websocket(head.headers),
+            address: client.ip,
         }
     }
 
@@ -48,6 +53,7 @@ impl<'a> RequestView<'a> {
             host: &client.host,
             headers: &parts.headers,
             opens_websocket: wants_websocket(&parts.headers),
+            address: client.ip,
         }
     }
 

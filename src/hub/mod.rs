@@ -35,6 +35,7 @@ mod behaviour;
 mod browser_session;
 mod client_authentication;
 mod clients;
+mod credentials;
 mod csrf;
 mod device_authorization;
 mod device_flow;

@@ -8,15 +8,15 @@ use axum::routing::{get, post};
 
 use super::state::Shared;
 use super::{
-    account_pages, authorize, device_flow, device_page, discovery, pages, registration, token, userinfo,
-    whoami,
+    account_pages, authorize, credentials, device_flow, device_page, discovery, pages, registration, token,
+    userinfo, whoami,
 };
 
 /// Maximum size of a request body; a consent form with hundreds of organisations takes 10 KiB.
 const MAX_BODY: usize = 256 * 1024;
 
-/// Every endpoint. There is no revocation and no end-session endpoint, because huggingface.co
-/// has none.
+/// Every endpoint. There is no OAuth revocation (RFC 7009) and no end-session endpoint, because
+/// huggingface.co has none.
 pub(super) fn router(hub: Shared) -> Router {
     Router::new()
         .route("/", get(account_pages::home))
@@ -31,6 +31,7 @@ pub(super) fn router(hub: Shared) -> Router {
         .route("/oauth/device", get(device_page::show).post(device_flow::begin))
         .route("/oauth/register", post(registration::register))
         .route("/api/whoami-v2", get(whoami::whoami))
+        .route("/api/credentials/revoke", post(credentials::revoke))
         .route("/login", get(account_pages::login).post(account_pages::sign_in))
         .route("/logout", get(account_pages::logout))
         .route(pages::CONNECTED_APPS_PATH, get(account_pages::connected).post(account_pages::disconnect))

@@ -65,6 +65,8 @@ pub(super) struct HubState {
     pub(super) access_tokens: TtlMap<Grant>,
     /// Refresh tokens.
     pub(super) refresh_tokens: TtlMap<Grant>,
+    /// Tokens of users and apps that were revoked as leaked; as many as there are at most.
+    revoked: BTreeSet<String>,
     /// Device codes.
     pub(super) devices: TtlMap<DeviceAuthorization>,
     /// Deviations from correct behaviour.
@@ -98,6 +100,7 @@ impl HubState {
             codes: TtlMap::new(10_000),
             access_tokens: TtlMap::new(20_000),
             refresh_tokens: TtlMap::new(20_000),
+            revoked: BTreeSet::new(),
             devices: TtlMap::new(1000),
             behaviour,
             keys,
@@ -115,6 +118,25 @@ impl HubState {
     /// The user with that id.
     pub(super) fn user(&self, id: &str) -> Option<&User> {
         self.users.iter().find(|user| user.id == id)
+    }
+
+    /// The user with that user access token, unless it was revoked.
+    pub(super) fn user_with_token(&self, token: &str) -> Option<&User> {
+        self.users.iter().find(|user| user.token == token && !self.revoked.contains(token))
+    }
+
+    /// The app with that token, unless it was revoked.
+    pub(super) fn app_with_token(&self, token: &str) -> Option<&App> {
+        self.apps.iter().find(|app| app.token == token && !self.revoked.contains(token))
+    }
+
+    /// Revokes a token of any kind; an unknown one is ignored.
+    pub(super) fn revoke(&mut self, token: &str) {
+        self.access_tokens.remove(token);
+        self.refresh_tokens.remove(token);
+        if self.user_with_token(token).is_some() || self.app_with_token(token).is_some() {
+            self.revoked.insert(token.to_owned());
+        }
     }
 
     /// The user's consent for a client.

@@ -47,6 +47,11 @@ impl<V> TtlMap<V> {
         self.values.remove(key).filter(|(expires, _)| now < *expires).map(|(_, value)| value)
     }
 
+    /// Removes the value, if there is one.
+    pub(super) fn remove(&mut self, key: &str) {
+        self.values.remove(key);
+    }
+
     /// The key of the first value that `matches`, even if expired.
     pub(super) fn key_of(&self, matches: impl Fn(&V) -> bool) -> Option<String> {
         self.values.iter().find(|(_, (_, value))| matches(value)).map(|(key, _)| key.clone())

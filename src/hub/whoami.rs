@@ -48,13 +48,13 @@ fn answer(state: &HubState, token: &str, now: u64) -> Option<Value> {
     if let Some(grant) = state.access_tokens.find(token, now) {
         return Some(by_oauth(state, state.user(&grant.user)?, grant));
     }
-    if let Some(app) = state.apps.iter().find(|app| app.token == token) {
+    if let Some(app) = state.app_with_token(token) {
         return Some(json!({
             "id": app.id, "type": "app", "name": app.name,
             "scope": {"role": "read", "entities": []}, "auth": {"type": "app_token"},
         }));
     }
-    Some(by_access_token(state.users.iter().find(|user| user.token == token)?))
+    Some(by_access_token(state.user_with_token(token)?))
 }
 
 /// The response for a user access token: without restrictions.

@@ -3,10 +3,9 @@
 //! All of this is read once from the provider's answer, and is validated and limited in
 //! size ([`Person`] cannot contain a line break or a forged group).
 
+mod access_token;
 pub(crate) mod assertion;
 mod auth_method;
-#[cfg(feature = "axum")]
-mod extract;
 pub(crate) mod headers;
 mod org;
 mod person;
@@ -15,11 +14,10 @@ mod role;
 mod tokens;
 mod user;
 
+pub use access_token::AccessToken;
 pub use assertion::AssertionSettings;
 pub use auth_method::AuthMethod;
 pub(crate) use auth_method::TokenKind;
-#[cfg(feature = "axum")]
-pub use extract::NobodySignedIn;
 pub use headers::{Claim, HeaderSettings};
 pub use org::{Org, ResourceGroup, Standing};
 pub use person::{Email, Person};

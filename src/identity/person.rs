@@ -18,7 +18,8 @@ const APP: &str = "app:";
 pub struct Person {
     /// `sub`: the stable id. Key your data by it: usernames can change hands.
     pub sub: Box<str>,
-    /// `preferred_username`, or the id where the `profile` scope is missing.
+    /// `preferred_username`, or the id where the `profile` scope is missing; empty if the
+    /// provider sent one that is not a name.
     pub username: Box<str>,
     /// `name`
     pub name: Option<Box<str>>,

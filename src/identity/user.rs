@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+
 use super::auth_method::AuthMethod;
 use super::org::Org;
 use super::person::Person;
@@ -35,10 +38,10 @@ impl User {
         &self.inner.person.sub
     }
 
-    /// The Hugging Face username.
+    /// The Hugging Face username, or the id if only that is known.
     #[must_use]
     pub fn username(&self) -> &str {
-        &self.inner.person.username
+        self.inner.person.shown()
     }
 
     /// The display name.
@@ -86,6 +89,23 @@ impl User {
 
     pub(crate) fn person(&self) -> &Person {
         &self.inner.person
+    }
+}
+
+/// As the endpoint `userinfo` shows a person: `sub`, `preferred_username`, `name`, `email`,
+/// `picture`, `groups`, `groups_truncated` and `auth_method`.
+impl Serialize for User {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut user = serializer.serialize_struct("User", 8)?;
+        user.serialize_field("sub", self.id())?;
+        user.serialize_field("preferred_username", self.username())?;
+        user.serialize_field("name", &self.name())?;
+        user.serialize_field("email", &self.email())?;
+        user.serialize_field("picture", &self.picture())?;
+        user.serialize_field("groups", self.groups())?;
+        user.serialize_field("groups_truncated", &self.inner.person.orgs_cut)?;
+        user.serialize_field("auth_method", self.auth_method().as_str())?;
+        user.end()
     }
 }
 

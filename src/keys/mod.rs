@@ -7,12 +7,14 @@
 //! Sealing uses AES-256-GCM-SIV (RFC 8452): clients can make us seal any number of state
 //! cookies, and this mode stays secure if a random nonce repeats.
 
+mod compact;
 mod crypto;
 mod fingerprint;
 mod keyring;
 mod secret;
 mod secret_string;
 
+pub(crate) use compact::{Packed, deflate, inflate};
 pub(crate) use crypto::{equal, random, sha256};
 pub(crate) use fingerprint::{Fingerprint, Fingerprints};
 pub(crate) use keyring::{Keyring, Purpose};

@@ -4,17 +4,18 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::Response;
 use http::header::HeaderValue;
+use http::{Response, StatusCode};
 
 use super::endpoints::OAuth2;
-use super::pending_sign_in::{PendingSignIn, Taken};
+use super::pending_sign_in::{PendingSignIn, Taken, Unfinished};
 use super::return_to::ReturnTo;
 use super::start::ATTEMPTS_LIFETIME;
 use crate::client::IncomingRequest;
+use crate::pages;
 use crate::provider::{CodeGrant, truncated};
 use crate::respond::{SignInFailure, answer, sign_in_failed};
-use crate::session::{SessionLookup, StoreDown};
+use crate::session::{NotBegun, SessionLookup};
 
 /// The parameters of a callback. Each may occur at most once (RFC 6749, section 3.1).
 #[derive(Default)]
@@ -57,31 +58,78 @@ impl OAuth2 {
             return self.failed(request, &SignInFailure::RepeatedParameter, &ReturnTo::root());
         };
         let state = parameters.state.as_deref().unwrap_or_default();
-        let (pending, removal) = match self.pendings.take(state, &request.parts.headers, self.clock.now()) {
-            Taken::Yes { pending, removal } => (pending, removal),
-            Taken::UsedBefore { return_to, removal } => {
-                let return_to = self.parse_return(&return_to);
-                return answer::with_cookies(self.stale(request, &return_to).await, removal);
+        match self.pendings.take(state, &request.parts.headers, self.clock.now()) {
+            Taken::Yes { pending, removal } => self.take_up(request, &parameters, pending, removal).await,
+            Taken::UsedBefore(attempt) => self.stale(request, SignInFailure::UsedBefore, Some(attempt)).await,
+            Taken::Expired(attempt) => self.stale(request, SignInFailure::Expired, Some(attempt)).await,
+            Taken::Elsewhere(attempt) => {
+                self.stale(request, SignInFailure::NotBegunHere, Some(attempt)).await
             }
-            Taken::Unknown => return self.stale(request, &ReturnTo::root()).await,
-        };
-        let return_to = self.parse_return(&pending.return_to);
-        let response = match self.finish(request, &parameters, &pending).await {
-            Ok(cookies) => answer::with_cookies(answer::redirect(return_to.as_str()), cookies),
-            Err(failure) => self.failed(request, &failure, &return_to),
-        };
-        answer::with_cookies(response, removal)
+            Taken::NoCookies => self.stale(request, SignInFailure::CookiesBlocked, None).await,
+            Taken::Unknown => self.stale(request, SignInFailure::NotBegunHere, None).await,
+        }
     }
 
-    /// An expired or repeated callback. A signed-in person is redirected to the app
-    /// (after the back button or in a second tab); for anybody else the sign-in fails
-    /// with a message.
-    async fn stale(&self, request: IncomingRequest<'_>, return_to: &ReturnTo) -> Response<Bytes> {
-        match self.sessions.open(&request.parts.headers).await {
-            SessionLookup::Session(_) => answer::redirect(return_to.as_str()),
-            SessionLookup::Nobody | SessionLookup::Unknown(_) => {
-                self.failed(request, &SignInFailure::NotBegunHere, return_to)
+    /// Finishes a sign-in of this browser, unless another tab has signed it in meanwhile:
+    /// a second session would end the first, and the streams that its tab has open.
+    async fn take_up(
+        &self,
+        request: IncomingRequest<'_>,
+        parameters: &Parameters<'_>,
+        pending: PendingSignIn,
+        removal: Option<HeaderValue>,
+    ) -> Response<Bytes> {
+        if let SessionLookup::Session(session) = self.sessions.open(&request.parts.headers).await
+            && pending.is_overtaken_by(session.id())
+        {
+            return self.arrive(pending.return_to.as_deref(), removal);
+        }
+        match self.finish(request, parameters, &pending).await {
+            Ok(lines) => self.arrive(pending.return_to.as_deref(), lines.into_iter().chain(removal)),
+            Err(failure) => {
+                let return_to = pending.return_to.map_or_else(ReturnTo::root, |url| self.parse_return(&url));
+                self.failed(request, &failure, &return_to)
             }
+        }
+    }
+
+    /// The end of a sign-in: on to the page that it began at, if that is still known.
+    fn arrive(
+        &self,
+        return_to: Option<&str>,
+        lines: impl IntoIterator<Item = HeaderValue>,
+    ) -> Response<Bytes> {
+        match return_to.map(|url| self.parse_return(url)).filter(|url| !url.is_lost()) {
+            Some(return_to) => answer::onward(return_to.as_str(), lines),
+            None => {
+                answer::with_cookies(answer::page(StatusCode::OK, pages::signed_in_elsewhere("/")), lines)
+            }
+        }
+    }
+
+    /// A callback that cannot be finished. A signed-in person is redirected to the app
+    /// (after the back button or in a second tab); for anybody else the sign-in fails
+    /// with a message. The sign-in's own address is for the browser that began it.
+    async fn stale(
+        &self,
+        request: IncomingRequest<'_>,
+        failure: SignInFailure,
+        attempt: Option<Unfinished>,
+    ) -> Response<Bytes> {
+        let session = match self.sessions.open(&request.parts.headers).await {
+            SessionLookup::Session(session) => Some(session.id()),
+            SessionLookup::Nobody | SessionLookup::Unknown(_) => None,
+        };
+        let own = attempt
+            .filter(|attempt| attempt.bound || session.is_some_and(|session| session.is_of(attempt.browser)));
+        if session.is_none() {
+            let return_to = own.and_then(|attempt| attempt.return_to);
+            let return_to = return_to.map_or_else(ReturnTo::root, |url| self.parse_return(&url));
+            return self.failed(request, &failure, &return_to);
+        }
+        match own {
+            Some(attempt) => self.arrive(attempt.return_to.as_deref(), None),
+            None => answer::redirect(ReturnTo::root().as_str()),
         }
     }
 
@@ -113,12 +161,14 @@ impl OAuth2 {
         };
         let (mut person, tokens) = self.provider.sign_in(&grant).await.map_err(SignInFailure::Exchange)?;
         (self.retain)(&mut person);
-        let username = person.username.clone();
-        let mut lines = self
-            .sessions
-            .begin(person, tokens, &request.parts.headers)
-            .await
-            .map_err(|StoreDown| SignInFailure::StoreUnavailable)?;
+        let username = person.shown().to_owned();
+        let mut lines =
+            self.sessions.begin(person, tokens, pending.browser, &request.parts.headers).await.map_err(
+                |problem| match problem {
+                    NotBegun::StoreDown => SignInFailure::StoreUnavailable,
+                    NotBegun::TooLarge => SignInFailure::SessionTooLarge,
+                },
+            )?;
         tracing::info!(target: "huggate::audit", event = "sign_in", user = %username, client = ?request.client.ip, "signed in");
         let cookies = self.sessions.cookies();
         let attempts = self.attempts(request).saturating_add(1).to_string();
@@ -147,9 +197,6 @@ impl OAuth2 {
         failure: &SignInFailure,
         return_to: &ReturnTo,
     ) -> Response<Bytes> {
-        if let SignInFailure::NotBegunHere = failure {
-            tracing::warn!(client = ?request.client.ip, "received a callback for a sign-in that was not started in this browser, was already completed, or took longer than 10 minutes");
-        }
         let start_url = self.urls.start(return_to.as_str(), None);
         sign_in_failed(request, failure, &self.urls, self.provider.issuer(), &start_url)
     }

@@ -32,6 +32,11 @@ impl Endpoint {
         })
     }
 
+    /// Whether a request is a step of a sign-in, which needs cookies.
+    pub(crate) fn belongs_to_a_sign_in(self) -> bool {
+        matches!(self, Self::Start | Self::Callback | Self::SignIn)
+    }
+
     /// Whether the endpoint supports `method`.
     pub(super) fn takes(self, method: &Method) -> bool {
         matches!(*method, Method::GET | Method::HEAD) || (self == Self::SignOut && *method == Method::POST)

@@ -92,19 +92,7 @@ impl OAuth2 {
         let Some(user) = user else {
             return unauthenticated::login_required(&self.sign_in_url(request));
         };
-        answer::json(
-            StatusCode::OK,
-            &json!({
-                "sub": user.id(),
-                "preferred_username": user.username(),
-                "name": user.name(),
-                "email": user.email(),
-                "picture": user.picture(),
-                "groups": user.groups(),
-                "groups_truncated": user.person().orgs_cut,
-                "auth_method": user.auth_method().as_str(),
-            }),
-        )
+        answer::json(StatusCode::OK, &json!(user))
     }
 
     /// The public keys of the assertion. This is the only cacheable answer.

@@ -6,6 +6,7 @@
 mod callback;
 mod endpoint;
 mod endpoints;
+mod held_addresses;
 mod pending_sign_in;
 mod return_source;
 mod return_to;

@@ -4,8 +4,9 @@ use url::Url;
 
 use crate::client::PublicUrl;
 
-/// The maximum length of an address; a longer one becomes `/`. It is stored in a cookie.
-const MAX_LENGTH: usize = 2048;
+/// The maximum length of an address. A longer one is lost: the sign-in ends on a page that
+/// says so. Servers in front accept 8 kB for a request line.
+pub(super) const MAX_ADDRESS: usize = 16 * 1024;
 
 /// Hosts that a sign-in may return to, besides the gate's own.
 #[derive(Debug, Clone, Default)]
@@ -33,7 +34,7 @@ impl ReturnHosts {
         entries.into_iter().map(HostPattern::parse).collect::<Result<_, _>>().map(Self)
     }
 
-    fn contains(&self, url: &Url) -> bool {
+    pub(super) fn contains(&self, url: &Url) -> bool {
         let Some(host) = url.host_str() else { return false };
         let port = url.port();
         self.0.iter().any(|pattern| {
@@ -71,17 +72,35 @@ impl HostPattern {
 
 /// An address that every browser resolves to our origin or to a listed host.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ReturnTo(String);
+pub(crate) struct ReturnTo {
+    address: String,
+    /// Whether the address was too long, and `address` is the root instead.
+    lost: bool,
+}
 
 impl ReturnTo {
     /// The root of the app.
     pub(crate) fn root() -> Self {
-        Self("/".to_owned())
+        Self::of("/".to_owned())
     }
 
     /// The value for `Location`: a path on our origin, or a URL of a listed host.
     pub(crate) fn as_str(&self) -> &str {
-        &self.0
+        &self.address
+    }
+
+    /// Whether the address was too long to be kept.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost
+    }
+
+    /// The root, in place of an address that was too long.
+    pub(crate) fn lost() -> Self {
+        Self { lost: true, ..Self::root() }
+    }
+
+    fn of(address: String) -> Self {
+        Self { address, lost: false }
     }
 
     /// Parses an `rd` parameter; an invalid one becomes `/`.
@@ -90,14 +109,16 @@ impl ReturnTo {
     /// validated, and its serialization is what is sent, so a browser cannot interpret it
     /// differently.
     pub(crate) fn parse(rd: &str, own: &PublicUrl, prefix: &str, hosts: &ReturnHosts) -> Self {
+        if rd.len() > MAX_ADDRESS {
+            return Self::lost();
+        }
         Self::checked(rd, own, prefix, hosts).unwrap_or_else(Self::root)
     }
 
     fn checked(rd: &str, own: &PublicUrl, prefix: &str, hosts: &ReturnHosts) -> Option<Self> {
         // Browsers drop tabs and line breaks and treat `\` as `/`. No legitimate address
         // contains them.
-        let honest =
-            rd.len() <= MAX_LENGTH && !rd.chars().any(|c| c.is_control() || c == '\\' || c.is_whitespace());
+        let honest = !rd.chars().any(|c| c.is_control() || c == '\\' || c.is_whitespace());
         if !honest {
             return None;
         }
@@ -119,20 +140,20 @@ impl ReturnTo {
                 url.path().strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
             let sound =
                 url.username().is_empty() && path.starts_with('/') && !path.starts_with("//") && !ours;
-            return sound.then(|| Self((*path).to_owned()));
+            return sound.then(|| Self::of((*path).to_owned()));
         }
         let sound = url.scheme() == "https"
             && url.username().is_empty()
             && url.password().is_none()
             && hosts.contains(&url);
-        sound.then(|| Self(url.into()))
+        sound.then(|| Self::of(url.into()))
     }
 
     /// A short name for the address: its host, or the path.
     pub(crate) fn name(&self) -> &str {
-        match self.0.strip_prefix("https://") {
+        match self.address.strip_prefix("https://") {
             Some(rest) => rest.split('/').next().unwrap_or(rest),
-            None => &self.0,
+            None => &self.address,
         }
     }
 }
@@ -145,7 +166,7 @@ mod tests {
         let own = PublicUrl::parse("https://app.example.com").unwrap();
         let hosts =
             ReturnHosts::parse(["docs.example.com", "*.apps.example.com", "dev.example.com:8443"]).unwrap();
-        ReturnTo::parse(rd, &own, "/oauth2", &hosts).0
+        ReturnTo::parse(rd, &own, "/oauth2", &hosts).address
     }
 
     #[test]
@@ -215,7 +236,7 @@ mod tests {
         ] {
             assert_eq!(parse(rd), "/", "{rd:?}");
         }
-        assert_eq!(parse(&format!("/{}", "a".repeat(MAX_LENGTH))), "/");
+        assert_eq!(parse(&format!("/{}", "a".repeat(MAX_ADDRESS))), "/");
     }
 
     #[test]

@@ -2,20 +2,25 @@
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
+use url::Url;
 
 use super::endpoints::OAuth2;
+use super::pending_sign_in::Beginning;
 use super::return_to::ReturnTo;
 use crate::client::{Client, IncomingRequest, RequestKind, is_prefetch};
 use crate::pages;
 use crate::provider::{AuthorizationRequest, DiscoveryError};
 use crate::respond::{answer, unauthenticated, unavailable};
-use crate::session::find_cookie;
+use crate::session::{SessionLookup, find_cookie};
 
 /// How long a successful sign-in is remembered, in seconds, to detect a browser that does
 /// not send the session cookie afterwards.
 pub(super) const ATTEMPTS_LIFETIME: u64 = 60;
 /// The maximum number of consecutive sign-ins without a session.
 const MAX_ATTEMPTS: u32 = 2;
+/// What the head of the redirect has besides an authorization request without `state`,
+/// `nonce` and `code_challenge`: the latter two, cookies, and the fields of every answer.
+const OTHER_FIELDS: usize = 800;
 
 impl OAuth2 {
     /// `start`: starts a sign-in, unless the request could not follow the redirect.
@@ -59,7 +64,7 @@ impl OAuth2 {
         unauthenticated::framed(&request.client.host, &self.urls.start(return_to.as_str(), None))
     }
 
-    /// Redirects to the provider, with the cookie of a pending sign-in. `org` is an
+    /// Redirects to the provider, with the cookie that binds the sign-in to the browser. `org` is an
     /// additional organisation to request.
     async fn begin(
         &self,
@@ -69,20 +74,26 @@ impl OAuth2 {
     ) -> Result<Response<Bytes>, DiscoveryError> {
         let metadata = self.provider.metadata().await?;
         let redirect_uri = self.redirect_uri(request.client);
-        let (pending, cookies) =
-            self.pendings.begin(return_to, &redirect_uri, &request.parts.headers, self.clock.now());
-        let url = self.provider.authorize_url(
-            &metadata,
-            &AuthorizationRequest {
-                redirect_uri: &pending.redirect_uri,
-                state: &pending.state,
-                nonce: &pending.nonce,
-                code_challenge: &pending.code_challenge(),
-                // An organisation id is hexadecimal; anything else is ignored.
-                org: org
-                    .filter(|org| org.len() <= 64 && org.bytes().all(|byte| byte.is_ascii_alphanumeric())),
-            },
-        );
+        // An organisation id is hexadecimal; anything else is ignored.
+        let org = org.filter(|org| org.len() <= 64 && org.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+        let url = |redirect_uri: &str, state: &str, nonce: &str, code_challenge: &str| {
+            let request = AuthorizationRequest { redirect_uri, state, nonce, code_challenge, org };
+            self.provider.authorize_url(&metadata, &request)
+        };
+        let session = match self.sessions.open(&request.parts.headers).await {
+            SessionLookup::Session(session) => Some(session.id()),
+            SessionLookup::Nobody | SessionLookup::Unknown(_) => None,
+        };
+        let rest = url(&redirect_uri, "", "", "").as_str().len() + OTHER_FIELDS;
+        let beginning = Beginning {
+            return_to,
+            redirect_uri: &redirect_uri,
+            session,
+            client: request.client.ip,
+            room: answer::MAX_HEAD.saturating_sub(rest),
+        };
+        let (pending, cookies) = self.pendings.begin(&beginning, &request.parts.headers, self.clock.now());
+        let url = url(&pending.redirect_uri, &pending.state, &pending.nonce, &pending.code_challenge());
         tracing::debug!(host = %request.client.host, "sign-in begins");
         Ok(answer::with_cookies(answer::redirect(url.as_str()), cookies))
     }
@@ -105,6 +116,21 @@ impl OAuth2 {
     pub(super) fn attempts(&self, request: IncomingRequest<'_>) -> u32 {
         let name = self.sessions.cookies().attempts_name();
         find_cookie(&request.parts.headers, name).and_then(|count| count.parse().ok()).unwrap_or(0)
+    }
+
+    /// Redirects to the same address over https. The host is one that is configured: the
+    /// request's may be anything.
+    pub(crate) fn to_https(&self, request: IncomingRequest<'_>) -> Response<Bytes> {
+        tracing::info!(
+            host = %request.client.host, client = ?request.client.ip,
+            "a proxy in front says that this was opened over http; redirecting to https",
+        );
+        let target = Some(request.target()).filter(|target| target.starts_with('/')).unwrap_or("/");
+        let named = |host: &str| Url::parse(&format!("https://{host}{target}")).ok();
+        let asked = named(&request.client.host)
+            .filter(|url| self.is_sign_in_host(&request.client.host) || self.return_hosts.contains(url));
+        let url = asked.or_else(|| named(self.urls.public_url.authority()));
+        answer::onward_over_https(url.as_ref().map_or(self.urls.public_url.as_str(), Url::as_str))
     }
 
     /// The callback on the host where the sign-in started, if people sign in there.

@@ -16,7 +16,8 @@ impl Html {
             if parts.peek().is_some()
                 && let Some(value) = values.next()
             {
-                let is_address = part.ends_with("href=\"") || part.ends_with("action=\"");
+                let is_address =
+                    ["href=\"", "action=\"", "; url="].iter().any(|before| part.ends_with(before));
                 escape(if is_address { address(value) } else { value }, &mut self.0);
             }
         }

@@ -52,6 +52,17 @@ pub(super) const CSP_FRAMED: &str = policy!("*");
 
 /// Renders the document around a page's content.
 pub(super) fn page(title: &str, illustration: Illustration, main: &Html) -> Page {
+    document(title, illustration, main, &Html::default())
+}
+
+/// The same for a page that opens `url` at once.
+pub(super) fn page_going_on(title: &str, illustration: Illustration, main: &Html, url: &str) -> Page {
+    let mut refresh = Html::default();
+    refresh.add("<meta http-equiv=\"refresh\" content=\"0; url={}\">\n", &[url]);
+    document(title, illustration, main, &refresh)
+}
+
+fn document(title: &str, illustration: Illustration, main: &Html, refresh: &Html) -> Page {
     let mut html = Html::default();
     html.add(
         r#"<!doctype html>
@@ -62,9 +73,11 @@ pub(super) fn page(title: &str, illustration: Illustration, main: &Html) -> Page
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta name="robots" content="noindex">
-<link rel="icon" href=""#,
+"#,
         &[title],
     );
+    html.append(refresh);
+    html.add("<link rel=\"icon\" href=\"", &[]);
     html.add(ICON, &[]);
     html.add("\">\n<style>", &[]);
     // Unchanged: the hash is that of these bytes.

@@ -18,13 +18,14 @@ pub(crate) use error::{bad_request, internal_error, not_found, provider_unavaila
 pub(crate) use forbidden::{Forbidden, OrganisationHint, Requirement, forbidden};
 pub(crate) use layout::Page;
 pub(crate) use sign_in::{
-    SignInFailed, form_not_sent, sign_in, sign_in_cancelled, sign_in_failed, sign_in_framed, sign_in_loop,
-    unknown_sign_in,
+    SignInFailed, form_not_sent, onward, sign_in, sign_in_cancelled, sign_in_failed, sign_in_framed,
+    sign_in_loop, signed_in_elsewhere, unfinished_sign_in,
 };
 pub(crate) use signed_out::{ContinueLink, confirm_sign_out, signed_out};
 #[cfg(any(feature = "proxy", test))]
 pub(crate) use upstream_error::{
-    body_too_large, request_incomplete, upstream_busy, upstream_down, upstream_slow,
+    body_too_large, request_incomplete, upstream_busy, upstream_down, upstream_header_too_large,
+    upstream_invalid, upstream_slow,
 };
 
 #[cfg(test)]

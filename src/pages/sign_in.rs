@@ -2,7 +2,7 @@
 
 use super::html::Html;
 use super::illustration::{BUTTON, Illustration};
-use super::layout::{CSP_FRAMED, Page, page};
+use super::layout::{CSP_FRAMED, Page, page, page_going_on};
 
 /// The sign-in page: a button that leads to `start_url`, and a description of `scope`.
 pub(crate) fn sign_in(host: &str, start_url: &str, scope: &str) -> Page {
@@ -100,20 +100,50 @@ pub(crate) fn sign_in_failed(failed: &SignInFailed<'_>) -> Page {
     page(failed.title, Illustration::Puzzled, &main)
 }
 
-/// The page for a callback with an unknown `state`.
-pub(crate) fn unknown_sign_in(public_url: &str, start_url: &str) -> Page {
+/// The page for a callback whose sign-in cannot be finished in this browser. `cause` is a
+/// whole sentence, if it is known.
+pub(crate) fn unfinished_sign_in(cause: Option<&str>, public_url: &str, start_url: &str) -> Page {
     let mut main = Html::default();
     main.add("<h1>This sign-in cannot be finished here</h1>\n", &[]);
-    main.add("<p>Possible reasons:</p>\n", &[]);
-    main.list(&[
-        "It was started in another browser or in a private window.",
-        "It took longer than 10 minutes.",
-        "It was already finished, and this address was opened again.",
-        "The app was opened at another address.",
-    ]);
+    match cause {
+        Some(cause) => {
+            main.add("<p>{}</p>\n", &[cause]);
+        }
+        None => {
+            main.add("<p>Possible reasons:</p>\n", &[]);
+            main.list(&[
+                "It was started in another browser or in a private window.",
+                "The browser blocks cookies of this site, or they were deleted in the meantime.",
+                "It took longer than 10 minutes.",
+                "It was already finished, and this address was opened again.",
+                "The app was opened at another address.",
+            ]);
+        }
+    }
     main.add("<p>Open <a href=\"{}\">{}</a> and sign in from there.</p>\n", &[public_url, public_url]);
     main.add("<p class=\"do\"><a class=\"button\" href=\"{}\">Try again</a></p>\n", &[start_url]);
     page("This sign-in cannot be finished here", Illustration::Puzzled, &main)
+}
+
+/// The sign-in succeeded, and the address that the person came for is no longer known.
+pub(crate) fn signed_in_elsewhere(app_url: &str) -> Page {
+    let mut main = Html::default();
+    main.add("<h1>You are signed in</h1>\n", &[]);
+    main.add(
+        "<p>The address that you opened is very long, and it was lost during the sign-in. \
+         Open it again: you do not need to sign in a second time.</p>\n",
+        &[],
+    );
+    main.add("<p class=\"do\"><a class=\"button second\" href=\"{}\">Go to the app</a></p>\n", &[app_url]);
+    page("You are signed in", Illustration::Happy, &main)
+}
+
+/// A redirect for an address that is too long for a header. It needs no script.
+pub(crate) fn onward(url: &str) -> Page {
+    let mut main = Html::default();
+    main.add("<h1>One moment</h1>\n<p>The page that you opened is loading.</p>\n", &[]);
+    main.add("<p class=\"do\"><a class=\"button\" href=\"{}\">Go on</a></p>\n", &[url]);
+    page_going_on("One moment", Illustration::Happy, &main, url)
 }
 
 /// The person denied consent at the provider (`access_denied`).

@@ -26,6 +26,28 @@ pub(crate) fn upstream_slow(host: &str, signed_in: bool, retry_url: &str) -> Pag
     )
 }
 
+/// The app's answer is not valid HTTP (502).
+pub(crate) fn upstream_invalid(host: &str, signed_in: bool, retry_url: &str) -> Page {
+    app_error(
+        "The app’s answer is not valid",
+        "<p><bdi>{}</bdi> answered your request, but not in valid HTTP. Whoever runs this app finds the cause in the log.</p>\n",
+        host,
+        signed_in,
+        retry_url,
+    )
+}
+
+/// The header of the app's answer is too long (502).
+pub(crate) fn upstream_header_too_large(host: &str, signed_in: bool, retry_url: &str) -> Page {
+    app_error(
+        "The app’s answer is too large",
+        "<p><bdi>{}</bdi> answered your request with a header that is too large to pass on. Whoever runs this app finds the limit in the log.</p>\n",
+        host,
+        signed_in,
+        retry_url,
+    )
+}
+
 /// All upstream connections are in use (503); the request was not sent.
 pub(crate) fn upstream_busy(host: &str, signed_in: bool, retry_url: &str) -> Page {
     app_error(

@@ -75,7 +75,7 @@ impl Denial {
     }
 
     fn new(person: &Person, by_token: bool, kind: DenialKind) -> Self {
-        let username = person.username.to_string();
+        let username = person.shown().to_owned();
         Self { username, kind, requirements: Vec::new(), remedy: None, by_token }
     }
 

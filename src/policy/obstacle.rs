@@ -4,6 +4,7 @@
 use serde::Serialize;
 
 use super::evaluate::{ConditionResult, Membership};
+use super::rule::NameMatch;
 use crate::identity::{Org, Role};
 
 /// A condition that is not satisfied. Programs receive these fields as JSON; they are
@@ -49,6 +50,13 @@ impl Obstacle {
             | ConditionResult::Member(_)
             | ConditionResult::ThisEmail(_)
             | ConditionResult::Pro(_) => return None,
+            ConditionResult::AmbiguousName { wanted, how: NameMatch::NotSaid, .. } => Self::new(
+                "unreadable",
+                format!(
+                    "Hugging Face sent this app an answer about you that it cannot read in part, so it is not \
+                     known whether {wanted} is among your accounts, organisations and groups."
+                ),
+            ),
             ConditionResult::AmbiguousName { wanted, found, .. } => Self::new(
                 "unclear_name",
                 format!(

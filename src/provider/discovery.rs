@@ -12,6 +12,7 @@ use url::Url;
 
 use super::http_client::{FetchError, HttpClient};
 use super::issuer::{Issuer, is_loopback};
+use super::json::{Ignored, Member};
 
 /// How long metadata is cached.
 const MAX_AGE: Duration = Duration::from_secs(3600);
@@ -43,8 +44,9 @@ struct Document {
     userinfo_endpoint: Url,
     jwks_uri: Url,
     #[serde(default)]
-    authorization_response_iss_parameter_supported: bool,
-    token_endpoint_auth_methods_supported: Option<Vec<String>>,
+    authorization_response_iss_parameter_supported: Member<bool>,
+    #[serde(default)]
+    token_endpoint_auth_methods_supported: Member<Vec<Member<String>>>,
 }
 
 /// Why the provider's metadata cannot be used.
@@ -64,6 +66,17 @@ impl DiscoveryError {
         match self {
             Self::Fetch(error) => error.is_transient(),
             Self::Issuer { .. } | Self::NotHttps(_) => false,
+        }
+    }
+
+    /// What the operator can do.
+    pub(crate) fn advice(&self) -> &'static str {
+        match self {
+            Self::Fetch(error) => error.advice(),
+            Self::Issuer { .. } => {
+                "write provider.issuer as the metadata has it, if that is the provider you mean"
+            }
+            Self::NotHttps(_) => "the provider has to publish https addresses",
         }
     }
 }
@@ -92,14 +105,23 @@ async fn discover(http: &HttpClient, issuer: &Issuer) -> Result<Metadata, Discov
             return Err(DiscoveryError::NotHttps(endpoint.as_str().chars().take(200).collect()));
         }
     }
-    let methods = document.token_endpoint_auth_methods_supported;
-    let announces =
-        |name: &str| methods.as_ref().is_some_and(|list| list.iter().any(|method| method == name));
+    let mut ignored = Ignored::default();
+    let methods = document
+        .token_endpoint_auth_methods_supported
+        .or_ignore("token_endpoint_auth_methods_supported", &mut ignored);
+    let iss_parameter = document
+        .authorization_response_iss_parameter_supported
+        .or_ignore("authorization_response_iss_parameter_supported", &mut ignored);
+    ignored.report("metadata");
+    let announces = |name: &str| {
+        let is_it = |method: &Member<String>| matches!(method, Member::Value(method) if method == name);
+        methods.as_ref().is_some_and(|list| list.iter().any(is_it))
+    };
     Ok(Metadata {
         // Section 3: the default is client_secret_basic.
         basic: methods.is_none() || announces("client_secret_basic"),
         post: announces("client_secret_post"),
-        iss_parameter: document.authorization_response_iss_parameter_supported,
+        iss_parameter: iss_parameter.unwrap_or(false),
         authorization_endpoint: document.authorization_endpoint,
         token_endpoint: document.token_endpoint,
         userinfo_endpoint: document.userinfo_endpoint,

@@ -8,6 +8,7 @@ use reqwest::redirect::Policy;
 use serde::de::DeserializeOwned;
 use url::Url;
 
+use super::rate_limit;
 use crate::keys::SecretString;
 
 /// Maximum size of a response. A userinfo with 300 organisations takes about 150 kB.
@@ -32,7 +33,12 @@ pub(crate) enum FetchError {
     #[error("{endpoint} did not answer within {} seconds", TIMEOUT.as_secs())]
     Timeout { endpoint: String },
     #[error("{endpoint} answered {status}")]
-    Status { endpoint: String, status: StatusCode },
+    Status {
+        endpoint: String,
+        status: StatusCode,
+        /// Seconds to wait, if the response says so.
+        retry_after: Option<u64>,
+    },
     #[error("{endpoint} sent a response of more than {MAX_RESPONSE} bytes")]
     TooLong { endpoint: String },
     #[error("{endpoint} sent a response that is not the expected JSON ({reason})")]
@@ -48,6 +54,54 @@ impl FetchError {
                 status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
             }
             Self::TooLong { .. } | Self::Malformed { .. } => false,
+        }
+    }
+
+    /// The kind of failure, for logs. A 403 is told apart: a firewall or a policy sends it, and
+    /// waiting does not help.
+    pub(super) fn cause(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => "unreachable",
+            Self::Timeout { .. } => "timeout",
+            Self::Status { status, .. } => match *status {
+                StatusCode::UNAUTHORIZED => "unauthorized",
+                StatusCode::FORBIDDEN => "forbidden",
+                StatusCode::TOO_MANY_REQUESTS => "rate_limited",
+                status if status.is_server_error() => "server_error",
+                _ => "unexpected_status",
+            },
+            Self::TooLong { .. } | Self::Malformed { .. } => "malformed",
+        }
+    }
+
+    pub(super) fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::Status { retry_after, .. } => *retry_after,
+            Self::Unreachable { .. }
+            | Self::Timeout { .. }
+            | Self::TooLong { .. }
+            | Self::Malformed { .. } => None,
+        }
+    }
+
+    /// What the operator can do.
+    pub(crate) fn advice(&self) -> &'static str {
+        match self {
+            Self::Unreachable { reason, .. } if reason.contains("certificate") => {
+                "the certificate is not accepted here: check provider.issuer, this machine's clock and its \
+                 trusted authorities"
+            }
+            Self::Unreachable { reason, .. } if reason.contains("corrupt message") => {
+                "what answers there does not speak TLS: check provider.issuer"
+            }
+            Self::Unreachable { .. } | Self::Timeout { .. } => {
+                "check provider.issuer, and that this machine may connect to it (DNS, firewall)"
+            }
+            Self::Status { .. } if self.is_transient() => "the provider has a problem: try again later",
+            Self::Status { .. } => "check that provider.issuer is the provider's own address",
+            Self::TooLong { .. } | Self::Malformed { .. } => {
+                "something else answers there, such as a proxy's page: check provider.issuer"
+            }
         }
     }
 }
@@ -72,10 +126,13 @@ impl FetchResponse {
 
     /// Rejects every status but 200.
     pub(super) fn ok(self) -> Result<Self, FetchError> {
-        if self.status == StatusCode::OK {
-            return Ok(self);
-        }
-        Err(FetchError::Status { endpoint: self.endpoint, status: self.status })
+        if self.status == StatusCode::OK { Ok(self) } else { Err(self.refused()) }
+    }
+
+    /// The error for a status that is not the expected one.
+    pub(super) fn refused(self) -> FetchError {
+        let retry_after = rate_limit::retry_after(self.status, &self.headers);
+        FetchError::Status { endpoint: self.endpoint, status: self.status, retry_after }
     }
 }
 

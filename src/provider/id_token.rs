@@ -10,8 +10,6 @@ use super::jwks::{JwksError, Keys};
 use crate::clock::UnixTime;
 use crate::keys::{equal, sha256};
 
-/// Tolerated clock skew between the provider and us, in seconds.
-const CLOCK_SKEW: u64 = 60;
 /// Maximum lifetime of an ID token, in seconds. The provider's tokens expire after an hour.
 const MAX_LIFETIME: u64 = 24 * 3600;
 
@@ -36,6 +34,8 @@ pub(super) struct Expected<'a> {
     pub(super) nonce: &'a str,
     pub(super) access_token: &'a str,
     pub(super) now: UnixTime,
+    /// Tolerated clock skew between the provider and us, in seconds.
+    pub(super) clock_skew: u64,
 }
 
 /// Why an ID token is rejected.
@@ -65,8 +65,10 @@ pub(crate) enum IdTokenError {
     AuthorizedParty,
     #[error("the ID token has expired, or its lifetime is too long")]
     Expired,
-    #[error("the ID token is not valid yet")]
-    Future,
+    #[error("the ID token has expired: it was valid until {ago} seconds ago by the clock of this server")]
+    ExpiredAgo { ago: u64 },
+    #[error("the ID token is not valid yet: it was issued {ahead} seconds ahead of the clock of this server")]
+    Future { ahead: u64 },
     #[error("the ID token belongs to another sign-in")]
     Nonce,
     #[error("the ID token belongs to another access token")]
@@ -185,7 +187,7 @@ impl Unverified<'_> {
         if party != Some(expected.client_id) {
             return Err(IdTokenError::AuthorizedParty);
         }
-        times(&claims, expected.now)?;
+        times(&claims, expected.now, expected.clock_skew)?;
         match &claims.nonce {
             Some(nonce) if equal(nonce.as_bytes(), expected.nonce.as_bytes()) => {}
             Some(_) | None => return Err(IdTokenError::Nonce),
@@ -242,16 +244,20 @@ impl Unverified<'_> {
     }
 }
 
-fn times(claims: &Claims, now: UnixTime) -> Result<(), IdTokenError> {
-    let exp = claims.exp.whole().ok_or(IdTokenError::Expired)?;
-    if exp.saturating_add(CLOCK_SKEW) <= now || exp > now.saturating_add(MAX_LIFETIME) {
-        return Err(IdTokenError::Expired);
-    }
-    let begins = [Some(claims.iat), claims.nbf];
-    for begin in begins.into_iter().flatten() {
-        if begin.whole().is_none_or(|begin| begin > now.saturating_add(CLOCK_SKEW)) {
-            return Err(IdTokenError::Future);
+/// The differences are told, since a wrong clock is the common cause.
+fn times(claims: &Claims, now: UnixTime, skew: u64) -> Result<(), IdTokenError> {
+    for begin in [Some(claims.iat), claims.nbf].into_iter().flatten() {
+        let begin = begin.whole().ok_or(IdTokenError::Claims)?;
+        if begin > now.saturating_add(skew) {
+            return Err(IdTokenError::Future { ahead: begin - now });
         }
+    }
+    let exp = claims.exp.whole().ok_or(IdTokenError::Expired)?;
+    if exp.saturating_add(skew) <= now {
+        return Err(IdTokenError::ExpiredAgo { ago: now - exp });
+    }
+    if exp > now.saturating_add(MAX_LIFETIME) {
+        return Err(IdTokenError::Expired);
     }
     // A token that was issued long ago does not belong to this sign-in.
     if claims.iat.whole().is_none_or(|iat| iat.saturating_add(MAX_LIFETIME) < now) {
@@ -304,16 +310,18 @@ mod tests {
                 nonce: None,
                 at_hash: None,
             };
-            times(&claims, now)
+            times(&claims, now, 60)
         };
         #[expect(clippy::cast_precision_loss, reason = "seconds of this century fit")]
         let base = now as f64;
         assert_eq!(at(base + 3600.0, base), Ok(()));
         assert_eq!(at(base + 3600.0, base + 30.0), Ok(()), "clocks may differ a little");
-        for exp in [base - 61.0, 1e300, f64::INFINITY, -1.0, base + 1e6] {
+        for exp in [1e300, f64::INFINITY, -1.0, base + 1e6] {
             assert_eq!(at(exp, base), Err(IdTokenError::Expired), "{exp}");
         }
-        assert_eq!(at(base + 3600.0, base + 3600.0), Err(IdTokenError::Future));
+        assert_eq!(at(base - 61.0, base), Err(IdTokenError::ExpiredAgo { ago: 61 }));
+        assert_eq!(at(base + 3600.0, base + 3600.0), Err(IdTokenError::Future { ahead: 3600 }));
+        assert_eq!(at(base + 3600.0, f64::INFINITY), Err(IdTokenError::Claims));
         assert_eq!(at(base + 3600.0, base - 1e6), Err(IdTokenError::Expired));
     }
 }

@@ -9,7 +9,9 @@ mod discovery;
 mod http_client;
 mod id_token;
 mod issuer;
+mod json;
 mod jwks;
+mod key_check;
 mod rate_limit;
 mod settings;
 mod token;
@@ -19,6 +21,7 @@ mod whoami;
 use std::fmt;
 use std::sync::Arc;
 
+use http::StatusCode;
 use tokio::time::Instant;
 use url::Url;
 
@@ -32,7 +35,9 @@ use http_client::{FetchError, HttpClient};
 use id_token::Expected;
 pub(crate) use id_token::IdTokenError;
 pub use issuer::{Issuer, IssuerError};
-pub use settings::ProviderSettings;
+pub(crate) use key_check::KeyCheckError;
+pub(crate) use rate_limit::RateLimit;
+pub use settings::{DEFAULT_CLOCK_SKEW, MAX_CLOCK_SKEW, ProviderSettings};
 pub(crate) use token::{CodeGrant, MAX_TOKEN, TokenError, truncated};
 pub(crate) use userinfo::UserinfoError;
 pub(crate) use whoami::{TokenOwner, Whoami, WhoamiError};
@@ -61,15 +66,40 @@ pub(crate) enum SignInError {
 
 impl SignInError {
     /// Whether the provider rejected the tokens, so that another attempt would fail as well.
+    /// Of the statuses, only 401 says that (RFC 6750, section 3.1). A 403 may come from a
+    /// firewall or a policy in between, and says nothing about the person.
     pub(crate) fn is_rejection(&self) -> bool {
-        use http::StatusCode;
         match self {
             Self::Userinfo(UserinfoError::Fetch(FetchError::Status { status, .. })) => {
-                matches!(*status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+                *status == StatusCode::UNAUTHORIZED
             }
             Self::Userinfo(UserinfoError::Subject) => true,
             Self::Token(TokenError::Refused { error, .. }) => error == "invalid_grant",
             Self::Userinfo(_) | Self::Token(_) | Self::Discovery(_) | Self::IdToken(_) => false,
+        }
+    }
+
+    /// The kind of failure, for logs.
+    pub(crate) fn cause(&self) -> &'static str {
+        match self.fetch_error() {
+            Some(error) => error.cause(),
+            None if self.is_rejection() => "rejected",
+            None => "malformed",
+        }
+    }
+
+    /// Seconds to wait before the next request, if the provider said so.
+    pub(crate) fn retry_after(&self) -> Option<u64> {
+        self.fetch_error().and_then(FetchError::retry_after)
+    }
+
+    fn fetch_error(&self) -> Option<&FetchError> {
+        match self {
+            Self::Discovery(DiscoveryError::Fetch(error))
+            | Self::Token(TokenError::Fetch(error))
+            | Self::IdToken(IdTokenError::Keys(error))
+            | Self::Userinfo(UserinfoError::Fetch(error)) => Some(error),
+            Self::Discovery(_) | Self::Token(_) | Self::IdToken(_) | Self::Userinfo(_) => None,
         }
     }
 }
@@ -105,6 +135,12 @@ impl Provider {
         self.metadata.load(&self.http, &self.settings.issuer, Instant::now()).await
     }
 
+    /// Asks for the keys, apart from sign-ins; returns how many can verify ID tokens.
+    pub(crate) async fn count_keys(&self) -> Result<usize, KeyCheckError> {
+        let metadata = self.metadata().await?;
+        key_check::count_keys(&self.http, &metadata).await
+    }
+
     /// Whether the last metadata request succeeded.
     pub(crate) fn reachability(&self) -> Reachability {
         self.metadata.reachability()
@@ -127,11 +163,19 @@ impl Provider {
             nonce: grant.nonce,
             access_token: tokens.access.expose(),
             now,
+            clock_skew: self.settings.clock_skew.min(MAX_CLOCK_SKEW).as_secs(),
         };
         let id_token = id_token::parse(id_token.expose())?;
         let keys = self.jwks.for_token(&self.http, &metadata, id_token.kid()).await;
         let keys = keys.map_err(IdTokenError::from)?;
-        let subject = id_token.verify(&keys, &expected)?;
+        let subject = match id_token.verify(&keys, &expected) {
+            Err(IdTokenError::Signature) if id_token.kid().is_none() => {
+                let newer = self.jwks.newer_than(&self.http, &metadata, &keys).await;
+                let newer = newer.ok_or(IdTokenError::Signature)?;
+                id_token.verify(&newer, &expected)?
+            }
+            verified => verified?,
+        };
         let person = userinfo::fetch(&self.http, &metadata, &tokens.access, &subject).await?;
         Ok((person, tokens))
     }

@@ -1,7 +1,14 @@
 //! Settings of the provider.
 
+use std::time::Duration;
+
 use super::issuer::Issuer;
 use crate::keys::SecretString;
+
+/// How far the provider's clock may differ from ours if nothing else is configured.
+pub const DEFAULT_CLOCK_SKEW: Duration = Duration::from_secs(60);
+/// The largest difference that can be configured.
+pub const MAX_CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
 
 /// The provider, and our registration there.
 #[derive(Debug, Clone)]
@@ -16,4 +23,6 @@ pub struct ProviderSettings {
     pub scope: String,
     /// Ids of organisations that the consent page asks for.
     pub orgs: Vec<String>,
+    /// How far the provider's clock may differ from ours; at most [`MAX_CLOCK_SKEW`].
+    pub clock_skew: Duration,
 }

@@ -9,6 +9,7 @@ use url::form_urlencoded;
 
 use super::discovery::Metadata;
 use super::http_client::{FetchError, HttpClient};
+use super::json::{Ignored, Member};
 use super::settings::ProviderSettings;
 use crate::clock::UnixTime;
 use crate::identity::Tokens;
@@ -33,10 +34,13 @@ pub(crate) struct CodeGrant<'a> {
 struct TokenResponse {
     access_token: SecretString,
     token_type: String,
-    id_token: Option<SecretString>,
-    refresh_token: Option<SecretString>,
-    /// Seconds. Optional, and ignored unless it is a number.
-    expires_in: Option<serde_json::Value>,
+    #[serde(default)]
+    id_token: Member<SecretString>,
+    #[serde(default)]
+    refresh_token: Member<SecretString>,
+    /// Seconds.
+    #[serde(default)]
+    expires_in: Member<u64>,
 }
 
 /// RFC 6749, section 5.2.
@@ -44,7 +48,7 @@ struct TokenResponse {
 struct ErrorResponse {
     error: String,
     #[serde(default)]
-    error_description: String,
+    error_description: Member<String>,
 }
 
 /// Why the token request failed.
@@ -77,8 +81,12 @@ pub(super) async fn exchange(
         ("redirect_uri", grant.redirect_uri),
         ("code_verifier", grant.code_verifier),
     ];
-    let response = request(http, metadata, settings, form).await?;
-    let id_token = response.id_token.clone().ok_or(TokenError::NoIdToken)?;
+    let mut response = request(http, metadata, settings, form).await?;
+    let id_token = match std::mem::take(&mut response.id_token) {
+        Member::Value(token) => token,
+        Member::Absent => return Err(TokenError::NoIdToken),
+        Member::Malformed => return Err(TokenError::Unusable),
+    };
     check(&id_token, MAX_ID_TOKEN)?;
     Ok((response.tokens(now)?, id_token))
 }
@@ -124,9 +132,12 @@ async fn request(
         return Err(match answer.json::<ErrorResponse>() {
             Ok(refused) => TokenError::Refused {
                 error: truncated(&refused.error, 64),
-                description: truncated(&refused.error_description, 300),
+                description: match refused.error_description {
+                    Member::Value(description) => truncated(&description, 300),
+                    Member::Absent | Member::Malformed => String::new(),
+                },
             },
-            Err(_) => FetchError::Status { endpoint: answer.endpoint, status: answer.status }.into(),
+            Err(_) => answer.refused().into(),
         });
     }
     Ok(answer.ok()?.json()?)
@@ -140,9 +151,12 @@ impl TokenResponse {
         }
         check(&self.access_token, MAX_TOKEN)?;
         // Optional: an unusable one is dropped.
-        let refresh = self.refresh_token.filter(|token| check(token, MAX_TOKEN).is_ok());
-        let lifetime = self.expires_in.as_ref().and_then(serde_json::Value::as_u64);
+        let mut ignored = Ignored::default();
+        let refresh = self.refresh_token.or_ignore("refresh_token", &mut ignored);
+        let refresh = refresh.filter(|token| check(token, MAX_TOKEN).is_ok());
+        let lifetime = self.expires_in.or_ignore("expires_in", &mut ignored);
         let expires = lifetime.map(|lifetime| now.saturating_add(lifetime));
+        ignored.report("token response");
         Ok(Tokens { access: self.access_token, refresh, expires })
     }
 }

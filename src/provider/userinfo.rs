@@ -2,45 +2,15 @@
 //! the ID token.
 
 use http::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
-use serde::Deserialize;
 
-use super::claims::{self, MAX_ORGS, Membership, display_name, email, identifier};
+use super::claims::{self, NamesOfMembers, display_name, email, identifier};
 use super::discovery::Metadata;
 use super::http_client::{FetchError, HttpClient, bearer};
-use crate::identity::{Org, Person};
+use super::json::{Document, Ignored, Member};
+use crate::identity::Person;
 use crate::keys::{SecretString, equal};
 
-/// Unknown members are ignored.
-#[derive(Deserialize)]
-struct Document {
-    sub: String,
-    name: Option<String>,
-    preferred_username: Option<String>,
-    email: Option<String>,
-    #[serde(default)]
-    email_verified: Option<bool>,
-    picture: Option<String>,
-    #[serde(default, rename = "isPro")]
-    is_pro: Option<bool>,
-    orgs: Option<Vec<OrgDocument>>,
-}
-
-#[derive(Deserialize)]
-struct OrgDocument {
-    sub: String,
-    preferred_username: Option<String>,
-    #[serde(flatten)]
-    membership: Membership,
-    #[serde(rename = "resourceGroups")]
-    resource_groups: Option<Vec<GroupDocument>>,
-}
-
-#[derive(Deserialize)]
-struct GroupDocument {
-    sub: String,
-    name: Option<String>,
-    role: Option<String>,
-}
+const ORGS: NamesOfMembers = NamesOfMembers { id: "sub", slug: "preferred_username" };
 
 /// Why a userinfo response is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,7 +19,9 @@ pub(crate) enum UserinfoError {
     Fetch(#[from] FetchError),
     #[error("userinfo is about another account than the ID token")]
     Subject,
-    #[error("userinfo has a {0} that is empty, too long, or contains control characters")]
+    #[error(
+        "userinfo has no valid {0}: it is missing, not a string, empty, too long, or contains control characters"
+    )]
     Unusable(&'static str),
 }
 
@@ -66,44 +38,45 @@ pub(super) async fn fetch(
         (AUTHORIZATION, bearer),
     ]);
     let document: Document = http.get(&metadata.userinfo_endpoint, headers).await?.ok()?.json()?;
+    let person = convert(&document)?;
     // Section 5.3.2: the subjects must be identical.
-    if !equal(document.sub.as_bytes(), subject.as_bytes()) {
+    if !equal(person.sub.as_bytes(), subject.as_bytes()) {
         return Err(UserinfoError::Subject);
     }
-    convert(document)
+    Ok(person)
 }
 
-/// Converts the response to a [`Person`].
-fn convert(document: Document) -> Result<Person, UserinfoError> {
-    let sub = identifier(document.sub).ok_or(UserinfoError::Unusable("sub"))?;
-    let username = match document.preferred_username {
-        Some(name) => identifier(name).ok_or(UserinfoError::Unusable("preferred_username"))?,
+/// Converts the response to a [`Person`]. Only `sub` is required; other members that cannot be
+/// read are treated as absent.
+fn convert(document: &Document) -> Result<Person, UserinfoError> {
+    let mut ignored = Ignored::default();
+    let sub = document.required("sub").and_then(identifier).ok_or(UserinfoError::Unusable("sub"))?;
+    let username = match document.member("preferred_username") {
+        Member::Value(name) => identifier(name).ok_or(UserinfoError::Unusable("preferred_username"))?,
         // Without the profile scope there is only the id.
-        None => sub.clone(),
+        Member::Absent => sub.clone(),
+        // Rules that name an account must not take the id for the name.
+        Member::Malformed => {
+            ignored.note("preferred_username");
+            "".into()
+        }
     };
-    let orgs_known = document.orgs.is_some();
-    Ok(Person {
+    let verified = document.optional("email_verified", &mut ignored);
+    let name: Option<String> = document.optional("name", &mut ignored);
+    let orgs = claims::orgs(document, &ORGS, &mut ignored);
+    let person = Person {
         sub,
         username,
-        name: document.name.as_deref().and_then(display_name),
-        email: document.email.and_then(|address| email(address, document.email_verified)),
-        picture: document.picture.and_then(claims::picture),
-        pro: document.is_pro.unwrap_or(false),
-        orgs: document.orgs.unwrap_or_default().into_iter().take(MAX_ORGS).filter_map(org).collect(),
-        orgs_known,
+        name: name.as_deref().and_then(display_name),
+        email: document.optional("email", &mut ignored).and_then(|address| email(address, verified)),
+        picture: document.optional("picture", &mut ignored).and_then(claims::picture),
+        pro: document.optional("isPro", &mut ignored).unwrap_or(false),
+        orgs_known: orgs.is_some(),
+        orgs: orgs.unwrap_or_default(),
         orgs_cut: false,
-    })
-}
-
-/// An organisation; ignored without an id or a slug.
-fn org(document: OrgDocument) -> Option<Org> {
-    let groups = document.resource_groups.unwrap_or_default().into_iter();
-    Some(Org {
-        standing: document.membership.standing()?,
-        id: identifier(document.sub)?,
-        slug: identifier(document.preferred_username?)?,
-        resource_groups: claims::resource_groups(groups.map(|group| (group.sub, group.name, group.role))),
-    })
+    };
+    ignored.report("userinfo");
+    Ok(person)
 }
 
 #[cfg(test)]
@@ -113,7 +86,7 @@ mod tests {
     use crate::provider::claims::MAX_NAME;
 
     fn person(json: &str) -> Result<Person, UserinfoError> {
-        convert(serde_json::from_str(json).unwrap())
+        convert(&serde_json::from_str(json).unwrap())
     }
 
     #[test]
@@ -147,10 +120,14 @@ mod tests {
                 ("clear", Some("read".to_owned())),
                 ("custom", Some("ml-ops".to_owned())),
                 ("groups", None),
+                // Without a slug it may be the organisation of a rule.
+                ("", None),
             ]
         );
         assert_eq!(ada.orgs[1].standing, Standing::NotGranted);
-        assert_eq!(ada.orgs[8].resource_groups.len(), 1);
+        // The second one has no name: it may be the group of a rule.
+        let groups: Vec<_> = ada.orgs[8].resource_groups.iter().map(|group| &*group.name).collect();
+        assert_eq!(groups, ["gpu", ""]);
         assert!(ada.orgs_known && !person(r#"{"sub":"u"}"#).unwrap().orgs_known);
     }
 

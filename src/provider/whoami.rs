@@ -6,64 +6,16 @@
 
 use http::StatusCode;
 use http::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
-use serde::Deserialize;
 use url::Url;
 
-use super::claims::{self, MAX_ORGS, Membership, display_name, email, identifier};
+use super::claims::{self, NamesOfMembers, display_name, email, identifier};
 use super::http_client::{FetchError, HttpClient, bearer};
-use super::rate_limit;
-use crate::identity::{Org, Person, TokenKind};
+use super::json::{Document, Ignored, Member};
+use super::rate_limit::RateLimit;
+use crate::identity::{Person, TokenKind};
 use crate::keys::SecretString;
 
-/// Unknown members are ignored.
-#[derive(Deserialize)]
-struct Document {
-    #[serde(rename = "type")]
-    kind: String,
-    id: Option<String>,
-    name: Option<String>,
-    fullname: Option<String>,
-    email: Option<String>,
-    #[serde(rename = "emailVerified")]
-    email_verified: Option<bool>,
-    /// May be relative to the provider's URL.
-    #[serde(rename = "avatarUrl")]
-    avatar_url: Option<String>,
-    #[serde(rename = "isPro")]
-    is_pro: Option<bool>,
-    orgs: Option<Vec<OrgDocument>>,
-    auth: Option<Auth>,
-}
-
-#[derive(Deserialize)]
-struct OrgDocument {
-    id: String,
-    name: Option<String>,
-    #[serde(flatten)]
-    membership: Membership,
-    #[serde(rename = "resourceGroups")]
-    resource_groups: Option<Vec<GroupDocument>>,
-}
-
-#[derive(Deserialize)]
-struct GroupDocument {
-    id: String,
-    name: Option<String>,
-    role: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Auth {
-    #[serde(rename = "type")]
-    kind: String,
-    #[serde(rename = "accessToken")]
-    access_token: Option<AccessToken>,
-}
-
-#[derive(Deserialize)]
-struct AccessToken {
-    role: Option<String>,
-}
+const ORGS: NamesOfMembers = NamesOfMembers { id: "id", slug: "name" };
 
 /// A token's owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,9 +28,8 @@ pub(crate) struct TokenOwner {
 #[derive(Debug, Clone)]
 pub(crate) struct Whoami {
     pub(crate) owner: Result<TokenOwner, WhoamiError>,
-    /// Seconds to wait before the next request, for any token: the provider's limit is per
-    /// address.
-    pub(crate) retry_after: Option<u64>,
+    /// What the provider says about further requests, for any token: its limit is per address.
+    pub(crate) rate_limit: RateLimit,
 }
 
 /// Why there is no owner.
@@ -87,7 +38,9 @@ pub(crate) enum WhoamiError {
     /// The request failed.
     #[error(transparent)]
     Fetch(#[from] FetchError),
-    #[error("whoami has no valid {0}: it is missing, empty, too long, or contains control characters")]
+    #[error(
+        "whoami has no valid {0}: it is missing, not a string, empty, too long, or contains control characters"
+    )]
     Unusable(&'static str),
     /// The token is invalid or revoked.
     #[error("the provider rejected the token")]
@@ -108,12 +61,21 @@ impl WhoamiError {
             Self::Unknown | Self::Organisation | Self::Kind => true,
         }
     }
+
+    /// The kind of failure, for logs.
+    pub(crate) fn cause(&self) -> &'static str {
+        match self {
+            Self::Fetch(error) => error.cause(),
+            Self::Unusable(_) => "malformed",
+            Self::Unknown | Self::Organisation | Self::Kind => "rejected",
+        }
+    }
 }
 
 /// Asks the provider who owns `token`.
 pub(super) async fn fetch(http: &HttpClient, url: &Url, token: &SecretString) -> Whoami {
     let Some(bearer) = bearer(token) else {
-        return Whoami { owner: Err(WhoamiError::Unusable("token")), retry_after: None };
+        return Whoami { owner: Err(WhoamiError::Unusable("token")), rate_limit: RateLimit::Open };
     };
     let headers = HeaderMap::from_iter([
         (ACCEPT, HeaderValue::from_static("application/json")),
@@ -121,9 +83,9 @@ pub(super) async fn fetch(http: &HttpClient, url: &Url, token: &SecretString) ->
     ]);
     let answer = match http.get(url, headers).await {
         Ok(answer) => answer,
-        Err(error) => return Whoami { owner: Err(error.into()), retry_after: None },
+        Err(error) => return Whoami { owner: Err(error.into()), rate_limit: RateLimit::Open },
     };
-    let retry_after = rate_limit::retry_after(answer.status, &answer.headers);
+    let rate_limit = RateLimit::of(answer.status, &answer.headers);
     // Only 401 says that the token is invalid. A 403 may come from something in between, such
     // as a firewall.
     let owner = if answer.status == StatusCode::UNAUTHORIZED {
@@ -133,57 +95,86 @@ pub(super) async fn fetch(http: &HttpClient, url: &Url, token: &SecretString) ->
             .ok()
             .and_then(|answer| answer.json())
             .map_err(Into::into)
-            .and_then(|document| convert(document, url))
+            .and_then(|document| convert(&document, url))
     };
-    Whoami { owner, retry_after }
+    Whoami { owner, rate_limit }
 }
 
 /// Converts the response to a [`TokenOwner`]. Relative URLs are resolved against `base`.
-fn convert(document: Document, base: &Url) -> Result<TokenOwner, WhoamiError> {
-    let auth = document.auth.as_ref().ok_or(WhoamiError::Kind)?;
-    let kind = match (document.kind.as_str(), auth.kind.as_str()) {
-        ("org", _) => return Err(WhoamiError::Organisation),
-        ("user", "access_token") => {
-            let role = auth.access_token.as_ref().and_then(|token| token.role.as_deref());
-            TokenKind::Access { fine_grained: role == Some("fineGrained") }
-        }
-        ("user", "oauth") => TokenKind::OAuth,
-        ("user", "app_token_as_user") | ("app", "app_token" | "app_token_as_user") => TokenKind::App,
-        _ => return Err(WhoamiError::Kind),
-    };
-    let sub = document.id.and_then(identifier).ok_or(WhoamiError::Unusable("id"))?;
-    let name = document.name.and_then(identifier).ok_or(WhoamiError::Unusable("name"))?;
-    if document.kind == "app" {
+fn convert(document: &Document, base: &Url) -> Result<TokenOwner, WhoamiError> {
+    let mut ignored = Ignored::default();
+    let owner_kind = text(document, "type")?;
+    let kind = token_kind(document, &owner_kind, &mut ignored)?;
+    let sub = identifier(text(document, "id")?).ok_or(WhoamiError::Unusable("id"))?;
+    let name = identifier(text(document, "name")?).ok_or(WhoamiError::Unusable("name"))?;
+    if owner_kind == "app" {
         let person = Person::of_app(sub, &name);
         return Ok(TokenOwner { person, kind });
     }
-    let orgs_known = document.orgs.is_some();
+    let verified = document.optional("emailVerified", &mut ignored);
+    let display: Option<String> = document.optional("fullname", &mut ignored);
+    let avatar: Option<String> = document.optional("avatarUrl", &mut ignored);
+    let orgs = claims::orgs(document, &ORGS, &mut ignored);
     let person = Person {
         sub,
         username: name,
-        name: document.fullname.as_deref().and_then(display_name),
-        email: document.email.and_then(|address| email(address, document.email_verified)),
-        picture: document
-            .avatar_url
+        name: display.as_deref().and_then(display_name),
+        email: document.optional("email", &mut ignored).and_then(|address| email(address, verified)),
+        // It may be relative to the provider's URL.
+        picture: avatar
             .and_then(|avatar| base.join(&avatar).ok())
             .and_then(|url| claims::picture(url.into())),
-        pro: document.is_pro.unwrap_or(false),
-        orgs: document.orgs.unwrap_or_default().into_iter().take(MAX_ORGS).filter_map(org).collect(),
-        orgs_known,
+        pro: document.optional("isPro", &mut ignored).unwrap_or(false),
+        orgs_known: orgs.is_some(),
+        orgs: orgs.unwrap_or_default(),
         orgs_cut: false,
     };
+    ignored.report("whoami");
     Ok(TokenOwner { person, kind })
 }
 
-/// An organisation; ignored without an id or a name.
-fn org(document: OrgDocument) -> Option<Org> {
-    let groups = document.resource_groups.unwrap_or_default().into_iter();
-    Some(Org {
-        standing: document.membership.standing()?,
-        id: identifier(document.id)?,
-        slug: identifier(document.name?)?,
-        resource_groups: claims::resource_groups(groups.map(|group| (group.id, group.name, group.role))),
+fn text(document: &Document, name: &'static str) -> Result<String, WhoamiError> {
+    document.required(name).ok_or(WhoamiError::Unusable(name))
+}
+
+/// The kind of the token. A missing `auth` is an unknown kind; one that cannot be read is no
+/// answer about the token.
+fn token_kind(
+    document: &Document,
+    owner_kind: &str,
+    ignored: &mut Ignored,
+) -> Result<TokenKind, WhoamiError> {
+    let auth: Document = match document.member("auth") {
+        Member::Value(auth) => auth,
+        Member::Absent => return Err(WhoamiError::Kind),
+        Member::Malformed => return Err(WhoamiError::Unusable("auth")),
+    };
+    let kind: String = auth.required("type").ok_or(WhoamiError::Unusable("auth.type"))?;
+    Ok(match (owner_kind, kind.as_str()) {
+        ("org", _) => return Err(WhoamiError::Organisation),
+        ("user", "access_token") => TokenKind::Access { fine_grained: is_fine_grained(&auth, ignored) },
+        ("user", "oauth") => TokenKind::OAuth,
+        ("user", "app_token_as_user") | ("app", "app_token" | "app_token_as_user") => TokenKind::App,
+        _ => return Err(WhoamiError::Kind),
     })
+}
+
+/// Whether an access token is fine-grained, and so may be shown only some organisations. One
+/// whose role cannot be read is taken for one.
+fn is_fine_grained(auth: &Document, ignored: &mut Ignored) -> bool {
+    let role: Member<String> = match auth.member::<Document>("accessToken") {
+        Member::Value(token) => token.member("role"),
+        Member::Absent => Member::Absent,
+        Member::Malformed => Member::Malformed,
+    };
+    match role {
+        Member::Absent => false,
+        Member::Value(role) => role == "fineGrained",
+        Member::Malformed => {
+            ignored.note("auth.accessToken.role");
+            true
+        }
+    }
 }
 
 #[cfg(test)]
@@ -193,7 +184,7 @@ mod tests {
 
     fn owner(json: &str) -> Result<TokenOwner, WhoamiError> {
         let base = Url::parse("https://huggingface.co/api/whoami-v2").unwrap();
-        convert(serde_json::from_str(json).unwrap(), &base)
+        convert(&serde_json::from_str(json).unwrap(), &base)
     }
 
     /// A response about Ada with this `auth` and these further members.
@@ -227,9 +218,10 @@ mod tests {
                 ("bare", &Standing::NotGranted),
                 ("restricted", &Standing::Restricted),
                 ("pending", &Standing::Restricted),
+                ("", &Standing::NotGranted),
             ]
         );
-        assert_eq!(person.orgs[0].resource_groups.len(), 1);
+        assert_eq!(person.orgs[0].resource_groups.len(), 2);
     }
 
     #[test]

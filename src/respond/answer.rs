@@ -8,7 +8,7 @@ use http::header::{
 use http::{Response, StatusCode};
 use serde_json::Value;
 
-use crate::pages::Page;
+use crate::pages::{self, Page};
 
 /// The policy for answers that are not pages: they may not load anything or be framed.
 const NO_PAGE: &str = "default-src 'none'; frame-ancestors 'none'";
@@ -40,6 +40,37 @@ pub(crate) fn redirect(location: &str) -> Response<Bytes> {
     let location = HeaderValue::from_str(location).unwrap_or(HeaderValue::from_static("/"));
     response.headers_mut().insert(LOCATION, location);
     response
+}
+
+/// The maximum size of the head of an answer that goes on somewhere. Servers in front accept
+/// 4096 bytes (nginx' `proxy_buffer_size`), and they and the listener add fields.
+pub(crate) const MAX_HEAD: usize = 3_800;
+
+/// A redirect with these cookies. If the head would be too large for servers in front, a
+/// page whose body has the address, and which goes on by itself.
+pub(crate) fn onward(location: &str, lines: impl IntoIterator<Item = HeaderValue>) -> Response<Bytes> {
+    let lines: Vec<HeaderValue> = lines.into_iter().collect();
+    let redirect = with_cookies(redirect(location), lines.iter().cloned());
+    if head_size(&redirect) <= MAX_HEAD {
+        return redirect;
+    }
+    with_cookies(page(StatusCode::OK, pages::onward(location)), lines)
+}
+
+/// A redirect of a request that is not answered over http. The page in its place is no
+/// success: forward auth takes one as permission.
+pub(crate) fn onward_over_https(location: &str) -> Response<Bytes> {
+    let mut redirect = redirect(location);
+    if head_size(&redirect) <= MAX_HEAD {
+        *redirect.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+        return redirect;
+    }
+    page(StatusCode::FORBIDDEN, pages::onward(location))
+}
+
+/// The size of a head, without its first line.
+fn head_size<B>(response: &Response<B>) -> usize {
+    response.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
 }
 
 /// Adds these `Set-Cookie` lines.

@@ -3,6 +3,10 @@
 use crate::client::PublicUrl;
 use crate::policy::OwnPrefix;
 
+/// The maximum length of a link to our endpoints. Servers in front accept 8 kB for a
+/// request line.
+const MAX_LINK: usize = 7_000;
+
 /// The URLs of the gate's endpoints.
 #[derive(Debug, Clone)]
 pub(crate) struct EndpointUrls {
@@ -12,14 +16,16 @@ pub(crate) struct EndpointUrls {
 
 impl EndpointUrls {
     /// The path that starts a sign-in and returns to `return_to`. `org` is an additional
-    /// organisation to request.
+    /// organisation to request. An address that is too long for the parameter leads to
+    /// itself, where the sign-in begins as well.
     pub(crate) fn start(&self, return_to: &str, org: Option<&str>) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         query.append_pair("rd", return_to);
         if let Some(org) = org {
             query.append_pair("org", org);
         }
-        format!("{}/start?{}", self.prefix.as_str(), query.finish())
+        let url = format!("{}/start?{}", self.prefix.as_str(), query.finish());
+        if url.len() > MAX_LINK && org.is_none() { return_to.to_owned() } else { url }
     }
 
     /// The path that ends the session.
@@ -33,7 +39,13 @@ impl EndpointUrls {
     pub(crate) fn sign_in(&self, return_to: &str) -> String {
         let query =
             url::form_urlencoded::Serializer::new(String::new()).append_pair("rd", return_to).finish();
-        self.absolute(&format!("{}/sign_in?{query}", self.prefix.as_str()))
+        let url = format!("{}/sign_in?{query}", self.prefix.as_str());
+        // The page itself begins a sign-in, too.
+        let long = url.len() > MAX_LINK;
+        if long && !return_to.starts_with('/') {
+            return return_to.to_owned();
+        }
+        self.absolute(if long { return_to } else { &url })
     }
 
     /// The absolute URL of a path.

@@ -8,6 +8,7 @@ pub(crate) mod bad_request;
 mod endpoint_urls;
 mod forbidden;
 pub(crate) mod grpc;
+pub(crate) mod misuse;
 pub(crate) mod openai;
 mod org_names;
 mod sign_in_failed;

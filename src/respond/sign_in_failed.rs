@@ -14,8 +14,14 @@ use crate::provider::{IdTokenError, Issuer, SignInError, TokenError, UserinfoErr
 /// Why a sign-in failed.
 #[derive(Debug)]
 pub(crate) enum SignInFailure {
-    /// The sign-in was not started in this browser, or has expired or ended.
+    /// The sign-in was not started in this browser, as far as its cookies say.
     NotBegunHere,
+    /// It took too long.
+    Expired,
+    /// It was finished before.
+    UsedBefore,
+    /// The browser sent no cookie at all.
+    CookiesBlocked,
     /// A parameter is repeated (RFC 6749, section 3.1).
     RepeatedParameter,
     /// The person declined at the consent page.
@@ -30,6 +36,15 @@ pub(crate) enum SignInFailure {
     Exchange(SignInError),
     /// The session could not be stored.
     StoreUnavailable,
+    /// The session does not fit the browser's cookies.
+    SessionTooLarge,
+}
+
+impl SignInFailure {
+    /// Whether the callback does not belong to a sign-in under way in this browser.
+    fn is_unfinished(&self) -> bool {
+        matches!(self, Self::NotBegunHere | Self::Expired | Self::UsedBefore | Self::CookiesBlocked)
+    }
 }
 
 /// The texts of a failure.
@@ -51,10 +66,6 @@ pub(crate) fn sign_in_failed(
 ) -> Response<Bytes> {
     if request.wants_page() {
         match failure {
-            SignInFailure::NotBegunHere => {
-                let page = pages::unknown_sign_in(urls.public_url.as_str(), start_url);
-                return answer::page(StatusCode::BAD_REQUEST, page);
-            }
             SignInFailure::Cancelled => {
                 let page = pages::sign_in_cancelled(&request.client.host, start_url);
                 return answer::page(StatusCode::FORBIDDEN, page);
@@ -67,6 +78,12 @@ pub(crate) fn sign_in_failed(
     };
     tracing::warn!(code, %cause, client = ?request.client.ip, "sign-in failed");
     if request.wants_page() {
+        if failure.is_unfinished() {
+            // With cookies of another sign-in, the cause is not known.
+            let cause = Some(cause.as_str()).filter(|_| !matches!(failure, SignInFailure::NotBegunHere));
+            let page = pages::unfinished_sign_in(cause, urls.public_url.as_str(), start_url);
+            return answer::page(status, page);
+        }
         let page = pages::sign_in_failed(&SignInFailed { title, cause: &cause, advice, start_url });
         return answer::page(status, page);
     }
@@ -78,14 +95,20 @@ impl Wording {
     fn of(failure: &SignInFailure, issuer: &Issuer) -> Option<Self> {
         let bad_request = StatusCode::BAD_REQUEST;
         Some(match failure {
-            SignInFailure::NotBegunHere => Self {
-                status: bad_request,
-                code: "invalid_request",
-                title: "",
-                cause: "This sign-in was not started in this browser, was already completed, or took longer than 10 minutes."
-                    .to_owned(),
-                advice: "",
-            },
+            SignInFailure::NotBegunHere => Self::unfinished(
+                "This sign-in was not started in this browser, was already completed, took longer than 10 minutes, \
+                 or its cookie is missing because the browser blocks cookies of this site.",
+            ),
+            SignInFailure::Expired => {
+                Self::unfinished("This sign-in took longer than 10 minutes, so it is no longer valid.")
+            }
+            SignInFailure::UsedBefore => {
+                Self::unfinished("This sign-in was already finished, and its address was opened again.")
+            }
+            SignInFailure::CookiesBlocked => Self::unfinished(
+                "The browser sent no cookies, and a sign-in needs one. Most likely cookies are blocked for this site: \
+                 allow them, and sign in again. Otherwise the sign-in was started in another browser.",
+            ),
             SignInFailure::Cancelled => Self {
                 status: StatusCode::FORBIDDEN,
                 code: "access_denied",
@@ -127,7 +150,27 @@ impl Wording {
             },
             SignInFailure::Exchange(error) => Self::of_exchange(error),
             SignInFailure::StoreUnavailable => return None,
+            SignInFailure::SessionTooLarge => Self {
+                status: StatusCode::INTERNAL_SERVER_ERROR,
+                code: "session_too_large",
+                title: "The session is too large for a cookie",
+                cause:
+                    "What the rules need to know about this account does not fit the cookies of a browser."
+                        .to_owned(),
+                advice: "The people who run this app can keep sessions in a server-side store instead (session.store).",
+            },
         })
+    }
+
+    /// A sign-in that cannot be finished in this browser.
+    fn unfinished(cause: &str) -> Self {
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            code: "invalid_request",
+            title: "",
+            cause: cause.to_owned(),
+            advice: "",
+        }
     }
 
     fn of_exchange(error: &SignInError) -> Self {
@@ -146,6 +189,15 @@ impl Wording {
                     title: "Hugging Face did not accept the answer",
                     cause: format!("It says: {error} {description}."),
                     advice: "The code may have expired or been used before. Sign in again.",
+                }
+            }
+            error @ SignInError::IdToken(IdTokenError::Future { .. } | IdTokenError::ExpiredAgo { .. }) => {
+                Self {
+                    status: StatusCode::BAD_GATEWAY,
+                    code: "clock_skew",
+                    title: "The clock of this server is not Hugging Face's",
+                    cause: format!("The problem: {error}."),
+                    advice: "Nobody was signed in. The people who run this app need to set the clock of this server, or allow a larger difference (provider.clock_skew).",
                 }
             }
             error => Self {

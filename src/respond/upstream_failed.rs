@@ -20,7 +20,11 @@ pub(crate) enum UpstreamFailure {
     Timeout,
     /// All of `limits.upstream_connections` are in use.
     Busy,
-    /// The app is unreachable, or its answer is invalid. `close`: the client may still be
+    /// The app answered, and its answer cannot be passed on.
+    InvalidResponse,
+    /// The header of the app's answer is too long.
+    HeaderTooLarge,
+    /// The app is unreachable. `close`: the client may still be
     /// sending the rest of the request.
     Down { close: bool },
 }
@@ -55,7 +59,11 @@ pub(crate) fn upstream_failed(failure: UpstreamFailure, request: FailedRequest<'
         UpstreamFailure::IncompleteBody | UpstreamFailure::Down { close: true } => {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        UpstreamFailure::TooLarge(_) | UpstreamFailure::Timeout | UpstreamFailure::Down { close: false } => {}
+        UpstreamFailure::TooLarge(_)
+        | UpstreamFailure::Timeout
+        | UpstreamFailure::InvalidResponse
+        | UpstreamFailure::HeaderTooLarge
+        | UpstreamFailure::Down { close: false } => {}
     }
     response
 }
@@ -82,6 +90,16 @@ fn described(failure: UpstreamFailure) -> (StatusCode, &'static str, String) {
             "upstream_busy",
             "All connections to the app behind this proxy are in use; try again.".to_owned(),
         ),
+        UpstreamFailure::InvalidResponse => (
+            StatusCode::BAD_GATEWAY,
+            "upstream_invalid",
+            "The app behind this proxy sent a response that is not valid HTTP.".to_owned(),
+        ),
+        UpstreamFailure::HeaderTooLarge => (
+            StatusCode::BAD_GATEWAY,
+            "upstream_invalid",
+            "The app behind this proxy sent a response whose header is too large.".to_owned(),
+        ),
         UpstreamFailure::Down { .. } => (
             StatusCode::BAD_GATEWAY,
             "upstream_down",
@@ -97,6 +115,8 @@ fn page(failure: UpstreamFailure, request: FailedRequest<'_>) -> pages::Page {
         UpstreamFailure::IncompleteBody => pages::request_incomplete(),
         UpstreamFailure::Timeout => pages::upstream_slow(host, signed_in, target),
         UpstreamFailure::Busy => pages::upstream_busy(host, signed_in, target),
+        UpstreamFailure::InvalidResponse => pages::upstream_invalid(host, signed_in, target),
+        UpstreamFailure::HeaderTooLarge => pages::upstream_header_too_large(host, signed_in, target),
         UpstreamFailure::Down { .. } => pages::upstream_down(host, signed_in, target),
     }
 }

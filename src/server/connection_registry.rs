@@ -39,15 +39,16 @@ pub(super) struct ConnectionPermit {
 }
 
 impl ConnectionRegistry {
-    /// Registers a connection, once fewer than `max` are open. At the limit a
-    /// connection is evicted to make room.
+    /// Registers a connection, once fewer than `max` are open; a reload may change it. At
+    /// the limit a connection is evicted to make room.
     pub(super) async fn register(
         self: &Arc<Self>,
-        max: usize,
+        max: impl Fn() -> usize,
         load: &Arc<AtomicUsize>,
     ) -> (Arc<ConnectionState>, ConnectionPermit) {
         loop {
             let closed = self.closed.notified();
+            let max = max();
             if let Some(registered) = self.try_register(max, load) {
                 return registered;
             }
@@ -135,19 +136,19 @@ mod tests {
     async fn at_the_limit_the_longest_idle_connection_is_evicted() {
         let registry = Arc::new(ConnectionRegistry::default());
         let load = Arc::default();
-        let (busy, _busy) = registry.register(3, &load).await;
+        let (busy, _busy) = registry.register(|| 3, &load).await;
         busy.begin_request();
-        let (older, older_permit) = registry.register(3, &load).await;
+        let (older, older_permit) = registry.register(|| 3, &load).await;
         older.begin_request();
         older.end_request(true);
         registry.clock.set(10);
-        let (newer, _newer) = registry.register(3, &load).await;
+        let (newer, _newer) = registry.register(|| 3, &load).await;
         newer.begin_request();
         newer.end_request(true);
         registry.clock.set(20);
         let waiting = tokio::spawn({
             let (registry, load) = (Arc::clone(&registry), Arc::clone(&load));
-            async move { registry.register(3, &load).await }
+            async move { registry.register(|| 3, &load).await }
         });
         while !is_aborted(&older) {
             tokio::task::yield_now().await;
@@ -161,9 +162,9 @@ mod tests {
     async fn an_http2_connection_without_progress_is_evicted_last() {
         let registry = Arc::new(ConnectionRegistry::default());
         let load = Arc::default();
-        let (stream, _stream) = registry.register(2, &load).await;
+        let (stream, _stream) = registry.register(|| 2, &load).await;
         stream.begin_request();
-        let (pinging, _pinging) = registry.register(2, &load).await;
+        let (pinging, _pinging) = registry.register(|| 2, &load).await;
         pinging.set_http2();
         pinging.begin_request();
         registry.clock.set(59_000);

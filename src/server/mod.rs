@@ -42,7 +42,7 @@ mod tracked_body;
 mod workers;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -51,6 +51,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -175,10 +176,19 @@ impl Server {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let mut changes = listeners.subscribe();
+        // The loops outlast a change: one may hold a connection that waits for room.
+        let mut accepting = FuturesUnordered::new();
+        let mut followed: Vec<Weak<Listener>> = Vec::new();
         loop {
+            followed.retain(|listener| listener.strong_count() > 0);
             let current = changes.borrow_and_update().clone();
-            let mut accepting: FuturesUnordered<_> =
-                current.iter().map(|listener| self.accept_on(listener, workers)).collect();
+            for listener in current.iter().map(Arc::downgrade) {
+                if !followed.iter().any(|known| known.ptr_eq(&listener)) {
+                    accepting.push(self.accept_on(listener.clone(), changes.clone(), workers));
+                    followed.push(listener);
+                }
+            }
+            drop(current);
             tokio::select! {
                 // Clients that connect meanwhile wait in the kernel's backlog.
                 changed = changes.changed() => if changed.is_err() { return },
@@ -187,8 +197,14 @@ impl Server {
         }
     }
 
-    async fn accept_on<S, F, B>(&self, listener: &Listener, workers: &Workers<S>)
-    where
+    /// Accepts on a listener until it is removed. Its last connection may still wait for
+    /// room then.
+    async fn accept_on<S, F, B>(
+        &self,
+        listener: Weak<Listener>,
+        mut changes: watch::Receiver<Vec<Arc<Listener>>>,
+        workers: &Workers<S>,
+    ) where
         S: Fn(Request<Incoming>, RequestContext) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<B>> + Send + 'static,
         B: Body<Data = Bytes> + Send + 'static,
@@ -196,7 +212,14 @@ impl Server {
     {
         let (mut errors, mut logged) = (AcceptErrors::default(), LogInterval::default());
         loop {
-            let error = match listener.accept().await {
+            // Held only while it accepts, so that a removed listener is closed at once.
+            let Some(current) = listener.upgrade() else { return };
+            let accepted = tokio::select! {
+                accepted = current.accept() => accepted,
+                changed = changes.changed() => if changed.is_ok() { continue } else { return },
+            };
+            drop(current);
+            let error = match accepted {
                 Ok((socket, addr)) => {
                     errors.succeeded();
                     self.start_connection(socket, addr, workers).await;
@@ -216,7 +239,8 @@ impl Server {
         }
     }
 
-    /// Acquires the permits of a connection, and passes it to a worker.
+    /// Acquires the permits of a connection, and passes it to a worker. The settings may
+    /// change while it waits for room; it gets those of its start.
     async fn start_connection<S, F, B>(&self, socket: Socket, addr: Option<SocketAddr>, workers: &Workers<S>)
     where
         S: Fn(Request<Incoming>, RequestContext) -> F + Clone + Send + Sync + 'static,
@@ -225,18 +249,21 @@ impl Server {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let current = self.current.load_full();
-        let settings = Arc::clone(&current.settings);
         let peer = Peer { addr, tls: current.tls.is_some() };
-        let expects_proxy_header = settings.proxy_protocol && settings.trusts(&peer);
-        let address = match self.address_limit.acquire(&peer, &settings) {
+        let address = match self.address_limit.acquire(&peer, &current.settings) {
             Ok(permit) => permit,
             Err(TooManyConnections) => return,
         };
         let (worker, load) = workers.least_loaded();
-        let (state, connection) = self.registry.register(settings.connections, &load).await;
+        let max = || self.current.load().settings.connections;
+        let (state, connection) = self.registry.register(max, &load).await;
         if let Some(address) = &address {
             address.holds(&state);
         }
+        let current = self.current.load_full();
+        let settings = Arc::clone(&current.settings);
+        let peer = Peer { addr, tls: current.tls.is_some() };
+        let expects_proxy_header = settings.proxy_protocol && settings.trusts(&peer);
         let permits = Permits { _connection: connection, address };
         let connection = Connection {
             context: ConnectionContext { peer, state, permits, settings },

@@ -11,12 +11,22 @@ use cookie::{Cookie, SameSite};
 use http::header::{COOKIE, HeaderMap, HeaderValue};
 
 use super::cookie_pairs::{find, find_bytes, pairs};
+use super::settings::DEFAULT_COOKIE_NAME;
 
-/// The maximum length of one cookie's value. Browsers refuse more than 4096 bytes for
-/// name, value and attributes together.
-const CHUNK: usize = 3800;
-/// The maximum number of cookies for one session: 19 kB of encrypted text.
-const MAX_CHUNKS: usize = 5;
+/// The maximum length of one cookie's value. Servers in front accept 4096 bytes for the
+/// whole head of an answer (nginx' `proxy_buffer_size`), and an answer has other fields.
+const CHUNK: usize = 3000;
+/// The maximum number of cookies for one session. With every other cookie of ours, it
+/// stays below the 8 kB that servers accept for a `Cookie` line.
+const MAX_CHUNKS: usize = 2;
+/// The maximum length of an encrypted session in one cookie.
+pub(super) const MAX_SEALED_ALONE: usize = CHUNK;
+/// The maximum length of an encrypted session.
+pub(super) const MAX_SEALED: usize = CHUNK * MAX_CHUNKS;
+/// The number of chunks that a removal looks for; versions before 0.2 had up to five.
+const MAX_REMOVED: usize = 5;
+/// The prefix of a cookie that only its own host can set (RFC 6265bis, section 4.1.3.2).
+const HOST_PREFIX: &str = "__Host-";
 /// How many bytes the number of chunks and its dot are looked for in.
 const MAX_COUNT: usize = 16;
 
@@ -36,8 +46,10 @@ pub enum SameSitePolicy {
 #[derive(Debug, Clone)]
 pub(crate) struct Cookies {
     pub(super) session: String,
-    /// Finds the session cookie's name, which is the prefix of all names.
+    /// Finds a text that all names of this gate's cookies contain.
     pub(super) within: memchr::memmem::Finder<'static>,
+    /// Finds the default name, if the names of this gate's cookies do not contain it.
+    pub(super) within_default: Option<memchr::memmem::Finder<'static>>,
     pending: String,
     attempts: String,
     secure: bool,
@@ -51,21 +63,28 @@ pub(crate) enum CookieKind {
     Session,
     /// A further chunk of the session, with any number.
     Chunk,
-    /// A pending sign-in.
+    /// The browser's binding of sign-ins under way.
     Pending,
     /// The number of consecutive sign-ins without a session.
     Attempts,
+    /// A cookie of another gate on this host, with a default name. The browser sends it
+    /// to every port. The app may neither read it nor set it: it is a session elsewhere.
+    OtherGate,
 }
 
 impl Cookies {
     /// With `https` (the public URL's scheme), names start with `__Host-`, which prevents
     /// other hosts of the domain from setting them.
     pub(crate) fn new(name: &str, https: bool, same_site: SameSitePolicy) -> Self {
-        let session = if https { format!("__Host-{name}") } else { name.to_owned() };
+        let session = if https { format!("{HOST_PREFIX}{name}") } else { name.to_owned() };
+        let is_default = session.contains(DEFAULT_COOKIE_NAME);
         Self {
             pending: format!("{session}-pending-"),
             attempts: format!("{session}-attempts"),
-            within: memchr::memmem::Finder::new(&session).into_owned(),
+            within: memchr::memmem::Finder::new(if is_default { DEFAULT_COOKIE_NAME } else { &session })
+                .into_owned(),
+            within_default: (!is_default)
+                .then(|| memchr::memmem::Finder::new(DEFAULT_COOKIE_NAME).into_owned()),
             session,
             secure: https || same_site == SameSitePolicy::None,
             same_site,
@@ -80,14 +99,10 @@ impl Cookies {
         &self.attempts
     }
 
-    /// The cookie name of one pending sign-in.
-    pub(crate) fn pending_name(&self, attempt: &str) -> String {
-        format!("{}{attempt}", self.pending)
-    }
-
-    /// The pending sign-in of a cookie with this name.
-    pub(crate) fn pending_attempt<'a>(&self, name: &'a str) -> Option<&'a str> {
-        name.strip_prefix(self.pending.as_str())
+    /// The name of the cookie that binds sign-ins under way to a browser. `id` tells it
+    /// from others that the same browser got at the same moment.
+    pub(crate) fn pending_name(&self, id: &str) -> String {
+        format!("{}{id}", self.pending)
     }
 
     /// `Set-Cookie` with `value`; with `None`, the removal of the cookie.
@@ -140,7 +155,7 @@ impl Cookies {
     }
 
     fn remove_chunks(&self, request: &HeaderMap, from: usize) -> Vec<HeaderValue> {
-        let stale = (from.max(1)..MAX_CHUNKS).map(|index| self.chunk_name(index));
+        let stale = (from.max(1)..MAX_REMOVED).map(|index| self.chunk_name(index));
         stale
             .filter(|name| find(request, name).is_some())
             .filter_map(|name| self.set(&name, None, 0))
@@ -170,25 +185,24 @@ impl Cookies {
         Some(Cow::Owned(sealed))
     }
 
-    /// The cookies of all pending sign-ins, as name and value.
+    /// The cookies of sign-ins under way, as id and value.
     pub(crate) fn pending<'a>(&'a self, headers: &'a HeaderMap) -> impl Iterator<Item = (&'a str, &'a str)> {
         headers.get_all(COOKIE).iter().flat_map(|header| pairs(header.as_bytes())).filter_map(|pair| {
-            let name = std::str::from_utf8(pair.name).ok()?;
-            self.pending_attempt(name)?;
-            Some((name, std::str::from_utf8(pair.value).ok()?))
+            let id = std::str::from_utf8(pair.name).ok()?.strip_prefix(self.pending.as_str())?;
+            Some((id, std::str::from_utf8(pair.value).ok()?))
         })
     }
 
     /// The kind of the cookie `name`; `None` for cookies of the app.
     pub(crate) fn classify(&self, name: &[u8]) -> Option<CookieKind> {
-        let rest = name.strip_prefix(self.session.as_bytes())?;
-        match rest {
+        let own = name.strip_prefix(self.session.as_bytes()).and_then(|rest| match rest {
             b"" => Some(CookieKind::Session),
             b"-attempts" => Some(CookieKind::Attempts),
             _ if rest.starts_with(b"-pending-") => Some(CookieKind::Pending),
             [b'-', digits @ ..] if digits.iter().all(u8::is_ascii_digit) => Some(CookieKind::Chunk),
             _ => None,
-        }
+        });
+        own.or_else(|| is_of_some_gate(name).then_some(CookieKind::OtherGate))
     }
 
     /// Whether a `Set-Cookie` line of the app sets one of the gate's cookies.
@@ -201,6 +215,23 @@ impl Cookies {
         let name = line.split(|byte| matches!(byte, b'=' | b';')).next().unwrap_or_default();
         self.classify(name.trim_ascii()).is_some()
     }
+}
+
+/// Whether a cookie's name is one that a gate with a default name uses: with or without a
+/// port, of a session, a chunk, a sign-in under way or the counter.
+fn is_of_some_gate(name: &[u8]) -> bool {
+    let name = name.strip_prefix(HOST_PREFIX.as_bytes()).unwrap_or(name);
+    let Some(mut rest) = name.strip_prefix(DEFAULT_COOKIE_NAME.as_bytes()) else { return false };
+    // A port, and the number of a chunk.
+    for _ in 0..2 {
+        let Some(digits) = rest.strip_prefix(b"-") else { break };
+        let end = digits.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(digits.len());
+        if end == 0 {
+            break;
+        }
+        rest = digits.get(end..).unwrap_or_default();
+    }
+    rest.is_empty() || rest == b"-attempts" || rest.starts_with(b"-pending-")
 }
 
 /// Splits an encrypted text into parts that fit into one cookie each.
@@ -266,12 +297,14 @@ mod tests {
     #[test]
     fn a_shorter_session_removes_the_chunks_of_a_longer_one() {
         let cookies = cookies();
-        let long = answer(&cookies.set_session(&"a".repeat(CHUNK * 3), 60, &HeaderMap::new()));
+        // Versions before 0.2 had up to five chunks.
+        let pairs: Vec<String> = (1..MAX_REMOVED).map(|index| format!("huggate-{index}=a")).collect();
+        let long = request(&[&format!("huggate=5.a; {}", pairs.join("; "))]);
         let lines = cookies.set_session("short", 60, &long);
         let texts: Vec<_> = lines.iter().map(|line| line.to_str().unwrap()).collect();
-        assert_eq!(texts.len(), 3);
+        assert_eq!(texts.len(), MAX_REMOVED);
         assert!(texts[1].starts_with("huggate-1=;") && texts[1].contains("Max-Age=0"), "{texts:?}");
-        assert_eq!(cookies.remove_session(&long).len(), 3);
+        assert_eq!(cookies.remove_session(&long).len(), MAX_REMOVED);
     }
 
     #[test]
@@ -299,6 +332,13 @@ mod tests {
             ("=", false),
             ("huggate-theme=x", false),
             ("session=huggate", false),
+            ("huggate-8443=x", true),
+            ("__Host-huggate-8443=x", true),
+            ("huggate-8443-1=x", true),
+            ("huggate-8443-pending-a=x", true),
+            ("huggate-8443-attempts=x", true),
+            ("huggate-8443-theme=x", false),
+            ("huggate8443=x", false),
         ] {
             assert_eq!(cookies.claims(&HeaderValue::from_str(line).unwrap()), ours, "{line}");
         }

@@ -35,7 +35,8 @@ impl Cookies {
     /// inserted at the position of the session cookie.
     pub(crate) fn rewritten(&self, line: &[u8], replacement: Option<Replacement<'_>>) -> RewrittenLine {
         // Fast path: most lines without cookies of the gate do not contain the name.
-        if self.within.find(line).is_none() {
+        let default = || self.within_default.as_ref().is_some_and(|name| name.find(line).is_some());
+        if self.within.find(line).is_none() && !default() {
             return RewrittenLine::Unchanged;
         }
         if let Some(replacement) = replacement

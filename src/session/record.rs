@@ -11,6 +11,32 @@ use crate::identity::{Person, Tokens};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct SessionId(pub(super) [u8; 16]);
 
+/// A hash of the secret that binds sign-ins to a browser.
+pub(crate) type BrowserTag = [u8; 8];
+
+impl SessionId {
+    /// A new id, of which one half says under which binding the sign-in was begun.
+    pub(crate) fn new(browser: BrowserTag, random: [u8; 8]) -> Self {
+        let mut id = [0; 16];
+        let (first, second) = id.split_at_mut(8);
+        first.copy_from_slice(&browser);
+        second.copy_from_slice(&random);
+        Self(id)
+    }
+
+    /// Whether the sign-in of this session was begun in the browser with this binding.
+    pub(crate) fn is_of(self, browser: BrowserTag) -> bool {
+        self.0.starts_with(&browser)
+    }
+
+    /// Tells this session from others of the same browser.
+    pub(crate) fn tail(self) -> [u8; 8] {
+        let mut tail = [0; 8];
+        tail.copy_from_slice(self.0.get(8..).unwrap_or_default());
+        tail
+    }
+}
+
 impl From<[u8; 16]> for SessionId {
     fn from(bytes: [u8; 16]) -> Self {
         Self(bytes)

@@ -7,8 +7,8 @@ use http::header::{HeaderMap, HeaderValue};
 
 use super::active::ActiveSession;
 use super::cached::RenewedCookie;
+use super::fitting::seal_to_fit;
 use super::record::Session;
-use super::sealing::Sealed;
 use super::sessions::Sessions;
 use super::settings::Freshness;
 use super::store::StoreDown;
@@ -36,10 +36,13 @@ impl Sessions {
             return Some(Arc::clone(&renewed.lines));
         }
         let remaining = self.lifetimes.max_age.saturating_sub(now.saturating_sub(session.began));
-        let sealed = self.sealer.seal(&match self.store {
-            Some(_) => Sealed::Ticket(session.id),
-            None => Sealed::Whole(Box::new(Session { seen: now, ..session.clone() })),
-        });
+        let sealed = match self.store {
+            Some(_) => self.sealer.seal_ticket(session.id),
+            None => {
+                let session = Session { seen: now, ..session.clone() };
+                seal_to_fit(&self.sealer, &session, &self.must_stay).ok()?
+            }
+        };
         let lines = Arc::new(self.cookies.set_session(&sealed, remaining, request));
         let renewed = RenewedCookie { version: session.version(), lines: Arc::clone(&lines) };
         cached.renewed.store(Some(Arc::new(renewed)));

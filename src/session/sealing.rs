@@ -5,18 +5,39 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::record::{Session, SessionId};
-use crate::keys::{Keyring, Purpose, random};
+use crate::identity::Tokens;
+use crate::keys::{Keyring, Packed, Purpose, SecretString, deflate, inflate, random};
 
 /// The format of an encrypted session; any other is treated as signed out.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
+/// The maximum size of a decompressed session.
+const MAX_PLAIN: usize = 256 * 1024;
 
 /// The content of a session cookie.
-#[derive(Serialize, Deserialize)]
 pub(super) enum Sealed {
     /// The session.
     Whole(Box<Session>),
     /// The id of a session in a server-side store.
     Ticket(SessionId),
+}
+
+/// The same, as it is encrypted.
+#[derive(Serialize, Deserialize)]
+enum Written {
+    Whole(Whole),
+    Ticket(SessionId),
+}
+
+/// A session in as few bytes as possible: what fits one cookie passes every server with
+/// default limits. The tokens are kept out of what is compressed: a person can choose
+/// names beside them, and could guess them by the length of the cookie.
+#[derive(Serialize, Deserialize)]
+struct Whole {
+    access: Packed,
+    refresh: Option<Packed>,
+    /// The session without its tokens.
+    rest: Vec<u8>,
+    deflated: bool,
 }
 
 /// Encrypts and decrypts the values of session cookies.
@@ -39,7 +60,23 @@ impl SessionSealer {
         Self { keyring, cookie_name: cookie_name.to_owned() }
     }
 
-    pub(super) fn seal(&self, content: &Sealed) -> String {
+    pub(super) fn seal_session(&self, session: &Session) -> String {
+        let bare = Session { tokens: without_secrets(&session.tokens), ..session.clone() };
+        let rest = to_bytes(&bare);
+        let (rest, deflated) = match deflate(&rest) {
+            Some(deflated) => (deflated, true),
+            None => (rest, false),
+        };
+        let access = Packed::new(session.tokens.access.expose());
+        let refresh = session.tokens.refresh.as_ref().map(|refresh| Packed::new(refresh.expose()));
+        self.seal(&Written::Whole(Whole { access, refresh, rest, deflated }))
+    }
+
+    pub(super) fn seal_ticket(&self, id: SessionId) -> String {
+        self.seal(&Written::Ticket(id))
+    }
+
+    fn seal(&self, content: &Written) -> String {
         let plain =
             postcard::to_extend(content, vec![FORMAT]).expect("writing plain data to memory does not fail");
         self.keyring.seal(Purpose::Session, &self.cookie_name, random(), &plain)
@@ -49,6 +86,34 @@ impl SessionSealer {
     pub(super) fn unseal(&self, sealed: &[u8]) -> Option<Unsealed> {
         let unsealed = self.keyring.open(Purpose::Session, &self.cookie_name, sealed)?;
         let (&FORMAT, plain) = unsealed.plain.split_first()? else { return None };
-        Some(Unsealed { content: postcard::from_bytes(plain).ok()?, by_first_secret: unsealed.current })
+        let content = match postcard::from_bytes(plain).ok()? {
+            Written::Whole(whole) => Sealed::Whole(Box::new(whole.session()?)),
+            Written::Ticket(id) => Sealed::Ticket(id),
+        };
+        Some(Unsealed { content, by_first_secret: unsealed.current })
     }
+}
+
+impl Whole {
+    fn session(&self) -> Option<Session> {
+        let mut session: Session = if self.deflated {
+            postcard::from_bytes(&inflate(&self.rest, MAX_PLAIN)?).ok()?
+        } else {
+            postcard::from_bytes(&self.rest).ok()?
+        };
+        session.tokens.access = SecretString::new(self.access.unpack()?);
+        session.tokens.refresh = match &self.refresh {
+            Some(refresh) => Some(SecretString::new(refresh.unpack()?)),
+            None => None,
+        };
+        Some(session)
+    }
+}
+
+fn without_secrets(tokens: &Tokens) -> Tokens {
+    Tokens { access: SecretString::new(""), refresh: None, expires: tokens.expires }
+}
+
+fn to_bytes(session: &Session) -> Vec<u8> {
+    postcard::to_allocvec(session).expect("writing plain data to memory does not fail")
 }

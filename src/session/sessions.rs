@@ -10,9 +10,10 @@ use http::header::{HeaderMap, HeaderValue};
 use super::active::{ActiveSession, SessionLookup};
 use super::cached::CachedSession;
 use super::cookie::Cookies;
-use super::record::{Session, SessionId};
+use super::fitting::{OrgFilter, seal_to_fit};
+use super::record::{BrowserTag, Session, SessionId};
 use super::revocation::RevocationTable;
-use super::sealing::{Sealed, SessionSealer};
+use super::sealing::SessionSealer;
 use super::settings::{Lifetimes, SessionSettings};
 use super::snapshot::SessionSnapshot;
 use super::store::{Store, StoreDown};
@@ -35,7 +36,24 @@ pub(crate) struct Sessions {
     pub(super) cache: quick_cache::sync::Cache<[u8; HANDLE], Arc<CachedSession>>,
     /// The key of the hash that replaces a session's id outside this process.
     fingerprint_key: [u8; 32],
+    /// The organisations that a session keeps, however large it is.
+    pub(super) must_stay: OrgFilter,
     pub(super) clock: Clock,
+}
+
+/// Why a session did not begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotBegun {
+    /// It could not be saved in a server-side store.
+    StoreDown,
+    /// It does not fit the cookies of a browser.
+    TooLarge,
+}
+
+impl From<StoreDown> for NotBegun {
+    fn from(StoreDown: StoreDown) -> Self {
+        Self::StoreDown
+    }
 }
 
 impl Sessions {
@@ -55,8 +73,15 @@ impl Sessions {
             store: Store::open(settings.store).map(Arc::new),
             revocations: Arc::default(),
             cache: quick_cache::sync::Cache::new(settings.cached_sessions),
+            must_stay: Arc::new(|_| true),
             clock,
         }
+    }
+
+    /// Lets a session that is too large for a cookie leave out organisations that
+    /// `must_stay` does not select.
+    pub(crate) fn with_orgs_that_stay(self, must_stay: OrgFilter) -> Self {
+        Self { must_stay, ..self }
     }
 
     /// Takes over the state of `before` across a reload: ended sessions, sessions in use,
@@ -84,28 +109,36 @@ impl Sessions {
 
     /// Begins a session for `person` and returns the cookie lines. The session that the
     /// request came with, if any, ends: its id must not be valid for the new identity
-    /// (session fixation).
+    /// (session fixation). `browser` is the binding that the sign-in was begun under.
     ///
     /// # Errors
-    /// [`StoreDown`] if the session cannot be saved in a server-side store.
+    /// [`NotBegun`] if the session cannot be saved in a server-side store, or does not fit
+    /// cookies.
     pub(crate) async fn begin(
         &self,
         person: Person,
         tokens: Tokens,
+        browser: BrowserTag,
         request: &HeaderMap,
-    ) -> Result<Vec<HeaderValue>, StoreDown> {
+    ) -> Result<Vec<HeaderValue>, NotBegun> {
         if let SessionLookup::Session(old) = self.open(request).await {
             self.end_session(&old).await?;
         }
         let now = self.clock.now();
-        let session =
-            Session { id: SessionId::from(random()), person, began: now, seen: now, checked: now, tokens };
+        let session = Session {
+            id: SessionId::new(browser, random()),
+            person,
+            began: now,
+            seen: now,
+            checked: now,
+            tokens,
+        };
         let sealed = match &self.store {
             Some(store) => {
                 store.save(&session, now + self.lifetimes.max_age, now).await?;
-                self.sealer.seal(&Sealed::Ticket(session.id))
+                self.sealer.seal_ticket(session.id)
             }
-            None => self.sealer.seal(&Sealed::Whole(Box::new(session))),
+            None => seal_to_fit(&self.sealer, &session, &self.must_stay).map_err(|_| NotBegun::TooLarge)?,
         };
         Ok(self.cookies.set_session(&sealed, self.lifetimes.max_age, request))
     }

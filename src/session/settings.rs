@@ -4,15 +4,30 @@ use std::time::Duration;
 
 use super::cookie::SameSitePolicy;
 use super::store::StoreSettings;
+use crate::client::PublicUrl;
 use crate::clock::UnixTime;
 use crate::keys::Secret;
+
+/// The cookie's name where the public URL has no port.
+pub(super) const DEFAULT_COOKIE_NAME: &str = "huggate";
+
+/// The cookie's name where none is set. Browsers send a host's cookies to all its ports
+/// (RFC 6265, section 8.5), so a port of the public URL is part of the name: two gates on
+/// one host would replace each other's sessions otherwise.
+pub(crate) fn default_cookie_name(public_url: &PublicUrl) -> String {
+    match public_url.port() {
+        Some(port) => format!("{DEFAULT_COOKIE_NAME}-{port}"),
+        None => DEFAULT_COOKIE_NAME.to_owned(),
+    }
+}
 
 /// Session settings.
 #[derive(Debug, Clone)]
 pub struct SessionSettings {
     /// The first secret encrypts; all of them decrypt.
     pub secrets: Vec<Secret>,
-    /// The cookie's name, without the `__Host-` prefix that is added for https.
+    /// The cookie's name, without the `__Host-` prefix that is added for https. The
+    /// builder and the configuration file add a port of the public URL to the default.
     pub cookie_name: String,
     /// When browsers send the cookie with cross-site requests.
     pub same_site: SameSitePolicy,
@@ -38,7 +53,7 @@ impl SessionSettings {
     pub fn new(secret: Secret) -> Self {
         Self {
             secrets: vec![secret],
-            cookie_name: "huggate".to_owned(),
+            cookie_name: DEFAULT_COOKIE_NAME.to_owned(),
             same_site: SameSitePolicy::Lax,
             idle_timeout: Duration::from_secs(12 * 3600),
             max_age: Duration::from_secs(7 * 24 * 3600),

@@ -27,8 +27,8 @@ impl ConnectionLimit {
         Some(ConnectionPermit(Arc::clone(self)))
     }
 
-    /// Wakes the request that has waited longest, because a connection became idle or
-    /// was closed.
+    /// Wakes the request that has waited longest, because a connection or a stream
+    /// became available, or a connection was closed.
     pub(super) fn notify_waiting(&self) {
         if self.waiting.load(Ordering::SeqCst) > 0 {
             self.released.notify_one();
@@ -55,6 +55,13 @@ impl ConnectionLimit {
             }
             released.await;
         }
+    }
+}
+
+impl ConnectionPermit {
+    /// The limit that the permit counts towards.
+    pub(super) fn limit(&self) -> &Arc<ConnectionLimit> {
+        &self.0
     }
 }
 

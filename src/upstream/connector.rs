@@ -19,6 +19,7 @@ use super::address::{Scheme, UpstreamUrl};
 use super::connection_limit::ConnectionPermit;
 use super::http2_connection::Http2Connection;
 use super::request_body::RequestBody;
+use super::settings::{MAX_RESPONSE_HEAD, MAX_RESPONSE_LINES};
 use super::tls::Tls;
 use super::transport::Transport;
 
@@ -88,21 +89,21 @@ impl Connector {
         let stream = self.connect_tls(tls, &tls.h2_or_http1).await?;
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         self.version.store(if is_http2 { HTTP_2 } else { HTTP_1 }, Ordering::Relaxed);
-        handshake(Transport::new(stream, permit), is_http2).await
+        handshake(stream, permit, is_http2).await
     }
 
     /// Opens a connection that speaks HTTP/1.1, for a WebSocket.
     pub(super) async fn connect_http1(&self, permit: Option<ConnectionPermit>) -> io::Result<NewConnection> {
         let Some(tls) = &self.tls else { return self.connect_plain(permit).await };
         let stream = self.connect_tls(tls, &tls.http1).await?;
-        handshake(Transport::new(stream, permit), false).await
+        handshake(stream, permit, false).await
     }
 
     async fn connect_plain(&self, permit: Option<ConnectionPermit>) -> io::Result<NewConnection> {
         if let Scheme::Unix(path) = &self.url.scheme {
-            return handshake(Transport::new(UnixStream::connect(path).await?, permit), false).await;
+            return handshake(UnixStream::connect(path).await?, permit, false).await;
         }
-        handshake(Transport::new(self.connect_tcp().await?, permit), self.url.scheme == Scheme::H2c).await
+        handshake(self.connect_tcp().await?, permit, self.url.scheme == Scheme::H2c).await
     }
 
     async fn connect_tcp(&self) -> io::Result<TcpStream> {
@@ -134,13 +135,24 @@ impl Connector {
 
 async fn handshake(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    permit: Option<ConnectionPermit>,
     is_http2: bool,
 ) -> io::Result<NewConnection> {
+    let limit = permit.as_ref().map(|permit| Arc::clone(permit.limit()));
+    let stream = Transport::new(stream, permit);
     if is_http2 {
-        return Ok(NewConnection::Http2(Http2Connection::handshake(stream).await?));
+        return Ok(NewConnection::Http2(Http2Connection::handshake(stream, limit).await?));
     }
-    let (sender, connection) =
-        http1::handshake::<_, RequestBody>(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+    let (sender, connection) = http1::Builder::new()
+        .max_header_size(MAX_RESPONSE_HEAD as usize)
+        .max_headers(MAX_RESPONSE_LINES)
+        // A proxy removes this whitespace (RFC 9112, section 5.1), and replaces line
+        // folding by spaces (section 5.2). Both happen before a field is interpreted.
+        .allow_spaces_after_header_name_in_responses(true)
+        .allow_obsolete_multiline_headers_in_responses(true)
+        .handshake::<_, RequestBody>(TokioIo::new(stream))
+        .await
+        .map_err(io::Error::other)?;
     tokio::spawn(async move {
         // A request that is in flight gets the error from the sender.
         if let Err(error) = connection.with_upgrades().await {

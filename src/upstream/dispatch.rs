@@ -10,7 +10,7 @@ use hyper::client::conn::TrySendError;
 
 use super::connection::{Checkout, Connection};
 use super::expect_continue::{self, ContinueGuard};
-use super::http2_connection::Http2Stream;
+use super::http2_connection::{self, Http2Stream};
 use super::pool::{ConnectError, Pool, PoolLimits};
 use super::request_body::RequestBody;
 use super::request_head::{announce_body, copy_without_body, into_http1, into_http2, is_idempotent};
@@ -38,6 +38,11 @@ pub(super) enum SendError {
     Timeout,
     Busy,
     Broken(hyper::Error),
+    /// The response has no valid head. The app answered, so this says nothing about the
+    /// endpoint.
+    InvalidResponse(hyper::Error),
+    /// The head of the response is too long.
+    ResponseHeadTooLarge,
     BodyTooLarge,
     /// The client disconnected before it had sent the whole body.
     ClientDisconnected(hyper::Error),
@@ -112,7 +117,7 @@ pub(super) async fn dispatch(
                 let lease = pool.lease(connection, upload, expect);
                 return Ok(response.map(|body| ResponseBody::incoming(body, lease)));
             }
-            Err(unanswered) => unanswered,
+            Err(unanswered) => unanswered.unless_answered(),
         };
         match retry {
             // Again on a new connection; after a failure there, only another endpoint is
@@ -185,6 +190,14 @@ impl Unanswered {
         let retry = unsent.or(copy.filter(|_| was_not_processed || is_repeatable));
         Self { error, retry }
     }
+
+    /// Without the retry if there was a response that cannot be passed on: another
+    /// attempt would get the same.
+    fn unless_answered(self) -> Self {
+        let is_answered =
+            self.error.is_parse_too_large() || http2_connection::is_malformed_response(&self.error);
+        Self { retry: self.retry.filter(|_| !is_answered), error: self.error }
+    }
 }
 
 impl From<ConnectError> for SendError {
@@ -198,9 +211,13 @@ impl From<ConnectError> for SendError {
 }
 
 impl SendError {
-    /// The connection failed, or the request body made it fail.
+    /// The connection or the response failed, or the request body made them fail.
     fn without_response(error: hyper::Error, upload: Option<&StallDetector>) -> Self {
         match upload.and_then(StallDetector::failure) {
+            None if error.is_parse_too_large() => Self::ResponseHeadTooLarge,
+            None if error.is_parse() || http2_connection::is_malformed_response(&error) => {
+                Self::InvalidResponse(error)
+            }
             None => Self::Broken(error),
             Some(BodyFailure::TooLarge) => Self::BodyTooLarge,
             Some(BodyFailure::Client) => Self::ClientDisconnected(error),

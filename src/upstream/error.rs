@@ -1,6 +1,7 @@
 //! Why the upstream gave no response.
 
 use super::dispatch::SendError;
+use super::settings::{MAX_RESPONSE_HEAD, MAX_RESPONSE_LINES};
 
 /// Why the upstream gave no response.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +28,19 @@ pub enum UpstreamError {
     /// The connection broke before there was a response.
     #[error("{0} closed the connection without an answer: {1}")]
     Broken(String, hyper::Error),
+    /// The head of the response is not valid HTTP, or with HTTP/2 too long.
+    #[error(
+        "{0} sent a response whose header is invalid, or over HTTP/2 longer than {limit} bytes: {1}",
+        limit = MAX_RESPONSE_HEAD
+    )]
+    InvalidResponse(String, hyper::Error),
+    /// The head of the response is too long.
+    #[error(
+        "{0} sent a response whose header is longer than {bytes} bytes or {lines} lines",
+        bytes = MAX_RESPONSE_HEAD,
+        lines = MAX_RESPONSE_LINES
+    )]
+    ResponseHeadTooLarge(String),
     /// The app switched protocols, although the request asked for no upgrade.
     #[error("{0} switched protocols, although the request did not ask for it")]
     UnrequestedUpgrade(String),
@@ -37,7 +51,7 @@ pub enum UpstreamError {
     #[error("{0} is asked for a WebSocket, which h2c cannot carry; give its route an http upstream")]
     WebSocketUnsupported(String),
     /// The response has a transfer coding that cannot be passed on.
-    #[error("{0} answered with a transfer coding other than chunked")]
+    #[error("{0} answered with a transfer coding other than chunked, or with an invalid Content-Length")]
     UnsupportedTransferCoding(String),
     /// The request body is longer than `limits.body_bytes`, which is this.
     #[error("the request body is longer than limits.body_bytes, {0} bytes")]
@@ -52,6 +66,8 @@ impl UpstreamError {
             SendError::Timeout => Self::Timeout(upstream),
             SendError::Busy => Self::Busy(upstream),
             SendError::Broken(error) => Self::Broken(upstream, error),
+            SendError::InvalidResponse(error) => Self::InvalidResponse(upstream, error),
+            SendError::ResponseHeadTooLarge => Self::ResponseHeadTooLarge(upstream),
             SendError::BodyTooLarge => Self::BodyTooLarge(body_bytes.unwrap_or(0)),
             SendError::ClientDisconnected(error) => Self::ClientDisconnected(error),
             SendError::WebSocketUnsupported => Self::WebSocketUnsupported(upstream),

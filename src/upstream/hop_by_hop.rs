@@ -4,15 +4,57 @@
 //! behind the layer may send one in which they are still there, so the fixed names are
 //! removed here too.
 
-use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING};
 
 use crate::client::{accepts_trailers, is_hop_by_hop, is_hop_by_hop_in_request};
 
-/// Whether a response has a transfer coding besides chunked. hyper decodes only chunked,
-/// and the header is removed here, so the client would not learn of the other coding.
-pub(super) fn has_unsupported_coding(headers: &HeaderMap) -> bool {
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    codings.any(|coding| !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"))
+/// How the body of a response is framed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// Without a `Transfer-Encoding`.
+    Plain,
+    /// By chunks or the end of the connection. hyper decodes it, and a `Content-Length`
+    /// beside it does not count (RFC 9112, section 6.3).
+    Decoded,
+    /// By this `Content-Length`, which hyper does not apply: it takes `identity` for a
+    /// coding, and reads to the end of the connection.
+    Length(u64),
+    /// By a coding that hyper does not decode. The header is removed here, so the client
+    /// would not learn of it.
+    Unsupported,
+}
+
+impl Framing {
+    /// The framing by the headers of a response. `identity` is what RFC 2616 called the
+    /// absence of a coding, and servers still send it.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let (mut is_chunked, mut is_identity) = (false, false);
+        for coding in headers.get_all(TRANSFER_ENCODING) {
+            let coding = coding.as_bytes().trim_ascii();
+            let seen = if coding.eq_ignore_ascii_case(b"chunked") {
+                &mut is_chunked
+            } else if coding.eq_ignore_ascii_case(b"identity") {
+                &mut is_identity
+            } else {
+                return Self::Unsupported;
+            };
+            *seen = true;
+        }
+        match (is_chunked, is_identity) {
+            (false, false) => return Self::Plain,
+            (true, false) => return Self::Decoded,
+            (true, true) => return Self::Unsupported,
+            (false, true) => {}
+        }
+        let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+        let Some(length) = lengths.next() else { return Self::Decoded };
+        let digits = length.as_bytes();
+        if lengths.any(|other| other != length) || !digits.iter().all(u8::is_ascii_digit) {
+            return Self::Unsupported;
+        }
+        let parsed = length.to_str().ok().and_then(|length| length.parse().ok());
+        parsed.map_or(Self::Unsupported, Self::Length)
+    }
 }
 
 /// Removes the hop-by-hop headers of a request, `Upgrade` among them. `TE: trailers`
@@ -86,14 +128,38 @@ mod tests {
     }
 
     #[test]
-    fn only_chunked_is_a_supported_coding() {
-        for (coding, unsupported) in
-            [("chunked", false), ("Chunked ", false), ("gzip, chunked", true), ("gzip", true)]
-        {
-            let response = headers(&[("transfer-encoding", coding)]);
-            assert_eq!(has_unsupported_coding(&response), unsupported, "{coding}");
+    fn chunked_and_identity_are_the_supported_codings() {
+        for (coding, expected) in [
+            ("chunked", Framing::Decoded),
+            ("Chunked ", Framing::Decoded),
+            ("Identity", Framing::Decoded),
+            ("gzip, chunked", Framing::Unsupported),
+            ("identity, chunked", Framing::Unsupported),
+            ("chunked, identity", Framing::Unsupported),
+            ("gzip", Framing::Unsupported),
+        ] {
+            assert_eq!(Framing::of(&headers(&[("transfer-encoding", coding)])), expected, "{coding}");
         }
-        assert!(!has_unsupported_coding(&HeaderMap::new()));
+        assert_eq!(Framing::of(&headers(&[("content-length", "5")])), Framing::Plain);
+    }
+
+    #[test]
+    fn identity_leaves_the_framing_to_one_content_length() {
+        for (lengths, expected) in [
+            (&["5"][..], Framing::Length(5)),
+            (&["5", "5"], Framing::Length(5)),
+            (&["5", "6"], Framing::Unsupported),
+            (&["+5"], Framing::Unsupported),
+            (&["5, 5"], Framing::Unsupported),
+            (&[""], Framing::Unsupported),
+            (&["99999999999999999999"], Framing::Unsupported),
+        ] {
+            let mut response = headers(&[("transfer-encoding", "identity")]);
+            for length in lengths {
+                response.append(CONTENT_LENGTH, HeaderValue::from_static(length));
+            }
+            assert_eq!(Framing::of(&response), expected, "{lengths:?}");
+        }
     }
 
     #[test]

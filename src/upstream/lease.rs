@@ -39,14 +39,10 @@ impl Lease {
         let mut connection = match connection {
             Connection::Http1(connection) => connection,
             Connection::Http2(stream) => {
-                let Some(upload) = upload.filter(|upload| !upload.is_closed()) else {
-                    drop(stream);
-                    return idle.limit().notify_waiting();
-                };
+                let Some(upload) = upload.filter(|upload| !upload.is_closed()) else { return };
                 tokio::spawn(async move {
                     upload.close_when_stalled(READY_TIMEOUT).await;
                     drop(stream);
-                    idle.limit().notify_waiting();
                 });
                 return;
             }

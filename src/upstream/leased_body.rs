@@ -15,6 +15,8 @@ use super::lease::Lease;
 pub(super) struct LeasedBody {
     body: Incoming,
     lease: Option<Lease>,
+    /// How many more bytes belong to the response, if hyper does not know.
+    remaining: Option<u64>,
 }
 
 /// Why a response ended early.
@@ -31,9 +33,16 @@ pub enum ResponseBodyError {
 
 impl LeasedBody {
     pub(super) fn new(body: Incoming, lease: Lease) -> Self {
-        let mut leased = Self { body, lease: Some(lease) };
+        let mut leased = Self { body, lease: Some(lease), remaining: None };
         leased.release_if_complete();
         leased
+    }
+
+    /// Ends the body after `length` bytes.
+    pub(super) fn end_after(&mut self, length: u64) {
+        if !self.body.is_end_stream() {
+            self.remaining = Some(length);
+        }
     }
 
     /// Closes the connection.
@@ -45,7 +54,14 @@ impl LeasedBody {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ResponseBodyError>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if self.remaining == Some(0) {
+            self.close();
+            return Poll::Ready(None);
+        }
+        let polled = match self.remaining {
+            None => Pin::new(&mut self.body).poll_frame(cx),
+            Some(remaining) => self.poll_limited(cx, remaining),
+        };
         match &polled {
             Poll::Pending => {}
             Poll::Ready(None) => self.release(),
@@ -55,16 +71,34 @@ impl LeasedBody {
         polled.map_err(ResponseBodyError::from)
     }
 
+    /// The next frame, of which at most `remaining` bytes belong to the response.
+    fn poll_limited(
+        &mut self,
+        cx: &mut Context<'_>,
+        remaining: u64,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        polled.map_ok(|frame| {
+            let Ok(mut data) = frame.into_data() else { return Frame::data(Bytes::new()) };
+            data.truncate(usize::try_from(remaining).unwrap_or(usize::MAX));
+            self.remaining = Some(remaining - data.len() as u64);
+            Frame::data(data)
+        })
+    }
+
     pub(super) fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.remaining == Some(0) || self.body.is_end_stream()
     }
 
     pub(super) fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.remaining.map_or_else(|| self.body.size_hint(), SizeHint::with_exact)
     }
 
     fn release_if_complete(&mut self) {
-        if self.body.is_end_stream() {
+        if self.remaining == Some(0) {
+            // Only the end of the connection ends such a body for hyper.
+            self.close();
+        } else if self.body.is_end_stream() {
             self.release();
         }
     }

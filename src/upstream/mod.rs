@@ -27,6 +27,7 @@ mod load_balancer;
 mod outgoing_request;
 mod outlier_ejection;
 mod pool;
+mod reachability;
 mod request_body;
 mod request_head;
 mod response_body;
@@ -43,6 +44,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::CONTENT_LENGTH;
 use http::{Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -55,6 +57,7 @@ use cluster_builder::ClusterBuilder;
 use dispatch::DispatchOptions;
 pub use error::UpstreamError;
 pub use health_path::{HealthPath, NotAPath};
+use hop_by_hop::Framing;
 pub use leased_body::ResponseBodyError;
 use outgoing_request::OutgoingRequest;
 use pool::PoolLimits;
@@ -143,6 +146,7 @@ impl Upstream {
                 limits: PoolLimits {
                     connect_timeout: settings.connect_timeout,
                     max_connections: settings.connections,
+                    idle_timeout: settings.idle_timeout,
                 },
                 response_timeout: settings.response_timeout,
                 stream_timeout: settings.stream_timeout,
@@ -231,8 +235,11 @@ impl Upstream {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return inner.open_tunnel(cluster, grant, from_client, upgrade, response);
         }
-        if hop_by_hop::has_unsupported_coding(response.headers()) {
-            return Err(UpstreamError::UnsupportedTransferCoding(cluster.name()));
+        match Framing::of(response.headers()) {
+            Framing::Plain => {}
+            Framing::Decoded => _ = response.headers_mut().remove(CONTENT_LENGTH),
+            Framing::Length(length) => response = response.map(|body| body.with_length(length)),
+            Framing::Unsupported => return Err(UpstreamError::UnsupportedTransferCoding(cluster.name())),
         }
         hop_by_hop::clean_response(response.headers_mut());
         *response.version_mut() = Version::HTTP_11;

@@ -32,6 +32,8 @@ pub(super) struct PoolLimits {
     pub(super) connect_timeout: Duration,
     /// The most open connections to one endpoint.
     pub(super) max_connections: usize,
+    /// How long a connection is kept without a request.
+    pub(super) idle_timeout: Duration,
 }
 
 /// Why there is no connection.
@@ -65,6 +67,7 @@ impl Pool {
     /// An idle connection that is ready, or a new one. `fresh` skips the idle ones.
     pub(super) async fn checkout(&self, limits: PoolLimits, fresh: bool) -> Result<Checkout, ConnectError> {
         let shard = current_shard();
+        self.idle.set_idle_timeout(limits.idle_timeout);
         if !fresh {
             while let Some(mut checkout) = self.idle.checkout(shard) {
                 if checkout.connection.is_ready().await {
@@ -117,8 +120,7 @@ impl Pool {
             Some(permit) => permit,
             None => {
                 let permit = limit.wait_for(|| {
-                    // Closes an idle connection to make room.
-                    drop(self.idle.steal(shard));
+                    self.idle.close_one(shard);
                     limit.try_acquire(limits.max_connections)
                 });
                 tokio::time::timeout(limits.connect_timeout, permit).await.map_err(|_| ConnectError::Busy)?
@@ -137,13 +139,22 @@ impl Pool {
     ) -> Result<Capacity, ConnectError> {
         let limit = self.idle.limit();
         let acquire = || {
-            let idle = self.idle.steal(shard).map(Capacity::Connection).filter(|_| !fresh);
+            let idle = if fresh {
+                self.idle.close_one(shard);
+                None
+            } else {
+                self.idle.steal(shard).map(Capacity::Connection)
+            };
             idle.or_else(|| limit.try_acquire(limits.max_connections).map(Capacity::Permit))
         };
+        tracing::debug!(upstream.address = %self.url(), "all connections to the upstream are in use; a request waits");
         loop {
             let capacity = tokio::time::timeout(limits.connect_timeout, limit.wait_for(acquire)).await;
             match capacity.map_err(|_| ConnectError::Busy)? {
                 Capacity::Connection(mut checkout) => {
+                    // One notification may stand for several streams: the next request
+                    // looks for another one.
+                    limit.notify_waiting();
                     if checkout.connection.is_ready().await {
                         return Ok(Capacity::Connection(checkout));
                     }

@@ -48,6 +48,14 @@ impl ResponseBody {
         Self { kind: Kind::Whole((!bytes.is_empty()).then_some(bytes)), in_flight: None }
     }
 
+    /// Ends the body after `length` bytes, and closes its connection.
+    pub(super) fn with_length(mut self, length: u64) -> Self {
+        if let Kind::Incoming(body, _) = &mut self.kind {
+            body.end_after(length);
+        }
+        self
+    }
+
     /// Holds `in_flight` until the body is complete.
     pub(super) fn with_in_flight(mut self, in_flight: Option<InFlightGuard>) -> Self {
         self.in_flight = in_flight.filter(|_| !self.is_end_stream());

@@ -6,6 +6,12 @@ use super::address::UpstreamUrl;
 use super::health_path::HealthPath;
 use super::tls::UpstreamTls;
 
+/// The longest head of a response, and the longest trailers, in bytes.
+pub(super) const MAX_RESPONSE_HEAD: u32 = 256 * 1024;
+/// The most lines in them over HTTP/1.1. hyper's own limit is 100; with any other it
+/// fills an array of this many entries for each response, so the limit is not higher.
+pub(super) const MAX_RESPONSE_LINES: usize = 512;
+
 /// Where and how requests are sent to the app.
 #[derive(Debug, Clone)]
 #[expect(clippy::exhaustive_structs, reason = "made by the configuration or in code, with every field said")]
@@ -22,6 +28,8 @@ pub struct UpstreamSettings {
     pub response_timeout: Duration,
     /// How long a response or a WebSocket may be idle.
     pub stream_timeout: Duration,
+    /// How long a connection is kept without a request.
+    pub idle_timeout: Duration,
     /// TLS to https upstreams.
     pub tls: UpstreamTls,
     /// The longest request body, in bytes; `None` is no limit.

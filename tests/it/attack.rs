@@ -96,6 +96,7 @@ async fn a_page_of_the_app_cannot_read_the_session_from_a_forward_auth_answer() 
         let eve = world.hub.users().into_iter().find(|person| person.username == "eve").unwrap();
         let orgs: Vec<&str> = eve.orgs.iter().map(|org| org.slug.as_str()).collect();
         let mut eve = world.browser();
+        world.issue_long_tokens();
         eve.sign_in_showing("eve", &orgs).await;
         assert!(eve.cookie("huggate-1").is_some(), "the session is not in chunks");
         world.advance(2 * 3600);

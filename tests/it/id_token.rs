@@ -245,7 +245,7 @@ async fn key_rotation_is_followed() {
 }
 
 #[tokio::test]
-async fn unknown_keys_cause_one_jwks_request_in_ten_seconds() {
+async fn an_unknown_key_causes_one_jwks_request_in_ten_seconds() {
     // Attack: many tokens with unknown `kid`s.
     for front in FRONTS {
         let world = World::start(front, |gate| gate.allow(Rule::org("acme"))).await;

@@ -28,6 +28,7 @@ mod unauthenticated;
 mod attack;
 mod bearer;
 mod data_plane;
+mod embedding;
 mod headers;
 mod layer;
 mod paths;

@@ -269,9 +269,9 @@ async fn while_the_provider_is_unavailable_the_last_answer_is_used_until_it_expi
             assert_eq!(ada.session(), session, "{fault:?}: the cookie is kept");
             ada.fetch("/oauth2/userinfo").await.expect(503);
             assert!(world.calls(Endpoint::Userinfo) <= 4, "{fault:?}");
-            // Access works again when the provider is back.
+            // Access works again when the provider is back, and a time that it named is over.
             world.behave(|hub| hub.clear_faults(Endpoint::Userinfo));
-            world.advance(PAUSE);
+            world.advance(300);
             ada.fetch("/").await.expect(200);
         }
     }

@@ -4,6 +4,7 @@
 // The process, its log, and the app behind it.
 mod world;
 
+mod commands;
 mod file_descriptors;
 mod reload;
 mod shutdown;

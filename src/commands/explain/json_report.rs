@@ -69,7 +69,7 @@ pub(super) fn of(loaded: &LoadedGate, explanation: &Explanation, who: Who<'_>) -
 /// Unknown values are null.
 fn person(user: &User) -> Value {
     json!({
-        "username": non_empty(user.username()),
+        "username": non_empty(user.username()).filter(|name| *name != user.id()),
         "id": non_empty(user.id()),
         "email": user.email(),
         "pro": user.is_pro(),

@@ -313,6 +313,7 @@ async fn a_chunked_session_is_renewed_completely_or_not_at_all() {
         .await;
         let eve = world.hub.users().into_iter().find(|person| person.username == "eve").unwrap();
         let orgs: Vec<&str> = eve.orgs.iter().map(|org| org.slug.as_str()).collect();
+        world.issue_long_tokens();
         for contract in CONTRACTS {
             let mut eve = world.browser();
             eve.sign_in_showing("eve", &orgs).await;

@@ -79,7 +79,7 @@ async fn a_websocket_counts_until_it_is_closed() {
 }
 
 /// One proxy on `threads` threads, each with a runtime and a listener of its own.
-async fn on_threads(
+pub(crate) async fn on_threads(
     app: SocketAddr,
     threads: usize,
     change: impl FnOnce(&mut UpstreamSettings),

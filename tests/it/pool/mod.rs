@@ -1,6 +1,6 @@
 //! Connections to the app: pooling, protocols, limits.
 
-mod connection_limit;
+pub(crate) mod connection_limit;
 mod expect_continue;
 mod grpc;
 mod http2;

@@ -21,3 +21,6 @@ mod availability;
 
 // Route options that these cases need.
 mod route_options;
+
+// Commands and the stand-in.
+mod commands;

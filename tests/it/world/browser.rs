@@ -44,10 +44,8 @@ impl<'w> Browser<'w> {
         let mut answer = self.ask_at(&url, ask).await;
         let mut site = "none";
         for _ in 0..MAX_REDIRECTS {
-            if !answer.status.is_redirection() {
-                return answer;
-            }
-            let next = url.join(answer.location()).unwrap();
+            let Some(next) = answer.goes_on_to() else { return answer };
+            let next = url.join(&next).unwrap();
             if next.origin() != url.origin() {
                 // A navigation that another site redirected stays cross-site.
                 site = "cross-site";

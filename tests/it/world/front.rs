@@ -65,6 +65,7 @@ pub(crate) fn upstream(default: UpstreamUrl) -> UpstreamSettings {
         response_timeout: Duration::from_secs(30),
         // Longer than any time that a test skips at once.
         stream_timeout: Duration::from_secs(30 * 24 * 3600),
+        idle_timeout: Duration::from_secs(60),
         tls: UpstreamTls::default(),
         body_bytes: None,
         connections: 10_000,

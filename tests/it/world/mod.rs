@@ -17,9 +17,9 @@ use tokio::net::TcpListener;
 
 pub(crate) use app::{App, Echo};
 pub(crate) use browser::Browser;
-pub(crate) use front::{FRONTS, Front, listeners, proxy, server, upstream};
+pub(crate) use front::{FRONTS, Front, listeners, proxy, serve, server, upstream};
 pub(crate) use log::Log;
-pub(crate) use wire::{Answer, Ask, JWT, begin, raw, upgraded};
+pub(crate) use wire::{Answer, Ask, JWT, begin, raw, send, upgraded};
 
 /// The start time of every world.
 pub(crate) const NOW: u64 = 1_790_000_000;
@@ -87,7 +87,7 @@ impl World {
         }
         let app = App::default();
         let gate = change(builder(&public_url, &hub, &clock).secret(SECRET)).build().await.unwrap();
-        front::serve(front, &gate, &app, listener).await;
+        serve(front, &gate, &app, listener).await;
         Self { hub, app, gate, clock, address, public_url, front }
     }
 
@@ -110,7 +110,7 @@ impl World {
             .iter()
             .fold(builder(&self.public_url, &self.hub, &self.clock), |gate, secret| gate.secret(*secret));
         let gate = change(builder).build().await.unwrap();
-        front::serve(self.front, &gate, &app, listener).await;
+        serve(self.front, &gate, &app, listener).await;
         Self {
             hub: self.hub.clone(),
             app,
@@ -144,6 +144,14 @@ impl World {
         self.hub.behave(edit);
     }
 
+    /// Makes sessions so long that they need two cookies.
+    pub(crate) fn issue_long_tokens(&self) {
+        let edit = huggate::hub::Edit::new(|answer| {
+            answer.insert("refresh_token".to_owned(), "t".repeat(4_096).into());
+        });
+        self.behave(|hub| hub.edit_token = Some(edit));
+    }
+
     pub(crate) fn calls(&self, endpoint: huggate::hub::Endpoint) -> u64 {
         self.hub.calls(endpoint)
     }
@@ -155,7 +163,7 @@ impl World {
     /// Sends a request to the front and checks the invariants of every answer.
     pub(crate) async fn send(&self, ask: Ask) -> Answer {
         let host = self.public_url.split_once("://").unwrap().1;
-        let answer = wire::send(&self.address, ask.or_host(host)).await;
+        let answer = send(&self.address, ask.or_host(host)).await;
         answer.check();
         answer
     }
@@ -172,12 +180,15 @@ fn builder(public_url: &str, hub: &Hub, clock: &Clock) -> GateBuilder {
         .issuer(hub.issuer())
         .client(CLIENT, CLIENT_SECRET)
         .clock(clock.clone())
+        // The default name has the port, which differs from run to run.
+        .session(|session| session.cookie_name = "huggate".to_owned())
 }
 
 async fn start_hub(address: &str, clock: &Clock, public_url: &str) -> Hub {
     let callbacks = [
         format!("{public_url}/oauth2/callback"),
         format!("{public_url}/auth/callback"),
+        format!("{public_url}/app/oauth2/callback"),
         "https://docs.example.com/oauth2/callback".to_owned(),
     ];
     let callbacks: Vec<&str> = callbacks.iter().map(String::as_str).collect();

@@ -194,6 +194,24 @@ impl Answer {
         self.header(LOCATION.as_str()).unwrap()
     }
 
+    /// Where a browser goes from here by itself: a redirect, or a page with a refresh.
+    pub(crate) fn goes_on_to(&self) -> Option<String> {
+        if self.status.is_redirection() {
+            return Some(self.location().to_owned());
+        }
+        let (_, rest) = std::str::from_utf8(&self.body)
+            .ok()?
+            .split_once("<meta http-equiv=\"refresh\" content=\"0; url=")?;
+        Some(rest.split_once('"')?.0.replace("&amp;", "&"))
+    }
+
+    /// The size of the head over HTTP/1.1.
+    pub(crate) fn head_size(&self) -> usize {
+        let fields: usize =
+            self.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+        format!("HTTP/1.1 {} {}\r\n\r\n", self.status, "").len() + fields
+    }
+
     /// The `Set-Cookie` lines.
     pub(crate) fn cookies(&self) -> Vec<&str> {
         self.headers.get_all(SET_COOKIE).iter().map(|line| line.to_str().unwrap()).collect()

@@ -147,6 +147,8 @@ ${provider}
 
 [session]
 secret = "${Buffer.from("the web tests' secret, 32 bytes!").toString("base64")}"
+# The default has the port in it.
+cookie_name = "huggate"
 
 [access]
 allow = ${allow}

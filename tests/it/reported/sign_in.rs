@@ -1,1 +1,0 @@
-//! A sign-in from any number of tabs, behind any front.
