@@ -112,6 +112,7 @@ pub(crate) const ROOT: &[Key] = &[
             value("assertion"),
             value("assertion_header"),
             value("access_token"),
+            value("groups_bytes"),
             Key { name: "headers", takes: Takes::Names },
         ],
     ),
