@@ -127,6 +127,9 @@ pub mod clock;
 
 pub mod keys;
 
+#[cfg(feature = "proxy")]
+mod pem;
+
 // The program's.
 #[cfg(feature = "config")]
 pub mod config;

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::ServerName;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio_rustls::TlsAcceptor;
 use webpki::EndEntityCert;
 
 use super::settings::CertificateFiles;
+use crate::pem::{self, PemError};
 
 /// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -67,21 +67,20 @@ impl CertificateFiles {
             path: path.display().to_string(),
             reason,
         };
-        let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&self.cert_file)
-            .and_then(Iterator::collect)
-            .map_err(|error| file("tls.cert_file", &self.cert_file, error.to_string()))?;
-        if chain.is_empty() {
-            return Err(file(
-                "tls.cert_file",
-                &self.cert_file,
-                "the file contains no certificate".to_owned(),
-            ));
-        }
-        let key = PrivateKeyDer::from_pem_file(&self.key_file)
-            .map_err(|error| file("tls.key_file", &self.key_file, error.to_string()))?;
-        let pair = |reason| TlsError::Pair { path: self.cert_file.display().to_string(), reason };
-        let certified = CertifiedKey::from_der(chain, key, provider).map_err(pair)?;
-        certified.keys_match().map_err(pair)?;
+        let certified = pem::pair(&self.cert_file, &self.key_file, provider).map_err(|error| {
+            let cert_path = self.cert_file.display().to_string();
+            match (error.certificate, error.key) {
+                (Some(PemError::Unusable(reason)), _)
+                | (None, Some(PemError::Unusable(reason) | PemError::Mismatch(reason))) => {
+                    TlsError::Pair { path: cert_path, reason }
+                }
+                (Some(error), _) => file("tls.cert_file", &self.cert_file, error.to_string()),
+                (None, error) => {
+                    let reason = error.map(|error| error.to_string()).unwrap_or_default();
+                    file("tls.key_file", &self.key_file, reason)
+                }
+            }
+        })?;
         Ok(Arc::new(certified))
     }
 }

@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use rustls::sign::SingleCertAndKey;
 use rustls_platform_verifier::BuilderVerifierExt;
+
+use crate::pem;
 
 /// TLS settings for https upstreams.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -105,28 +107,24 @@ fn digests(settings: &UpstreamTls) -> Vec<[u8; 32]> {
 
 fn config(settings: &UpstreamTls) -> Result<ClientConfig, TlsSetupError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let builder =
+        ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
     let builder = match settings.ca_file.as_deref() {
         None => builder.with_platform_verifier()?,
         Some(path) => {
-            let mut roots = RootCertStore::empty();
-            for certificate in certificates("ca_file", path)? {
-                roots.add(certificate).map_err(|error| failed("ca_file", path, &error))?;
-            }
+            let roots = pem::authorities(path).map_err(|error| failed("ca_file", path, &error))?;
             builder.with_root_certificates(roots)
         }
     };
     let Some(client) = &settings.client else { return Ok(builder.with_no_client_auth()) };
-    let chain = certificates("cert_file", &client.cert_file)?;
-    let key = PrivateKeyDer::from_pem_file(&client.key_file)
-        .map_err(|error| failed("key_file", &client.key_file, &error))?;
-    builder.with_client_auth_cert(chain, key).map_err(|error| failed("cert_file", &client.cert_file, &error))
-}
-
-fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsSetupError> {
-    let read = CertificateDer::pem_file_iter(path).map_err(|error| failed(key, path, &error))?;
-    let read: Vec<_> = read.collect::<Result<_, _>>().map_err(|error| failed(key, path, &error))?;
-    if read.is_empty() { Err(failed(key, path, &"the file contains no certificate")) } else { Ok(read) }
+    let certified = pem::pair(&client.cert_file, &client.key_file, &provider).map_err(|error| {
+        match (&error.certificate, &error.key) {
+            (None, Some(error)) => failed("key_file", &client.key_file, error),
+            (Some(error), _) => failed("cert_file", &client.cert_file, error),
+            (None, None) => failed("cert_file", &client.cert_file, &"cannot be used"),
+        }
+    })?;
+    Ok(builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified))))
 }
 
 fn failed(key: &'static str, path: &Path, why: &dyn std::fmt::Display) -> TlsSetupError {

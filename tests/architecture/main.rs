@@ -30,7 +30,7 @@ const ORDER: &[&[&str]] = &[
     &["identity"],
     &["server"],
     &["client"],
-    &["keys"],
+    &["keys", "pem"],
     &["clock"],
 ];
 /// The stand-in for the provider shares nothing with what it tests, but the clock.

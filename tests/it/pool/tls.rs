@@ -180,10 +180,7 @@ async fn an_unusable_file_is_named_at_startup() {
             UpstreamTls { ca_file: Some(folder.path().join("none")), ..UpstreamTls::default() },
             "upstream_tls.ca_file",
         ),
-        (
-            UpstreamTls { ca_file: Some(cert.1.clone()), ..UpstreamTls::default() },
-            "the file contains no certificate",
-        ),
+        (UpstreamTls { ca_file: Some(cert.1.clone()), ..UpstreamTls::default() }, "contains no certificate"),
         (client(&cert.0, &cert.0), "upstream_tls.key_file"),
         (client(&cert.1, &cert.1), "upstream_tls.cert_file"),
     ] {
