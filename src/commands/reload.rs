@@ -87,8 +87,8 @@ impl Reload {
     /// Everything fallible happens before anything is replaced.
     fn reload(&self) -> Result<Vec<PathBuf>, Failure> {
         let wrong = |error: &dyn std::fmt::Display| Failure::Configuration(error.to_string());
-        let mut config =
-            Config::load(self.path.as_deref(), &self.environment).map_err(|problems| wrong(&problems))?;
+        let mut config = Config::load_to_serve(self.path.as_deref(), &self.environment)
+            .map_err(|problems| wrong(&problems))?;
         self.descriptors.cap_connections(&mut config.server);
         let current = self.proxy.load();
         let gate = current.gate().prepare_reload(config.gate).map_err(|error| wrong(&error))?;

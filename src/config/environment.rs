@@ -128,7 +128,13 @@ fn suggest(path: &[&str]) -> String {
         .iter()
         .filter(|(path, key)| !path.contains("[]") && !matches!(key.takes, Takes::Table(_)))
         .map(|(path, _)| path.as_str());
-    let near = suggestion::nearest(&path.join("."), settable);
+    let own = PROGRAM_VARIABLES.map(|name| name.trim_start_matches(PREFIX).to_ascii_lowercase());
+    let known: Vec<&str> = settable.chain(own.iter().map(String::as_str)).collect();
+    let name = path.join(".");
+    let near = suggestion::nearest(&name, known.iter().copied())
+        // The right key without its table, or more than the name of a variable.
+        .or_else(|| known.iter().copied().find(|key| key.rsplit('.').next() == path.last().copied()))
+        .or_else(|| own.iter().map(String::as_str).find(|own| name.starts_with(&format!("{own}_"))));
     let near = near.map(|near| variable(&near.split('.').collect::<Vec<_>>()));
     near.map_or_else(String::new, |near| format!("; did you mean {near}?"))
 }

@@ -17,8 +17,8 @@ pub(super) fn warn(root: &Table<'_>, routes: &[RouteEntry<'_>], access: &Access,
     let default = root.field("upstream").and_then(|field| Url::parse(field.as_text()?).ok());
     // The layer has only one app, whatever `upstream` says.
     let app = |route: &Route| match consumer {
-        Consumer::Proxy => route.upstream.clone().or_else(|| default.clone()),
         Consumer::Layer => None,
+        _ => route.upstream.clone().or_else(|| default.clone()),
     };
     let list: Vec<&Route> = routes.iter().map(|(route, _)| route).collect();
     let fallback = Route::unspecified();

@@ -33,6 +33,8 @@ pub(crate) mod schema;
 mod secrets;
 #[cfg(feature = "proxy")]
 mod server;
+#[cfg(feature = "proxy")]
+mod serving_files;
 mod session;
 mod source;
 mod space;
@@ -64,6 +66,7 @@ use consumer::Consumer;
 use problem::Report;
 use reader::{Field, Table};
 use space::Space;
+use toml_parser::Parsed;
 
 /// The default file.
 const DEFAULT_FILE: &str = "config.toml";
@@ -111,6 +114,18 @@ impl Config {
     pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Self, Problems> {
         let found = source::find(path, Path::new(DEFAULT_FILE), environment)?;
         let parts = read(&found.text, &found.name, environment, Consumer::Proxy)?;
+        parts.into_config(found.file, &found.name)
+    }
+
+    /// The same, and loads the certificates and keys that serving needs, so that their problems
+    /// are reported together with all others.
+    ///
+    /// # Errors
+    /// [`Problems`]: all problems of the configuration and of these files.
+    #[cfg(feature = "proxy")]
+    pub fn load_to_serve(path: Option<&Path>, environment: &Environment) -> Result<Self, Problems> {
+        let found = source::find(path, Path::new(DEFAULT_FILE), environment)?;
+        let parts = read(&found.text, &found.name, environment, Consumer::Serving)?;
         parts.into_config(found.file, &found.name)
     }
 
@@ -182,14 +197,16 @@ impl Parts {
 /// From text to settings: parses, applies the environment, rejects unknown keys, and reads the
 /// rest.
 fn read(text: &str, file: &str, environment: &Environment, consumer: Consumer) -> Result<Parts, Problems> {
-    let mut tree = toml_parser::parse(text, file)?;
-    let report = Report::new(file);
+    let Parsed { root: mut tree, errors } = toml_parser::parse_all(text, file);
+    let report = Report::new(file).with_syntax_errors(errors);
+    #[cfg(feature = "proxy")]
+    let report = report.opening_files(consumer == Consumer::Serving);
     environment.apply(&mut tree, &report);
     let space = Space::apply(environment, &mut tree);
     unknown_keys::check(&mut tree, schema::ROOT, &report);
     let root = Table::root(&tree, &report);
     let folder = Path::new(file).parent().unwrap_or(Path::new(""));
-    if consumer == Consumer::Proxy {
+    if consumer != Consumer::Layer {
         root.required("upstream", "say where the app listens, as in upstream = \"http://127.0.0.1:7860\"");
     }
     let parts = parts(&root, folder, space.as_ref(), consumer);

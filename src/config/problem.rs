@@ -89,6 +89,12 @@ impl std::error::Error for Problems {}
 pub(crate) struct Report {
     /// The file's name in problems.
     file: String,
+    /// Syntax errors. With one, what seems to be missing may be in the part that could not be
+    /// read.
+    syntax: Vec<Problem>,
+    /// Whether files that only serving opens are checked.
+    #[cfg(feature = "proxy")]
+    opens_files: bool,
     found: RefCell<Vec<Problem>>,
     warnings: RefCell<Vec<Problem>>,
     files: RefCell<Vec<PathBuf>>,
@@ -98,9 +104,36 @@ impl Report {
     pub(crate) fn new(file: &str) -> Self {
         Self {
             file: file.to_owned(),
+            syntax: Vec::new(),
+            #[cfg(feature = "proxy")]
+            opens_files: false,
             found: RefCell::default(),
             warnings: RefCell::default(),
             files: RefCell::default(),
+        }
+    }
+
+    /// The same, with the syntax errors of the file.
+    pub(crate) fn with_syntax_errors(self, syntax: Vec<Problem>) -> Self {
+        Self { syntax, ..self }
+    }
+
+    /// The same, with whether files that only serving opens are checked.
+    #[cfg(feature = "proxy")]
+    pub(crate) fn opening_files(self, opens_files: bool) -> Self {
+        Self { opens_files, ..self }
+    }
+
+    /// Whether files that only serving opens are checked.
+    #[cfg(feature = "proxy")]
+    pub(crate) fn opens_files(&self) -> bool {
+        self.opens_files
+    }
+
+    /// Adds a problem: something is missing.
+    pub(crate) fn add_missing(&self, place: &Place, key: &str, otherwise: &str) {
+        if self.syntax.is_empty() {
+            self.add(place, key, format!("is missing; {otherwise}"));
         }
     }
 
@@ -150,6 +183,7 @@ impl Report {
         let mut warnings = self.warnings.into_inner();
         // Problems without a line (missing keys, variables) come last.
         found.sort_by_key(|problem| (problem.line.is_none(), problem.line));
+        found.splice(..0, self.syntax);
         warnings.sort_by_key(|warning| (warning.line.is_none(), warning.line));
         match value {
             Some(value) if found.is_empty() => Ok((value, warnings)),

@@ -76,7 +76,7 @@ impl<'a> Table<'a> {
             return;
         }
         let place = self.node.map_or(&Place::File, |node| &node.place);
-        self.report.add(place, &self.below(name), format!("is missing; {otherwise}"));
+        self.report.add_missing(place, &self.below(name), otherwise);
     }
 }
 
@@ -94,6 +94,12 @@ impl<'a> Field<'a> {
     /// Reports a warning; as with [`Field::invalid`], it starts with the value.
     pub(crate) fn warn(&self, why: impl Display) {
         self.report.warn(&self.node.place, &self.key, format!("{} {why}", show(self.node)));
+    }
+
+    /// Whether files that only serving opens are to be checked.
+    #[cfg(feature = "proxy")]
+    pub(crate) fn opens_files(&self) -> bool {
+        self.report.opens_files()
     }
 
     /// Reads a path; relative ones are based on the configuration file's folder.

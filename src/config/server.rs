@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::reader::{Field, Table};
+use super::serving_files;
 use crate::client::TrustedProxies;
 use crate::server::{CertificateFiles, ListenAddress, ServerSettings};
 
@@ -113,12 +114,11 @@ fn pair(table: &Table<'_>, folder: &Path) -> Option<CertificateFiles> {
     if table.field("cert_file").is_none() && table.field("key_file").is_none() {
         return None;
     }
-    let cert_file = table
-        .required("cert_file", "TLS needs a certificate chain and its key")
-        .and_then(|field| path(&field, folder));
-    let key_file = table
-        .required("key_file", "TLS needs a certificate chain and its key")
-        .and_then(|field| path(&field, folder));
+    let how = "TLS needs a certificate chain and its key";
+    let (cert, key) = (table.required("cert_file", how), table.required("key_file", how));
+    let cert_file = cert.as_ref().and_then(|field| path(field, folder));
+    let key_file = key.as_ref().and_then(|field| path(field, folder));
+    serving_files::check_pair(cert.as_ref().zip(cert_file.as_deref()), key.as_ref().zip(key_file.as_deref()));
     Some(CertificateFiles { cert_file: cert_file?, key_file: key_file? })
 }
 

@@ -1,5 +1,7 @@
 //! Reports unknown keys, and values where a table is expected.
 
+use std::collections::BTreeMap;
+
 use super::problem::Report;
 use super::schema::{self, Key, RULE, Takes};
 use super::tree::{Node, Value};
@@ -18,12 +20,19 @@ struct Check<'a> {
 
 impl Check<'_> {
     fn table(&self, node: &mut Node, above: &str, keys: &'static [Key]) {
+        if matches!(node.value, Value::Reported) {
+            return;
+        }
         let Value::Table(entries) = &mut node.value else {
             self.report.add(&node.place, above, format!("must be a table; write it as [{above}]"));
             node.value = Value::Reported;
             return;
         };
+        self.correct_tables(entries, above, keys);
         for (name, node) in entries {
+            if matches!(node.value, Value::Reported) {
+                continue;
+            }
             let path = if above.is_empty() { name.clone() } else { format!("{above}.{name}") };
             if unsupported::is(&path, node) {
                 self.report.add(&node.place, &path, unsupported::MESSAGE);
@@ -51,7 +60,36 @@ impl Check<'_> {
         }
     }
 
+    /// Reports misspelt tables and reads them as what was probably meant, so that problems
+    /// inside are found in the same run.
+    fn correct_tables(&self, entries: &mut BTreeMap<String, Node>, above: &str, keys: &'static [Key]) {
+        let is_table = |key: &Key| matches!(key.takes, Takes::Table(_) | Takes::Tables(_));
+        let unknown: Vec<String> =
+            entries.keys().filter(|name| keys.iter().all(|key| key.name != *name)).cloned().collect();
+        for name in unknown {
+            let fits = |node: &Node, key: &Key| match (&node.value, &key.takes) {
+                (Value::Table(_), Takes::Table(_)) => true,
+                (Value::List(list), Takes::Tables(_)) => {
+                    list.iter().all(|node| matches!(node.value, Value::Table(_)))
+                }
+                _ => false,
+            };
+            let near = suggestion::nearest(&name, keys.iter().map(|key| key.name));
+            let Some(key) = keys.iter().find(|key| Some(key.name) == near && is_table(key)) else { continue };
+            if entries.contains_key(key.name) || !entries.get(&name).is_some_and(|node| fits(node, key)) {
+                continue;
+            }
+            let Some(node) = entries.remove(&name) else { continue };
+            let path = if above.is_empty() { name.clone() } else { format!("{above}.{name}") };
+            self.report.add(&node.place, &path, format!("unknown key; did you mean `{}`?", key.name));
+            entries.insert(key.name.to_owned(), node);
+        }
+    }
+
     fn tables(&self, node: &mut Node, path: &str, keys: &'static [Key]) {
+        if matches!(node.value, Value::Reported) {
+            return;
+        }
         let Value::List(list) = &mut node.value else {
             let message = format!("must be a list of tables; write each as [[{path}]]");
             self.report.add(&node.place, path, message);
@@ -62,7 +100,7 @@ impl Check<'_> {
             let path = format!("{path}[{index}]");
             if matches!(node.value, Value::Table(_)) {
                 self.table(node, &path, keys);
-            } else {
+            } else if !matches!(node.value, Value::Reported) {
                 let name = path.split('[').next().unwrap_or_default();
                 self.report.add(&node.place, &path, format!("must be a table; write it as [[{name}]]"));
                 node.value = Value::Reported;

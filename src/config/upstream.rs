@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::reader::{Field, Table};
 use super::server::{path, time};
+use super::serving_files;
 use crate::upstream::{ClientCertificate, HealthPath, Target, UpstreamSettings, UpstreamTls, UpstreamUrl};
 
 /// Maximum number of addresses of an app.
@@ -104,7 +105,11 @@ fn tls(table: &Table<'_>, folder: &Path) -> UpstreamTls {
         (None, Some(_)) => table.missing("cert_file", "a key needs its certificate"),
         _ => {}
     }
-    let client = file("cert_file").zip(file("key_file"));
+    let (cert_file, key_file, ca_file) = (file("cert_file"), file("key_file"), file("ca_file"));
+    serving_files::check_pair(cert.as_ref().zip(cert_file.as_deref()), key.as_ref().zip(key_file.as_deref()));
+    let ca = table.field("ca_file");
+    serving_files::check_authorities(ca.as_ref().zip(ca_file.as_deref()));
+    let client = cert_file.zip(key_file);
     let server_name = table.field("server_name").and_then(|field| {
         let fine = |text: &str| rustls::pki_types::ServerName::try_from(text).is_ok();
         field.parse(|text| {
@@ -116,7 +121,7 @@ fn tls(table: &Table<'_>, folder: &Path) -> UpstreamTls {
         })
     });
     UpstreamTls {
-        ca_file: file("ca_file"),
+        ca_file,
         client: client.map(|(cert_file, key_file)| ClientCertificate { cert_file, key_file }),
         server_name,
     }

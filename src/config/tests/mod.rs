@@ -8,6 +8,7 @@ mod reference;
 mod robustness;
 mod secrets;
 mod space;
+mod together;
 
 use super::consumer::Consumer;
 use super::{Config, Environment, Parts, Problems};

@@ -380,7 +380,7 @@ allow = [
 #[test]
 fn a_syntax_error_shows_its_line_and_a_caret() {
     assert_eq!(
-        problems("public_url = \"x\"\nlisten = [1 2]\n", &Environment::default()),
+        problems("public_url = \"https://a.example\"\nlisten = [1 2]\n", &Environment::default()),
         "config.toml: not TOML at line 2, column 11: string values must be quoted, expected literal string\n  |\n2 | listen = [1 2]\n  |           ^"
     );
 }
