@@ -54,7 +54,7 @@ enum Command {
     Hub(commands::hub::Arguments),
     /// Check the configuration and print every problem
     Check {
-        /// Also check the provider: metadata and keys
+        /// Also ask the provider for its metadata and keys, and the app for a connection
         #[arg(long)]
         online: bool,
     },

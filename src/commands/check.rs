@@ -5,11 +5,12 @@ use std::path::Path;
 
 use huggate::authn::BearerSettings;
 use huggate::clock::Clock;
-use huggate::config::{Config, Environment, Problem};
+use huggate::config::{Config, Environment};
 use huggate::policy::{Access, BearerUse, RouteAccess};
-use huggate::server::{Running, Server};
 use huggate::upstream::Target;
 use huggate::{Gate, Route, Rule};
+
+use super::check_online;
 
 /// The outcome of a check, with the text to print.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,69 +23,38 @@ pub(crate) enum CheckOutcome {
     ProviderUnusable(String),
 }
 
-/// Loads the configuration as `serve` does; `online` checks the provider as well.
+/// Loads the configuration as `serve` does; `online` also asks the provider and the apps.
 pub(crate) async fn check(path: Option<&Path>, online: bool, environment: &Environment) -> CheckOutcome {
-    let config = match Config::load(path, environment) {
+    let config = match Config::load_to_serve(path, environment) {
         Ok(config) => config,
         Err(problems) => return CheckOutcome::Invalid(problems.to_string()),
     };
     let name = config.file.as_ref().map_or("the environment".to_owned(), |file| file.display().to_string());
-    let unreadable = unreadable(&config, &name);
-    if !unreadable.is_empty() {
-        return CheckOutcome::Invalid(unreadable.join("\n"));
-    }
-    let mut text = format!("{name} is valid{}:\n{}", but_for(&config.warnings), summary(&config));
-    let warnings: String = config.warnings.iter().map(|warning| format!("warning: {warning}\n")).collect();
+    let mut text = summary(&config);
+    let mut warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
     let issuer = config.gate.provider.issuer.as_str().to_owned();
     let gate = match Gate::new(config.gate, Clock::default()) {
         Ok(gate) => gate,
         Err(error) => return CheckOutcome::Invalid(format!("{name}: {error}")),
     };
-    if !online {
-        return CheckOutcome::Valid(text + &warnings);
+    let mut provider_unusable = false;
+    if online {
+        let findings = check_online::ask(&gate, &issuer, &config.upstream).await;
+        findings.rows.iter().for_each(|(subject, what)| row(&mut text, subject, what));
+        warnings.extend(findings.warnings);
+        provider_unusable = findings.provider_unusable;
     }
-    match gate.discover().await {
-        Ok(()) => {
-            row(&mut text, "provider", &format!("{issuer} is reachable"));
-            CheckOutcome::Valid(text + &warnings)
-        }
-        Err(reason) => {
-            row(&mut text, "provider", &format!("{issuer} cannot be used: {reason}"));
-            CheckOutcome::ProviderUnusable(text + &warnings)
-        }
-    }
+    let mut text = format!("{name} is valid{}:\n{text}", but_for(warnings.len()));
+    warnings.iter().for_each(|warning| text.push_str(&format!("warning: {warning}\n")));
+    if provider_unusable { CheckOutcome::ProviderUnusable(text) } else { CheckOutcome::Valid(text) }
 }
 
-fn but_for(warnings: &[Problem]) -> String {
+fn but_for(warnings: usize) -> String {
     match warnings {
-        [] => String::new(),
-        [_] => ", with a warning".to_owned(),
-        several => format!(", with {} warnings", several.len()),
+        0 => String::new(),
+        1 => ", with a warning".to_owned(),
+        several => format!(", with {several} warnings"),
     }
-}
-
-/// Files that the server would fail to open.
-fn unreadable(config: &Config, name: &str) -> Vec<String> {
-    let tls = config.server.tls.iter();
-    let client = config.upstream.tls.client.iter();
-    let files = tls
-        .flat_map(|files| [("tls.cert_file", &files.cert_file), ("tls.key_file", &files.key_file)])
-        .chain(config.upstream.tls.ca_file.as_ref().map(|path| ("upstream_tls.ca_file", path)))
-        .chain(client.flat_map(|files| {
-            [("upstream_tls.cert_file", &files.cert_file), ("upstream_tls.key_file", &files.key_file)]
-        }));
-    let problem = |(key, path): (&str, &std::path::PathBuf)| {
-        let kind = std::fs::File::open(path).err()?.kind();
-        Some(format!("{name}: {key}: {path:?} cannot be read: {kind}"))
-    };
-    let problems: Vec<String> = files.filter_map(problem).collect();
-    if !problems.is_empty() {
-        return problems;
-    }
-    // Loaded as the server loads them: this also detects a key that does not match its
-    // certificate.
-    let tls = Server::new(config.server.clone(), Running::default()).err();
-    tls.map(|error| format!("{name}: {error}")).into_iter().collect()
 }
 
 /// A summary of the configuration, one subject per row.
@@ -279,8 +249,10 @@ upstream = "http://127.0.0.1:5000"
         assert_eq!(
             checked,
             CheckOutcome::Invalid(format!(
-                "{path}: tls.cert_file: \"/no/cert\" cannot be read: entity not found\n\
-                 {path}: tls.key_file: \"/no/key\" cannot be read: entity not found"
+                "{path}:22: tls.cert_file: \"/no/cert\" does not exist; it must be a PEM file with the \
+                 certificate chain, the own certificate first\n\
+                 {path}:23: tls.key_file: \"/no/key\" does not exist; it must be a PEM file with the private \
+                 key of the certificate"
             ))
         );
     }

@@ -2,6 +2,7 @@
 //! ones use [`print`](output::print).
 
 pub(crate) mod check;
+mod check_online;
 pub(crate) mod completions;
 pub(crate) mod demo;
 mod demo_app;

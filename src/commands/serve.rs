@@ -22,8 +22,8 @@ use super::systemd;
 
 /// Runs until a shutdown signal.
 pub(crate) fn run(path: Option<&Path>, environment: Environment) -> Result<String, Failure> {
-    let mut config =
-        Config::load(path, &environment).map_err(|problems| Failure::Configuration(problems.to_string()))?;
+    let mut config = Config::load_to_serve(path, &environment)
+        .map_err(|problems| Failure::Configuration(problems.to_string()))?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -123,11 +123,19 @@ pub(super) async fn until_stopped(
 
 /// Queries the provider at start, so that a mistake shows in the log before the first sign-in.
 async fn discover(gate: Gate) {
-    match gate.discover().await {
-        Ok(()) => tracing::info!("the provider is reachable"),
+    let asked = match gate.discover().await {
+        Ok(()) => gate.count_provider_keys().await,
+        Err(reason) => Err(reason),
+    };
+    match asked {
+        Ok(_) => tracing::info!("the provider is reachable"),
         Err(reason) if reason.is_transient() => {
-            tracing::warn!(%reason, "the provider is not reachable yet; sign-ins get 503 until it is");
+            let advice = reason.advice();
+            tracing::warn!(%reason, advice, "the provider is not reachable yet; sign-ins fail until it is");
         }
-        Err(reason) => tracing::error!(%reason, "the provider cannot be used, so nobody can sign in"),
+        Err(reason) => {
+            let advice = reason.advice();
+            tracing::error!(%reason, advice, "the provider cannot be used, so nobody can sign in");
+        }
     }
 }

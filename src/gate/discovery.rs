@@ -1,13 +1,15 @@
-//! Asking the provider for its metadata at the start.
+//! Asking the provider for its metadata and keys, apart from sign-ins.
 
 use super::Gate;
 use super::settings::BuildError;
+use crate::provider::{DiscoveryError, KeyCheckError};
 
 /// Why the provider cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct ProviderUnusable {
     reason: String,
+    advice: &'static str,
     transient: bool,
 }
 
@@ -18,6 +20,24 @@ impl ProviderUnusable {
     pub fn is_transient(&self) -> bool {
         self.transient
     }
+
+    /// What the operator can do.
+    #[must_use]
+    pub fn advice(&self) -> &str {
+        self.advice
+    }
+}
+
+impl From<DiscoveryError> for ProviderUnusable {
+    fn from(error: DiscoveryError) -> Self {
+        Self { reason: error.to_string(), advice: error.advice(), transient: error.is_transient() }
+    }
+}
+
+impl From<KeyCheckError> for ProviderUnusable {
+    fn from(error: KeyCheckError) -> Self {
+        Self { reason: error.to_string(), advice: error.advice(), transient: error.is_transient() }
+    }
 }
 
 impl Gate {
@@ -26,13 +46,20 @@ impl Gate {
     /// # Errors
     /// [`ProviderUnusable`] says why it cannot be used, and whether that may pass.
     pub async fn discover(&self) -> Result<(), ProviderUnusable> {
-        let asked = self.inner.oauth2.provider.metadata().await;
-        asked
-            .map(drop)
-            .map_err(|error| ProviderUnusable { reason: error.to_string(), transient: error.is_transient() })
+        self.inner.oauth2.provider.metadata().await?;
+        Ok(())
     }
 
-    /// The same; a provider that is down only gets a warning.
+    /// Asks the provider for the keys of its ID tokens, without effect on sign-ins; returns how
+    /// many can be used. Without one nobody can sign in.
+    ///
+    /// # Errors
+    /// [`ProviderUnusable`] says why there is none, and whether that may pass.
+    pub async fn count_provider_keys(&self) -> Result<usize, ProviderUnusable> {
+        Ok(self.inner.oauth2.provider.count_keys().await?)
+    }
+
+    /// As [`Gate::discover`]; a provider that is down only gets a warning.
     pub(crate) async fn discover_at_start(&self) -> Result<(), BuildError> {
         match self.discover().await {
             Ok(()) => Ok(()),

@@ -68,6 +68,17 @@ impl DiscoveryError {
             Self::Issuer { .. } | Self::NotHttps(_) => false,
         }
     }
+
+    /// What the operator can do.
+    pub(crate) fn advice(&self) -> &'static str {
+        match self {
+            Self::Fetch(error) => error.advice(),
+            Self::Issuer { .. } => {
+                "write provider.issuer as the metadata has it, if that is the provider you mean"
+            }
+            Self::NotHttps(_) => "the provider has to publish https addresses",
+        }
+    }
 }
 
 /// Fetches and validates the metadata.

@@ -83,6 +83,27 @@ impl FetchError {
             | Self::Malformed { .. } => None,
         }
     }
+
+    /// What the operator can do.
+    pub(crate) fn advice(&self) -> &'static str {
+        match self {
+            Self::Unreachable { reason, .. } if reason.contains("certificate") => {
+                "the certificate is not accepted here: check provider.issuer, this machine's clock and its \
+                 trusted authorities"
+            }
+            Self::Unreachable { reason, .. } if reason.contains("corrupt message") => {
+                "what answers there does not speak TLS: check provider.issuer"
+            }
+            Self::Unreachable { .. } | Self::Timeout { .. } => {
+                "check provider.issuer, and that this machine may connect to it (DNS, firewall)"
+            }
+            Self::Status { .. } if self.is_transient() => "the provider has a problem: try again later",
+            Self::Status { .. } => "check that provider.issuer is the provider's own address",
+            Self::TooLong { .. } | Self::Malformed { .. } => {
+                "something else answers there, such as a proxy's page: check provider.issuer"
+            }
+        }
+    }
 }
 
 /// A response with its whole body.

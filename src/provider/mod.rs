@@ -11,6 +11,7 @@ mod id_token;
 mod issuer;
 mod json;
 mod jwks;
+mod key_check;
 mod rate_limit;
 mod settings;
 mod token;
@@ -34,6 +35,7 @@ use http_client::{FetchError, HttpClient};
 use id_token::Expected;
 pub(crate) use id_token::IdTokenError;
 pub use issuer::{Issuer, IssuerError};
+pub(crate) use key_check::KeyCheckError;
 pub(crate) use rate_limit::RateLimit;
 pub use settings::ProviderSettings;
 pub(crate) use token::{CodeGrant, MAX_TOKEN, TokenError, truncated};
@@ -131,6 +133,12 @@ impl Provider {
     /// The provider's metadata, cached; refetched after a failure or when it is stale.
     pub(crate) async fn metadata(&self) -> Result<Arc<Metadata>, DiscoveryError> {
         self.metadata.load(&self.http, &self.settings.issuer, Instant::now()).await
+    }
+
+    /// Asks for the keys, apart from sign-ins; returns how many can verify ID tokens.
+    pub(crate) async fn count_keys(&self) -> Result<usize, KeyCheckError> {
+        let metadata = self.metadata().await?;
+        key_check::count_keys(&self.http, &metadata).await
     }
 
     /// Whether the last metadata request succeeded.

@@ -27,6 +27,7 @@ mod load_balancer;
 mod outgoing_request;
 mod outlier_ejection;
 mod pool;
+mod reachability;
 mod request_body;
 mod request_head;
 mod response_body;

@@ -1,0 +1,64 @@
+//! `huggate check --online`: what the configuration refers to, asked over the network.
+//!
+//! Sessions are in the browser or in the memory of the process that serves; neither is a store
+//! that can be asked.
+
+use huggate::Gate;
+use huggate::upstream::{UpstreamSettings, UpstreamUrl};
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    /// Subjects and what is known of them.
+    pub(super) rows: Vec<(&'static str, String)>,
+    /// The app may start later, so an app that is down is only a warning.
+    pub(super) warnings: Vec<String>,
+    /// Whether nobody can sign in.
+    pub(super) provider_unusable: bool,
+}
+
+/// Asks the provider for its metadata and keys, and the apps for a connection.
+pub(super) async fn ask(gate: &Gate, issuer: &str, upstream: &UpstreamSettings) -> Findings {
+    let mut findings = Findings::default();
+    ask_provider(gate, issuer, &mut findings).await;
+    for url in urls(upstream) {
+        match url.try_connection(upstream.connect_timeout).await {
+            Ok(()) => findings.rows.push(("app", format!("{url} accepts connections"))),
+            Err(error) => findings.warnings.push(format!(
+                "{url} does not accept connections: {}; start the app, or correct `upstream`",
+                error.kind()
+            )),
+        }
+    }
+    findings
+}
+
+async fn ask_provider(gate: &Gate, issuer: &str, findings: &mut Findings) {
+    let (subject, unusable) = match gate.discover().await {
+        Err(unusable) => ("provider", unusable),
+        Ok(()) => {
+            findings.rows.push(("provider", format!("{issuer} is reachable")));
+            match gate.count_provider_keys().await {
+                Ok(count) => {
+                    let keys = if count == 1 { "key" } else { "keys" };
+                    return findings.rows.push(("keys", format!("{count} {keys} to verify ID tokens with")));
+                }
+                Err(unusable) => ("keys", unusable),
+            }
+        }
+    };
+    findings.provider_unusable = true;
+    findings.rows.push((subject, format!("{issuer} cannot be used: {unusable}; {}", unusable.advice())));
+}
+
+/// Every address of an app, once.
+fn urls(upstream: &UpstreamSettings) -> Vec<&UpstreamUrl> {
+    let mut urls = Vec::new();
+    let of_routes = upstream.routes.iter().flatten();
+    for url in std::iter::once(&upstream.default).chain(of_routes).flat_map(|target| &target.urls) {
+        if !urls.contains(&url) {
+            urls.push(url);
+        }
+    }
+    urls
+}
