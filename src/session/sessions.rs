@@ -35,6 +35,9 @@ pub(crate) struct Sessions {
     pub(super) cache: quick_cache::sync::Cache<[u8; HANDLE], Arc<CachedSession>>,
     /// The key of the hash that replaces a session's id outside this process.
     fingerprint_key: [u8; 32],
+    /// Greater than that of the settings before a reload. What one of them rendered is
+    /// not used by the next, whenever it was written.
+    generation: u64,
     pub(super) clock: Clock,
 }
 
@@ -55,6 +58,7 @@ impl Sessions {
             store: Store::open(settings.store).map(Arc::new),
             revocations: Arc::default(),
             cache: quick_cache::sync::Cache::new(settings.cached_sessions),
+            generation: 0,
             clock,
         }
     }
@@ -66,7 +70,8 @@ impl Sessions {
             (Some(_), Some(before)) => Some(Arc::clone(before)),
             (own, _) => own.clone(),
         };
-        Self { store, revocations: Arc::clone(&before.revocations), ..self }
+        let generation = before.generation + 1;
+        Self { store, revocations: Arc::clone(&before.revocations), generation, ..self }
     }
 
     /// Renders the identity of all sessions in use with these settings, and wakes the
@@ -141,7 +146,27 @@ impl Sessions {
         let user = User::new(session.person.clone(), AuthMethod::Session);
         let sid = self.fingerprint(session.id);
         let identity = self.renderer.render(user, sid, session.tokens.access.expose());
-        SessionSnapshot { identity, session }
+        SessionSnapshot { identity, session, generation: self.generation }
+    }
+
+    /// A cached session with its current state, rendered by these settings. A
+    /// revalidation that began before a reload may have written what the settings before
+    /// rendered.
+    pub(super) fn activate(&self, cached: Arc<CachedSession>) -> ActiveSession {
+        let snapshot = cached.shared.snapshot();
+        if snapshot.generation == self.generation {
+            return ActiveSession { cached, snapshot };
+        }
+        let own = Arc::new(self.snapshot_of(snapshot.session.clone()));
+        if snapshot.generation < self.generation {
+            cached.shared.replace(&snapshot, &own);
+        }
+        ActiveSession { cached, snapshot: own }
+    }
+
+    /// The same session with its current state.
+    pub(crate) fn latest(&self, session: &ActiveSession) -> ActiveSession {
+        self.activate(Arc::clone(&session.cached))
     }
 
     /// The public fingerprint of a session: a hash that does not reveal the id.

@@ -65,7 +65,7 @@ pub(super) fn session() -> Session {
 pub(super) fn snapshot(session: Session) -> SessionSnapshot {
     let user = User::new(session.person.clone(), AuthMethod::Session);
     let renderer = IdentityRenderer::new(HeaderSettings::default(), 0);
-    SessionSnapshot { identity: renderer.render(user, String::new(), ""), session }
+    SessionSnapshot { identity: renderer.render(user, String::new(), ""), session, generation: 0 }
 }
 
 /// The next request of a browser that received `lines`.
