@@ -1,16 +1,16 @@
 //! Condition results as text for operators, with account names and addresses. The text
 //! for a person who was refused is in `policy::obstacle`.
 
-use crate::identity::{Person, Role};
+use crate::identity::{Missing, Person, Role};
 use crate::policy::{ConditionResult, Membership};
 use crate::policy::{Match, NameMatch, Rule, is_id};
 
 impl Rule {
     /// Why the rule matches `person`; otherwise the conditions that do not match or are
     /// unknown.
-    pub(crate) fn because(&self, person: &Person) -> Vec<String> {
-        let matches = self.matches(person);
-        let results = self.conditions.iter().map(|condition| condition.evaluate(person));
+    pub(crate) fn because(&self, person: &Person, missing: Missing) -> Vec<String> {
+        let matches = self.matches(person, missing);
+        let results = self.conditions.iter().map(|condition| condition.evaluate(person, missing));
         results
             .filter(|result| matches == Match::Yes || result.matches() != Match::Yes)
             .map(|result| result.text())
@@ -36,6 +36,15 @@ impl ConditionResult<'_> {
             }
             Self::OrgsNotTold => "not known: Hugging Face returned no list of organisations".to_owned(),
             Self::NotAMember(org) => format!("{org}: not a member"),
+            Self::NotShown(org) => {
+                format!("not known: {org} is not listed, and the credential does not show every organisation")
+            }
+            Self::NotHeld(name) => {
+                format!("not in the session: the rules of its sign-in did not name {name}")
+            }
+            Self::GroupsNotShown(org, _) => {
+                format!("not known: the resource groups in {} are not visible", org.shown())
+            }
             Self::NotGranted(org) => format!(
                 "not known: {} was not granted to the app, so its role and restrictions are not visible",
                 org.shown()

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 
+use super::completeness::{Dropped, FilterId, Missing, Shown};
 use super::org::{Org, ResourceGroup};
 
 /// The maximum size of the list of groups in a header, in bytes. The list is sent
@@ -36,6 +37,10 @@ pub struct Person {
     /// Whether usable organisations were left out of [`Person::orgs`] because the list
     /// exceeded its maximum size.
     pub orgs_cut: bool,
+    /// What the credential shows; of the rest it is unknown whether it exists.
+    pub shown: Shown,
+    /// What was dropped because no rule named it, and by which rules. `None` is nothing.
+    pub(crate) dropped: Option<Dropped>,
 }
 
 /// An e-mail address and whether the provider verified it.
@@ -61,6 +66,17 @@ impl Person {
             orgs: Vec::new(),
             orgs_known: false,
             orgs_cut: false,
+            shown: Shown::ALL,
+            dropped: None,
+        }
+    }
+
+    /// What rules that name the organisations and groups of `filter` may need and was
+    /// dropped.
+    pub(crate) fn missing_for(&self, filter: FilterId) -> Missing {
+        match self.dropped {
+            Some(dropped) if dropped.by != filter => dropped.missing,
+            Some(_) | None => Missing::NOTHING,
         }
     }
 
@@ -85,9 +101,11 @@ impl Person {
 
     /// Drops what neither rules nor headers need. Organisations that `named` selects are
     /// kept with any standing, since refusals refer to them. Of the others, those with a
-    /// usable membership are kept until the list of groups is full.
+    /// usable membership are kept until the list of groups is full. What was dropped is
+    /// noted under `filter`, for rules that name others.
     pub(crate) fn retain(
         &mut self,
+        filter: FilterId,
         named: impl Fn(&Org) -> bool,
         group_named: impl Fn(&Org, &ResourceGroup) -> bool,
         groups_wanted: bool,
@@ -96,27 +114,31 @@ impl Person {
         for org in self.orgs.iter().filter(|org| named(org)) {
             budget = budget.saturating_sub(groups_length(org));
         }
-        let mut cut = false;
+        let (mut cut, mut missing) = (false, Missing::NOTHING);
         self.orgs.retain_mut(|org| {
             // Only rules use resource groups.
             let mut groups = std::mem::take(&mut org.resource_groups);
+            let listed = groups.len();
             groups.retain(|group| group_named(org, group));
+            missing.groups |= groups.len() < listed;
             org.resource_groups = groups;
             if named(org) {
                 return true;
             }
             if !groups_wanted || org.role().is_none() {
+                missing.orgs = true;
                 return false;
             }
             let length = groups_length(org);
             if length > budget {
-                cut = true;
+                (cut, missing.orgs) = (true, true);
                 return false;
             }
             budget -= length;
             true
         });
         self.orgs_cut = cut;
+        self.dropped = (!missing.is_nothing()).then_some(Dropped { by: filter, missing });
     }
 }
 

@@ -112,8 +112,9 @@ impl Serialize for User {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::identity::completeness::FilterId;
     use crate::identity::person::GROUPS_BUDGET;
-    use crate::identity::{Role, Standing};
+    use crate::identity::{Role, Shown, Standing};
 
     pub(crate) fn person(orgs: &[(&str, &str)]) -> Person {
         Person {
@@ -130,10 +131,13 @@ pub(crate) mod tests {
                     slug: (*slug).into(),
                     standing: Standing::Member(Role::parse(role)),
                     resource_groups: Vec::new(),
+                    groups_shown: true,
                 })
                 .collect(),
             orgs_known: true,
             orgs_cut: false,
+            shown: Shown::ALL,
+            dropped: None,
         }
     }
 
@@ -149,7 +153,7 @@ pub(crate) mod tests {
         let names: Vec<String> = (0..300).map(|n| format!("organisation-{n}")).collect();
         let orgs: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "read")).collect();
         let mut ada = person(&orgs);
-        ada.retain(|org| &*org.slug == "organisation-299", |_, _| false, true);
+        ada.retain(FilterId([0; 8]), |org| &*org.slug == "organisation-299", |_, _| false, true);
         assert!(ada.orgs_cut);
         assert!(ada.orgs.iter().any(|org| &*org.slug == "organisation-299"));
         let header = User::new(ada, AuthMethod::Session).groups().join(",");
@@ -160,7 +164,7 @@ pub(crate) mod tests {
     #[test]
     fn properties_that_are_not_needed_are_dropped() {
         let mut ada = person(&[("acme", "read"), ("other", "no_access"), ("third", "read")]);
-        ada.retain(|org| &*org.slug == "acme", |_, _| false, false);
+        ada.retain(FilterId([0; 8]), |org| &*org.slug == "acme", |_, _| false, false);
         assert_eq!(ada.orgs.len(), 1);
         assert!(!ada.orgs_cut);
     }

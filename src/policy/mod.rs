@@ -21,7 +21,7 @@ mod shadowing;
 mod verdict;
 
 pub use access::Access;
-pub(crate) use denial::{Denial, DenialKind};
+pub(crate) use denial::{Credential, Denial, DenialKind};
 pub(crate) use evaluate::{ConditionResult, Membership};
 pub(crate) use own_prefix::OwnPrefix;
 pub use path::{PathPattern, PatternError};

@@ -8,7 +8,7 @@ use super::record::{Session, SessionId};
 use crate::keys::{Keyring, Purpose, random};
 
 /// The format of an encrypted session; any other is treated as signed out.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 
 /// The content of a session cookie.
 #[derive(Serialize, Deserialize)]
