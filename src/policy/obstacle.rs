@@ -74,14 +74,7 @@ impl Obstacle {
                 Self::new("not_a_member", format!("You are not in {org}, as far as this app can see."))
                     .in_org(org)
             }
-            ConditionResult::NotShown(org) => {
-                let what = if by_token { "This token" } else { "Your sign-in" };
-                let sentence = format!(
-                    "{what} does not show all organisations of its owner, so it is not known whether {org} is one \
-                     of them."
-                );
-                Self::new("not_shown", sentence).in_org(org)
-            }
+            ConditionResult::NotShown(org) => Self::not_shown(org, by_token),
             ConditionResult::GroupsNotShown(org, group) => Self::groups_not_shown(org, group, by_token),
             ConditionResult::NotGranted(org) => Self::not_granted(org, by_token),
             ConditionResult::Restricted(org) => {
@@ -131,6 +124,14 @@ impl Obstacle {
             Some(org) => obstacle.in_org(org),
             None => obstacle,
         }
+    }
+
+    fn not_shown(org: &str, by_token: bool) -> Self {
+        let what = if by_token { "This token" } else { "Your sign-in" };
+        let sentence = format!(
+            "{what} does not show all organisations of its owner, so it is not known whether {org} is one of them."
+        );
+        Self::new("not_shown", sentence).in_org(org)
     }
 
     fn groups_not_shown(org: &Org, group: &str, by_token: bool) -> Self {

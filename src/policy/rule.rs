@@ -418,4 +418,34 @@ mod tests {
         mallory.username = "62f264b9f3c90f4b65140001".into();
         assert_eq!(Rule::user("62f264b9f3c90f4b65140001").matches(&mallory, Missing::NOTHING), Match::No);
     }
+
+    #[test]
+    fn what_is_not_held_or_not_shown_is_neither_a_match_nor_a_mismatch() {
+        use Match::{No, NotHeld, Unknown, Yes};
+        let group = |org: &str, name: &str| Rule::org(org).with_resource_group(name);
+        let lost = Missing { orgs: true, groups: true };
+        let mut partly = ada();
+        partly.shown.memberships = false;
+        partly.orgs.iter_mut().for_each(|org| org.groups_shown = false);
+        for (rule, held, not_held, not_shown) in [
+            (Rule::org("acme"), Yes, Yes, Yes),
+            (Rule::org("acme").with_role(Role::Admin), No, No, No),
+            (Rule::org("other"), No, NotHeld, Unknown),
+            (Rule::org("sso"), Unknown, Unknown, Unknown),
+            (group("acme", "gpu"), Yes, Yes, Yes),
+            (group("acme", "gpu").with_role(Role::Admin), No, No, No),
+            (group("acme", "cpu"), No, NotHeld, Unknown),
+            (group("other", "gpu"), No, NotHeld, Unknown),
+            (Rule::user("ben").and(Rule::org("other")), No, No, No),
+            (Rule::org("sso").and(Rule::org("other")), No, NotHeld, Unknown),
+            (Rule::user("ada").and(Rule::org("other")), No, NotHeld, Unknown),
+        ] {
+            let results = [
+                rule.matches(&ada(), Missing::NOTHING),
+                rule.matches(&ada(), lost),
+                rule.matches(&partly, Missing::NOTHING),
+            ];
+            assert_eq!(results, [held, not_held, not_shown], "{rule}");
+        }
+    }
 }
