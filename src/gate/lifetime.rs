@@ -39,10 +39,10 @@ impl Ruleset {
             let changed = session.shared().changed();
             let ruleset = self.latest();
             let latest = session.latest();
-            let person = latest.user().person();
-            if !self.has_routes_of(&ruleset) || !ruleset.policy.decide(route, Some(person)).admits() {
+            if !self.has_routes_of(&ruleset) || !ruleset.still_admits(latest.clone(), route).await {
                 return;
             }
+            let latest = session.latest();
             let sessions = &ruleset.authn.sessions;
             match sessions.confirmed(latest).await {
                 Ok(Some(_)) => {}
@@ -67,6 +67,7 @@ impl Ruleset {
     /// It is introspected as often as a session is revalidated.
     pub(super) async fn until_token_refused(self: &Arc<Self>, caller: &TokenCaller, route: Option<usize>) {
         let mut answered = self.clock.now();
+        let mut known = None;
         let mut wait = self.authn.sessions.sessions.intervals().0;
         loop {
             let ruleset = self.latest();
@@ -84,11 +85,18 @@ impl Ruleset {
                     if !ruleset.policy.decide(route, Some(person)).admits() {
                         return;
                     }
+                    known = Some(latest);
                     answered = self.clock.now();
                     wait = revalidate;
                 }
                 Err(TokenError::Invalid(_)) => return,
                 Err(TokenError::Unchecked { retry_after, .. }) => {
+                    // The rules in force decide by what is known; what they need beyond it
+                    // cannot be asked.
+                    let person = known.as_deref().unwrap_or(caller).identity().user().person();
+                    if !ruleset.policy.decide(route, Some(person)).admits() {
+                        return;
+                    }
                     if self.clock.now().saturating_sub(answered) >= revalidate.saturating_add(grace) {
                         return;
                     }

@@ -42,6 +42,7 @@ fn every_page(text: impl Fn(&str) -> String, url: impl Fn(&str) -> String) -> Ve
             username: &text("jörg-the-newcomer"),
             requirements,
             how,
+            sign_in_again: false,
             again_url: start,
             somebody_else_url: start,
         })

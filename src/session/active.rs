@@ -31,7 +31,7 @@ pub(crate) struct ActiveSession {
 }
 
 impl ActiveSession {
-    pub(super) fn of(cached: Arc<CachedSession>) -> Self {
+    fn of(cached: Arc<CachedSession>) -> Self {
         let snapshot = cached.shared.snapshot();
         Self { cached, snapshot }
     }

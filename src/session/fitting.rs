@@ -1,14 +1,36 @@
 //! Makes a session fit the cookies that browsers, and servers in front, accept.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::cookie::{MAX_SEALED, MAX_SEALED_ALONE};
 use super::record::Session;
 use super::sealing::SessionSealer;
-use crate::identity::Org;
+use crate::identity::{FilterId, NamedOrgs, Org};
 
-/// Whether an organisation must stay in a session: a rule names it.
-pub(crate) type OrgFilter = Arc<dyn Fn(&Org) -> bool + Send + Sync>;
+/// The organisations that must stay in a session, and the rules that name them.
+#[derive(Clone)]
+pub(crate) struct KeptOrgs {
+    pub(crate) named: NamedOrgs,
+    pub(crate) filter: FilterId,
+}
+
+impl KeptOrgs {
+    /// Nothing may be left out.
+    pub(super) fn all() -> Self {
+        Self { named: Arc::new(|_| true), filter: FilterId([0; 8]) }
+    }
+
+    fn have(&self, org: &Org) -> bool {
+        (self.named)(org)
+    }
+}
+
+impl fmt::Debug for KeptOrgs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeptOrgs").field("filter", &self.filter).finish_non_exhaustive()
+    }
+}
 
 /// A session does not fit cookies, even without what can be left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,13 +43,13 @@ pub(super) struct TooLarge;
 pub(super) fn seal_to_fit(
     sealer: &SessionSealer,
     session: &Session,
-    must_stay: &OrgFilter,
+    kept: &KeptOrgs,
 ) -> Result<String, TooLarge> {
     let sealed = sealer.seal_session(session);
     if sealed.len() <= MAX_SEALED_ALONE {
         return Ok(sealed);
     }
-    if let Some(sealed) = with_fewer_orgs(sealer, session, must_stay, MAX_SEALED_ALONE) {
+    if let Some(sealed) = with_fewer_orgs(sealer, session, kept, MAX_SEALED_ALONE) {
         return Ok(sealed);
     }
     tracing::warn!(
@@ -38,12 +60,12 @@ pub(super) fn seal_to_fit(
     if sealed.len() <= MAX_SEALED {
         return Ok(sealed);
     }
-    if let Some(sealed) = with_fewer_orgs(sealer, session, must_stay, MAX_SEALED) {
+    if let Some(sealed) = with_fewer_orgs(sealer, session, kept, MAX_SEALED) {
         return Ok(sealed);
     }
     let mut smaller = session.clone();
     smaller.tokens.refresh = None;
-    with_fewer_orgs(sealer, &smaller, must_stay, MAX_SEALED).ok_or(TooLarge)
+    with_fewer_orgs(sealer, &smaller, kept, MAX_SEALED).ok_or(TooLarge)
 }
 
 /// The session with as many of its organisations as fit, sealed. `None` if those that must
@@ -51,19 +73,21 @@ pub(super) fn seal_to_fit(
 fn with_fewer_orgs(
     sealer: &SessionSealer,
     session: &Session,
-    must_stay: &OrgFilter,
+    kept: &KeptOrgs,
     limit: usize,
 ) -> Option<String> {
-    let others = session.person.orgs.iter().filter(|org| !must_stay(org)).count();
-    let with = |kept: usize| {
+    let others = session.person.orgs.iter().filter(|org| !kept.have(org)).count();
+    let with = |number: usize| {
         let mut session = session.clone();
-        let mut left = kept;
+        let mut left = number;
         session.person.orgs.retain(|org| {
-            let stays = must_stay(org) || left > 0;
-            left -= usize::from(stays && !must_stay(org));
+            let stays = kept.have(org) || left > 0;
+            left -= usize::from(stays && !kept.have(org));
             stays
         });
-        session.person.orgs_cut |= kept < others;
+        if number < others {
+            session.person.note_cut(kept.filter);
+        }
         Some(sealer.seal_session(&session)).filter(|sealed| sealed.len() <= limit)
     };
     let mut best = with(0)?;

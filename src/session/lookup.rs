@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwapOption;
 use http::header::HeaderMap;
 
-use super::active::{ActiveSession, SessionLookup};
+use super::active::SessionLookup;
 use super::cached::CachedSession;
 use super::record::{Session, SessionId};
 use super::sealing::{Sealed, Unsealed};
@@ -105,7 +105,7 @@ impl Sessions {
         if let Some(handle) = handle(sealed) {
             self.cache.insert(handle, Arc::clone(&cached));
         }
-        SessionLookup::Session(ActiveSession::of(cached))
+        SessionLookup::Session(self.activate(cached))
     }
 
     /// The result for a cookie that is cached.
@@ -123,6 +123,6 @@ impl Sessions {
             cached.seen.store(now, Ordering::Relaxed);
             store.touch(cached.id, now);
         }
-        Some(SessionLookup::Session(ActiveSession::of(cached)))
+        Some(SessionLookup::Session(self.activate(cached)))
     }
 }

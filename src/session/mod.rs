@@ -25,7 +25,7 @@ pub(crate) use cookie::Cookies;
 pub use cookie::SameSitePolicy;
 pub(crate) use cookie_pairs::find as find_cookie;
 pub(crate) use cookie_rewrite::{Replacement, RewrittenLine};
-pub(crate) use fitting::OrgFilter;
+pub(crate) use fitting::KeptOrgs;
 pub use inspect::{Inspected, SessionReport};
 pub(crate) use lookup::{ImmediateLookup, TicketedSession};
 pub(crate) use record::{BrowserTag, SessionId};

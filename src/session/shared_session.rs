@@ -53,6 +53,12 @@ impl SharedSession {
         self.changed.notify_waiters();
     }
 
+    /// Replaces `before` by the same content, rendered by other settings, unless it was
+    /// replaced already.
+    pub(super) fn replace(&self, before: &Arc<SessionSnapshot>, after: &Arc<SessionSnapshot>) {
+        self.snapshot.compare_and_swap(before, Arc::clone(after));
+    }
+
     /// Completes when the snapshot is replaced after this call.
     pub(crate) fn changed(&self) -> Notified<'_> {
         self.changed.notified()
