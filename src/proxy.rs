@@ -76,7 +76,11 @@ impl Proxy {
         let kept = KeptHead::of(&request);
         Ok(match self.upstream.send(&grant, request, extended_connect).await {
             Ok(response) => response,
-            Err(error) => kept.failed(&error, &client, &grant).map(ResponseBody::whole),
+            Err(error) => {
+                let mut response = kept.failed(&error, &client, &grant);
+                self.gate.expose(&grant, kept.origin.as_ref(), &mut response);
+                response.map(ResponseBody::whole)
+            }
         })
     }
 }
@@ -87,17 +91,24 @@ struct KeptHead {
     target: http::Uri,
     accept: Option<HeaderValue>,
     content_type: Option<HeaderValue>,
+    origin: Option<HeaderValue>,
     speaks_openai: bool,
 }
 
 impl KeptHead {
     /// One pass over the fields: looking four names up costs more.
     fn of(request: &Request<Incoming>) -> Self {
-        let mut kept =
-            Self { target: request.uri().clone(), accept: None, content_type: None, speaks_openai: false };
+        let mut kept = Self {
+            target: request.uri().clone(),
+            accept: None,
+            content_type: None,
+            origin: None,
+            speaks_openai: false,
+        };
         for (name, value) in request.headers() {
             match name.as_str().as_bytes() {
                 b"accept" => _ = kept.accept.get_or_insert_with(|| value.clone()),
+                b"origin" => _ = kept.origin.get_or_insert_with(|| value.clone()),
                 b"content-type" => _ = kept.content_type.get_or_insert_with(|| value.clone()),
                 _ => kept.speaks_openai |= names_openai(name, value),
             }

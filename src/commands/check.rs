@@ -6,7 +6,7 @@ use std::path::Path;
 use huggate::authn::BearerSettings;
 use huggate::clock::Clock;
 use huggate::config::{Config, Environment};
-use huggate::policy::{Access, BearerUse, RouteAccess};
+use huggate::policy::{Access, AssertionUse, BearerUse, RouteAccess};
 use huggate::upstream::Target;
 use huggate::{Gate, Route, Rule};
 
@@ -109,6 +109,19 @@ fn describe(route: &Route, upstream: Option<&Target>) -> String {
     if route.preflight {
         text.push_str("; CORS preflights pass");
     }
+    if !route.cors.is_empty() {
+        let origins: Vec<String> = route.cors.iter().map(ToString::to_string).collect();
+        text.push_str(&format!("; refusals are readable to {}", origins.join(", ")));
+        if !route.preflight {
+            text.push_str(", whose CORS preflights pass");
+        }
+    }
+    text.push_str(match route.assertion {
+        AssertionUse::Header => "; the assertion in the header alone",
+        AssertionUse::Cookie => "; the assertion in the cookie alone",
+        AssertionUse::None => "; no assertion",
+        _ => "",
+    });
     if let Some(upstream) = upstream {
         text.push_str(&format!("; to {upstream}"));
     }
@@ -195,13 +208,15 @@ upstream = "http://127.0.0.1:5000"
     async fn accepted_tokens_are_summarised() {
         let bearer = "[bearer]\nhub_tokens = true\nclients = [\"other\"]\napp_tokens = true\n";
         let routes = "[[route]]\npath = \"/v1/**\"\nbearer = \"only\"\n\
-                      [[route]]\npath = \"/app/**\"\nbearer = \"off\"\nforward_authorization = true\n";
+                      [[route]]\npath = \"/app/**\"\nbearer = \"off\"\nforward_authorization = true\n\
+                      [[route]]\npath = \"/api/**\"\ncors = [\"https://other.example\"]\nassertion = \"header\"\n";
         let (checked, _) = checked(&format!("{CONFIG}{bearer}{routes}"), false).await;
         let CheckOutcome::Valid(text) = checked else { panic!("{checked:?}") };
         for line in [
             "  tokens        user access tokens, and OAuth tokens of this app, of other; tokens of apps",
             "                /v1/**: as everywhere; with a token alone",
             "                /app/**: as everywhere; not with a token; the app gets Authorization",
+            "                /api/**: as everywhere; refusals are readable to https://other.example, whose CORS preflights pass; the assertion in the header alone",
         ] {
             assert!(text.lines().any(|found| found == line), "{line:?} is not in {text}");
         }

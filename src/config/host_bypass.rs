@@ -68,6 +68,7 @@ fn is_as_strict(other: &Route, route: &Route, access: &Access) -> bool {
     admits_no_more
         && route.deny.iter().all(|rule| other.deny.contains(rule))
         && (route.preflight || !other.preflight)
+        && (route.preflight || other.cors.iter().all(|origin| route.cors.contains(origin)))
 }
 
 fn allowed<'a>(route: &'a RouteAccess, access: &'a Access) -> &'a Access {

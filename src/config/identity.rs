@@ -43,6 +43,8 @@ const RESERVED: &[&str] = &[
     "x-forwarded-proto",
 ];
 
+const MAX_GROUPS_BYTES: usize = 64 * 1024;
+
 pub(super) fn read(root: &Table<'_>) -> (HeaderSettings, AssertionSettings) {
     let table = root.table("identity");
     let mut headers = HeaderSettings::default();
@@ -52,6 +54,9 @@ pub(super) fn read(root: &Table<'_>) -> (HeaderSettings, AssertionSettings) {
     }
     if let Some(flag) = table.field("access_token").and_then(|field| field.flag()) {
         headers.access_token = flag;
+    }
+    if let Some(bytes) = table.field("groups_bytes").and_then(|field| groups_bytes(&field)) {
+        headers.groups_bytes = bytes;
     }
     // Defaults that are not overridden reserve their names.
     let (given, carrier) = (table.field("headers"), table.field("assertion_header"));
@@ -71,6 +76,16 @@ pub(super) fn read(root: &Table<'_>) -> (HeaderSettings, AssertionSettings) {
         assertion.headers = fields.iter().filter_map(|field| names.take(field, field.text()?)).collect();
     }
     (headers, assertion)
+}
+
+/// More than a request's head can hold is a mistake.
+fn groups_bytes(field: &Field<'_>) -> Option<usize> {
+    let size = field.size()?;
+    let bytes = usize::try_from(size).ok().filter(|bytes| *bytes <= MAX_GROUPS_BYTES);
+    if bytes.is_none() {
+        field.invalid("is more than an app server accepts; it must be at most 64KiB");
+    }
+    bytes
 }
 
 /// `[identity.headers]` replaces the default set.

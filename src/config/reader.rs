@@ -206,7 +206,6 @@ impl<'a> Field<'a> {
     }
 
     /// Reads a number of bytes.
-    #[cfg(feature = "proxy")]
     pub(crate) fn size(&self) -> Option<u64> {
         let size = match &self.node.value {
             Value::Integer(size) => Some(*size),

@@ -6,7 +6,7 @@ use url::Url;
 use super::reader::{Field, Table};
 use super::{bearer, rules};
 use crate::client::normalized;
-use crate::policy::{PathPattern, Route, RouteAccess};
+use crate::policy::{AssertionUse, CorsOrigin, PathPattern, Route, RouteAccess};
 
 /// A route and its place in the configuration.
 pub(crate) type RouteEntry<'a> = (Route, Field<'a>);
@@ -50,6 +50,8 @@ fn route(field: &Field<'_>, table: &Table<'_>, prefix: &str, tokens: bool) -> Op
     let deny = table.field("deny").map(|field| rules::rules(&field));
     let upstream = table.field("upstream").map(|field| upstream(&field));
     let preflight = table.field("preflight").map(|field| field.flag());
+    let cors = table.field("cors").map(|field| origins(&field));
+    let assertion = table.field("assertion").map(|field| assertion(&field));
     let bearer = bearer::of_route(table, tokens);
     let forward_authorization = table.field("forward_authorization").map(|field| field.flag());
     Some(Route {
@@ -62,6 +64,8 @@ fn route(field: &Field<'_>, table: &Table<'_>, prefix: &str, tokens: bool) -> Op
         bearer: bearer?,
         forward_authorization: transpose(forward_authorization)?.unwrap_or_default(),
         preflight: transpose(preflight)?.unwrap_or_default(),
+        cors: transpose(cors)?.unwrap_or_default(),
+        assertion: transpose(assertion)?.unwrap_or_default(),
     })
 }
 
@@ -102,6 +106,20 @@ fn methods(field: &Field<'_>) -> Option<Vec<Method>> {
         field.invalid("matches nothing; leave it out for all methods");
     }
     Some(list.iter().filter_map(method).collect())
+}
+
+fn origins(field: &Field<'_>) -> Option<Vec<CorsOrigin>> {
+    field.list()?.iter().map(|field| field.parse(CorsOrigin::parse)).collect()
+}
+
+fn assertion(field: &Field<'_>) -> Option<AssertionUse> {
+    field.parse(|text| match text {
+        "both" => Ok(AssertionUse::Both),
+        "header" => Ok(AssertionUse::Header),
+        "cookie" => Ok(AssertionUse::Cookie),
+        "none" => Ok(AssertionUse::None),
+        _ => Err("is not a valid value; write \"both\", \"header\", \"cookie\" or \"none\""),
+    })
 }
 
 pub(crate) fn method(field: &Field<'_>) -> Option<Method> {

@@ -226,10 +226,14 @@ fn explain_verdict(
     let index = explanation.route;
     let route = index.and_then(|index| policy.routes.get(index));
     let here = index.map_or("access".to_owned(), |index| format!("route[{index}]"));
-    if let Some(about) = query.preflight.filter(|_| policy.admits_preflight(index, query)) {
+    if let (Some(about), Some(route)) = (query.preflight, route.filter(|route| route.takes_preflights())) {
         explanation.outcome = Outcome::Public;
         explanation.why =
             format!("it is a CORS preflight for {about}, which {here} lets pass without an identity");
+        if !route.preflight {
+            let origins: Vec<String> = route.cors.iter().map(ToString::to_string).collect();
+            explanation.why.push_str(&format!(" if it is from {}", origins.join(" or ")));
+        }
         return explanation;
     }
     let tokens_alone = route.is_some_and(|route| route.bearer == BearerUse::Only);

@@ -17,7 +17,7 @@ use crate::client::{OverrideHeaders, PublicUrl, normalized};
 use crate::clock::Clock;
 use crate::identity::assertion::{AssertionSigner, choose_cryptography};
 use crate::identity::headers::{ACCESS_TOKEN, AUTH_REQUEST, IdentityHeaderNames, REMOTE};
-use crate::identity::{AssertionSettings, Claim, HeaderSettings, IdentityRenderer, Org, Person};
+use crate::identity::{AssertionSettings, Claim, HeaderSettings, IdentityRenderer, NamedOrgs, Org, Person};
 use crate::keys::Keyring;
 use crate::oauth2::{OAuth2, PendingSignIns};
 use crate::policy::{BearerUse, OwnAddress, OwnPrefix, Policy, Route, RouteTable, Rule, all_rules};
@@ -142,7 +142,7 @@ impl Parts {
         Self {
             keyring,
             cookies: Cookies::new(&session.cookie_name, https, session.same_site),
-            renderer: IdentityRenderer::new(settings.headers.clone(), hosts.origins.len()),
+            renderer: IdentityRenderer::new(settings.headers.clone(), named(settings), hosts.origins.len()),
             provider: Arc::new(Provider::new(settings.provider.clone(), clock.clone())),
             retain: person_filter(settings, Arc::clone(&org_names)),
             org_names,
@@ -239,17 +239,28 @@ fn orgs_in_rules(settings: &GateSettings) -> OrgFilter {
 /// Drops from a person what neither rules nor headers need, and notes the names of
 /// organisations that rules have.
 fn person_filter(settings: &GateSettings, org_names: Arc<OrgNames>) -> PersonFilter {
-    let rules: Vec<Rule> = all_rules(&settings.access, &settings.deny, &settings.routes).cloned().collect();
+    let rules = rules_of(settings);
     let groups_wanted = settings.headers.wants(Claim::Groups) || settings.assertion.enabled;
+    let groups_bytes = groups_wanted.then_some(settings.headers.groups_bytes);
     Arc::new(move |person: &mut Person| {
         let is_named = |org: &&Org| rules.iter().any(|rule| rule.names(org));
         person.orgs.iter().filter(is_named).for_each(|org| org_names.note(org));
         person.retain(
             |org| rules.iter().any(|rule| rule.names(org)),
             |org, group| rules.iter().any(|rule| rule.names_group(org, group)),
-            groups_wanted,
+            groups_bytes,
         );
     })
+}
+
+/// The organisations that rules name.
+fn named(settings: &GateSettings) -> NamedOrgs {
+    let rules = rules_of(settings);
+    Arc::new(move |org: &Org| rules.iter().any(|rule| rule.names(org)))
+}
+
+fn rules_of(settings: &GateSettings) -> Vec<Rule> {
+    all_rules(&settings.access, &settings.deny, &settings.routes).cloned().collect()
 }
 
 /// The names that the configuration gives to identity headers.

@@ -10,7 +10,7 @@ use super::refusal::{Forbidden, Refusal};
 use super::request::RequestView;
 use super::ruleset::Ruleset;
 use crate::authn::{Authentication, Caller, PendingAuthentication};
-use crate::policy::{BearerUse, Denial, RouteQuery};
+use crate::policy::{BearerUse, CorsOrigin, Denial, RouteQuery};
 
 /// The result of a decision that did not wait.
 pub(crate) enum Decision {
@@ -40,7 +40,7 @@ impl Ruleset {
             preflight: preflight.as_ref(),
         };
         let route = self.place(request, query)?;
-        if self.policy.admits_preflight(route, query) {
+        if preflight.is_some() && self.policy.admits_preflight(route, query, request.origin()) {
             return Ok(Decision::Granted(Grant::new(Caller::Nobody, route, None)));
         }
         let bearer_use = self.policy.routes.bearer_use(route);
@@ -54,6 +54,21 @@ impl Ruleset {
                 Ok(Decision::Pending(PendingDecision { route, bearer_use, authentication, address }))
             }
         }
+    }
+
+    /// The origins that may read a refusal of this request.
+    pub(super) fn cors_of(&self, request: RequestView<'_>) -> &[CorsOrigin] {
+        if !self.policy.routes.have_cors() {
+            return &[];
+        }
+        let preflight = request.preflight();
+        let query = RouteQuery {
+            host: request.host,
+            by_name: false,
+            method: request.method,
+            preflight: preflight.as_ref(),
+        };
+        self.policy.routes.cors(self.policy.place(request.path, query).unwrap_or_default())
     }
 
     /// The rest of a decision, after waiting for what it needs.

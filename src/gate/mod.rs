@@ -39,6 +39,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+#[cfg(feature = "proxy")]
+use http::header::HeaderValue;
 use http::header::{CONTENT_TYPE, HeaderName};
 use http::request::Parts;
 use http::{Request, Response};
@@ -54,7 +56,7 @@ pub use grant::Grant;
 pub use layer::{GateLayer, GateService};
 pub use refusal::{Forbidden, Refusal};
 pub use reload::PreparedReload;
-pub(crate) use request::RequestView;
+pub(crate) use request::{RequestView, the_origin};
 pub use settings::{BuildError, GateSettings, default_scope};
 
 use crate::client::{Client, IncomingRequest, OwnOrigin, Peer, RequestHead, RequestKind, TrustedProxies};
@@ -62,7 +64,7 @@ use crate::forward_auth::Contract;
 use crate::identity::User;
 use crate::oauth2::OAuth2;
 use crate::policy::Route;
-use crate::respond::{OrgNames, grpc, misuse};
+use crate::respond::{OrgNames, cors, grpc, misuse};
 use own_endpoints::OwnEndpoints;
 use position::{Decided, Warnings};
 use refuse::Refuser;
@@ -253,6 +255,13 @@ impl Gate {
         self.inner.oauth2.drain();
     }
 
+    /// Lets a page of `origin` read `response`, by which a proxy says that the app did not
+    /// answer, as the route of `grant` has it.
+    #[cfg(feature = "proxy")]
+    pub(crate) fn expose(&self, grant: &Grant, origin: Option<&HeaderValue>, response: &mut Response<Bytes>) {
+        cors::expose(self.inner.ruleset.policy.routes.cors(grant.route()), origin, response);
+    }
+
     /// The routes, in order.
     #[must_use]
     pub fn routes(&self) -> &[Route] {
@@ -275,7 +284,10 @@ impl Inner {
     async fn refuse(&self, refusal: Refusal, parts: &Parts, client: &Client) -> Response<Bytes> {
         let refuser = Refuser { oauth2: &self.oauth2, org_names: &self.org_names };
         let response = refuser.refuse(refusal, IncomingRequest::new(parts, client)).await;
-        grpc::adapt(parts.headers.get(CONTENT_TYPE), response)
+        let mut response = grpc::adapt(parts.headers.get(CONTENT_TYPE), response);
+        let view = RequestView::of(parts.into(), client);
+        cors::expose(self.ruleset.cors_of(view), the_origin(&parts.headers), &mut response);
+        response
     }
 
     /// The response to a request that does not name exactly one host.

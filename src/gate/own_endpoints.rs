@@ -11,7 +11,7 @@ use super::decide::Decision;
 use super::grant::Grant;
 use super::refusal::Refusal;
 use super::refuse::Refuser;
-use super::request::RequestView;
+use super::request::{RequestView, the_origin};
 use super::rewrite::Rewriter;
 use super::ruleset::Ruleset;
 use crate::authn::Caller;
@@ -19,8 +19,8 @@ use crate::client::{Client, IncomingRequest, RequestKind, name_and_port};
 use crate::forward_auth::{self, Allowed, Contract, DescriptionRules};
 use crate::identity::{RenderedIdentity, SignedAssertion};
 use crate::oauth2::{Endpoint, OAuth2};
-use crate::policy::{BearerUse, RouteAccess};
-use crate::respond::{OrgNames, grpc};
+use crate::policy::{AssertionUse, BearerUse, RouteAccess};
+use crate::respond::{OrgNames, cors, grpc};
 
 /// Answers requests below our prefix.
 pub(super) struct OwnEndpoints<'a> {
@@ -119,7 +119,10 @@ impl OwnEndpoints<'_> {
     fn allow(&self, contract: Contract, parts: &Parts, client: &Client, grant: &Grant) -> Response<Bytes> {
         let identity = grant.identity();
         let assertions = &self.rewriter.assertions;
-        let assertion = identity.and_then(|identity| assertions.assertion(identity, client));
+        let assertion_use = self.ruleset.policy.routes.assertion_use(grant.route());
+        let assertion = identity
+            .filter(|_| assertion_use != AssertionUse::None)
+            .and_then(|identity| assertions.assertion(identity, client));
         let renewal = grant
             .session()
             .filter(|_| !self.may_be_shared(grant, &parts.headers))
@@ -129,7 +132,10 @@ impl OwnEndpoints<'_> {
         let allowed = Allowed {
             names: self.identity_headers,
             identity,
-            assertion: assertion.as_deref().map(|assertion| (assertions.headers(), assertion)),
+            assertion: assertion
+                .as_deref()
+                .filter(|_| assertion_use.in_header())
+                .map(|assertion| (assertions.headers(), assertion)),
             trusted: client.trusted,
             cookie,
             authorization,
@@ -207,7 +213,13 @@ impl OwnEndpoints<'_> {
             refusal => refusal,
         };
         let request = IncomingRequest { parts: &parts, client, kind, return_address };
-        contract.shape(self.refuse(refusal, request).await)
+        let mut response = contract.shape(self.refuse(refusal, request).await);
+        if contract != Contract::Nginx {
+            // These proxies pass the answer on to the page that asked.
+            let listed = self.ruleset.cors_of(RequestView::described(&parts, client));
+            cors::expose(listed, the_origin(&parts.headers), &mut response);
+        }
+        response
     }
 
     /// Whether the cookies of a sign-in at the public URL reach this host: ports

@@ -57,6 +57,11 @@ impl<'a> RequestView<'a> {
         }
     }
 
+    /// The value of `Origin`; empty unless there is exactly one.
+    pub(crate) fn origin(&self) -> &'a [u8] {
+        the_origin(self.headers).map(HeaderValue::as_bytes).unwrap_or_default()
+    }
+
     /// The method that it asks about, if it is a CORS preflight.
     pub(crate) fn preflight(&self) -> Option<Method> {
         if *self.method != Method::OPTIONS {
@@ -73,4 +78,10 @@ impl<'a> RequestView<'a> {
         };
         requested_method(self.method, headers)
     }
+}
+
+/// The only `Origin` of a request.
+pub(crate) fn the_origin(headers: &HeaderMap) -> Option<&HeaderValue> {
+    let mut origins = headers.get_all(ORIGIN).iter();
+    origins.next().filter(|_| origins.next().is_none())
 }

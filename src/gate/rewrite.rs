@@ -24,7 +24,7 @@ use crate::client::{
 };
 use crate::identity::headers::IdentityHeaderNames;
 use crate::identity::{RenderedIdentity, SignedAssertion};
-use crate::policy::{BearerUse, RouteTable};
+use crate::policy::{AssertionUse, BearerUse, RouteTable};
 use crate::session::{Cookies, Replacement, RewrittenLine};
 
 /// Makes the list for each allowed request.
@@ -89,6 +89,7 @@ pub(crate) struct Rewrite<'a> {
     forwarded: Option<ForwardedHeaders>,
     identity: &'a [(HeaderName, HeaderValue)],
     assertion: Option<Arc<SignedAssertion>>,
+    assertion_use: AssertionUse,
 }
 
 impl Rewriter {
@@ -102,6 +103,7 @@ impl Rewriter {
     ) -> Rewrite<'a> {
         let RewriteSubject { client, peer, head } = subject;
         let identity = grant.identity();
+        let assertion_use = routes.assertion_use(grant.route());
         let drops_hop_by_hop = connection == ConnectionFields::Drop;
         // An absolute target names the host that was judged; without this the app
         // could be asked at another one (RFC 9112, section 3.2.2).
@@ -122,7 +124,10 @@ impl Rewriter {
                 .map(|peer| client.forwarded_headers(peer, self.https, sent.or(host.as_ref()), head.headers)),
             host,
             identity: identity.map_or(&[], RenderedIdentity::headers),
-            assertion: identity.and_then(|identity| self.assertions.assertion(identity, client)),
+            assertion: identity
+                .filter(|_| assertion_use != AssertionUse::None)
+                .and_then(|identity| self.assertions.assertion(identity, client)),
+            assertion_use,
         }
     }
 
@@ -146,6 +151,7 @@ impl Rewriter {
             forwarded: None,
             identity: &[],
             assertion,
+            assertion_use: routes.assertion_use(grant.route()),
         }
     }
 
@@ -190,6 +196,7 @@ impl Rewrite<'_> {
         let replacement = self
             .assertion
             .as_deref()
+            .filter(|_| self.assertion_use.in_cookie())
             .map(|assertion| Replacement { value: &assertion.token, line: &assertion.cookie });
         self.rewriter.cookies.rewritten(line, replacement)
     }
@@ -210,7 +217,8 @@ impl Rewrite<'_> {
         let standard = STANDARD.iter().zip([connection, upgrade, te, self.host.as_ref()]);
         let forwarded = self.forwarded.iter().flat_map(ForwardedHeaders::iter);
         let identity = self.identity.iter().map(|(name, value)| (name, value));
-        let assertion = self.assertion.iter().flat_map(|assertion| {
+        let assertion = self.assertion.iter().filter(|_| self.assertion_use.in_header());
+        let assertion = assertion.flat_map(|assertion| {
             self.rewriter.assertions.headers().iter().map(|name| (name, &assertion.value))
         });
         let standard = standard.filter_map(|(name, value)| Some((name, value?)));

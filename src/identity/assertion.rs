@@ -120,7 +120,7 @@ impl AssertionSigner {
             name: user.name(),
             email: user.email(),
             groups: user.groups(),
-            groups_truncated: user.person().orgs_cut,
+            groups_truncated: user.groups_truncated(),
             auth_method: user.auth_method().as_str(),
             sid,
             token: TokenClaims {

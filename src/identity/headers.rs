@@ -28,6 +28,9 @@ const FAMILIES: &[&[u8]] = &[b"xauthrequest", b"xhuggate"];
 /// How many bytes of a folded name are compared.
 const LONGEST: usize = 128;
 
+/// The default of [`HeaderSettings::groups_bytes`]. Common app servers refuse requests with
+/// more than 8 or 16 KiB of headers.
+const GROUPS_BYTES: usize = 3 * 1024;
 /// The person's Hugging Face token.
 pub(crate) const ACCESS_TOKEN: HeaderName = HeaderName::from_static("x-forwarded-access-token");
 /// The header names of forward auth, as in oauth2-proxy.
@@ -101,6 +104,8 @@ pub struct HeaderSettings {
     pub claims: Vec<(HeaderName, Claim)>,
     /// Whether `X-Forwarded-Access-Token` is sent with the person's Hugging Face token.
     pub access_token: bool,
+    /// The maximum length of the list of groups, in bytes: as a header, and in the assertion.
+    pub groups_bytes: usize,
 }
 
 impl Default for HeaderSettings {
@@ -113,6 +118,7 @@ impl Default for HeaderSettings {
                 (HeaderName::from_static("x-forwarded-groups"), Claim::Groups),
             ],
             access_token: false,
+            groups_bytes: GROUPS_BYTES,
         }
     }
 }

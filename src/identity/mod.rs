@@ -21,7 +21,7 @@ pub(crate) use auth_method::TokenKind;
 pub use headers::{Claim, HeaderSettings};
 pub use org::{Org, ResourceGroup, Standing};
 pub use person::{Email, Person};
-pub(crate) use rendered::{IdentityRenderer, RenderedIdentity, SignedAssertion};
+pub(crate) use rendered::{IdentityRenderer, NamedOrgs, RenderedIdentity, SignedAssertion};
 pub use role::Role;
 pub(crate) use tokens::Tokens;
 pub use user::User;

@@ -6,10 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use super::org::{Org, ResourceGroup};
 
-/// The maximum size of the list of groups in a header, in bytes. The list is sent
-/// upstream three times (header, assertion, session cookie), and common app servers
-/// refuse requests with more than 16 KiB of headers.
-pub(crate) const GROUPS_BUDGET: usize = 3 * 1024;
 /// The prefix of an app's name, where a person has a username.
 const APP: &str = "app:";
 
@@ -83,16 +79,36 @@ impl Person {
         self.orgs.iter().filter_map(org_groups).flatten().collect()
     }
 
+    /// The entries of the `groups` claim that fit into `most` bytes as a header. Organisations
+    /// that `named` selects come first, and the entries of an organisation stay together.
+    pub(super) fn groups_within(&self, most: usize, named: impl Fn(&Org) -> bool) -> Vec<String> {
+        // Each entry is followed by a comma, except for the last.
+        let most = most + 1;
+        let (first, rest): (Vec<&Org>, Vec<&Org>) = self.orgs.iter().partition(|org| named(org));
+        let mut length = 0;
+        let fits = |org: &&Org| {
+            let with = length + groups_length(org);
+            let fits = with <= most;
+            if fits {
+                length = with;
+            }
+            fits
+        };
+        let kept: Vec<&Org> = first.into_iter().chain(rest).filter(fits).collect();
+        kept.into_iter().filter_map(org_groups).flatten().collect()
+    }
+
     /// Drops what neither rules nor headers need. Organisations that `named` selects are
     /// kept with any standing, since refusals refer to them. Of the others, those with a
-    /// usable membership are kept until the list of groups is full.
+    /// usable membership are kept until the list of groups has `groups_bytes`; `None` keeps
+    /// none of them.
     pub(crate) fn retain(
         &mut self,
         named: impl Fn(&Org) -> bool,
         group_named: impl Fn(&Org, &ResourceGroup) -> bool,
-        groups_wanted: bool,
+        groups_bytes: Option<usize>,
     ) {
-        let mut budget = GROUPS_BUDGET;
+        let mut budget = groups_bytes.unwrap_or_default();
         for org in self.orgs.iter().filter(|org| named(org)) {
             budget = budget.saturating_sub(groups_length(org));
         }
@@ -105,7 +121,7 @@ impl Person {
             if named(org) {
                 return true;
             }
-            if !groups_wanted || org.role().is_none() {
+            if groups_bytes.is_none() || org.role().is_none() {
                 return false;
             }
             let length = groups_length(org);
@@ -116,6 +132,10 @@ impl Person {
             budget -= length;
             true
         });
+        if cut {
+            // In a list that is not whole, what rules name comes first.
+            self.orgs.sort_by_key(|org| !named(org));
+        }
         self.orgs_cut = cut;
     }
 }

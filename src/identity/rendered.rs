@@ -9,6 +9,7 @@ use http::header::{HeaderName, HeaderValue};
 
 use super::assertion::{AssertionSigner, REUSE};
 use super::headers::{HeaderSettings, auth_request};
+use super::org::Org;
 use super::user::User;
 use crate::clock::UnixTime;
 
@@ -34,29 +35,35 @@ pub(crate) struct SignedAssertion {
     at: UnixTime,
 }
 
+/// Whether rules name an organisation.
+pub(crate) type NamedOrgs = Arc<dyn Fn(&Org) -> bool + Send + Sync>;
+
 /// How an identity is rendered for the app.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct IdentityRenderer {
     headers: HeaderSettings,
+    /// The organisations whose groups come first: those that rules name.
+    named: NamedOrgs,
     /// The number of apps, each with its own audience.
     audiences: usize,
 }
 
 impl IdentityRenderer {
-    pub(crate) fn new(headers: HeaderSettings, audiences: usize) -> Self {
-        Self { headers, audiences }
+    pub(crate) fn new(headers: HeaderSettings, named: NamedOrgs, audiences: usize) -> Self {
+        Self { headers, named, audiences }
     }
 
     /// The same without `X-Forwarded-Access-Token`.
     pub(crate) fn without_access_token(&self) -> Self {
         let headers = HeaderSettings { access_token: false, ..self.headers.clone() };
-        Self { headers, audiences: self.audiences }
+        Self { headers, named: Arc::clone(&self.named), audiences: self.audiences }
     }
 
     /// Renders `user`'s identity. `sid` is a fingerprint of the session id or of the
     /// token; `access_token` is the person's token, which is used only if that header is
     /// configured.
     pub(crate) fn render(&self, user: User, sid: String, access_token: &str) -> RenderedIdentity {
+        let user = user.with_groups_within(self.headers.groups_bytes, &*self.named);
         RenderedIdentity {
             headers: self.headers.render(&user, access_token),
             user,
@@ -105,6 +112,12 @@ impl RenderedIdentity {
         let minted = Arc::new(SignedAssertion { token, value, cookie: OnceLock::new(), at: now });
         slot.store(Some(Arc::clone(&minted)));
         Some(minted)
+    }
+}
+
+impl fmt::Debug for IdentityRenderer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IdentityRenderer").field("headers", &self.headers).finish_non_exhaustive()
     }
 }
 

@@ -23,13 +23,26 @@ pub struct User {
 struct Inner {
     person: Person,
     groups: Vec<String>,
+    groups_cut: bool,
     method: AuthMethod,
 }
 
 impl User {
     pub(crate) fn new(person: Person, method: AuthMethod) -> Self {
         let groups = person.groups();
-        Self { inner: Arc::new(Inner { person, groups, method }) }
+        Self { inner: Arc::new(Inner { person, groups, groups_cut: false, method }) }
+    }
+
+    /// The same with at most `most` bytes of groups, those of organisations that `named`
+    /// selects first.
+    pub(super) fn with_groups_within(self, most: usize, named: impl Fn(&Org) -> bool) -> Self {
+        let length: usize = self.inner.groups.iter().map(|entry| entry.len() + 1).sum();
+        if length <= most + 1 {
+            return self;
+        }
+        let (person, method) = (self.inner.person.clone(), self.inner.method);
+        let groups = person.groups_within(most, named);
+        Self { inner: Arc::new(Inner { person, groups, groups_cut: true, method }) }
     }
 
     /// The stable id (`sub`). Key your data by it: usernames can change hands.
@@ -81,6 +94,12 @@ impl User {
         &self.inner.groups
     }
 
+    /// Whether groups were left out of [`User::groups`] because the list would be too long.
+    #[must_use]
+    pub fn groups_truncated(&self) -> bool {
+        self.inner.groups_cut || self.inner.person.orgs_cut
+    }
+
     /// How the request was authenticated.
     #[must_use]
     pub fn auth_method(&self) -> AuthMethod {
@@ -103,7 +122,7 @@ impl Serialize for User {
         user.serialize_field("email", &self.email())?;
         user.serialize_field("picture", &self.picture())?;
         user.serialize_field("groups", self.groups())?;
-        user.serialize_field("groups_truncated", &self.inner.person.orgs_cut)?;
+        user.serialize_field("groups_truncated", &self.groups_truncated())?;
         user.serialize_field("auth_method", self.auth_method().as_str())?;
         user.end()
     }
@@ -112,7 +131,8 @@ impl Serialize for User {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::identity::person::GROUPS_BUDGET;
+    const GROUPS_BUDGET: usize = 3 * 1024;
+
     use crate::identity::{Role, Standing};
 
     pub(crate) fn person(orgs: &[(&str, &str)]) -> Person {
@@ -149,7 +169,7 @@ pub(crate) mod tests {
         let names: Vec<String> = (0..300).map(|n| format!("organisation-{n}")).collect();
         let orgs: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "read")).collect();
         let mut ada = person(&orgs);
-        ada.retain(|org| &*org.slug == "organisation-299", |_, _| false, true);
+        ada.retain(|org| &*org.slug == "organisation-299", |_, _| false, Some(GROUPS_BUDGET));
         assert!(ada.orgs_cut);
         assert!(ada.orgs.iter().any(|org| &*org.slug == "organisation-299"));
         let header = User::new(ada, AuthMethod::Session).groups().join(",");
@@ -160,8 +180,34 @@ pub(crate) mod tests {
     #[test]
     fn properties_that_are_not_needed_are_dropped() {
         let mut ada = person(&[("acme", "read"), ("other", "no_access"), ("third", "read")]);
-        ada.retain(|org| &*org.slug == "acme", |_, _| false, false);
+        ada.retain(|org| &*org.slug == "acme", |_, _| false, None);
         assert_eq!(ada.orgs.len(), 1);
         assert!(!ada.orgs_cut);
+    }
+
+    #[test]
+    fn groups_are_cut_at_whole_entries_and_named_organisations_come_first() {
+        let ada = || {
+            User::new(
+                person(&[("first", "read"), ("second", "read"), ("named", "admin")]),
+                AuthMethod::Session,
+            )
+        };
+        let named = |org: &Org| &*org.slug == "named";
+        let whole = ada().groups().join(",");
+        for (most, expected) in [
+            (whole.len(), whole.as_str()),
+            (whole.len() - 1, "named,named:admin,first,first:read"),
+            ("named,named:admin,first,first:read".len(), "named,named:admin,first,first:read"),
+            ("named,named:admin,first,first:read".len() - 1, "named,named:admin"),
+            ("named,named:admin".len(), "named,named:admin"),
+            // A shorter one still fits.
+            ("named,named:admin".len() - 1, "first,first:read"),
+            (0, ""),
+        ] {
+            let user = ada().with_groups_within(most, named);
+            assert_eq!(user.groups().join(","), expected, "{most}");
+            assert_eq!(user.groups_truncated(), expected != whole, "{most}");
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! path. `fuzz/` and `tests/policy` compile this folder without the rest of the crate.
 
 mod access;
+mod cors;
 mod denial;
 mod evaluate;
 mod obstacle;
@@ -21,6 +22,7 @@ mod shadowing;
 mod verdict;
 
 pub use access::Access;
+pub use cors::{CorsOrigin, CorsOriginError};
 pub(crate) use denial::{Denial, DenialKind};
 pub(crate) use evaluate::{ConditionResult, Membership};
 pub(crate) use own_prefix::OwnPrefix;
@@ -30,7 +32,7 @@ pub(crate) use placement::Ambiguity;
 pub(crate) use preflight::{PreflightHeaders, requested_method};
 pub(crate) use remedy::{Remedy, RemedyKind};
 pub(crate) use route::all_rules;
-pub use route::{BearerUse, Route, RouteAccess};
+pub use route::{AssertionUse, BearerUse, Route, RouteAccess};
 pub(crate) use route_table::{RouteQuery, RouteTable};
 pub use rule::{Match, Rule};
 pub(crate) use rule::{NameMatch, is_id};

@@ -3,6 +3,7 @@
 
 use http::Method;
 
+use super::cors::CorsOrigin;
 use super::route_table::RouteQuery;
 use super::verdict::Policy;
 
@@ -21,7 +22,7 @@ pub(crate) struct PreflightHeaders<'a> {
 ///
 /// A preflight is `OPTIONS` with one `Origin`, one `Access-Control-Request-Method` and no
 /// body. Every client can send these headers, so they grant nothing by themselves: only
-/// `preflight = true` of a route does.
+/// `preflight = true` and `cors` of a route do.
 pub(crate) fn requested_method(method: &Method, headers: PreflightHeaders<'_>) -> Option<Method> {
     if *method != Method::OPTIONS || headers.body || headers.origins != 1 {
         return None;
@@ -30,10 +31,18 @@ pub(crate) fn requested_method(method: &Method, headers: PreflightHeaders<'_>) -
 }
 
 impl Policy {
-    /// Whether a CORS preflight passes. No rule is evaluated: browsers send preflights
-    /// without credentials.
-    pub(crate) fn admits_preflight(&self, route: Option<usize>, query: RouteQuery<'_>) -> bool {
-        let marked = route.and_then(|index| self.routes.get(index)).is_some_and(|route| route.preflight);
+    /// Whether a CORS preflight from `origin` passes. No rule is evaluated: browsers send
+    /// preflights without credentials.
+    pub(crate) fn admits_preflight(
+        &self,
+        route: Option<usize>,
+        query: RouteQuery<'_>,
+        origin: &[u8],
+    ) -> bool {
+        let lists = |listed: &CorsOrigin| listed.as_str().as_bytes() == origin;
+        let marked = route
+            .and_then(|index| self.routes.get(index))
+            .is_some_and(|route| route.preflight || route.cors.iter().any(lists));
         query.preflight.is_some() && marked
     }
 }

@@ -4,6 +4,7 @@ use http::Method;
 use url::Url;
 
 use super::access::Access;
+use super::cors::CorsOrigin;
 use super::path::PathPattern;
 use super::rule::Rule;
 
@@ -32,6 +33,35 @@ pub struct Route {
     /// credentials) pass without an identity. The route then also matches preflights for
     /// each of its methods.
     pub preflight: bool,
+    /// Origins whose pages may read the gate's refusals, and send preflights.
+    pub cors: Vec<CorsOrigin>,
+    /// How the app receives the signed assertion, if there is one.
+    pub assertion: AssertionUse,
+}
+
+/// How the app receives the signed assertion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum AssertionUse {
+    /// In the header and in place of the session cookie.
+    #[default]
+    Both,
+    /// In the header alone: the session cookie is removed.
+    Header,
+    /// In place of the session cookie alone.
+    Cookie,
+    /// Not at all.
+    None,
+}
+
+impl AssertionUse {
+    pub(crate) fn in_header(self) -> bool {
+        matches!(self, Self::Both | Self::Header)
+    }
+
+    pub(crate) fn in_cookie(self) -> bool {
+        matches!(self, Self::Both | Self::Cookie)
+    }
 }
 
 /// How a route handles `Authorization: Bearer`, if tokens are accepted at all.
@@ -87,6 +117,8 @@ impl Route {
             bearer: BearerUse::Also,
             forward_authorization: false,
             preflight: false,
+            cors: Vec::new(),
+            assertion: AssertionUse::Both,
         }
     }
 
@@ -128,6 +160,26 @@ impl Route {
         Self { preflight: true, ..self }
     }
 
+    /// Lets pages of these origins read the gate's refusals on this route, and lets their
+    /// CORS preflights pass as [`Route::preflight`] does. The app answers the preflights, and
+    /// its own answers are unchanged.
+    #[must_use]
+    pub fn cors(self, origins: Vec<CorsOrigin>) -> Self {
+        Self { cors: origins, ..self }
+    }
+
+    /// Sets how the app receives the signed assertion: twice it can be too long for the app's
+    /// server.
+    #[must_use]
+    pub fn assertion(self, assertion: AssertionUse) -> Self {
+        Self { assertion, ..self }
+    }
+
+    /// Whether some CORS preflights pass.
+    pub(crate) fn takes_preflights(&self) -> bool {
+        self.preflight || !self.cors.is_empty()
+    }
+
     /// Whether the route matches this method.
     pub(crate) fn takes(&self, method: &Method) -> bool {
         let is_it = |listed: &Method| listed == method || (*listed == Method::GET && *method == Method::HEAD);
@@ -157,6 +209,8 @@ impl Route {
             && self.bearer == other.bearer
             && self.forward_authorization == other.forward_authorization
             && self.preflight == other.preflight
+            && self.cors == other.cors
+            && self.assertion == other.assertion
     }
 }
 

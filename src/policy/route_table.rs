@@ -2,8 +2,9 @@
 
 use http::Method;
 
+use super::cors::CorsOrigin;
 use super::path::{PathPattern, folded, is_folded};
-use super::route::{BearerUse, Route};
+use super::route::{AssertionUse, BearerUse, Route};
 use super::route_index::{PathSet, RouteIndex};
 use crate::client::name_and_port;
 
@@ -16,6 +17,7 @@ pub(crate) struct RouteTable {
     loose: Option<RouteIndex>,
     method_matters: bool,
     path_matters: bool,
+    cors_matters: bool,
 }
 
 /// The parts of a request, besides the path, that select a route.
@@ -43,9 +45,10 @@ impl RouteTable {
         let folded = |route: &Route| route.path.as_ref().map(PathPattern::folded);
         let folds = list.iter().any(|route| folded(route) != route.path);
         let (index, loose) = (index_of(&|route| route.path.clone()), folds.then(|| index_of(&folded)));
-        let method_matters = list.iter().any(|route| route.preflight || !route.methods.is_empty());
+        let method_matters = list.iter().any(|route| route.takes_preflights() || !route.methods.is_empty());
         let path_matters = list.iter().any(|route| route.path.is_some());
-        Self { list, index, loose, method_matters, path_matters }
+        let cors_matters = list.iter().any(|route| !route.cors.is_empty());
+        Self { list, index, loose, method_matters, path_matters, cors_matters }
     }
 
     pub(crate) fn get(&self, index: usize) -> Option<&Route> {
@@ -55,6 +58,21 @@ impl RouteTable {
     /// How tokens are handled by this route, or if no route matches.
     pub(crate) fn bearer_use(&self, index: Option<usize>) -> BearerUse {
         index.and_then(|index| self.get(index)).map_or(BearerUse::Also, |route| route.bearer)
+    }
+
+    /// How the app receives the assertion on this route, or if no route matches.
+    pub(crate) fn assertion_use(&self, index: Option<usize>) -> AssertionUse {
+        index.and_then(|index| self.get(index)).map_or(AssertionUse::Both, |route| route.assertion)
+    }
+
+    /// The origins that may read refusals on this route.
+    pub(crate) fn cors(&self, index: Option<usize>) -> &[CorsOrigin] {
+        index.and_then(|index| self.get(index)).map_or(&[], |route| &route.cors)
+    }
+
+    /// Whether some route names origins.
+    pub(crate) fn have_cors(&self) -> bool {
+        self.cors_matters
     }
 
     pub(crate) fn list(&self) -> &[Route] {
@@ -123,7 +141,7 @@ impl RouteTable {
 impl Route {
     fn is_for(&self, query: RouteQuery<'_>) -> bool {
         (self.takes(query.method)
-            || (self.preflight && query.preflight.is_some_and(|announced| self.takes(announced))))
+            || (self.takes_preflights() && query.preflight.is_some_and(|announced| self.takes(announced))))
             && self.host.as_ref().is_none_or(|host| {
                 host == query.host || (query.by_name && name_and_port(host).0 == name_and_port(query.host).0)
             })

@@ -5,6 +5,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod bad_request;
+pub(crate) mod cors;
 mod endpoint_urls;
 mod forbidden;
 pub(crate) mod grpc;

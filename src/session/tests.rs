@@ -27,7 +27,7 @@ fn sessions(settings: &SessionSettings, clock: &Clock) -> Sessions {
         settings,
         keyring,
         cookies,
-        IdentityRenderer::new(HeaderSettings::default(), 1),
+        IdentityRenderer::new(HeaderSettings::default(), Arc::new(|_| false), 1),
         clock.clone(),
     )
 }
@@ -64,7 +64,7 @@ pub(super) fn session() -> Session {
 /// The snapshot of a session, as far as these tests need it.
 pub(super) fn snapshot(session: Session) -> SessionSnapshot {
     let user = User::new(session.person.clone(), AuthMethod::Session);
-    let renderer = IdentityRenderer::new(HeaderSettings::default(), 0);
+    let renderer = IdentityRenderer::new(HeaderSettings::default(), Arc::new(|_| false), 0);
     SessionSnapshot { identity: renderer.render(user, String::new(), ""), session }
 }
 

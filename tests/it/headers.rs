@@ -115,6 +115,7 @@ async fn disabled_and_renamed_identity_headers_are_removed_too() {
                     (name, Claim::PreferredUsername),
                 ],
                 access_token: false,
+                ..HeaderSettings::default()
             };
             let assertion =
                 AssertionSettings { enabled: false, headers: vec![HeaderName::from_static("x-proof")] };

@@ -101,6 +101,28 @@ fn problems_of_routes_are_reported() {
             "route[0].public: contradicts `allow`; remove one of the two",
         ),
         ("path = \"/x\"\npreflight = true\npublic = true", ""),
+        ("path = \"/x\"\ncors = [\"https://app.example.com\", \"http://localhost:3000\"]", ""),
+        (
+            "path = \"/x\"\ncors = [\"*\"]",
+            "route[0].cors[0]: \"*\" would let the pages of every site read what huggate says to the person; list the origins",
+        ),
+        (
+            "path = \"/x\"\ncors = [\"https://app.example.com/page\"]",
+            "route[0].cors[0]: \"https://app.example.com/page\" is not an origin; write it like \"https://app.example.com\", without a path",
+        ),
+        (
+            "path = \"/x\"\ncors = \"https://app.example.com\"",
+            "route[0].cors: \"https://app.example.com\" is not a list; write it in brackets, like [\"…\"]",
+        ),
+        ("path = \"/x\"\nassertion = \"header\"", ""),
+        (
+            "path = \"/x\"\nassertion = false",
+            "route[0].assertion: false is not a string; write it in quotation marks",
+        ),
+        (
+            "path = \"/x\"\nassertion = \"off\"",
+            "route[0].assertion: \"off\" is not a valid value; write \"both\", \"header\", \"cookie\" or \"none\"",
+        ),
         (
             "path = \"/x\"\npreflight = \"yes\"",
             "route[0].preflight: \"yes\" is not a boolean; write true or false, without quotation marks",

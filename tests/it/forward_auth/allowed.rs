@@ -140,6 +140,7 @@ async fn configured_headers_are_used_and_the_default_ones_are_sent_empty() {
             let headers = HeaderSettings {
                 claims: vec![(HeaderName::from_static("x-who"), Claim::PreferredUsername)],
                 access_token: true,
+                ..HeaderSettings::default()
             };
             let proof = vec![HeaderName::from_static("x-proof"), HeaderName::from_static("x-other-proof")];
             gate.allow(Rule::org("acme"))

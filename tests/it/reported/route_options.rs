@@ -1,1 +1,4 @@
 //! Route options: `cors`, `assertion`, and the bound of `groups`.
+
+mod assertion;
+mod cors;
