@@ -58,6 +58,8 @@ fn every_page(text: impl Fn(&str) -> String, url: impl Fn(&str) -> String) -> Ve
         ("sign_in", sign_in(host, start, &text("openid profile email read-memberships"))),
         ("sign_in_framed", sign_in_framed(host, start)),
         ("form_not_sent", form_not_sent(host, start)),
+        ("session_ended", session_ended(host, start)),
+        ("access_ended", access_ended()),
         ("sign_in_failed", sign_in_failed(&failed)),
         ("unfinished_sign_in", unfinished_sign_in(None, public_url, start)),
         (
