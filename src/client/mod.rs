@@ -33,7 +33,7 @@ pub(crate) use request_head::RequestHead;
 #[cfg(feature = "proxy")]
 pub(crate) use request_kind::wants_html;
 pub(crate) use request_kind::{
-    RequestKind, is_cross_site, is_prefetch, names_openai, speaks_openai, wants_websocket,
+    RequestKind, is_cross_site, is_prefetch, may_change_state, names_openai, speaks_openai, wants_websocket,
 };
 pub use resolve::Client;
 pub(crate) use resolve::OwnOrigin;

@@ -4,6 +4,7 @@ mod end;
 mod exchange;
 mod idle;
 mod layer;
+mod sign_out;
 mod tunnel;
 
 use std::time::Duration;
