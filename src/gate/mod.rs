@@ -42,7 +42,6 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use bytes::Bytes;
-#[cfg(feature = "proxy")]
 use http::header::HeaderValue;
 use http::header::{CONTENT_TYPE, HeaderName};
 use http::request::Parts;
@@ -298,7 +297,6 @@ impl Gate {
 
     /// Lets a page of `origin` read `response`, by which a proxy says that the app did not
     /// answer, as the route of `grant` has it.
-    #[cfg(feature = "proxy")]
     pub(crate) fn expose(&self, grant: &Grant, origin: Option<&HeaderValue>, response: &mut Response<Bytes>) {
         cors::expose(self.inner.ruleset.policy.routes.cors(grant.route()), origin, response);
     }
