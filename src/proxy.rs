@@ -6,13 +6,12 @@
 use std::convert::Infallible;
 
 use bytes::Bytes;
-use http::header::HeaderValue;
 use http::{Request, Response};
 use hyper::body::Incoming;
 
-use crate::client::{Client, ExtendedConnect, RequestContext, names_openai};
+use crate::client::{Client, ExtendedConnect, RequestContext};
 use crate::gate::{Gate, GateBody, Grant};
-use crate::respond::{FailedRequest, UpstreamFailure, upstream_failed};
+use crate::respond::{FailedRequest, KeptHead, UpstreamFailure, upstream_failed};
 use crate::upstream::{ResponseBody, Upstream, UpstreamError};
 
 /// The gate in front of an app; cheap to clone.
@@ -76,51 +75,25 @@ impl Proxy {
         let kept = KeptHead::of(&request);
         Ok(match self.upstream.send(&grant, request, extended_connect).await {
             Ok(response) => response,
+            Err(UpstreamError::PermissionEnded) => {
+                self.gate.interrupted(&grant, &kept, &client.host).map(ResponseBody::whole)
+            }
             Err(error) => {
-                let mut response = kept.failed(&error, &client, &grant);
-                self.gate.expose(&grant, kept.origin.as_ref(), &mut response);
+                let request = kept.request(&client.host, grant.user().is_some());
+                let mut response = Self::failed(&error, request);
+                self.gate.expose(&grant, kept.origin(), &mut response);
                 response.map(ResponseBody::whole)
             }
         })
     }
-}
 
-/// The parts of a request that are kept to explain that the app did not answer it. Almost all
-/// requests are answered, so nothing is copied that is not shared.
-struct KeptHead {
-    target: http::Uri,
-    accept: Option<HeaderValue>,
-    content_type: Option<HeaderValue>,
-    origin: Option<HeaderValue>,
-    speaks_openai: bool,
-}
-
-impl KeptHead {
-    /// One pass over the fields: looking four names up costs more.
-    fn of(request: &Request<Incoming>) -> Self {
-        let mut kept = Self {
-            target: request.uri().clone(),
-            accept: None,
-            content_type: None,
-            origin: None,
-            speaks_openai: false,
-        };
-        for (name, value) in request.headers() {
-            match name.as_str().as_bytes() {
-                b"accept" => _ = kept.accept.get_or_insert_with(|| value.clone()),
-                b"origin" => _ = kept.origin.get_or_insert_with(|| value.clone()),
-                b"content-type" => _ = kept.content_type.get_or_insert_with(|| value.clone()),
-                _ => kept.speaks_openai |= names_openai(name, value),
-            }
-        }
-        kept
-    }
-
-    fn failed(&self, error: &UpstreamError, client: &Client, grant: &Grant) -> Response<Bytes> {
+    /// The answer in place of the app's, which does not come.
+    fn failed(error: &UpstreamError, request: FailedRequest<'_>) -> Response<Bytes> {
         match error {
             UpstreamError::BodyTooLarge(_) => {}
             UpstreamError::ClientTimeout
             | UpstreamError::ClientDisconnected(_)
+            | UpstreamError::PermissionEnded
             | UpstreamError::WebSocketUnsupported(_) => {
                 tracing::debug!(%error, "no answer from the upstream");
             }
@@ -133,7 +106,9 @@ impl KeptHead {
             }
             UpstreamError::Timeout(_) => UpstreamFailure::Timeout,
             UpstreamError::Busy(_) => UpstreamFailure::Busy,
-            UpstreamError::WebSocketUnsupported(_) => UpstreamFailure::Down { close: true },
+            UpstreamError::WebSocketUnsupported(_) | UpstreamError::PermissionEnded => {
+                UpstreamFailure::Down { close: true }
+            }
             UpstreamError::Connect(..) | UpstreamError::Broken(..) => UpstreamFailure::Down { close: false },
             UpstreamError::ResponseHeadTooLarge(_) => UpstreamFailure::HeaderTooLarge,
             UpstreamError::InvalidResponse(..)
@@ -141,16 +116,6 @@ impl KeptHead {
             | UpstreamError::WebSocketAcceptMismatch(_)
             | UpstreamError::UnsupportedTransferCoding(_) => UpstreamFailure::InvalidResponse,
         };
-        upstream_failed(
-            failure,
-            FailedRequest {
-                host: &client.host,
-                target: self.target.path_and_query().map_or("/", http::uri::PathAndQuery::as_str),
-                accept: self.accept.as_ref(),
-                content_type: self.content_type.as_ref(),
-                speaks_openai: self.speaks_openai,
-                signed_in: grant.user().is_some(),
-            },
-        )
+        upstream_failed(failure, request)
     }
 }

@@ -8,11 +8,12 @@
 //! | `rewrite` | what changes in an allowed request, one list |
 //! | `refusal`, `refuse` | every "no", and the answer it gets |
 //! | `own_endpoints` | requests below our prefix, forward auth included |
-//! | `lifetime` | long-lived streams: decided anew, ended |
+//! | `lifetime`, `permission_watch` | long-lived streams: decided anew, ended |
 //! | `position`, `extract` | where a layer stands, and what handlers read from a request |
 //! | `layer`, `builder`, `build`, `reload` | the layer, and how a gate is made and replaced |
 
 mod app_assertion;
+mod attended;
 mod body;
 mod build;
 mod builder;
@@ -25,6 +26,7 @@ mod grant;
 mod layer;
 mod lifetime;
 mod own_endpoints;
+mod permission_watch;
 mod position;
 mod refusal;
 mod refuse;
@@ -36,10 +38,10 @@ mod ruleset;
 mod settings;
 
 use std::fmt;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use bytes::Bytes;
-#[cfg(feature = "proxy")]
 use http::header::HeaderValue;
 use http::header::{CONTENT_TYPE, HeaderName};
 use http::request::Parts;
@@ -53,7 +55,11 @@ pub use discovery::ProviderUnusable;
 pub use endpoints::{EndpointBody, EndpointService};
 pub use extract::ExtractError;
 pub use grant::Grant;
+#[cfg(feature = "proxy")]
+pub(crate) use grant::QUICK;
 pub use layer::{GateLayer, GateService};
+pub use permission_watch::PermissionEnded;
+pub(crate) use permission_watch::PermissionWatch;
 pub use refusal::{Forbidden, Refusal};
 pub use reload::PreparedReload;
 pub(crate) use request::{RequestView, the_origin};
@@ -64,7 +70,8 @@ use crate::forward_auth::Contract;
 use crate::identity::User;
 use crate::oauth2::OAuth2;
 use crate::policy::Route;
-use crate::respond::{OrgNames, cors, grpc, misuse};
+use crate::respond::{Interruption, KeptHead, OrgNames, cors, grpc, interrupted, misuse};
+use attended::Attended;
 use own_endpoints::OwnEndpoints;
 use position::{Decided, Warnings};
 use refuse::Refuser;
@@ -176,9 +183,14 @@ impl Gate {
     /// and `forward` gets the grant and the client as arguments. Hop-by-hop fields are
     /// dropped from the request, except for those of a WebSocket handshake.
     ///
+    /// What `forward` has open ends with the grant: [`Upstream::send`] sees to that, and
+    /// another `forward` waits for [`Grant::ended`].
+    ///
     /// # Errors
     /// Those of `forward`; refusals are responses, with a [`Refusal`] in their
     /// extensions.
+    ///
+    /// [`Upstream::send`]: ../upstream/struct.Upstream.html#method.send
     // Not an async fn, which would copy the request into one more future.
     pub fn handle_with_grant<ReqB, ResB, E, Fut>(
         &self,
@@ -226,8 +238,7 @@ impl Gate {
             }
             request = Request::from_parts(parts, body);
         }
-        let head = RequestHead::of(&request);
-        let decided = match gate.ruleset.decide(RequestView::of(head, &client)) {
+        let decided = match gate.ruleset.decide(RequestView::of(RequestHead::of(&request), &client)) {
             Ok(Decision::Granted(grant)) => Ok(grant),
             Ok(Decision::Pending(pending)) => Box::pin(gate.ruleset.finish(pending, request.headers())).await,
             Err(refusal) => Err(refusal),
@@ -239,15 +250,44 @@ impl Gate {
                 return Ok(Box::pin(gate.refuse(refusal, &parts, &client)).await.map(GateBody::own));
             }
         };
-        let session = grant.session();
-        let renewal = session.and_then(|session| gate.oauth2.sessions.renewal(session, request.headers()));
+        let sessions = &gate.oauth2.sessions;
+        let renewal = grant.session().and_then(|session| sessions.renewal(session, request.headers()));
         let subject =
             RewriteSubject { client: &client, peer: peer.as_ref(), head: RequestHead::of(&request) };
         let rewrite = gate.rewriter.rewrite(&grant, &gate.ruleset.policy.routes, subject, connection);
         rewrite.apply(request.headers_mut());
-        let response = forward(request, grant.clone(), client).await?;
+        let attended = (connection == ConnectionFields::Keep).then(|| Attended::of(&request, &client));
+        let forwarded = pin!(forward(request, grant.clone(), client));
+        let response = match self.attend(attended.as_ref(), forwarded, &grant).await {
+            Ok(response) => response?,
+            Err(own) => return Ok(own.map(GateBody::own)),
+        };
         let renewal = renewal.as_deref().map(Vec::as_slice);
-        Ok(response::finish(response, &grant, gate.oauth2.sessions.cookies(), renewal))
+        let watch = attended.map(|_| PermissionWatch::new(grant.clone()));
+        Ok(response::finish(response, &grant, gate.oauth2.sessions.cookies(), renewal, watch))
+    }
+
+    /// The inner service's answer; behind the layer, ours if the permission ends first.
+    async fn attend<T>(
+        &self,
+        attended: Option<&Attended>,
+        forwarded: Pin<&mut impl Future<Output = T>>,
+        grant: &Grant,
+    ) -> Result<T, Box<Response<Bytes>>> {
+        let Some(attended) = attended else { return Ok(forwarded.await) };
+        let output = attended.unless_ended(forwarded, grant).await;
+        output.ok_or_else(|| Box::new(self.interrupted(grant, &attended.head, &attended.host)))
+    }
+
+    /// The answer to a request whose permission ended before the app's answer came.
+    pub(crate) fn interrupted(&self, grant: &Grant, head: &KeptHead, host: &str) -> Response<Bytes> {
+        let goes_on = grant.session().is_some_and(|session| !session.has_ended());
+        let interruption = if goes_on { Interruption::Access } else { Interruption::Session };
+        let request = head.request(host, goes_on);
+        let mut response = interrupted(interruption, request, &self.inner.oauth2.urls);
+        self.expose(grant, head.origin(), &mut response);
+        tracing::info!(status = response.status().as_u16(), "ended a request with its permission");
+        response
     }
 
     /// Makes `readyz` answer 503 from now on: the drain has begun.
@@ -257,7 +297,6 @@ impl Gate {
 
     /// Lets a page of `origin` read `response`, by which a proxy says that the app did not
     /// answer, as the route of `grant` has it.
-    #[cfg(feature = "proxy")]
     pub(crate) fn expose(&self, grant: &Grant, origin: Option<&HeaderValue>, response: &mut Response<Bytes>) {
         cors::expose(self.inner.ruleset.policy.routes.cors(grant.route()), origin, response);
     }

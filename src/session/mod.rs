@@ -19,6 +19,7 @@ mod snapshot;
 mod store;
 #[cfg(test)]
 mod tests;
+mod usage;
 
 pub(crate) use active::{ActiveSession, SessionLookup};
 pub(crate) use cookie::Cookies;

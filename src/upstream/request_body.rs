@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 
 use super::expect_continue::ContinueWaiter;
 use super::stall_detector::{BodyFailure, StallDetector};
+use crate::gate::Grant;
 
 /// The request body on its way to the app.
 #[derive(Debug)]
@@ -30,6 +31,9 @@ pub enum RequestBodyError {
     /// Longer than the limit.
     #[error("the body is longer than the limit")]
     TooLarge,
+    /// The session ended while it was on its way.
+    #[error("the session ended during the upload")]
+    PermissionEnded,
     /// The app answered without asking for it.
     #[error("the app answered without reading the body")]
     Unwanted,
@@ -41,11 +45,15 @@ pub enum RequestBodyError {
 impl RequestBody {
     /// The body of at most `limit` bytes, and what observes its progress, if there is
     /// one.
-    pub(super) fn new(body: Incoming, limit: Option<u64>) -> (Self, Option<Arc<StallDetector>>) {
+    pub(super) fn new(
+        body: Incoming,
+        limit: Option<u64>,
+        grant: &Grant,
+    ) -> (Self, Option<Arc<StallDetector>>) {
         if body.is_end_stream() {
             return (Self::empty(), None);
         }
-        let stall_detector = Arc::new(StallDetector::new());
+        let stall_detector = Arc::new(StallDetector::new(grant.clone()));
         let body = Self {
             body: Some(body),
             remaining: limit,
@@ -95,6 +103,9 @@ impl Body for RequestBody {
         let Some(body) = &mut this.body else { return Poll::Ready(None) };
         if let Some(stall_detector) = &this.stall_detector {
             stall_detector.register_body(cx.waker());
+            if stall_detector.grant().has_ended() {
+                return Poll::Ready(Some(Err(RequestBodyError::PermissionEnded)));
+            }
             if stall_detector.is_closed() {
                 return Poll::Ready(Some(Err(RequestBodyError::Unwanted)));
             }

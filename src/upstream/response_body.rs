@@ -15,6 +15,7 @@ use super::lease::Lease;
 use super::leased_body::{LeasedBody, ResponseBodyError};
 use super::stall_detector::StallDetector;
 use super::watched_body::WatchedBody;
+use crate::gate::{Grant, PermissionWatch};
 
 /// The response body on its way to the client.
 #[derive(Debug)]
@@ -26,9 +27,10 @@ pub struct ResponseBody {
 
 #[derive(Debug)]
 enum Kind {
-    /// From the upstream; the idle timer runs while it is polled.
-    Incoming(LeasedBody, IdleTimer),
-    /// From the upstream; a task closes it when it is idle.
+    /// From the upstream; the idle timer runs, and the permission is observed, while it is
+    /// polled.
+    Incoming(LeasedBody, IdleTimer, Option<PermissionWatch>),
+    /// From the upstream; a task closes it when it is idle or its permission ends.
     Watched(WatchedBody),
     Whole(Option<Bytes>),
 }
@@ -36,7 +38,7 @@ enum Kind {
 impl ResponseBody {
     pub(super) fn incoming(body: Incoming, lease: Lease) -> Self {
         let idle_timer = IdleTimer::new(Duration::MAX, None, false);
-        Self { kind: Kind::Incoming(LeasedBody::new(body, lease), idle_timer), in_flight: None }
+        Self { kind: Kind::Incoming(LeasedBody::new(body, lease), idle_timer, None), in_flight: None }
     }
 
     pub(super) fn empty() -> Self {
@@ -50,7 +52,7 @@ impl ResponseBody {
 
     /// Ends the body after `length` bytes, and closes its connection.
     pub(super) fn with_length(mut self, length: u64) -> Self {
-        if let Kind::Incoming(body, _) = &mut self.kind {
+        if let Kind::Incoming(body, ..) = &mut self.kind {
             body.end_after(length);
         }
         self
@@ -71,8 +73,18 @@ impl ResponseBody {
         upload: Option<Arc<StallDetector>>,
         flow_controlled: bool,
     ) -> Self {
-        if let Kind::Incoming(_, idle_timer) = &mut self.kind {
+        if let Kind::Incoming(_, idle_timer, _) = &mut self.kind {
             *idle_timer = IdleTimer::new(limit, upload, flow_controlled);
+        }
+        self
+    }
+
+    /// Closes the body once `grant` has ended.
+    pub(super) fn until_ended(mut self, grant: &Grant) -> Self {
+        if let Kind::Incoming(body, _, watch) = &mut self.kind
+            && !body.is_end_stream()
+        {
+            *watch = Some(PermissionWatch::new(grant.clone()));
         }
         self
     }
@@ -80,11 +92,46 @@ impl ResponseBody {
     /// Moves the body to a task that closes it when it is idle. Short responses never
     /// get here: the task's wake-ups cost more than the rest of the request.
     fn watch(&mut self) {
-        let Kind::Incoming(body, idle_timer) = std::mem::replace(&mut self.kind, Kind::Whole(None)) else {
-            return;
+        match std::mem::replace(&mut self.kind, Kind::Whole(None)) {
+            Kind::Incoming(body, idle_timer, Some(watch)) => {
+                let (limit, upload) = idle_timer.into_parts();
+                let grant = watch.into_grant();
+                self.kind = Kind::Watched(WatchedBody::spawn(body, limit, upload, grant));
+            }
+            other => self.kind = other,
+        }
+    }
+
+    fn poll_incoming(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, ResponseBodyError>>> {
+        let Kind::Incoming(body, idle_timer, watch) = &mut self.kind else { return Poll::Ready(None) };
+        let cut = |body: &mut LeasedBody| {
+            body.close();
+            Poll::Ready(Some(Err(ResponseBodyError::ended())))
         };
-        let (limit, upload) = idle_timer.into_parts();
-        self.kind = Kind::Watched(WatchedBody::spawn(body, limit, upload));
+        if watch.as_ref().is_some_and(PermissionWatch::has_ended) {
+            return cut(body);
+        }
+        let polled = body.poll_frame(cx);
+        match &polled {
+            Poll::Pending if idle_timer.is_expired(cx) => {
+                body.close();
+                return Poll::Ready(Some(Err(ResponseBodyError::Stalled)));
+            }
+            Poll::Pending if watch.as_mut().is_some_and(|watch| watch.poll_ended(cx)) => return cut(body),
+            Poll::Ready(Some(Ok(frame))) if !body.is_end_stream() => {
+                if watch.as_mut().is_some_and(|watch| watch.record_frame(cx)) {
+                    return cut(body);
+                }
+                if idle_timer.record(frame) {
+                    self.watch();
+                }
+            }
+            Poll::Pending | Poll::Ready(_) => {}
+        }
+        polled
     }
 }
 
@@ -99,21 +146,7 @@ impl Body for ResponseBody {
         let this = &mut *self;
         let polled = match &mut this.kind {
             Kind::Whole(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Kind::Incoming(body, idle_timer) => match body.poll_frame(cx) {
-                Poll::Pending if idle_timer.is_expired(cx) => {
-                    body.close();
-                    Poll::Ready(Some(Err(ResponseBodyError::Stalled)))
-                }
-                polled => {
-                    if let Poll::Ready(Some(Ok(frame))) = &polled
-                        && idle_timer.record(frame)
-                        && !body.is_end_stream()
-                    {
-                        this.watch();
-                    }
-                    polled
-                }
-            },
+            Kind::Incoming(..) => this.poll_incoming(cx),
             Kind::Watched(body) => body.poll_frame(cx),
         };
         if matches!(polled, Poll::Ready(None | Some(Err(_)))) {
@@ -124,7 +157,7 @@ impl Body for ResponseBody {
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
-            Kind::Incoming(body, _) => body.is_end_stream(),
+            Kind::Incoming(body, ..) => body.is_end_stream(),
             Kind::Watched(body) => body.is_end_stream(),
             Kind::Whole(bytes) => bytes.is_none(),
         }
@@ -132,7 +165,7 @@ impl Body for ResponseBody {
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
-            Kind::Incoming(body, _) => body.size_hint(),
+            Kind::Incoming(body, ..) => body.size_hint(),
             Kind::Watched(body) => body.size_hint(),
             Kind::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
         }
