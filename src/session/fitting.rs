@@ -102,3 +102,23 @@ fn with_fewer_orgs(
     }
     Some(best)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::Missing;
+    use crate::identity::user::tests::person;
+
+    #[test]
+    fn what_is_left_out_is_asked_for_when_other_rules_name_it() {
+        let (these, others) = (FilterId([1; 8]), FilterId([2; 8]));
+        let mut ada = person(&[("acme", "read")]);
+        ada.note_cut(these);
+        assert!(ada.orgs_cut);
+        assert!(ada.missing_for(these).is_nothing());
+        assert_eq!(ada.missing_for(others), Missing { orgs: true, groups: false });
+        // Left out under one set of rules, and more of it under another: neither has all.
+        ada.note_cut(others);
+        assert!(!ada.missing_for(these).is_nothing() && !ada.missing_for(others).is_nothing());
+    }
+}
