@@ -2,24 +2,10 @@
 
 use std::time::Duration;
 
-use super::cookie::SameSitePolicy;
+use super::cookie::{DEFAULT_COOKIE_NAME, SameSitePolicy};
 use super::store::StoreSettings;
-use crate::client::PublicUrl;
 use crate::clock::{UnixMillis, UnixTime};
 use crate::keys::Secret;
-
-/// The cookie's name where the public URL has no port.
-pub(super) const DEFAULT_COOKIE_NAME: &str = "huggate";
-
-/// The cookie's name where none is set. Browsers send a host's cookies to all its ports
-/// (RFC 6265, section 8.5), so a port of the public URL is part of the name: two gates on
-/// one host would replace each other's sessions otherwise.
-pub(crate) fn default_cookie_name(public_url: &PublicUrl) -> String {
-    match public_url.port() {
-        Some(port) => format!("{DEFAULT_COOKIE_NAME}-{port}"),
-        None => DEFAULT_COOKIE_NAME.to_owned(),
-    }
-}
 
 /// Session settings.
 #[derive(Debug, Clone)]
