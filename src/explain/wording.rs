@@ -5,6 +5,9 @@ use crate::identity::{Missing, Org, Person, Role};
 use crate::policy::{ConditionResult, Membership};
 use crate::policy::{Match, NameMatch, Rule, is_id};
 
+const NOT_GRANTED: &str = "was not granted to the app, so its role and restrictions are not visible";
+const RESTRICTED: &str = "currently restricts the membership (single sign-on, a second factor, …)";
+
 impl Rule {
     /// Why the rule matches `person`; otherwise the conditions that do not match or are
     /// unknown.
@@ -43,12 +46,8 @@ impl ConditionResult<'_> {
                 format!("not in the session: the rules of its sign-in did not name {name}")
             }
             Self::GroupsNotShown(org, _) => unknown(org, "does not show its resource groups to the app"),
-            Self::NotGranted(org) => {
-                unknown(org, "was not granted to the app, so its role and restrictions are not visible")
-            }
-            Self::Restricted(org) => {
-                unknown(org, "currently restricts the membership (single sign-on, a second factor, …)")
-            }
+            Self::NotGranted(org) => unknown(org, NOT_GRANTED),
+            Self::Restricted(org) => unknown(org, RESTRICTED),
             Self::NoAccess(org) => format!(
                 "{}: a member with the role no_access, which gives access only through resource groups",
                 org.shown()

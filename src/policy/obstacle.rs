@@ -59,13 +59,7 @@ impl Obstacle {
                      known whether {wanted} is among your accounts, organisations and groups."
                 ),
             ),
-            ConditionResult::AmbiguousName { wanted, found, .. } => Self::new(
-                "unclear_name",
-                format!(
-                    "A rule of this app says {wanted}, but the name on Hugging Face is {found}. \
-                     The people who run this app need to correct the rule."
-                ),
-            ),
+            ConditionResult::AmbiguousName { wanted, found, .. } => Self::unclear_name(wanted, found),
             ConditionResult::OrgsNotTold => Self::new(
                 "organisations_not_told",
                 "Hugging Face did not share with this app which organisations you are in.",
@@ -124,6 +118,14 @@ impl Obstacle {
             Some(org) => obstacle.in_org(org),
             None => obstacle,
         }
+    }
+
+    fn unclear_name(wanted: &str, found: &str) -> Self {
+        let sentence = format!(
+            "A rule of this app says {wanted}, but the name on Hugging Face is {found}. \
+             The people who run this app need to correct the rule."
+        );
+        Self::new("unclear_name", sentence)
     }
 
     fn not_shown(org: &str, by_token: bool) -> Self {
