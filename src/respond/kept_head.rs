@@ -25,6 +25,7 @@ pub(crate) struct FailedRequest<'a> {
     pub(crate) accept: Option<&'a HeaderValue>,
     pub(crate) content_type: Option<&'a HeaderValue>,
     pub(crate) speaks_openai: bool,
+    #[cfg_attr(not(feature = "proxy"), expect(dead_code, reason = "the proxy's pages say it"))]
     pub(crate) signed_in: bool,
 }
 

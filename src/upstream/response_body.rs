@@ -26,6 +26,10 @@ pub struct ResponseBody {
 }
 
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "almost every response is of the large kind; a box would cost each an allocation"
+)]
 enum Kind {
     /// From the upstream; the idle timer runs, and the permission is observed, while it is
     /// polled.
