@@ -4,6 +4,7 @@ use http::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, ORIGIN, REFERER, 
 use http::{Method, request::Parts};
 
 use super::public_url::PublicUrl;
+use super::request_head::RequestHead;
 
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
@@ -29,14 +30,18 @@ impl RequestKind {
     /// Uses Fetch Metadata (`Sec-Fetch-*`); without it, `GET` and an `Accept` that lists
     /// HTML is a navigation.
     pub(crate) fn of(parts: &Parts) -> Self {
-        let headers = &parts.headers;
+        Self::of_head(parts.into())
+    }
+
+    pub(crate) fn of_head(head: RequestHead<'_>) -> Self {
+        let RequestHead { method, headers, .. } = head;
         if wants_websocket(headers) || is_prefetch(headers) {
             return Self::Program;
         }
-        let reads = matches!(parts.method, Method::GET | Method::HEAD);
+        let reads = matches!(*method, Method::GET | Method::HEAD);
         let Some(mode) = headers.get(SEC_FETCH_MODE) else {
             let page =
-                parts.method == Method::GET && wants_html(headers) && !headers.contains_key(X_REQUESTED_WITH);
+                *method == Method::GET && wants_html(headers) && !headers.contains_key(X_REQUESTED_WITH);
             return if page { Self::Navigation } else { Self::Program };
         };
         if mode != "navigate" {

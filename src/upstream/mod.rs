@@ -197,26 +197,42 @@ impl Upstream {
     ///
     /// # Errors
     /// See [`UpstreamError`].
-    pub async fn send(
+    // Not an async fn: the request that came would stay in the future besides the one sent.
+    pub fn send(
         &self,
         grant: &Grant,
         request: Request<Incoming>,
         extended_connect: Option<ExtendedConnect>,
-    ) -> Result<Response<ResponseBody>, UpstreamError> {
+    ) -> impl Future<Output = Result<Response<ResponseBody>, UpstreamError>> {
         let inner = &*self.inner;
         let index = grant.route().and_then(|route| inner.routes.get(route).copied()).unwrap_or(inner.default);
-        let Some(cluster) = inner.clusters.get(index) else {
-            return Err(UpstreamError::Timeout("no upstream".to_owned()));
+        let prepared = match inner.clusters.get(index) {
+            Some(cluster) => {
+                cluster.start_health_checks();
+                OutgoingRequest::prepare(request, extended_connect, cluster.authority(), inner.body_bytes)
+                    .map(|outgoing| (cluster, outgoing))
+            }
+            None => Err(UpstreamError::Timeout("no upstream".to_owned())),
         };
-        cluster.start_health_checks();
-        let OutgoingRequest { request, upgrade, from_client, is_grpc, is_http2, upload } =
-            OutgoingRequest::prepare(request, extended_connect, cluster.authority(), inner.body_bytes)?;
+        inner.exchange(grant, prepared)
+    }
+}
+
+impl Inner {
+    /// Sends a request that is ready, and waits for the head of its response.
+    async fn exchange(
+        &self,
+        grant: &Grant,
+        prepared: Result<(&Cluster, OutgoingRequest), UpstreamError>,
+    ) -> Result<Response<ResponseBody>, UpstreamError> {
+        let (cluster, outgoing) = prepared?;
+        let OutgoingRequest { request, upgrade, from_client, is_grpc, is_http2, upload } = outgoing;
         let options =
-            DispatchOptions { limits: inner.limits, upgrade: upgrade.is_requested(), can_fail_over: false };
+            DispatchOptions { limits: self.limits, upgrade: upgrade.is_requested(), can_fail_over: false };
         // Pinned here, because moving the future into a timeout would copy it.
         let sending = pin!(cluster.send(request, options));
         // gRPC calls carry their own deadlines.
-        let limit = if is_grpc { inner.stream_timeout } else { inner.response_timeout };
+        let limit = if is_grpc { self.stream_timeout } else { self.response_timeout };
         let sent = match &upload {
             None => tokio::time::timeout(limit, sending).await.ok(),
             // An upload may take any time, as long as it does not stall.
@@ -225,7 +241,7 @@ impl Upstream {
         let mut response = match sent {
             Some(Ok(response)) => response,
             Some(Err((error, upstream))) => {
-                return Err(UpstreamError::new(error, upstream, inner.body_bytes));
+                return Err(UpstreamError::new(error, upstream, self.body_bytes));
             }
             None if upload.is_some_and(|upload| upload.is_waiting_for_client()) => {
                 return Err(UpstreamError::ClientTimeout);
@@ -233,7 +249,7 @@ impl Upstream {
             None => return Err(UpstreamError::Timeout(cluster.name())),
         };
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return inner.open_tunnel(cluster, grant, from_client, upgrade, response);
+            return self.open_tunnel(cluster, grant, from_client, upgrade, response);
         }
         match Framing::of(response.headers()) {
             Framing::Plain => {}
@@ -243,11 +259,9 @@ impl Upstream {
         }
         hop_by_hop::clean_response(response.headers_mut());
         *response.version_mut() = Version::HTTP_11;
-        Ok(response.map(|body| body.with_idle_timeout(inner.stream_timeout, upload, is_http2)))
+        Ok(response.map(|body| body.with_idle_timeout(self.stream_timeout, upload, is_http2)))
     }
-}
 
-impl Inner {
     /// Completes a WebSocket handshake that the app has answered with 101.
     fn open_tunnel(
         &self,

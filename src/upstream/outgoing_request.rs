@@ -17,7 +17,8 @@ use crate::client::ExtendedConnect;
 
 /// The request as it is sent to the app, in the form of HTTP/1.1.
 pub(super) struct OutgoingRequest {
-    pub(super) request: Request<RequestBody>,
+    /// Boxed, because each of the futures that send it would copy it.
+    pub(super) request: Box<Request<RequestBody>>,
     pub(super) upgrade: Upgrade,
     /// The client's stream after the upgrade, if the request asks for one.
     pub(super) from_client: Option<OnUpgrade>,
@@ -63,8 +64,8 @@ impl OutgoingRequest {
             parts.uri = Uri::from(target.clone());
         }
         let (body, upload) = RequestBody::new(body, body_bytes);
-        let mut request = Request::from_parts(parts, body);
-        let from_client = upgrade.is_requested().then(|| hyper::upgrade::on(&mut request));
+        let mut request = Box::new(Request::from_parts(parts, body));
+        let from_client = upgrade.is_requested().then(|| hyper::upgrade::on(&mut *request));
         Ok(Self { request, upgrade, from_client, is_grpc, is_http2, upload })
     }
 }

@@ -24,19 +24,27 @@ pub struct ResponseBody {
     in_flight: Option<InFlightGuard>,
 }
 
+/// A response is moved often until hyper's server has it, so what is large is boxed.
 #[derive(Debug)]
 enum Kind {
     /// From the upstream; the idle timer runs while it is polled.
-    Incoming(LeasedBody, IdleTimer),
+    Incoming(Box<Polled>),
     /// From the upstream; a task closes it when it is idle.
     Watched(WatchedBody),
     Whole(Option<Bytes>),
 }
 
+#[derive(Debug)]
+struct Polled {
+    body: LeasedBody,
+    idle_timer: IdleTimer,
+}
+
 impl ResponseBody {
     pub(super) fn incoming(body: Incoming, lease: Lease) -> Self {
         let idle_timer = IdleTimer::new(Duration::MAX, None, false);
-        Self { kind: Kind::Incoming(LeasedBody::new(body, lease), idle_timer), in_flight: None }
+        let polled = Polled { body: LeasedBody::new(body, lease), idle_timer };
+        Self { kind: Kind::Incoming(Box::new(polled)), in_flight: None }
     }
 
     pub(super) fn empty() -> Self {
@@ -50,8 +58,8 @@ impl ResponseBody {
 
     /// Ends the body after `length` bytes, and closes its connection.
     pub(super) fn with_length(mut self, length: u64) -> Self {
-        if let Kind::Incoming(body, _) = &mut self.kind {
-            body.end_after(length);
+        if let Kind::Incoming(polled) = &mut self.kind {
+            polled.body.end_after(length);
         }
         self
     }
@@ -71,8 +79,8 @@ impl ResponseBody {
         upload: Option<Arc<StallDetector>>,
         flow_controlled: bool,
     ) -> Self {
-        if let Kind::Incoming(_, idle_timer) = &mut self.kind {
-            *idle_timer = IdleTimer::new(limit, upload, flow_controlled);
+        if let Kind::Incoming(polled) = &mut self.kind {
+            polled.idle_timer = IdleTimer::new(limit, upload, flow_controlled);
         }
         self
     }
@@ -80,9 +88,10 @@ impl ResponseBody {
     /// Moves the body to a task that closes it when it is idle. Short responses never
     /// get here: the task's wake-ups cost more than the rest of the request.
     fn watch(&mut self) {
-        let Kind::Incoming(body, idle_timer) = std::mem::replace(&mut self.kind, Kind::Whole(None)) else {
+        let Kind::Incoming(polled) = std::mem::replace(&mut self.kind, Kind::Whole(None)) else {
             return;
         };
+        let Polled { body, idle_timer } = *polled;
         let (limit, upload) = idle_timer.into_parts();
         self.kind = Kind::Watched(WatchedBody::spawn(body, limit, upload));
     }
@@ -99,15 +108,15 @@ impl Body for ResponseBody {
         let this = &mut *self;
         let polled = match &mut this.kind {
             Kind::Whole(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Kind::Incoming(body, idle_timer) => match body.poll_frame(cx) {
-                Poll::Pending if idle_timer.is_expired(cx) => {
-                    body.close();
+            Kind::Incoming(incoming) => match incoming.body.poll_frame(cx) {
+                Poll::Pending if incoming.idle_timer.is_expired(cx) => {
+                    incoming.body.close();
                     Poll::Ready(Some(Err(ResponseBodyError::Stalled)))
                 }
                 polled => {
                     if let Poll::Ready(Some(Ok(frame))) = &polled
-                        && idle_timer.record(frame)
-                        && !body.is_end_stream()
+                        && incoming.idle_timer.record(frame)
+                        && !incoming.body.is_end_stream()
                     {
                         this.watch();
                     }
@@ -124,7 +133,7 @@ impl Body for ResponseBody {
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
-            Kind::Incoming(body, _) => body.is_end_stream(),
+            Kind::Incoming(incoming) => incoming.body.is_end_stream(),
             Kind::Watched(body) => body.is_end_stream(),
             Kind::Whole(bytes) => bytes.is_none(),
         }
@@ -132,7 +141,7 @@ impl Body for ResponseBody {
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
-            Kind::Incoming(body, _) => body.size_hint(),
+            Kind::Incoming(incoming) => incoming.body.size_hint(),
             Kind::Watched(body) => body.size_hint(),
             Kind::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
         }
