@@ -4,11 +4,12 @@
 //! The steps are in one future: each future around a request copies it, and the response.
 
 use bytes::Bytes;
-use http::header::HeaderValue;
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, ORIGIN, USER_AGENT};
+use http::uri::PathAndQuery;
 use http::{Request, Response};
 use hyper::body::Incoming;
 
-use crate::client::{Client, RequestContext, names_openai};
+use crate::client::{Client, FieldSet, RequestContext, is_openai_agent};
 use crate::gate::{Admission, ConnectionFields, Gate, GateBody, Grant};
 use crate::respond::{FailedRequest, UpstreamFailure, upstream_failed};
 use crate::upstream::{ResponseBody, Upstream, UpstreamError};
@@ -52,11 +53,11 @@ impl Proxy {
         let RequestContext { peer, extended_connect } = context;
         async move {
             let admitted = gate.admit(Some(&peer), &mut request, ConnectionFields::Drop).await;
-            let Admission { grant, client, renewal } = match admitted {
+            let Admission { grant, client, renewal, fields } = match admitted {
                 Ok(admission) => admission,
                 Err(answer) => return answer.map(GateBody::own),
             };
-            let kept = KeptHead::of(&request);
+            let kept = KeptHead::of(&request, fields);
             let response = match upstream.send(&grant, request, extended_connect).await {
                 Ok(response) => response,
                 Err(error) => {
@@ -79,7 +80,7 @@ impl Proxy {
 /// The parts of a request that are kept to explain that the app did not answer it. Almost all
 /// requests are answered, so nothing is copied that is not shared.
 struct KeptHead {
-    target: http::Uri,
+    target: Option<PathAndQuery>,
     accept: Option<HeaderValue>,
     content_type: Option<HeaderValue>,
     origin: Option<HeaderValue>,
@@ -87,24 +88,19 @@ struct KeptHead {
 }
 
 impl KeptHead {
-    /// One pass over the fields: looking four names up costs more.
-    fn of(request: &Request<Incoming>) -> Self {
-        let mut kept = Self {
-            target: request.uri().clone(),
-            accept: None,
-            content_type: None,
-            origin: None,
-            speaks_openai: false,
-        };
-        for (name, value) in request.headers() {
-            match name.as_str().as_bytes() {
-                b"accept" => _ = kept.accept.get_or_insert_with(|| value.clone()),
-                b"origin" => _ = kept.origin.get_or_insert_with(|| value.clone()),
-                b"content-type" => _ = kept.content_type.get_or_insert_with(|| value.clone()),
-                _ => kept.speaks_openai |= names_openai(name, value),
-            }
+    /// `fields` are those that the request came with.
+    fn of(request: &Request<Incoming>, fields: FieldSet) -> Self {
+        let headers = request.headers();
+        let copy_of = |set, name| if fields.has(set) { headers.get(name).cloned() } else { None };
+        Self {
+            target: request.uri().path_and_query().cloned(),
+            accept: copy_of(FieldSet::ACCEPT, ACCEPT),
+            content_type: copy_of(FieldSet::CONTENT_TYPE, CONTENT_TYPE),
+            origin: copy_of(FieldSet::ORIGIN, ORIGIN),
+            speaks_openai: fields.has(FieldSet::STAINLESS)
+                || (fields.has(FieldSet::USER_AGENT)
+                    && headers.get_all(USER_AGENT).iter().any(is_openai_agent)),
         }
-        kept
     }
 
     fn failed(&self, error: &UpstreamError, client: &Client, grant: &Grant) -> Response<Bytes> {
@@ -136,7 +132,7 @@ impl KeptHead {
             failure,
             FailedRequest {
                 host: &client.host,
-                target: self.target.path_and_query().map_or("/", http::uri::PathAndQuery::as_str),
+                target: self.target.as_ref().map_or("/", PathAndQuery::as_str),
                 accept: self.accept.as_ref(),
                 content_type: self.content_type.as_ref(),
                 speaks_openai: self.speaks_openai,

@@ -1,6 +1,7 @@
 //! The client of a request: the peer, or the client behind trusted proxies; the kind of
 //! request, and the public URL.
 
+mod field_set;
 mod forwarded_field;
 mod forwarded_to_app;
 mod hop_by_hop;
@@ -16,6 +17,7 @@ mod request_kind;
 mod resolve;
 mod trusted_proxies;
 
+pub(crate) use field_set::FieldSet;
 pub(crate) use forwarded_to_app::{ForwardedHeaders, is_dropped_claim};
 #[cfg(feature = "proxy")]
 pub(crate) use hop_by_hop::is_hop_by_hop;
@@ -32,7 +34,7 @@ pub use request_context::{ExtendedConnect, RequestContext};
 pub(crate) use request_head::RequestHead;
 pub(crate) use request_kind::{RequestKind, is_cross_site, is_prefetch, speaks_openai, wants_websocket};
 #[cfg(feature = "proxy")]
-pub(crate) use request_kind::{names_openai, wants_html};
+pub(crate) use request_kind::{is_openai_agent, wants_html};
 pub use resolve::Client;
 pub(crate) use resolve::OwnOrigin;
 pub use trusted_proxies::TrustedProxies;

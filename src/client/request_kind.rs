@@ -3,6 +3,7 @@
 use http::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, ORIGIN, REFERER, UPGRADE, USER_AGENT};
 use http::{Method, request::Parts};
 
+use super::field_set::FieldSet;
 use super::public_url::PublicUrl;
 use super::request_head::RequestHead;
 
@@ -66,18 +67,12 @@ impl RequestKind {
 /// Whether the client is one of OpenAI's libraries, or compatible: they show errors only
 /// in the format of OpenAI's API.
 pub(crate) fn speaks_openai(headers: &HeaderMap) -> bool {
-    headers.iter().any(|(name, value)| names_openai(name, value))
+    FieldSet::of(headers).has(FieldSet::STAINLESS) || headers.get_all(USER_AGENT).iter().any(is_openai_agent)
 }
 
-/// Whether one field says so.
-pub(crate) fn names_openai(name: &HeaderName, value: &HeaderValue) -> bool {
-    match name.as_str().as_bytes() {
-        [b'u', ..] if *name == USER_AGENT => {
-            value.as_bytes().starts_with(b"OpenAI/") || value.as_bytes().starts_with(b"AsyncOpenAI/")
-        }
-        [b'x', ..] => name.as_str().starts_with("x-stainless-"),
-        _ => false,
-    }
+/// Whether a `User-Agent` is that of one of them.
+pub(crate) fn is_openai_agent(agent: &HeaderValue) -> bool {
+    agent.as_bytes().starts_with(b"OpenAI/") || agent.as_bytes().starts_with(b"AsyncOpenAI/")
 }
 
 /// Whether `Accept` lists HTML explicitly.

@@ -57,7 +57,9 @@ pub use reload::PreparedReload;
 pub(crate) use request::{RequestView, the_origin};
 pub use settings::{BuildError, GateSettings, default_scope};
 
-use crate::client::{Client, IncomingRequest, OwnOrigin, Peer, RequestHead, RequestKind, TrustedProxies};
+use crate::client::{
+    Client, FieldSet, IncomingRequest, OwnOrigin, Peer, RequestHead, RequestKind, TrustedProxies,
+};
 use crate::forward_auth::Contract;
 use crate::identity::User;
 use crate::oauth2::OAuth2;
@@ -110,6 +112,8 @@ pub(crate) struct Admission {
     pub(crate) grant: Grant,
     pub(crate) client: Client,
     pub(crate) renewal: Option<Renewal>,
+    /// The fields that the request came with.
+    pub(crate) fields: FieldSet,
 }
 
 /// The `Set-Cookie` lines that replace the session's cookie.
@@ -153,7 +157,7 @@ impl Gate {
             self.inner.warnings.peer_unknown();
         }
         let mounted = position::restore_original_uri(&mut request);
-        let Admission { grant, client, renewal } =
+        let Admission { grant, client, renewal, .. } =
             match self.admit(peer.as_ref(), &mut request, ConnectionFields::Keep).await {
                 Ok(admission) => admission,
                 Err(answer) => return Ok(answer.map(GateBody::own)),
@@ -199,7 +203,7 @@ impl Gate {
         Fut: Future<Output = Result<Response<ResB>, E>>,
     {
         async move {
-            let Admission { grant, client, renewal } =
+            let Admission { grant, client, renewal, .. } =
                 match self.admit(peer.as_ref(), &mut request, ConnectionFields::Drop).await {
                     Ok(admission) => admission,
                     Err(answer) => return Ok(answer.map(GateBody::own)),
@@ -250,11 +254,11 @@ impl Gate {
             }
         };
         let session = grant.session();
-        let renewal = session.and_then(|session| gate.oauth2.sessions.renewal(session, request.headers()));
-        let subject = RewriteSubject { client: &client, peer, head: RequestHead::of(request) };
+        let renewal = session.and_then(|session| gate.oauth2.sessions.renewal(session, head.headers));
+        let (subject, fields) = (RewriteSubject { client: &client, peer, head }, head.fields);
         let rewrite = gate.rewriter.rewrite(&grant, &gate.ruleset.policy.routes, subject, connection);
         rewrite.apply(request.headers_mut());
-        Ok(Admission { grant, client, renewal })
+        Ok(Admission { grant, client, renewal, fields })
     }
 
     /// The step after the app.

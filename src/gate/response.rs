@@ -13,29 +13,33 @@ use crate::session::Cookies;
 /// `renewal` is added unless a shared cache may store the response, and a stream ends
 /// when its permission does.
 pub(super) fn finish<B: Body<Data = Bytes>>(
-    response: Response<B>,
+    mut response: Response<B>,
     grant: &Grant,
     cookies: &Cookies,
     renewal: Option<&[HeaderValue]>,
 ) -> Response<GateBody<B>> {
-    let (mut parts, body) = response.into_parts();
-    guard_cookies(cookies, &mut parts.headers);
-    let content_type = parts.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    let headers = response.headers_mut();
+    // Most responses set none, and comparing the names costs less than computing the hash of one.
+    if headers.keys().any(|name| *name == SET_COOKIE) {
+        guard_cookies(cookies, headers);
+    }
+    let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     let endless = is_endless(content_type);
     if grant.user().is_some() && is_page(content_type) {
-        keep_out_of_history(&mut parts.headers);
+        keep_out_of_history(headers);
     }
     // The person may have signed out while the app was at work.
     if let Some(lines) = renewal.filter(|_| !grant.has_ended()) {
-        renew(&mut parts.headers, lines);
+        renew(headers, lines);
     }
-    let body = if endless {
-        let grant = grant.clone();
-        GateBody::inner_until(body, Box::pin(async move { grant.ended().await }))
-    } else {
-        GateBody::inner(body)
-    };
-    Response::from_parts(parts, body)
+    response.map(|body| {
+        if endless {
+            let grant = grant.clone();
+            GateBody::inner_until(body, Box::pin(async move { grant.ended().await }))
+        } else {
+            GateBody::inner(body)
+        }
+    })
 }
 
 /// Removes `Set-Cookie` lines for our cookies.

@@ -27,6 +27,8 @@ pub(super) struct DispatchOptions {
     pub(super) limits: PoolLimits,
     /// The request asks for a WebSocket.
     pub(super) upgrade: bool,
+    /// It has `Expect`.
+    pub(super) has_expectation: bool,
     /// Another endpoint is left to try.
     pub(super) can_fail_over: bool,
 }
@@ -96,7 +98,7 @@ pub(super) async fn dispatch(
                 let may_be_stale = !fresh && idle_for.is_some_and(|idle_for| idle_for > STALE_AFTER);
                 let keeps_copy = is_repeatable && (options.can_fail_over || may_be_stale);
                 let copy = keeps_copy.then(|| Box::new(copy_without_body(&request)));
-                let expect = prepare_body(&mut request, has_body);
+                let expect = prepare_body(&mut request, has_body, options.has_expectation);
                 let sent = connection.sender.try_send_request(*request).await;
                 let sent = sent.map_err(|error| Unanswered::on_http1(error, copy));
                 (sent, Connection::Http1(connection), expect)
@@ -142,11 +144,15 @@ async fn checkout_for_websocket(pool: &Pool, limits: PoolLimits) -> Result<Check
 
 /// Announces the body of an HTTP/1.1 request, and delays it if the client waits for 100.
 /// Without a body there is nothing to wait for, and `Expect` is removed.
-fn prepare_body(request: &mut Request<RequestBody>, has_body: bool) -> Option<ContinueGuard> {
+fn prepare_body(
+    request: &mut Request<RequestBody>,
+    has_body: bool,
+    has_expectation: bool,
+) -> Option<ContinueGuard> {
     if has_body {
         announce_body(request);
     }
-    if !request.headers().contains_key(EXPECT) {
+    if !has_expectation {
         return None;
     }
     if has_body && expect_continue::is_expected(request.headers()) {
@@ -169,7 +175,10 @@ impl DispatchError {
 }
 
 impl Unanswered {
-    fn on_http1(mut error: TrySendError<Request<RequestBody>>, copy: Option<Box<Request<RequestBody>>>) -> Self {
+    fn on_http1(
+        mut error: TrySendError<Request<RequestBody>>,
+        copy: Option<Box<Request<RequestBody>>>,
+    ) -> Self {
         Self { retry: error.take_message().map(Box::new).or(copy), error: error.into_error() }
     }
 

@@ -69,7 +69,7 @@ pub use tls::{ClientCertificate, TlsSetupError, UpstreamTls};
 use websocket::TunnelOptions;
 use websocket_handshake::Upgrade;
 
-use crate::client::{ExtendedConnect, is_websocket_handshake};
+use crate::client::{ExtendedConnect, FieldSet, is_websocket_handshake};
 use crate::gate::Grant;
 
 /// Sends requests to the app; cheap to clone.
@@ -226,9 +226,14 @@ impl Inner {
         prepared: Result<(&Cluster, OutgoingRequest), UpstreamError>,
     ) -> Result<Response<ResponseBody>, UpstreamError> {
         let (cluster, outgoing) = prepared?;
-        let OutgoingRequest { request, upgrade, from_client, is_grpc, is_http2, upload } = outgoing;
-        let options =
-            DispatchOptions { limits: self.limits, upgrade: upgrade.is_requested(), can_fail_over: false };
+        let OutgoingRequest { request, upgrade, from_client, is_grpc, has_expectation, is_http2, upload } =
+            outgoing;
+        let options = DispatchOptions {
+            limits: self.limits,
+            upgrade: upgrade.is_requested(),
+            has_expectation,
+            can_fail_over: false,
+        };
         // Pinned here, because moving the future into a timeout would copy it.
         let sending = pin!(cluster.send(request, options));
         // gRPC calls carry their own deadlines.
@@ -251,13 +256,16 @@ impl Inner {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return self.open_tunnel(cluster, grant, from_client, upgrade, response);
         }
-        match Framing::of(response.headers()) {
-            Framing::Plain => {}
-            Framing::Decoded => _ = response.headers_mut().remove(CONTENT_LENGTH),
-            Framing::Length(length) => response = response.map(|body| body.with_length(length)),
-            Framing::Unsupported => return Err(UpstreamError::UnsupportedTransferCoding(cluster.name())),
+        let fields = FieldSet::of(response.headers());
+        if fields.has(FieldSet::TRANSFER_ENCODING) {
+            match Framing::of(response.headers()) {
+                Framing::Plain => {}
+                Framing::Decoded => _ = response.headers_mut().remove(CONTENT_LENGTH),
+                Framing::Length(length) => response = response.map(|body| body.with_length(length)),
+                Framing::Unsupported => return Err(UpstreamError::UnsupportedTransferCoding(cluster.name())),
+            }
         }
-        hop_by_hop::clean_response(response.headers_mut());
+        hop_by_hop::clean_response(response.headers_mut(), fields);
         *response.version_mut() = Version::HTTP_11;
         Ok(response.map(|body| body.with_idle_timeout(self.stream_timeout, upload, is_http2)))
     }
