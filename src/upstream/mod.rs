@@ -267,7 +267,8 @@ impl Inner {
         }
         hop_by_hop::clean_response(response.headers_mut(), fields);
         *response.version_mut() = Version::HTTP_11;
-        Ok(response.map(|body| body.with_idle_timeout(self.stream_timeout, upload, is_http2)))
+        response.body_mut().set_idle_timeout(self.stream_timeout, upload, is_http2);
+        Ok(response)
     }
 
     /// Completes a WebSocket handshake that the app has answered with 101.

@@ -73,16 +73,15 @@ impl ResponseBody {
     /// Closes the body once it is idle for `limit`. `upload` is the detector of the
     /// request body, if there is one. `flow_controlled`: the client speaks HTTP/2 and
     /// can stop reading after the first frame; with HTTP/1.1 the server takes more.
-    pub(super) fn with_idle_timeout(
-        mut self,
+    pub(super) fn set_idle_timeout(
+        &mut self,
         limit: Duration,
         upload: Option<Arc<StallDetector>>,
         flow_controlled: bool,
-    ) -> Self {
+    ) {
         if let Kind::Incoming(polled) = &mut self.kind {
             polled.idle_timer = IdleTimer::new(limit, upload, flow_controlled);
         }
-        self
     }
 
     /// Moves the body to a task that closes it when it is idle. Short responses never
