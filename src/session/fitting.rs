@@ -58,12 +58,13 @@ fn with_fewer_orgs(
     let with = |kept: usize| {
         let mut session = session.clone();
         let mut left = kept;
-        session.person.orgs.retain(|org| {
+        let person = Arc::make_mut(&mut session.person);
+        person.orgs.retain(|org| {
             let stays = must_stay(org) || left > 0;
             left -= usize::from(stays && !must_stay(org));
             stays
         });
-        session.person.orgs_cut |= kept < others;
+        person.orgs_cut |= kept < others;
         Some(sealer.seal_session(&session)).filter(|sealed| sealed.len() <= limit)
     };
     let mut best = with(0)?;
