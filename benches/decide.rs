@@ -108,7 +108,8 @@ async fn sign_in(gate: &Gate) -> Result<String, Failure> {
     let session = cookies(&done);
     session
         .split("; ")
-        .find(|pair| pair.starts_with("huggate="))
+        // The first one is the session; its name may have a port.
+        .find(|pair| pair.starts_with("huggate"))
         .map(str::to_owned)
         .ok_or("no session".into())
 }

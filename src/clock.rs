@@ -11,6 +11,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// `NumericDate`) and stored times.
 pub type UnixTime = u64;
 
+/// Milliseconds since the Unix epoch.
+pub(crate) type UnixMillis = u64;
+
 /// The time of day; cheap to clone.
 ///
 /// ```
@@ -48,6 +51,17 @@ impl Clock {
             // A system clock before 1970 reads as 1970: all sessions are then from the future
             // and rejected.
             None => SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+        }
+    }
+
+    /// Milliseconds since the Unix epoch, for what lasts only seconds.
+    #[expect(clippy::disallowed_methods, reason = "as in `now`")]
+    pub(crate) fn now_millis(&self) -> UnixMillis {
+        match &self.manual {
+            Some(now) => now.load(Ordering::Relaxed).saturating_mul(1000),
+            None => SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)),
         }
     }
 

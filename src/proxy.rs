@@ -4,14 +4,12 @@
 //! The steps are in one future: each future around a request copies it, and the response.
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, ORIGIN, USER_AGENT};
-use http::uri::PathAndQuery;
 use http::{Request, Response};
 use hyper::body::Incoming;
 
-use crate::client::{Client, FieldSet, RequestContext, is_openai_agent};
-use crate::gate::{Admission, ConnectionFields, Gate, GateBody, Grant};
-use crate::respond::{FailedRequest, UpstreamFailure, upstream_failed};
+use crate::client::RequestContext;
+use crate::gate::{Admission, ConnectionFields, Gate, GateBody};
+use crate::respond::{FailedRequest, KeptHead, UpstreamFailure, upstream_failed};
 use crate::upstream::{ResponseBody, Upstream, UpstreamError};
 
 /// The gate in front of an app; cheap to clone.
@@ -60,13 +58,17 @@ impl Proxy {
             let kept = KeptHead::of(&request, fields);
             let response = match upstream.send(&grant, request, extended_connect).await {
                 Ok(response) => response,
+                Err(UpstreamError::PermissionEnded) => {
+                    gate.interrupted(&grant, &kept, &client.host).map(ResponseBody::whole)
+                }
                 Err(error) => {
-                    let mut response = kept.failed(&error, &client, &grant);
-                    gate.expose(&grant, kept.origin.as_ref(), &mut response);
+                    let request = kept.request(&client.host, grant.user().is_some());
+                    let mut response = Self::failed(&error, request);
+                    gate.expose(&grant, kept.origin(), &mut response);
                     response.map(ResponseBody::whole)
                 }
             };
-            let mut response = gate.complete(response, &grant, renewal);
+            let mut response = gate.complete(response, &grant, renewal, None);
             if let Some(user) = grant.user()
                 && tracing::enabled!(target: "huggate::audit", tracing::Level::DEBUG)
             {
@@ -75,39 +77,14 @@ impl Proxy {
             response
         }
     }
-}
 
-/// The parts of a request that are kept to explain that the app did not answer it. Almost all
-/// requests are answered, so nothing is copied that is not shared.
-struct KeptHead {
-    target: Option<PathAndQuery>,
-    accept: Option<HeaderValue>,
-    content_type: Option<HeaderValue>,
-    origin: Option<HeaderValue>,
-    speaks_openai: bool,
-}
-
-impl KeptHead {
-    /// `fields` are those that the request came with.
-    fn of(request: &Request<Incoming>, fields: FieldSet) -> Self {
-        let headers = request.headers();
-        let copy_of = |set, name| if fields.has(set) { headers.get(name).cloned() } else { None };
-        Self {
-            target: request.uri().path_and_query().cloned(),
-            accept: copy_of(FieldSet::ACCEPT, ACCEPT),
-            content_type: copy_of(FieldSet::CONTENT_TYPE, CONTENT_TYPE),
-            origin: copy_of(FieldSet::ORIGIN, ORIGIN),
-            speaks_openai: fields.has(FieldSet::STAINLESS)
-                || (fields.has(FieldSet::USER_AGENT)
-                    && headers.get_all(USER_AGENT).iter().any(is_openai_agent)),
-        }
-    }
-
-    fn failed(&self, error: &UpstreamError, client: &Client, grant: &Grant) -> Response<Bytes> {
+    /// The answer in place of the app's, which does not come.
+    fn failed(error: &UpstreamError, request: FailedRequest<'_>) -> Response<Bytes> {
         match error {
             UpstreamError::BodyTooLarge(_) => {}
             UpstreamError::ClientTimeout
             | UpstreamError::ClientDisconnected(_)
+            | UpstreamError::PermissionEnded
             | UpstreamError::WebSocketUnsupported(_) => {
                 tracing::debug!(%error, "no answer from the upstream");
             }
@@ -120,7 +97,9 @@ impl KeptHead {
             }
             UpstreamError::Timeout(_) => UpstreamFailure::Timeout,
             UpstreamError::Busy(_) => UpstreamFailure::Busy,
-            UpstreamError::WebSocketUnsupported(_) => UpstreamFailure::Down { close: true },
+            UpstreamError::WebSocketUnsupported(_) | UpstreamError::PermissionEnded => {
+                UpstreamFailure::Down { close: true }
+            }
             UpstreamError::Connect(..) | UpstreamError::Broken(..) => UpstreamFailure::Down { close: false },
             UpstreamError::ResponseHeadTooLarge(_) => UpstreamFailure::HeaderTooLarge,
             UpstreamError::InvalidResponse(..)
@@ -128,16 +107,6 @@ impl KeptHead {
             | UpstreamError::WebSocketAcceptMismatch(_)
             | UpstreamError::UnsupportedTransferCoding(_) => UpstreamFailure::InvalidResponse,
         };
-        upstream_failed(
-            failure,
-            FailedRequest {
-                host: &client.host,
-                target: self.target.as_ref().map_or("/", PathAndQuery::as_str),
-                accept: self.accept.as_ref(),
-                content_type: self.content_type.as_ref(),
-                speaks_openai: self.speaks_openai,
-                signed_in: grant.user().is_some(),
-            },
-        )
+        upstream_failed(failure, request)
     }
 }

@@ -15,6 +15,7 @@ mod policy;
 use std::sync::LazyLock;
 
 use http::Method;
+use identity::{FilterId, Shown};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use policy::{
     Access, OwnAddress, OwnPrefix, PathPattern, PathReadings, Policy, Route, RouteQuery, RouteTable, Rule, readings,
@@ -37,6 +38,8 @@ static POLICY: LazyLock<Policy> = LazyLock::new(|| {
             prefix: OwnPrefix::parse("/oauth2").unwrap(),
             authority: "app.example".to_owned(),
         },
+        filter: FilterId([0; 8]),
+        asks: Shown::ALL,
     }
 });
 

@@ -36,6 +36,8 @@ pub(crate) enum PendingAuthentication {
     Store(TicketedSession),
     /// To the provider, about a session whose last answer has expired.
     Revalidation(ActiveSession),
+    /// To the provider, about a session that does not hold what the rules need.
+    Completion(ActiveSession),
     /// To the provider, about a token.
     Introspection,
 }
@@ -95,6 +97,7 @@ impl Authenticator {
                 SessionLookup::Session(session) => self.sessions.confirmed(session).await?,
             },
             PendingAuthentication::Revalidation(session) => self.sessions.confirmed(session).await?,
+            PendingAuthentication::Completion(session) => self.sessions.completed(session).await?,
             PendingAuthentication::Introspection => None,
         };
         if let Some(session) = session {

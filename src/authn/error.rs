@@ -20,6 +20,11 @@ pub(crate) enum SessionError {
         /// Seconds until the next request to the provider.
         retry_after: u64,
     },
+    /// The rules need what the session does not hold, and the provider does not answer.
+    NotHeld {
+        /// Seconds until the next request to the provider.
+        retry_after: u64,
+    },
 }
 
 /// Why a request cannot be authenticated.

@@ -46,6 +46,15 @@ pub(super) enum Confirmation {
     Expired(ActiveSession),
 }
 
+/// What a request needs of the provider's answer about its session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Need {
+    /// It has not expired.
+    Fresh,
+    /// It was also filtered for the rules in force, so that they find what they name.
+    Complete,
+}
+
 /// Confirms sessions, and contacts the provider again when that is due.
 pub(crate) struct SessionRevalidator {
     pub(crate) sessions: Arc<Sessions>,
@@ -89,40 +98,65 @@ impl SessionRevalidator {
     ) -> Result<Option<ActiveSession>, SessionError> {
         match self.confirm(session) {
             Confirmation::Holds(session) => Ok(Some(session)),
-            Confirmation::Expired(session) => {
-                let waiting = Box::pin(timeout(TIMEOUT, self.confirmed_anew(&session))).await;
-                waiting.unwrap_or(Err(SessionError::Unconfirmed { retry_after: 1 }))
-            }
+            Confirmation::Expired(session) => self.asked_in_time(&session, Need::Fresh).await,
         }
     }
 
-    /// Requests a new answer from the provider for the session.
-    async fn confirmed_anew(
+    /// The session with everything that the rules in force can need; `None` if it has
+    /// ended. What its sign-in dropped, since the rules of that time did not name it, is
+    /// requested from the provider.
+    pub(crate) async fn completed(
+        self: &Arc<Self>,
+        session: ActiveSession,
+    ) -> Result<Option<ActiveSession>, SessionError> {
+        match self.outcome(&session, Need::Complete) {
+            Some(Ok(completed)) => Ok(completed),
+            Some(Err(_)) | None => self.asked_in_time(&session, Need::Complete).await,
+        }
+    }
+
+    async fn asked_in_time(
         self: &Arc<Self>,
         session: &ActiveSession,
+        need: Need,
+    ) -> Result<Option<ActiveSession>, SessionError> {
+        let waiting = Box::pin(timeout(TIMEOUT, self.asked_anew(session, need))).await;
+        waiting.unwrap_or(Err(need.unmet(1)))
+    }
+
+    /// Requests a new answer from the provider for the session.
+    async fn asked_anew(
+        self: &Arc<Self>,
+        session: &ActiveSession,
+        need: Need,
     ) -> Result<Option<ActiveSession>, SessionError> {
         let permit = session.shared().acquire_revalidation().await;
         // The previous holder of the permit may have received the answer.
-        if let Some(outcome) = self.outcome(session) {
+        if let Some(outcome) = self.outcome(session, need) {
             return outcome;
         }
         // This fails only if the task panicked; then there is no answer.
         let _ = self.revalidate_in_task(session, permit).await;
-        self.outcome(session).unwrap_or(Err(SessionError::Unconfirmed { retry_after: PAUSE }))
+        self.outcome(session, need).unwrap_or(Err(need.unmet(PAUSE)))
     }
 
     /// The outcome of the last request, if it is conclusive.
-    fn outcome(&self, session: &ActiveSession) -> Option<Result<Option<ActiveSession>, SessionError>> {
-        let latest = session.latest();
+    fn outcome(
+        &self,
+        session: &ActiveSession,
+        need: Need,
+    ) -> Option<Result<Option<ActiveSession>, SessionError>> {
+        let latest = self.sessions.latest(session);
         if latest.has_ended() {
             return Some(Ok(None));
         }
-        if self.sessions.freshness(&latest) != Freshness::Expired {
+        let fresh = self.sessions.freshness(&latest) != Freshness::Expired;
+        if fresh && (need == Need::Fresh || self.retain.suffices(latest.user().person())) {
             return Some(Ok(Some(latest)));
         }
         match latest.shared().pause(self.clock.now()) {
             0 => None,
-            retry_after => Some(Err(SessionError::Unconfirmed { retry_after })),
+            retry_after => Some(Err(need.unmet(retry_after))),
         }
     }
 
@@ -143,7 +177,7 @@ impl SessionRevalidator {
         let user = session.user().username();
         match self.person_of(session).await {
             Ok(mut person) => {
-                (self.retain)(&mut person);
+                self.retain.apply(&mut person);
                 match self.sessions.confirm(session, person).await {
                     Ok(()) => tracing::debug!(%user, "a session was confirmed"),
                     Err(down) => tracing::error!(error = %down, "a confirmed session could not be stored"),
@@ -177,10 +211,10 @@ impl SessionRevalidator {
             }
         }
         let session = session.latest();
-        let (tokens, subject) = (session.tokens(), session.user().id());
+        let (tokens, before) = (session.tokens(), session.user().person());
         let outlived = tokens.expires.is_some_and(|expires| expires <= self.clock.now());
         if !outlived || tokens.refresh.is_none() {
-            match self.provider.person(&tokens.access, subject).await {
+            match self.provider.person(&tokens.access, before).await {
                 Err(error) if error.is_rejection() && tokens.refresh.is_some() => {}
                 answer => return answer.map_err(NoAnswer::from),
             }
@@ -191,7 +225,17 @@ impl SessionRevalidator {
         if let Err(down) = self.sessions.keep_tokens(&session, tokens.clone()).await {
             tracing::error!(error = %down, "new tokens of a session could not be stored");
         }
-        Ok(self.provider.person(&tokens.access, subject).await?)
+        Ok(self.provider.person(&tokens.access, before).await?)
+    }
+}
+
+impl Need {
+    /// The error while the provider's answer does not meet this need.
+    fn unmet(self, retry_after: u64) -> SessionError {
+        match self {
+            Self::Fresh => SessionError::Unconfirmed { retry_after },
+            Self::Complete => SessionError::NotHeld { retry_after },
+        }
     }
 }
 

@@ -257,7 +257,11 @@ impl TokenIntrospector {
     fn verified(&self, introspection: &Introspection, owner: TokenOwner) -> VerifiedToken {
         let TokenOwner { mut person, kind } = owner;
         let method = kind.auth_method();
-        (self.retain)(&mut person);
+        if let ClaimedType::OAuth { memberships, .. } = introspection.claimed {
+            // The provider confirmed the token, and so what it says of itself.
+            person.shown.memberships |= memberships;
+        }
+        self.retain.apply(&mut person);
         let user = User::new(person, method);
         let sid = introspection.fingerprint.sid();
         tracing::debug!(
@@ -266,8 +270,8 @@ impl TokenIntrospector {
         );
         let until = introspection.at + VALID_FOR;
         let until = match introspection.claimed {
-            ClaimedType::OAuth { expires: Some(expires) } => until.min(expires),
-            ClaimedType::OAuth { expires: None } | ClaimedType::Access | ClaimedType::App => until,
+            ClaimedType::OAuth { expires: Some(expires), .. } => until.min(expires),
+            ClaimedType::OAuth { expires: None, .. } | ClaimedType::Access | ClaimedType::App => until,
         };
         VerifiedToken { identity: self.renderer.render(user, sid, ""), kind, until }
     }

@@ -34,6 +34,8 @@ pub(crate) enum ClaimedType {
     OAuth {
         /// When it expires, if it says so.
         expires: Option<UnixTime>,
+        /// Whether its scope covers all memberships of its owner.
+        memberships: bool,
     },
     /// An app's own token: `hf_app_` and letters or digits.
     App,
@@ -48,7 +50,12 @@ struct Payload {
     #[serde(rename = "oauthApp")]
     oauth_app: Option<String>,
     exp: Option<serde_json::Value>,
+    /// A list, or a text separated by spaces.
+    scope: Option<serde_json::Value>,
 }
+
+/// The scope that shows all organisations of a person.
+const MEMBERSHIPS: &str = "read-memberships";
 
 const NO_TOKEN: &str = "This is not a Hugging Face token. Send a user access token, which begins with hf_ (huggingface.co/settings/tokens).";
 const OTHER_KIND: &str = "A Hugging Face token of this kind does not identify a person. Send a user access token (huggingface.co/settings/tokens).";
@@ -105,7 +112,8 @@ impl TokenPolicy {
         if expires.is_some_and(|expires| expires <= now) {
             return Err(EXPIRED);
         }
-        Ok(ClaimedType::OAuth { expires })
+        let memberships = payload.scope.as_ref().is_some_and(covers_memberships);
+        Ok(ClaimedType::OAuth { expires, memberships })
     }
 
     /// Whether the provider reports the type that a token claimed. A plain token that
@@ -119,6 +127,14 @@ impl TokenPolicy {
             | (ClaimedType::OAuth { .. }, TokenKind::Access { .. } | TokenKind::App)
             | (ClaimedType::App, TokenKind::Access { .. } | TokenKind::OAuth) => false,
         }
+    }
+}
+
+fn covers_memberships(scope: &serde_json::Value) -> bool {
+    match scope {
+        serde_json::Value::Array(list) => list.iter().any(|name| name == MEMBERSHIPS),
+        serde_json::Value::String(text) => text.split_ascii_whitespace().any(|name| name == MEMBERSHIPS),
+        _ => false,
     }
 }
 
@@ -187,11 +203,16 @@ mod tests {
 
     #[test]
     fn an_oauth_token_is_introspected_only_if_it_names_an_accepted_client() {
-        let yes = |expires| Ok(ClaimedType::OAuth { expires });
+        let yes = |expires| Ok(ClaimedType::OAuth { expires, memberships: false });
+        let all = Ok(ClaimedType::OAuth { expires: None, memberships: true });
         for (payload, expected) in [
             (r#"{"client_id":"ours","exp":1790000001}"#, yes(Some(NOW + 1))),
             (r#"{"client_id":"listed"}"#, yes(None)),
             (r#"{"oauthApp":"ours"}"#, yes(None)),
+            (r#"{"client_id":"ours","scope":["openid","read-memberships"]}"#, all),
+            (r#"{"client_id":"ours","scope":"openid read-memberships"}"#, all),
+            (r#"{"client_id":"ours","scope":"openid read-memberships-x"}"#, yes(None)),
+            (r#"{"client_id":"ours","scope":{"read-memberships":true}}"#, yes(None)),
             (r#"{"client_id":"ours","oauthApp":"ours"}"#, yes(None)),
             (r#"{"client_id":"ours","exp":1e300}"#, yes(None)),
             (r#"{"client_id":"ours","exp":1790000000}"#, Err(EXPIRED)),
@@ -227,7 +248,7 @@ mod tests {
     #[test]
     fn the_provider_must_confirm_the_claimed_type() {
         let (access, oauth) = (TokenKind::Access { fine_grained: false }, TokenKind::OAuth);
-        let claimed_oauth = ClaimedType::OAuth { expires: None };
+        let claimed_oauth = ClaimedType::OAuth { expires: None, memberships: false };
         for (claimed, kind, without, with) in [
             (ClaimedType::Access, access, true, true),
             (ClaimedType::Access, oauth, false, false),

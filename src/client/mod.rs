@@ -32,9 +32,12 @@ pub use public_url::{PublicUrl, PublicUrlError};
 #[cfg(feature = "proxy")]
 pub use request_context::{ExtendedConnect, RequestContext};
 pub(crate) use request_head::RequestHead;
-pub(crate) use request_kind::{RequestKind, is_cross_site, is_prefetch, speaks_openai, wants_websocket};
 #[cfg(feature = "proxy")]
-pub(crate) use request_kind::{is_openai_agent, wants_html};
+pub(crate) use request_kind::wants_html;
+pub(crate) use request_kind::{
+    RequestKind, is_cross_site, is_openai_agent, is_prefetch, may_change_state, speaks_openai,
+    wants_websocket,
+};
 pub use resolve::Client;
 pub(crate) use resolve::OwnOrigin;
 pub use trusted_proxies::TrustedProxies;

@@ -10,8 +10,23 @@ use super::request_head::RequestHead;
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-const SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
-const PURPOSE: HeaderName = HeaderName::from_static("purpose");
+/// Fields that say why a page is loaded, of browsers past and present and of frameworks.
+const PURPOSES: [HeaderName; 5] = [
+    HeaderName::from_static("sec-purpose"),
+    HeaderName::from_static("purpose"),
+    HeaderName::from_static("x-purpose"),
+    HeaderName::from_static("x-sec-purpose"),
+    HeaderName::from_static("x-moz"),
+];
+/// Fields of Next.js' own requests, for a prefetch or for a part of a page; a browser that
+/// opens the page sends none of them.
+const ROUTER_FIELDS: [HeaderName; 5] = [
+    HeaderName::from_static("next-router-prefetch"),
+    HeaderName::from_static("next-router-segment-prefetch"),
+    HeaderName::from_static("next-router-state-tree"),
+    HeaderName::from_static("x-middleware-prefetch"),
+    HeaderName::from_static("rsc"),
+];
 const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 
 /// The kind of answer that a request can use.
@@ -40,21 +55,24 @@ impl RequestKind {
             return Self::Program;
         }
         let reads = matches!(*method, Method::GET | Method::HEAD);
+        let dest = headers.get(SEC_FETCH_DEST).map_or("document".as_bytes(), HeaderValue::as_bytes);
         let Some(mode) = headers.get(SEC_FETCH_MODE) else {
-            let page =
-                *method == Method::GET && wants_html(headers) && !headers.contains_key(X_REQUESTED_WITH);
+            let page = *method == Method::GET
+                && wants_html(headers)
+                && dest == b"document"
+                && !headers.contains_key(X_REQUESTED_WITH);
             return if page { Self::Navigation } else { Self::Program };
         };
         if mode != "navigate" {
             return Self::Program;
         }
-        let framed = headers.get(SEC_FETCH_DEST).is_some_and(|dest| {
-            ["iframe", "frame", "embed", "object", "fencedframe"].iter().any(|frame| dest == frame)
-        });
-        match (framed, reads) {
-            (true, _) => Self::Framed,
-            (false, true) => Self::Navigation,
-            (false, false) => Self::Form,
+        match dest {
+            b"iframe" | b"frame" | b"embed" | b"object" | b"fencedframe" => Self::Framed,
+            // A service worker that passes a navigation on may send it with "empty"; no
+            // script can make a request with this mode.
+            b"document" | b"empty" if reads => Self::Navigation,
+            b"document" | b"empty" => Self::Form,
+            _ => Self::Program,
         }
     }
 
@@ -92,15 +110,39 @@ pub(crate) fn wants_websocket(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Whether the browser loads the page speculatively.
+/// Whether the page is loaded speculatively, by the browser or by a framework.
 pub(crate) fn is_prefetch(headers: &HeaderMap) -> bool {
-    [SEC_PURPOSE, PURPOSE].iter().any(|name| {
-        headers.get(name).is_some_and(|purpose| {
-            let purpose = purpose.as_bytes();
-            memchr::memmem::find(purpose, b"prefetch").is_some()
-                || memchr::memmem::find(purpose, b"prerender").is_some()
-        })
-    })
+    let says_so = |purpose: &HeaderValue| {
+        let purpose = purpose.as_bytes().to_ascii_lowercase();
+        ["prefetch", "prerender", "preview"]
+            .iter()
+            .any(|word| memchr::memmem::find(&purpose, word.as_bytes()).is_some())
+    };
+    PURPOSES.iter().any(|name| headers.get_all(name).iter().any(says_so))
+        || ROUTER_FIELDS.iter().any(|name| headers.contains_key(name))
+}
+
+/// Whether a request may change what the person has here, as far as its method and kind
+/// say: a form or a script posts it, a person opens it as a page, or a program that is no
+/// browser asks for it, such as curl. A prefetch, a script that reads, an image and a
+/// frame may not.
+pub(crate) fn may_change_state(parts: &Parts, kind: RequestKind) -> bool {
+    match parts.method {
+        _ if is_prefetch(&parts.headers) => false,
+        Method::POST => true,
+        Method::GET => kind == RequestKind::Navigation || is_plain_program(&parts.headers),
+        _ => false,
+    }
+}
+
+/// Whether this is certainly not a part of a page. Browsers send no Fetch Metadata to a
+/// plain http origin, but always an `Accept` and a `User-Agent` that begins with `Mozilla/`.
+fn is_plain_program(headers: &HeaderMap) -> bool {
+    ![SEC_FETCH_MODE, SEC_FETCH_DEST, SEC_FETCH_SITE, X_REQUESTED_WITH, UPGRADE]
+        .iter()
+        .any(|name| headers.contains_key(name))
+        && headers.get(ACCEPT).is_none_or(|accept| accept == "*/*")
+        && !headers.get(USER_AGENT).is_some_and(|agent| agent.as_bytes().starts_with(b"Mozilla/"))
 }
 
 /// Whether another site caused this request, by Fetch Metadata, otherwise by `Origin` or
@@ -151,9 +193,50 @@ mod tests {
             ("POST", vec![navigate, ("sec-fetch-dest", "document")], RequestKind::Form),
             ("GET", vec![html, navigate, ("sec-purpose", "prefetch;prerender")], RequestKind::Program),
             ("GET", vec![html, ("purpose", "prefetch")], RequestKind::Program),
+            ("GET", vec![html, ("x-purpose", "preview")], RequestKind::Program),
+            ("GET", vec![html, ("x-moz", "Prefetch")], RequestKind::Program),
+            ("GET", vec![html, ("x-sec-purpose", "prefetch")], RequestKind::Program),
+            ("GET", vec![html, navigate, ("next-router-prefetch", "1")], RequestKind::Program),
+            ("GET", vec![html, ("rsc", "1")], RequestKind::Program),
+            ("GET", vec![html, ("x-purpose", "navigation")], RequestKind::Navigation),
+            ("GET", vec![html, ("sec-fetch-dest", "image")], RequestKind::Program),
+            ("GET", vec![navigate, ("sec-fetch-dest", "image")], RequestKind::Program),
+            ("GET", vec![navigate, ("sec-fetch-dest", "empty")], RequestKind::Navigation),
             ("GET", vec![html, ("upgrade", "WebSocket")], RequestKind::Program),
         ] {
             assert_eq!(kind(method, &headers), expected, "{method} {headers:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_page_a_post_and_a_plain_program_may_change_state() {
+        let (html, any) = (("accept", "text/html,*/*;q=0.8"), ("accept", "*/*"));
+        let browser = ("user-agent", "Mozilla/5.0 (X11; Linux x86_64) Firefox/60.0");
+        let navigate = [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
+        for (method, headers, expected) in [
+            ("GET", navigate.to_vec(), true),
+            ("GET", vec![html, browser], true),
+            ("GET", vec![any, ("user-agent", "curl/8.5.0")], true),
+            ("GET", vec![], true),
+            ("POST", vec![("sec-fetch-mode", "cors"), any], true),
+            ("HEAD", navigate.to_vec(), false),
+            ("HEAD", vec![], false),
+            ("GET", vec![any, browser], false),
+            ("GET", vec![("accept", "image/avif,image/webp,*/*")], false),
+            ("GET", vec![html, ("x-requested-with", "XMLHttpRequest")], false),
+            ("GET", vec![any, ("sec-fetch-mode", "cors")], false),
+            ("GET", vec![any, ("sec-fetch-site", "same-origin")], false),
+            ("GET", vec![("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")], false),
+            ("GET", vec![html, ("purpose", "prefetch")], false),
+            ("POST", vec![("sec-purpose", "prefetch")], false),
+        ] {
+            let mut request = http::Request::builder().method(method);
+            for (name, value) in &headers {
+                request = request.header(*name, *value);
+            }
+            let parts = request.body(()).unwrap().into_parts().0;
+            let may = may_change_state(&parts, RequestKind::of(&parts));
+            assert_eq!(may, expected, "{method} {headers:?}");
         }
     }
 

@@ -260,6 +260,14 @@ fn explain_verdict(
             (Outcome::Refuse, format!("{last} may match, and a deny that may match refuses access"))
         }
         Verdict::Denied(_) => (Outcome::Refuse, format!("{last} matches, and a deny overrides every allow")),
+        Verdict::NotHeld(evaluation) => (
+            Outcome::Refuse,
+            format!(
+                "the session does not hold what {} needs, since the rules of its sign-in did not name it; \
+                 huggate asks Hugging Face before it decides, and answers 503 until it knows",
+                evaluation.key()
+            ),
+        ),
         Verdict::NotAllowed(_) => {
             let unknown = explanation.entries.iter().any(|entry| entry.matches == Match::Unknown);
             let unknown = if unknown { "; an entry that is not known to match lets nobody in" } else { "" };
@@ -270,14 +278,18 @@ fn explain_verdict(
 }
 
 impl RuleEvaluation<'_> {
-    fn entry(&self, person: &Person) -> Entry {
+    fn key(&self) -> String {
         let table = self.of_route.map_or("access".to_owned(), |index| format!("route[{index}]"));
         let list = if self.allow { "allow" } else { "deny" };
+        format!("{table}.{list}[{}]", self.index)
+    }
+
+    fn entry(&self, person: &Person) -> Entry {
         Entry {
-            key: format!("{table}.{list}[{}]", self.index),
+            key: self.key(),
             rule: self.rule.to_string(),
             matches: self.matches,
-            because: self.rule.because(person),
+            because: self.rule.because(person, self.missing),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A test subject: a described person, for whom the gate explains its decisions.
 
-use crate::identity::{AuthMethod, Email, Org, Person, ResourceGroup, Role, Standing, User};
+use crate::identity::{AuthMethod, Email, Org, Person, ResourceGroup, Role, Shown, Standing, User};
 use crate::policy::is_id;
 
 /// A described person who is not signed in, for [`Gate::explain`](crate::Gate::explain).
@@ -59,6 +59,8 @@ impl TestSubject {
                 orgs: Vec::new(),
                 orgs_known: true,
                 orgs_cut: false,
+                shown: Shown::ALL,
+                dropped: None,
             },
         })
     }
@@ -204,7 +206,7 @@ fn org(text: &str, role: Role) -> Option<Org> {
         Some(_) => return None,
         None => name_and_id(text)?,
     };
-    Some(Org { id, slug, standing: Standing::Member(role), resource_groups: Vec::new() })
+    Some(Org { id, slug, standing: Standing::Member(role), resource_groups: Vec::new(), groups_shown: true })
 }
 
 /// An id and a name, one of which is empty.

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::clock::Clock;
 use crate::gate::{GateBuilder, Grant};
-use crate::identity::{Email, Org, ResourceGroup, Role, Standing, Tokens};
+use crate::identity::{Email, Org, ResourceGroup, Role, Shown, Standing, Tokens};
 use crate::keys::SecretString;
 use crate::policy::{Access, PathPattern, Route, Rule};
 
@@ -108,6 +108,7 @@ fn person() -> impl Strategy<Value = Person> {
                 slug: slug.into(),
                 standing,
                 resource_groups: group.into_iter().collect(),
+                groups_shown: true,
             })
             .collect()
     });
@@ -126,6 +127,8 @@ fn person() -> impl Strategy<Value = Person> {
             orgs,
             orgs_known,
             orgs_cut: false,
+            shown: Shown::ALL,
+            dropped: None,
         },
     )
 }
@@ -292,6 +295,7 @@ fn every_condition_result_is_explained_in_a_sentence() {
         slug: slug.into(),
         standing,
         resource_groups: vec![ResourceGroup { id: "g".into(), name: "gpu".into(), role: Role::Read }],
+        groups_shown: true,
     };
     let ada = TestSubject {
         person: Person {

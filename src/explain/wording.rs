@@ -1,16 +1,19 @@
 //! Condition results as text for operators, with account names and addresses. The text
 //! for a person who was refused is in `policy::obstacle`.
 
-use crate::identity::{Person, Role};
+use crate::identity::{Missing, Org, Person, Role};
 use crate::policy::{ConditionResult, Membership};
 use crate::policy::{Match, NameMatch, Rule, is_id};
+
+const NOT_GRANTED: &str = "was not granted to the app, so its role and restrictions are not visible";
+const RESTRICTED: &str = "currently restricts the membership (single sign-on, a second factor, …)";
 
 impl Rule {
     /// Why the rule matches `person`; otherwise the conditions that do not match or are
     /// unknown.
-    pub(crate) fn because(&self, person: &Person) -> Vec<String> {
-        let matches = self.matches(person);
-        let results = self.conditions.iter().map(|condition| condition.evaluate(person));
+    pub(crate) fn because(&self, person: &Person, missing: Missing) -> Vec<String> {
+        let matches = self.matches(person, missing);
+        let results = self.conditions.iter().map(|condition| condition.evaluate(person, missing));
         results
             .filter(|result| matches == Match::Yes || result.matches() != Match::Yes)
             .map(|result| result.text())
@@ -36,14 +39,15 @@ impl ConditionResult<'_> {
             }
             Self::OrgsNotTold => "not known: Hugging Face returned no list of organisations".to_owned(),
             Self::NotAMember(org) => format!("{org}: not a member"),
-            Self::NotGranted(org) => format!(
-                "not known: {} was not granted to the app, so its role and restrictions are not visible",
-                org.shown()
-            ),
-            Self::Restricted(org) => format!(
-                "not known: {} currently restricts the membership (single sign-on, a second factor, …)",
-                org.shown()
-            ),
+            Self::NotShown(org) => {
+                format!("not known: {org} is not listed, and not every organisation is shown")
+            }
+            Self::NotHeld(name) => {
+                format!("not in the session: the rules of its sign-in did not name {name}")
+            }
+            Self::GroupsNotShown(org, _) => unknown(org, "does not show its resource groups to the app"),
+            Self::NotGranted(org) => unknown(org, NOT_GRANTED),
+            Self::Restricted(org) => unknown(org, RESTRICTED),
             Self::NoAccess(org) => format!(
                 "{}: a member with the role no_access, which gives access only through resource groups",
                 org.shown()
@@ -87,6 +91,11 @@ impl Membership<'_> {
             None => format!("{}: a member", self.org.shown()),
         }
     }
+}
+
+/// What about `org` is not known.
+fn unknown(org: &Org, why: &str) -> String {
+    format!("not known: {} {why}", org.shown())
 }
 
 /// The needed role.

@@ -1,19 +1,27 @@
 //! The body of a response: the app's, unchanged, or our own.
 
+use std::any::Any;
+use std::error::Error;
 use std::fmt;
+use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-/// Completes when the permission for a stream no longer holds.
-type Ended = Pin<Box<dyn Future<Output = ()> + Send>>;
+use super::permission_watch::{PermissionEnded, PermissionWatch};
 
 pin_project! {
     /// The body of a response: the inner service's, or the gate's own. Frames, errors and
     /// trailers of the inner body are unchanged.
+    ///
+    /// Behind the layer, the inner body is cut when its session ends: with an error, so
+    /// that the server closes the connection or resets the stream and the response does not
+    /// look complete. That needs an error type that the gate can make: a boxed error,
+    /// [`io::Error`], or `axum::Error` with the feature `axum`. A body with another error
+    /// type ends without one; if its length was announced, the server notices.
     pub struct GateBody<B> {
         #[pin]
         kind: BodyKind<B>,
@@ -23,7 +31,7 @@ pin_project! {
 pin_project! {
     #[project = Projected]
     enum BodyKind<B> {
-        Inner { #[pin] body: B, until: Option<Ended> },
+        Inner { #[pin] body: B, watch: Option<PermissionWatch> },
         Own { bytes: Option<Bytes> },
     }
 }
@@ -34,16 +42,19 @@ impl<B> GateBody<B> {
     }
 
     pub(super) fn inner(body: B) -> Self {
-        Self { kind: BodyKind::Inner { body, until: None } }
+        Self { kind: BodyKind::Inner { body, watch: None } }
     }
 
-    /// The inner body until `ended` is ready: an event stream must not outlive its session.
-    pub(super) fn inner_until(body: B, ended: Ended) -> Self {
-        Self { kind: BodyKind::Inner { body, until: Some(ended) } }
+    /// The inner body while its permission holds.
+    pub(super) fn inner_while(body: B, watch: PermissionWatch) -> Self {
+        Self { kind: BodyKind::Inner { body, watch: Some(watch) } }
     }
 }
 
-impl<B: Body<Data = Bytes>> Body for GateBody<B> {
+impl<B: Body<Data = Bytes>> Body for GateBody<B>
+where
+    B::Error: 'static,
+{
     type Data = Bytes;
     type Error = B::Error;
 
@@ -51,15 +62,24 @@ impl<B: Body<Data = Bytes>> Body for GateBody<B> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        match self.project().kind.project() {
-            Projected::Inner { body, until } => {
-                if let Some(ended) = until
-                    && ended.as_mut().poll(cx).is_ready()
-                {
-                    return Poll::Ready(None);
+        let mut kind = self.project().kind;
+        match kind.as_mut().project() {
+            Projected::Inner { body, watch: None } => body.poll_frame(cx),
+            Projected::Inner { body, watch: Some(watch) } => {
+                let over = watch.has_ended();
+                let polled = if over { Poll::Pending } else { body.poll_frame(cx) };
+                let over = over
+                    || match &polled {
+                        Poll::Pending => watch.poll_ended(cx),
+                        Poll::Ready(Some(Ok(_))) => watch.record_frame(cx),
+                        Poll::Ready(_) => false,
+                    };
+                if !over {
+                    return polled;
                 }
-                let frame = ready!(body.poll_frame(cx));
-                Poll::Ready(frame)
+                // Drops the inner body at once.
+                kind.set(BodyKind::Own { bytes: None });
+                Poll::Ready(permission_ended().map(Err))
             }
             Projected::Own { bytes } => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
         }
@@ -74,14 +94,30 @@ impl<B: Body<Data = Bytes>> Body for GateBody<B> {
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
-            BodyKind::Inner { body, until: None } => body.size_hint(),
-            // It may end early, so no length is known.
-            BodyKind::Inner { until: Some(_), .. } => SizeHint::default(),
+            BodyKind::Inner { body, .. } => body.size_hint(),
             BodyKind::Own { bytes } => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
         }
     }
+}
+
+/// [`PermissionEnded`] as an error of the inner body, if its type is one of those that take
+/// any error.
+fn permission_ended<E: 'static>() -> Option<E> {
+    type Boxed = Box<dyn Error + Send + Sync>;
+    let mut error: Option<E> = None;
+    let slot: &mut dyn Any = &mut error;
+    if let Some(slot) = slot.downcast_mut::<Option<Boxed>>() {
+        *slot = Some(PermissionEnded::new().into());
+    } else if let Some(slot) = slot.downcast_mut::<Option<io::Error>>() {
+        *slot = Some(io::Error::other(PermissionEnded::new()));
+    }
+    #[cfg(feature = "axum")]
+    if let Some(slot) = slot.downcast_mut::<Option<axum_core::Error>>() {
+        *slot = Some(axum_core::Error::new(PermissionEnded::new()));
+    }
+    error
 }
 
 impl<B: Default> Default for GateBody<B> {

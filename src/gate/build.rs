@@ -17,13 +17,15 @@ use crate::client::{OverrideHeaders, PublicUrl, normalized};
 use crate::clock::Clock;
 use crate::identity::assertion::{AssertionSigner, choose_cryptography};
 use crate::identity::headers::{ACCESS_TOKEN, AUTH_REQUEST, IdentityHeaderNames, REMOTE};
-use crate::identity::{AssertionSettings, Claim, HeaderSettings, IdentityRenderer, NamedOrgs, Org, Person};
-use crate::keys::Keyring;
+use crate::identity::{
+    AssertionSettings, Claim, FilterId, HeaderSettings, IdentityRenderer, NamedOrgs, Org, Person, Shown,
+};
+use crate::keys::{Keyring, sha256};
 use crate::oauth2::{OAuth2, PendingSignIns};
 use crate::policy::{BearerUse, OwnAddress, OwnPrefix, Policy, Route, RouteTable, Rule, all_rules};
 use crate::provider::Provider;
 use crate::respond::{EndpointUrls, OrgNames};
-use crate::session::{Cookies, OrgFilter, Sessions};
+use crate::session::{Cookies, KeptOrgs, Sessions};
 
 impl Gate {
     /// Makes a gate of typed settings, without asking the provider anything.
@@ -60,6 +62,8 @@ impl Gate {
             deny: settings.deny.clone(),
             routes: RouteTable::new(settings.routes.clone()),
             own: OwnAddress { prefix: prefix.clone(), authority },
+            filter: filter_id(&rules_of(&settings)),
+            asks: Shown::by_scope(&settings.provider.scope),
         };
         let rewriter = parts.rewriter(&settings, &policy.routes, signer, &hosts);
         let identity_headers = identity_headers(&settings);
@@ -72,7 +76,7 @@ impl Gate {
         let sessions = SessionRevalidator::new(
             Arc::clone(&oauth2.sessions),
             Arc::clone(&oauth2.provider),
-            Arc::clone(&oauth2.retain),
+            oauth2.retain.clone(),
             clock.clone(),
         );
         let authn = Authenticator { sessions, tokens };
@@ -160,7 +164,7 @@ impl Parts {
             Arc::clone(&self.provider),
             &self.keyring,
             &self.renderer,
-            Arc::clone(&self.retain),
+            self.retain.clone(),
             self.clock.clone(),
             before,
         )
@@ -205,7 +209,7 @@ impl Parts {
             self.renderer,
             self.clock.clone(),
         )
-        .with_orgs_that_stay(orgs_in_rules(&settings));
+        .with_kept_orgs(kept_orgs(&settings));
         let pendings = PendingSignIns::new(self.keyring, self.cookies);
         let (sessions, pendings) = match before {
             None => (sessions, pendings),
@@ -230,22 +234,37 @@ impl Parts {
     }
 }
 
-/// The organisations that rules name. A session keeps them, however large it is.
-fn orgs_in_rules(settings: &GateSettings) -> OrgFilter {
-    let rules: Vec<Rule> = all_rules(&settings.access, &settings.deny, &settings.routes).cloned().collect();
-    Arc::new(move |org: &Org| rules.iter().any(|rule| rule.names(org)))
+/// What a session keeps, however large it is: the organisations that rules name.
+fn kept_orgs(settings: &GateSettings) -> KeptOrgs {
+    KeptOrgs { named: named(settings), filter: filter_id(&rules_of(settings)) }
+}
+
+/// Identifies the organisations and resource groups that `rules` name, whatever else they
+/// say. Replicas with the same rules agree on it, and so does a process after a restart.
+fn filter_id(rules: &[Rule]) -> FilterId {
+    let named: BTreeSet<_> = rules.iter().flat_map(Rule::named_orgs).collect();
+    let mut text = Vec::new();
+    for name in named.iter().flat_map(|(org, group)| [Some(*org), *group]) {
+        // The length keeps two names apart from one that contains both.
+        let name = name.map_or(&[][..], str::as_bytes);
+        text.extend_from_slice(&name.len().to_be_bytes());
+        text.extend_from_slice(name);
+    }
+    FilterId(sha256(&text).first_chunk().copied().unwrap_or_default())
 }
 
 /// Drops from a person what neither rules nor headers need, and notes the names of
 /// organisations that rules have.
 fn person_filter(settings: &GateSettings, org_names: Arc<OrgNames>) -> PersonFilter {
     let rules = rules_of(settings);
+    let id = filter_id(&rules);
     let groups_wanted = settings.headers.wants(Claim::Groups) || settings.assertion.enabled;
     let groups_bytes = groups_wanted.then_some(settings.headers.groups_bytes);
-    Arc::new(move |person: &mut Person| {
+    PersonFilter::new(id, move |person: &mut Person| {
         let is_named = |org: &&Org| rules.iter().any(|rule| rule.names(org));
         person.orgs.iter().filter(is_named).for_each(|org| org_names.note(org));
         person.retain(
+            id,
             |org| rules.iter().any(|rule| rule.names(org)),
             |org, group| rules.iter().any(|rule| rule.names_group(org, group)),
             groups_bytes,

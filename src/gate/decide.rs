@@ -10,7 +10,8 @@ use super::refusal::{Forbidden, Refusal};
 use super::request::RequestView;
 use super::ruleset::Ruleset;
 use crate::authn::{Authentication, Caller, PendingAuthentication};
-use crate::policy::{BearerUse, CorsOrigin, Denial, RouteQuery};
+use crate::policy::{BearerUse, CorsOrigin, Credential, Denial, RouteQuery, Verdict};
+use crate::session::ActiveSession;
 
 /// The result of a decision that did not wait.
 pub(crate) enum Decision {
@@ -27,6 +28,18 @@ pub(crate) struct PendingDecision {
     authentication: PendingAuthentication,
     address: Option<IpAddr>,
 }
+
+/// The decision about a caller.
+enum Authorization {
+    /// They may enter.
+    Granted(Grant),
+    /// The session does not hold what the rules need: [`PendingAuthentication::Completion`].
+    NotHeld(ActiveSession),
+}
+
+/// How often one decision waits: for the session, for what it does not hold, and once more
+/// if settings from before a reload answered that.
+const QUESTIONS: usize = 3;
 
 impl Ruleset {
     /// Whether a request may go on: the one decision, whether it came here or another
@@ -46,9 +59,14 @@ impl Ruleset {
         let bearer_use = self.policy.routes.bearer_use(route);
         let authentication = self.authn.authenticate(request.headers, bearer_use);
         match authentication.map_err(|error| Refusal::of_authn(&error, bearer_use))? {
-            Authentication::Caller(caller) => {
-                self.authorize(route, bearer_use, caller).map(Decision::Granted)
-            }
+            Authentication::Caller(caller) => Ok(match self.authorize(route, bearer_use, caller)? {
+                Authorization::Granted(grant) => Decision::Granted(grant),
+                Authorization::NotHeld(session) => {
+                    let authentication = PendingAuthentication::Completion(session);
+                    let address = request.address;
+                    Decision::Pending(PendingDecision { route, bearer_use, authentication, address })
+                }
+            }),
             Authentication::Pending(authentication) => {
                 let address = request.address;
                 Ok(Decision::Pending(PendingDecision { route, bearer_use, authentication, address }))
@@ -77,9 +95,31 @@ impl Ruleset {
         pending: PendingDecision,
         headers: &HeaderMap,
     ) -> Result<Grant, Refusal> {
-        let PendingDecision { route, bearer_use, authentication, address } = pending;
-        let caller = self.authn.finish(authentication, headers, bearer_use, address).await;
-        self.authorize(route, bearer_use, caller.map_err(|error| Refusal::of_authn(&error, bearer_use))?)
+        let PendingDecision { route, bearer_use, mut authentication, address } = pending;
+        for _ in 0..QUESTIONS {
+            let caller = self.authn.finish(authentication, headers, bearer_use, address).await;
+            let caller = caller.map_err(|error| Refusal::of_authn(&error, bearer_use))?;
+            match self.authorize(route, bearer_use, caller)? {
+                Authorization::Granted(grant) => return Ok(grant),
+                Authorization::NotHeld(session) => {
+                    authentication = PendingAuthentication::Completion(session);
+                }
+            }
+        }
+        Err(Refusal::NotHeld { retry_after: 1 })
+    }
+
+    /// Whether a person may still enter `route`. What the session does not hold of them
+    /// is requested first; without an answer they may not.
+    pub(super) async fn still_admits(&self, session: ActiveSession, route: Option<usize>) -> bool {
+        match self.policy.decide(route, Some(session.user().person())) {
+            Verdict::NotHeld(_) => {}
+            verdict => return verdict.admits(),
+        }
+        match self.authn.sessions.completed(session).await {
+            Ok(Some(session)) => self.policy.decide(route, Some(session.user().person())).admits(),
+            Ok(None) | Err(_) => false,
+        }
     }
 
     /// The route of a request, if nothing about that is ambiguous.
@@ -103,14 +143,24 @@ impl Ruleset {
         route: Option<usize>,
         bearer_use: BearerUse,
         caller: Caller,
-    ) -> Result<Grant, Refusal> {
+    ) -> Result<Authorization, Refusal> {
         let person = caller.identity().map(|identity| identity.user().person());
         let verdict = self.policy.decide(route, person);
         if verdict.admits() {
-            return Ok(Grant::new(caller, route, Some(Arc::clone(self))));
+            return Ok(Authorization::Granted(Grant::new(caller, route, Some(Arc::clone(self)))));
+        }
+        if let Verdict::NotHeld(_) = verdict {
+            // Answers about tokens are cached under the rules that filtered them.
+            let session = caller.session().cloned();
+            return session.map(Authorization::NotHeld).ok_or(Refusal::NotHeld { retry_after: 1 });
         }
         let token = caller.token();
-        match person.and_then(|person| Denial::of(&verdict, person, token.is_some())) {
+        let denial = person.and_then(|person| {
+            let missing = person.missing_for(self.policy.filter);
+            let credential = Credential { is_token: token.is_some(), asks: self.policy.asks, missing };
+            Denial::of(&verdict, person, credential)
+        });
+        match denial {
             Some(denial) => Err(Refusal::Forbidden(Forbidden { denial: Box::new(denial), token })),
             None if bearer_use == BearerUse::Only => Err(Refusal::TokenNeeded),
             None => Err(Refusal::SignIn),

@@ -1,12 +1,18 @@
 //! Permission as a value: only the gate makes one.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::ruleset::Ruleset;
 use crate::authn::Caller;
 use crate::identity::{AccessToken, RenderedIdentity, User};
 use crate::session::ActiveSession;
+
+/// A request that takes longer is watched for the end of its permission; another ends
+/// after this time. So a timer is all that a quick request needs.
+pub(crate) const QUICK: Duration = Duration::from_millis(100);
 
 /// Permission for one request to go on to the app.
 ///
@@ -65,10 +71,10 @@ impl Grant {
         self.route
     }
 
-    /// Waits until this permission no longer holds: the session was ended here or has
-    /// reached its `max_age`; the provider, asked again when that was due, reports what
-    /// the rules refuse; or rules came into force that do. An open tunnel or stream is
-    /// closed then.
+    /// Waits until this permission no longer holds: the session was ended here, was not
+    /// used for its `idle_timeout`, or has reached its `max_age`; the provider, asked again
+    /// when that was due, reports what the rules refuse; or rules came into force that do.
+    /// An open tunnel or stream is closed then.
     pub async fn ended(&self) {
         match (&self.caller, &self.ruleset) {
             (Caller::Session(session), Some(ruleset)) => ruleset.until_refused(session, self.route).await,
@@ -78,8 +84,27 @@ impl Grant {
         }
     }
 
+    /// Records that the session is in use. A request is use by itself; a service that
+    /// upgraded a request to a WebSocket calls this for every frame, of either direction,
+    /// so that the session does not run into its `idle_timeout` meanwhile. It costs a look
+    /// at the clock.
+    pub fn record_use(&self) {
+        if let (Caller::Session(session), Some(ruleset)) = (&self.caller, &self.ruleset) {
+            session.record_use(&ruleset.clock);
+        }
+    }
+
+    /// The output of `pending`, unless the permission ends first.
+    pub(crate) async fn unless_ended<T>(&self, pending: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+        tokio::select! {
+            biased;
+            output = pending => Some(output),
+            () = self.ended() => None,
+        }
+    }
+
     /// Whether the session was ended here since.
-    pub(super) fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.session().is_some_and(ActiveSession::has_ended)
     }
 

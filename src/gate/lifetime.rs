@@ -1,5 +1,5 @@
-//! Long-lived streams and tunnels: each is decided anew whenever its session is
-//! revalidated or the rules change, and ends when it is no longer allowed.
+//! Long-lived streams and tunnels: they end with their session, and each is decided anew
+//! whenever its session is revalidated or the rules change.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,12 +12,17 @@ use crate::session::{ActiveSession, Freshness};
 const PAUSE: u64 = 15;
 /// No session is looked at more often, whatever is configured.
 const AT_LEAST: Duration = Duration::from_secs(1);
+/// Timers stand still while a machine is suspended, and the time of day does not: a
+/// session is looked at this often even if it lasts longer.
+const AT_MOST: Duration = Duration::from_secs(60);
 
 impl Ruleset {
     /// Waits until `session` has ended, or may no longer be at `route`.
     pub(super) async fn until_refused(self: &Arc<Self>, session: &ActiveSession, route: Option<usize>) {
         tokio::select! {
-            () = session.ended(&self.clock) => {}
+            biased;
+            () = session.shared().ended() => {}
+            () = self.until_over(session) => {}
             () = self.until_not_admitted(session, route) => {}
         }
     }
@@ -33,16 +38,37 @@ impl Ruleset {
         }
     }
 
+    /// Ends a session once it was not used for `idle_timeout`, or has reached its `max_age`.
+    /// The timer is reset when it has run out, not when the session is used.
+    async fn until_over(self: &Arc<Self>, session: &ActiveSession) {
+        let _use = StreamUse { ruleset: self, session };
+        loop {
+            let ruleset = self.latest();
+            let sessions = &ruleset.authn.sessions.sessions;
+            let Some(left) = sessions.time_left(session) else {
+                tracing::debug!(user = session.user().username(), "a session is over that had open streams");
+                if let Err(down) = sessions.expire(session).await {
+                    tracing::error!(error = %down, "a session that is over could not be removed from the store");
+                }
+                return;
+            };
+            tokio::select! {
+                () = ruleset.replaced() => {}
+                () = tokio::time::sleep(left.min(AT_MOST)) => sessions.record_stream(session),
+            }
+        }
+    }
+
     async fn until_not_admitted(self: &Arc<Self>, session: &ActiveSession, route: Option<usize>) {
         loop {
             // Before anything is looked at, so that no change is missed.
             let changed = session.shared().changed();
             let ruleset = self.latest();
             let latest = session.latest();
-            let person = latest.user().person();
-            if !self.has_routes_of(&ruleset) || !ruleset.policy.decide(route, Some(person)).admits() {
+            if !self.has_routes_of(&ruleset) || !ruleset.still_admits(latest.clone(), route).await {
                 return;
             }
+            let latest = session.latest();
             let sessions = &ruleset.authn.sessions;
             match sessions.confirmed(latest).await {
                 Ok(Some(_)) => {}
@@ -67,6 +93,7 @@ impl Ruleset {
     /// It is introspected as often as a session is revalidated.
     pub(super) async fn until_token_refused(self: &Arc<Self>, caller: &TokenCaller, route: Option<usize>) {
         let mut answered = self.clock.now();
+        let mut known = None;
         let mut wait = self.authn.sessions.sessions.intervals().0;
         loop {
             let ruleset = self.latest();
@@ -84,11 +111,18 @@ impl Ruleset {
                     if !ruleset.policy.decide(route, Some(person)).admits() {
                         return;
                     }
+                    known = Some(latest);
                     answered = self.clock.now();
                     wait = revalidate;
                 }
                 Err(TokenError::Invalid(_)) => return,
                 Err(TokenError::Unchecked { retry_after, .. }) => {
+                    // The rules in force decide by what is known; what they need beyond it
+                    // cannot be asked.
+                    let person = known.as_deref().unwrap_or(caller).identity().user().person();
+                    if !ruleset.policy.decide(route, Some(person)).admits() {
+                        return;
+                    }
                     if self.clock.now().saturating_sub(answered) >= revalidate.saturating_add(grace) {
                         return;
                     }
@@ -96,5 +130,18 @@ impl Ruleset {
                 }
             }
         }
+    }
+}
+
+/// A stream that is open under a session. When it ends, a server-side store learns of its
+/// last use: this process may forget the session before the next request.
+struct StreamUse<'a> {
+    ruleset: &'a Arc<Ruleset>,
+    session: &'a ActiveSession,
+}
+
+impl Drop for StreamUse<'_> {
+    fn drop(&mut self) {
+        self.ruleset.latest().authn.sessions.sessions.record_stream(self.session);
     }
 }

@@ -8,11 +8,12 @@
 //! | `rewrite` | what changes in an allowed request, one list |
 //! | `refusal`, `refuse` | every "no", and the answer it gets |
 //! | `own_endpoints` | requests below our prefix, forward auth included |
-//! | `lifetime` | long-lived streams: decided anew, ended |
+//! | `lifetime`, `permission_watch` | long-lived streams: decided anew, ended |
 //! | `position`, `extract` | where a layer stands, and what handlers read from a request |
 //! | `layer`, `builder`, `build`, `reload` | the layer, and how a gate is made and replaced |
 
 mod app_assertion;
+mod attended;
 mod body;
 mod build;
 mod builder;
@@ -25,6 +26,7 @@ mod grant;
 mod layer;
 mod lifetime;
 mod own_endpoints;
+mod permission_watch;
 mod position;
 mod refusal;
 mod refuse;
@@ -36,6 +38,7 @@ mod ruleset;
 mod settings;
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -51,7 +54,11 @@ pub use discovery::ProviderUnusable;
 pub use endpoints::{EndpointBody, EndpointService};
 pub use extract::ExtractError;
 pub use grant::Grant;
+#[cfg(feature = "proxy")]
+pub(crate) use grant::QUICK;
 pub use layer::{GateLayer, GateService};
+pub use permission_watch::PermissionEnded;
+pub(crate) use permission_watch::PermissionWatch;
 pub use refusal::{Forbidden, Refusal};
 pub use reload::PreparedReload;
 pub(crate) use request::{RequestView, the_origin};
@@ -64,7 +71,8 @@ use crate::forward_auth::Contract;
 use crate::identity::User;
 use crate::oauth2::OAuth2;
 use crate::policy::Route;
-use crate::respond::{OrgNames, cors, grpc, misuse};
+use crate::respond::{Interruption, KeptHead, OrgNames, cors, grpc, interrupted, misuse};
+use attended::Attended;
 use own_endpoints::OwnEndpoints;
 use position::{Decided, Warnings};
 use refuse::Refuser;
@@ -157,11 +165,12 @@ impl Gate {
             self.inner.warnings.peer_unknown();
         }
         let mounted = position::restore_original_uri(&mut request);
-        let Admission { grant, client, renewal, .. } =
+        let Admission { grant, client, renewal, fields } =
             match self.admit(peer.as_ref(), &mut request, ConnectionFields::Keep).await {
                 Ok(admission) => admission,
                 Err(answer) => return Ok(answer.map(GateBody::own)),
             };
+        let attended = Attended::of(&request, fields, &client);
         if let Some(mounted) = mounted {
             *request.uri_mut() = mounted;
         }
@@ -174,7 +183,13 @@ impl Gate {
         extensions.insert(Decided::new(Arc::clone(&self.inner.ruleset)));
         extensions.insert(client);
         extensions.insert(grant.clone());
-        let mut response = self.complete(inner(request).await?, &grant, renewal);
+        // Ours, if the permission ends before the inner service answers.
+        let mut response = match attended.unless_ended(pin!(inner(request)), &grant).await {
+            Some(response) => {
+                self.complete(response?, &grant, renewal, Some(PermissionWatch::new(grant.clone())))
+            }
+            None => self.interrupted(&grant, &attended.head, &attended.host).map(GateBody::own),
+        };
         // For an embedder's log: who was answered. The inner service cannot say so itself.
         let extensions = response.extensions_mut();
         extensions.remove::<User>();
@@ -188,9 +203,14 @@ impl Gate {
     /// and `forward` gets the grant and the client as arguments. Hop-by-hop fields are
     /// dropped from the request, except for those of a WebSocket handshake.
     ///
+    /// What `forward` has open ends with the grant: [`Upstream::send`] sees to that, and
+    /// another `forward` waits for [`Grant::ended`].
+    ///
     /// # Errors
     /// Those of `forward`; refusals are responses, with a [`Refusal`] in their
     /// extensions.
+    ///
+    /// [`Upstream::send`]: ../upstream/struct.Upstream.html#method.send
     // Not an async fn, which would copy its arguments once more.
     pub fn handle_with_grant<ReqB, ResB, E, Fut>(
         &self,
@@ -209,7 +229,7 @@ impl Gate {
                     Err(answer) => return Ok(answer.map(GateBody::own)),
                 };
             let response = forward(request, grant.clone(), client).await?;
-            Ok(self.complete(response, &grant, renewal))
+            Ok(self.complete(response, &grant, renewal, None))
         }
     }
 
@@ -261,15 +281,27 @@ impl Gate {
         Ok(Admission { grant, client, renewal, fields })
     }
 
-    /// The step after the app.
+    /// The step after the app. `watch` ends the body with its permission.
     pub(crate) fn complete<B: Body<Data = Bytes>>(
         &self,
         response: Response<B>,
         grant: &Grant,
         renewal: Option<Renewal>,
+        watch: Option<PermissionWatch>,
     ) -> Response<GateBody<B>> {
         let renewal = renewal.as_deref().map(Vec::as_slice);
-        response::finish(response, grant, self.inner.oauth2.sessions.cookies(), renewal)
+        response::finish(response, grant, self.inner.oauth2.sessions.cookies(), renewal, watch)
+    }
+
+    /// The answer to a request whose permission ended before the app's answer came.
+    pub(crate) fn interrupted(&self, grant: &Grant, head: &KeptHead, host: &str) -> Response<Bytes> {
+        let goes_on = grant.session().is_some_and(|session| !session.has_ended());
+        let interruption = if goes_on { Interruption::Access } else { Interruption::Session };
+        let request = head.request(host, goes_on);
+        let mut response = interrupted(interruption, request, &self.inner.oauth2.urls);
+        self.expose(grant, head.origin(), &mut response);
+        tracing::info!(status = response.status().as_u16(), "ended a request with its permission");
+        response
     }
 
     /// Makes `readyz` answer 503 from now on: the drain has begun.
@@ -279,7 +311,6 @@ impl Gate {
 
     /// Lets a page of `origin` read `response`, by which a proxy says that the app did not
     /// answer, as the route of `grant` has it.
-    #[cfg(feature = "proxy")]
     pub(crate) fn expose(&self, grant: &Grant, origin: Option<&HeaderValue>, response: &mut Response<Bytes>) {
         cors::expose(self.inner.ruleset.policy.routes.cors(grant.route()), origin, response);
     }

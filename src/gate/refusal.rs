@@ -34,6 +34,13 @@ pub enum Refusal {
         /// Seconds until it is asked again.
         retry_after: u64,
     },
+    /// The rules changed, the session does not hold what they need, and the provider does
+    /// not answer.
+    #[non_exhaustive]
+    NotHeld {
+        /// Seconds until it is asked again.
+        retry_after: u64,
+    },
     /// Forward auth: the proxy does not describe exactly one request.
     ForwardAuth(AmbiguousOriginal),
     /// Forward auth: nobody can sign in at the host of the request.
@@ -106,6 +113,7 @@ impl Refusal {
             AuthnError::Session(SessionError::Unconfirmed { retry_after }) => {
                 Self::Unconfirmed { retry_after }
             }
+            AuthnError::Session(SessionError::NotHeld { retry_after }) => Self::NotHeld { retry_after },
             AuthnError::MalformedAuthorization(why) => Self::BadAuthorization(why),
             AuthnError::Token(TokenError::Invalid(why)) => {
                 Self::InvalidToken { why, session_would_do: bearer_use != BearerUse::Only }
@@ -130,9 +138,10 @@ impl Refusal {
             Self::CrossOrigin => "cross_origin",
             Self::ForwardAuth(_) => "invalid_forward_auth",
             Self::UnknownHost => "unknown_host",
-            Self::StoreUnavailable | Self::Unconfirmed { .. } | Self::TokenUnchecked { .. } => {
-                "temporarily_unavailable"
-            }
+            Self::StoreUnavailable
+            | Self::Unconfirmed { .. }
+            | Self::NotHeld { .. }
+            | Self::TokenUnchecked { .. } => "temporarily_unavailable",
             // RFC 6750, section 3.1.
             Self::BadAuthorization(_) => "invalid_request",
             Self::InvalidToken { .. } => "invalid_token",

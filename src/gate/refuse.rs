@@ -57,6 +57,10 @@ impl Refuser<'_> {
                 let error = SessionError::Unconfirmed { retry_after: *retry_after };
                 unavailable::unconfirmed(request, &oauth2.urls, error)
             }
+            Refusal::NotHeld { retry_after } => {
+                let error = SessionError::NotHeld { retry_after: *retry_after };
+                unavailable::unconfirmed(request, &oauth2.urls, error)
+            }
             Refusal::ForwardAuth(ambiguous) => {
                 let cause = format!(
                     "The proxy in front of this app does not say which address was asked for: {ambiguous}."

@@ -7,16 +7,18 @@ use http_body::Body;
 
 use super::body::GateBody;
 use super::grant::Grant;
+use super::permission_watch::PermissionWatch;
 use crate::session::Cookies;
 
 /// Completes the response of the app: `Set-Cookie` lines for our cookies are removed,
-/// `renewal` is added unless a shared cache may store the response, and a stream ends
-/// when its permission does.
+/// `renewal` is added unless a shared cache may store the response, and `watch` ends the
+/// body with its permission.
 pub(super) fn finish<B: Body<Data = Bytes>>(
     mut response: Response<B>,
     grant: &Grant,
     cookies: &Cookies,
     renewal: Option<&[HeaderValue]>,
+    watch: Option<PermissionWatch>,
 ) -> Response<GateBody<B>> {
     let headers = response.headers_mut();
     // Most responses set none, and comparing the names costs less than computing the hash of one.
@@ -24,7 +26,6 @@ pub(super) fn finish<B: Body<Data = Bytes>>(
         guard_cookies(cookies, headers);
     }
     let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-    let endless = is_endless(content_type);
     if grant.user().is_some() && is_page(content_type) {
         keep_out_of_history(headers);
     }
@@ -32,13 +33,9 @@ pub(super) fn finish<B: Body<Data = Bytes>>(
     if let Some(lines) = renewal.filter(|_| !grant.has_ended()) {
         renew(headers, lines);
     }
-    response.map(|body| {
-        if endless {
-            let grant = grant.clone();
-            GateBody::inner_until(body, Box::pin(async move { grant.ended().await }))
-        } else {
-            GateBody::inner(body)
-        }
+    response.map(|body| match watch.filter(|_| !body.is_end_stream()) {
+        Some(watch) => GateBody::inner_while(body, watch),
+        None => GateBody::inner(body),
     })
 }
 
@@ -93,35 +90,4 @@ fn is_page(content_type: &[u8]) -> bool {
 fn cache_control(headers: &HeaderMap, word: &str) -> bool {
     let mut lines = headers.get_all(CACHE_CONTROL).iter().map(|line| line.as_bytes().to_ascii_lowercase());
     lines.any(|line| memchr::memmem::find(&line, word.as_bytes()).is_some())
-}
-
-/// Whether a body is an endless stream, which may end anywhere. A body with an end must
-/// not be truncated, since it would look complete.
-fn is_endless(content_type: &[u8]) -> bool {
-    const KINDS: [&[u8]; 4] =
-        [b"text/event-stream", b"application/x-ndjson", b"application/jsonl", b"multipart/x-mixed-replace"];
-    KINDS
-        .iter()
-        .any(|known| content_type.get(..known.len()).is_some_and(|start| start.eq_ignore_ascii_case(known)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_may_end_anywhere_is_told_from_what_has_an_end() {
-        for (kind, endless) in [
-            ("text/event-stream", true),
-            ("Text/Event-Stream; charset=utf-8", true),
-            ("application/x-ndjson", true),
-            ("multipart/x-mixed-replace; boundary=frame", true),
-            ("text/html", false),
-            ("application/octet-stream", false),
-            ("text/event", false),
-        ] {
-            assert_eq!(is_endless(kind.as_bytes()), endless, "{kind}");
-        }
-        assert!(!is_endless(b""));
-    }
 }

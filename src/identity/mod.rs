@@ -6,6 +6,7 @@
 mod access_token;
 pub(crate) mod assertion;
 mod auth_method;
+mod completeness;
 pub(crate) mod headers;
 mod org;
 mod person;
@@ -18,6 +19,8 @@ pub use access_token::AccessToken;
 pub use assertion::AssertionSettings;
 pub use auth_method::AuthMethod;
 pub(crate) use auth_method::TokenKind;
+pub use completeness::Shown;
+pub(crate) use completeness::{Dropped, FilterId, Missing};
 pub use headers::{Claim, HeaderSettings};
 pub use org::{Org, ResourceGroup, Standing};
 pub use person::{Email, Person};

@@ -29,6 +29,9 @@ pub struct Org {
     pub standing: Standing,
     /// The resource groups the person is in.
     pub resource_groups: Vec<ResourceGroup>,
+    /// Whether the credential shows the resource groups. Otherwise it is unknown which
+    /// others the person is in.
+    pub groups_shown: bool,
 }
 
 /// A resource group of an organisation, and the person's role in it.

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 
+use super::completeness::{Dropped, FilterId, Missing, Shown};
 use super::org::{Org, ResourceGroup};
 
 /// The prefix of an app's name, where a person has a username.
@@ -32,6 +33,10 @@ pub struct Person {
     /// Whether usable organisations were left out of [`Person::orgs`] because the list
     /// exceeded its maximum size.
     pub orgs_cut: bool,
+    /// What the credential shows; of the rest it is unknown whether it exists.
+    pub shown: Shown,
+    /// What was dropped because no rule named it, and by which rules. `None` is nothing.
+    pub(crate) dropped: Option<Dropped>,
 }
 
 /// An e-mail address and whether the provider verified it.
@@ -57,6 +62,17 @@ impl Person {
             orgs: Vec::new(),
             orgs_known: false,
             orgs_cut: false,
+            shown: Shown::ALL,
+            dropped: None,
+        }
+    }
+
+    /// What rules that name the organisations and groups of `filter` may need and was
+    /// dropped.
+    pub(crate) fn missing_for(&self, filter: FilterId) -> Missing {
+        match self.dropped {
+            Some(dropped) if dropped.by != filter => dropped.missing,
+            Some(_) | None => Missing::NOTHING,
         }
     }
 
@@ -101,9 +117,10 @@ impl Person {
     /// Drops what neither rules nor headers need. Organisations that `named` selects are
     /// kept with any standing, since refusals refer to them. Of the others, those with a
     /// usable membership are kept until the list of groups has `groups_bytes`; `None` keeps
-    /// none of them.
+    /// none of them. What was dropped is noted under `filter`, for rules that name others.
     pub(crate) fn retain(
         &mut self,
+        filter: FilterId,
         named: impl Fn(&Org) -> bool,
         group_named: impl Fn(&Org, &ResourceGroup) -> bool,
         groups_bytes: Option<usize>,
@@ -112,21 +129,24 @@ impl Person {
         for org in self.orgs.iter().filter(|org| named(org)) {
             budget = budget.saturating_sub(groups_length(org));
         }
-        let mut cut = false;
+        let (mut cut, mut missing) = (false, Missing::NOTHING);
         self.orgs.retain_mut(|org| {
             // Only rules use resource groups.
             let mut groups = std::mem::take(&mut org.resource_groups);
+            let listed = groups.len();
             groups.retain(|group| group_named(org, group));
+            missing.groups |= groups.len() < listed;
             org.resource_groups = groups;
             if named(org) {
                 return true;
             }
             if groups_bytes.is_none() || org.role().is_none() {
+                missing.orgs = true;
                 return false;
             }
             let length = groups_length(org);
             if length > budget {
-                cut = true;
+                (cut, missing.orgs) = (true, true);
                 return false;
             }
             budget -= length;
@@ -137,6 +157,17 @@ impl Person {
             self.orgs.sort_by_key(|org| !named(org));
         }
         self.orgs_cut = cut;
+        self.dropped = (!missing.is_nothing()).then_some(Dropped { by: filter, missing });
+    }
+
+    /// Notes that organisations were left out which the rules of `filter` do not name.
+    pub(crate) fn note_cut(&mut self, filter: FilterId) {
+        let before = self.dropped.map_or(Missing::NOTHING, |dropped| dropped.missing);
+        // What other rules name may have been left out now, and what these name before.
+        let other = self.dropped.is_some_and(|dropped| dropped.by != filter);
+        let by = if other { FilterId::OF_NO_RULES } else { filter };
+        self.orgs_cut = true;
+        self.dropped = Some(Dropped { by, missing: Missing { orgs: true, ..before } });
     }
 }
 

@@ -134,7 +134,8 @@ pub(crate) mod tests {
     use super::*;
     const GROUPS_BUDGET: usize = 3 * 1024;
 
-    use crate::identity::{Role, Standing};
+    use crate::identity::completeness::FilterId;
+    use crate::identity::{Role, Shown, Standing};
 
     pub(crate) fn person(orgs: &[(&str, &str)]) -> Person {
         Person {
@@ -151,10 +152,13 @@ pub(crate) mod tests {
                     slug: (*slug).into(),
                     standing: Standing::Member(Role::parse(role)),
                     resource_groups: Vec::new(),
+                    groups_shown: true,
                 })
                 .collect(),
             orgs_known: true,
             orgs_cut: false,
+            shown: Shown::ALL,
+            dropped: None,
         }
     }
 
@@ -170,7 +174,12 @@ pub(crate) mod tests {
         let names: Vec<String> = (0..300).map(|n| format!("organisation-{n}")).collect();
         let orgs: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "read")).collect();
         let mut ada = person(&orgs);
-        ada.retain(|org| &*org.slug == "organisation-299", |_, _| false, Some(GROUPS_BUDGET));
+        ada.retain(
+            FilterId([0; 8]),
+            |org| &*org.slug == "organisation-299",
+            |_, _| false,
+            Some(GROUPS_BUDGET),
+        );
         assert!(ada.orgs_cut);
         assert!(ada.orgs.iter().any(|org| &*org.slug == "organisation-299"));
         let header = User::new(ada, AuthMethod::Session).groups().join(",");
@@ -181,7 +190,7 @@ pub(crate) mod tests {
     #[test]
     fn properties_that_are_not_needed_are_dropped() {
         let mut ada = person(&[("acme", "read"), ("other", "no_access"), ("third", "read")]);
-        ada.retain(|org| &*org.slug == "acme", |_, _| false, None);
+        ada.retain(FilterId([0; 8]), |org| &*org.slug == "acme", |_, _| false, None);
         assert_eq!(ada.orgs.len(), 1);
         assert!(!ada.orgs_cut);
     }

@@ -160,7 +160,7 @@ impl OAuth2 {
             nonce: &pending.nonce,
         };
         let (mut person, tokens) = self.provider.sign_in(&grant).await.map_err(SignInFailure::Exchange)?;
-        (self.retain)(&mut person);
+        self.retain.apply(&mut person);
         let username = person.shown().to_owned();
         let mut lines =
             self.sessions.begin(person, tokens, pending.browser, &request.parts.headers).await.map_err(

@@ -6,7 +6,7 @@ use http::{Response, StatusCode};
 
 use super::endpoints::OAuth2;
 use super::return_to::ReturnTo;
-use crate::client::{IncomingRequest, is_cross_site, is_prefetch};
+use crate::client::{IncomingRequest, is_cross_site, may_change_state};
 use crate::pages::{self, ContinueLink};
 use crate::respond::{answer, unavailable};
 use crate::session::{SessionLookup, StoreDown};
@@ -15,15 +15,23 @@ const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 const REFRESH: HeaderName = HeaderName::from_static("refresh");
 
 impl OAuth2 {
-    /// Ends the session and confirms it. A request that another site caused requires
-    /// confirmation first: an image on another site must not sign anybody out.
+    /// Ends the session and confirms it, if a person opened the address or something
+    /// posted to it. A request that another site caused, or that only fetches the address
+    /// (a prefetch, an image, a frame, a script), ends nothing and gets a page that asks.
     pub(super) async fn sign_out(&self, request: IncomingRequest<'_>) -> Response<Bytes> {
         let return_to = self.return_to(request);
         let headers = &request.parts.headers;
-        // A prefetch must not sign anybody out either.
-        if is_prefetch(headers) || is_cross_site(headers, &self.urls.public_url, &request.client.host) {
-            let page =
-                pages::confirm_sign_out(&request.client.host, &self.urls.sign_out(return_to.as_str()), "/");
+        let cross_site = is_cross_site(headers, &self.urls.public_url, &request.client.host);
+        if cross_site || !may_change_state(request.parts, request.kind) {
+            if !cross_site {
+                // A developer whose script fetches the address finds nobody signed out.
+                tracing::debug!(
+                    client = ?request.client.ip,
+                    "sign_out was fetched and not opened: nobody is signed out; a script has to POST",
+                );
+            }
+            let url = self.urls.sign_out(return_to.as_str());
+            let page = pages::confirm_sign_out(&request.client.host, &url, "/", cross_site);
             return answer::page(StatusCode::OK, page);
         }
         let user = match self.sessions.open(headers).await {

@@ -23,6 +23,14 @@ pub(crate) fn bad_request(cause: &str) -> Page {
     plain("This address cannot be opened", cause)
 }
 
+/// The rules stopped allowing a request while the app was at work on it (403).
+pub(crate) fn access_ended() -> Page {
+    plain(
+        "You may no longer open this page",
+        "The people who run this app, or your organisation, changed who may enter before the app answered. It may have received your request.",
+    )
+}
+
 /// An internal error (500); the details are in the log.
 pub(crate) fn internal_error() -> Page {
     plain(

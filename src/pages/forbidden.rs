@@ -15,6 +15,9 @@ pub(crate) struct Forbidden<'a> {
     pub(crate) requirements: &'a [Requirement<'a>],
     /// An organisation whose membership the person can prove or fix.
     pub(crate) how: Option<OrganisationHint<'a>>,
+    /// Whether a sign-in asks for something now that it did not ask for before, and that a
+    /// rule needs.
+    pub(crate) sign_in_again: bool,
     /// Starts a sign-in, after which changes take effect.
     pub(crate) again_url: &'a str,
     /// Ends this session and starts a sign-in.
@@ -56,8 +59,15 @@ pub(crate) fn forbidden(forbidden: &Forbidden<'_>) -> Page {
         &[forbidden.host, forbidden.username],
     );
     requirements(&mut main, forbidden.requirements);
+    if forbidden.sign_in_again {
+        main.add(
+            "<p class=\"do\"><a class=\"button\" href=\"{}\">Sign in again</a></p>\n",
+            &[forbidden.again_url],
+        );
+    }
     match &forbidden.how {
         Some(how) => organisation_hint(&mut main, how),
+        None if forbidden.sign_in_again => {}
         None if forbidden.requirements.iter().any(|requirement| !requirement.missing.is_empty()) => {
             main.add(
                 "<p class=\"quiet\">Has that changed? <a href=\"{}\">Sign in again</a> to update your access.</p>\n",

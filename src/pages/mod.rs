@@ -14,12 +14,12 @@ mod signed_out;
 #[cfg(any(feature = "proxy", test))]
 mod upstream_error;
 
-pub(crate) use error::{bad_request, internal_error, not_found, provider_unavailable};
+pub(crate) use error::{access_ended, bad_request, internal_error, not_found, provider_unavailable};
 pub(crate) use forbidden::{Forbidden, OrganisationHint, Requirement, forbidden};
 pub(crate) use layout::Page;
 pub(crate) use sign_in::{
-    SignInFailed, form_not_sent, onward, sign_in, sign_in_cancelled, sign_in_failed, sign_in_framed,
-    sign_in_loop, signed_in_elsewhere, unfinished_sign_in,
+    SignInFailed, form_not_sent, onward, session_ended, sign_in, sign_in_cancelled, sign_in_failed,
+    sign_in_framed, sign_in_loop, signed_in_elsewhere, unfinished_sign_in,
 };
 pub(crate) use signed_out::{ContinueLink, confirm_sign_out, signed_out};
 #[cfg(any(feature = "proxy", test))]

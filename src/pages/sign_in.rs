@@ -79,6 +79,19 @@ pub(crate) fn form_not_sent(host: &str, start_url: &str) -> Page {
     page("Your form was not sent", Illustration::Puzzled, &main)
 }
 
+/// The session ended while the app was at work on the request.
+pub(crate) fn session_ended(host: &str, start_url: &str) -> Page {
+    let mut main = Html::default();
+    main.add("<h1>Your session has ended</h1>\n", &[]);
+    main.add(
+        "<p>You were signed out of <bdi>{}</bdi> before the app answered. It may have received your request.</p>\n",
+        &[host],
+    );
+    main.add("<p class=\"do\"><a class=\"button\" href=\"{}\">", &[start_url]);
+    main.add(BUTTON, &[]).add("Sign in again</a></p>\n", &[]);
+    page("Your session has ended", Illustration::Asleep, &main)
+}
+
 /// A failed sign-in.
 #[derive(Debug)]
 pub(crate) struct SignInFailed<'a> {

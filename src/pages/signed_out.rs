@@ -34,17 +34,19 @@ pub(crate) fn signed_out(host: &str, start_url: &str, onward: Option<&ContinueLi
     page(&format!("Signed out of {host}"), Illustration::Asleep, &main)
 }
 
-/// Asks for confirmation of a sign-out that another site requested.
+/// Asks for confirmation of a sign-out that another site requested, or that nobody opened as
+/// a page.
 ///
 /// The form's `Origin` distinguishes this click from a request of another site. Therefore the
 /// page must not be sent with `Referrer-Policy: no-referrer`, with which browsers send `Origin:
 /// null`; `same-origin` works.
-pub(crate) fn confirm_sign_out(host: &str, sign_out_url: &str, stay_url: &str) -> Page {
+pub(crate) fn confirm_sign_out(host: &str, sign_out_url: &str, stay_url: &str, cross_site: bool) -> Page {
     let mut main = Html::default();
     main.add("<h1>Sign out of <bdi>{}</bdi>?</h1>\n", &[host]);
     // The page does not say whether anybody is signed in: browsers may omit the session cookie
     // from cross-site requests.
-    main.add("<p>Another site sent you here to sign out. Nothing has happened yet.</p>\n", &[]);
+    let why = if cross_site { "Another site sent you here to sign out. " } else { "" };
+    main.add("<p>{}Nothing has happened yet.</p>\n", &[why]);
     main.add("<form class=\"do\" method=\"post\" action=\"{}\">\n", &[sign_out_url]);
     main.add("<button class=\"button\" type=\"submit\">Sign out</button>\n", &[]);
     main.add("<a class=\"button second\" href=\"{}\">Cancel</a>\n</form>\n", &[stay_url]);

@@ -42,6 +42,7 @@ fn every_page(text: impl Fn(&str) -> String, url: impl Fn(&str) -> String) -> Ve
             username: &text("jörg-the-newcomer"),
             requirements,
             how,
+            sign_in_again: false,
             again_url: start,
             somebody_else_url: start,
         })
@@ -58,6 +59,8 @@ fn every_page(text: impl Fn(&str) -> String, url: impl Fn(&str) -> String) -> Ve
         ("sign_in", sign_in(host, start, &text("openid profile email read-memberships"))),
         ("sign_in_framed", sign_in_framed(host, start)),
         ("form_not_sent", form_not_sent(host, start)),
+        ("session_ended", session_ended(host, start)),
+        ("access_ended", access_ended()),
         ("sign_in_failed", sign_in_failed(&failed)),
         ("unfinished_sign_in", unfinished_sign_in(None, public_url, start)),
         (
@@ -70,7 +73,7 @@ fn every_page(text: impl Fn(&str) -> String, url: impl Fn(&str) -> String) -> Ve
         ("sign_in_loop", sign_in_loop(public_url, start)),
         ("signed_out", signed_out(host, start, None)),
         ("signed_out_onward", signed_out(host, start, Some(&onward))),
-        ("confirm_sign_out", confirm_sign_out(host, &url("/oauth2/sign_out?rd=%2F"), retry)),
+        ("confirm_sign_out", confirm_sign_out(host, &url("/oauth2/sign_out?rd=%2F"), retry, true)),
         ("forbidden", refuse(&requirements, None)),
         ("forbidden_by_role", refuse(&requirements[..1], None)),
         (

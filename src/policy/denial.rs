@@ -8,7 +8,7 @@ use super::obstacle::Obstacle;
 use super::remedy::Remedy;
 use super::rule::{Condition, Match, Rule, is_id};
 use super::verdict::{RuleEvaluation, Verdict};
-use crate::identity::Person;
+use crate::identity::{Missing, Person, Shown};
 
 /// Why a person was denied, and what would help.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,20 @@ pub(crate) struct Denial {
     pub(crate) remedy: Option<Remedy>,
     /// Whether the request was authenticated by a token.
     pub(crate) by_token: bool,
+    /// Whether another sign-in shows what is missing: this one asked for less than a
+    /// sign-in asks for now.
+    pub(crate) sign_in_again: bool,
+}
+
+/// How the person came.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Credential {
+    /// With a token, and not with a session.
+    pub(crate) is_token: bool,
+    /// What a sign-in would ask for.
+    pub(crate) asks: Shown,
+    /// What a session does not hold.
+    pub(crate) missing: Missing,
 }
 
 /// Why access is denied.
@@ -43,46 +57,58 @@ pub(crate) struct Requirement {
 }
 
 impl Denial {
-    /// The denial for `person`; `None` if `verdict` admits the request or if nobody is
-    /// signed in. `by_token`: the request was authenticated by a token.
-    pub(crate) fn of(verdict: &Verdict<'_>, person: &Person, by_token: bool) -> Option<Self> {
+    /// The denial for `person`; `None` if `verdict` admits the request, if nobody is
+    /// signed in, or if it is not decided yet.
+    pub(crate) fn of(verdict: &Verdict<'_>, person: &Person, credential: Credential) -> Option<Self> {
         match verdict {
-            Verdict::Denied(evaluation) => Some(Self::by_deny(evaluation, person, by_token)),
-            Verdict::NotAllowed(allow) => Some(Self::by_allow(allow, person, by_token)),
-            Verdict::Public | Verdict::Anyone | Verdict::Allowed | Verdict::Nobody => None,
+            Verdict::Denied(evaluation) => Some(Self::by_deny(evaluation, person, credential)),
+            Verdict::NotAllowed(allow) => Some(Self::by_allow(allow, person, credential)),
+            Verdict::Public | Verdict::Anyone | Verdict::Allowed | Verdict::Nobody | Verdict::NotHeld(_) => {
+                None
+            }
         }
     }
 
     /// None of `allow` matches.
-    fn by_allow(allow: &[Rule], person: &Person, by_token: bool) -> Self {
-        let mut denial = Self::new(person, by_token, DenialKind::NotAllowed);
+    fn by_allow(allow: &[Rule], person: &Person, credential: Credential) -> Self {
+        let mut denial = Self::new(person, credential.is_token, DenialKind::NotAllowed);
         for rule in allow {
-            denial.add(rule, person, |_| true);
+            denial.add(rule, person, credential, |_| true);
         }
         denial
     }
 
     /// A `deny` matches, or evaluates to [`Match::Unknown`].
-    fn by_deny(evaluation: &RuleEvaluation<'_>, person: &Person, by_token: bool) -> Self {
+    fn by_deny(evaluation: &RuleEvaluation<'_>, person: &Person, credential: Credential) -> Self {
         let unknown = evaluation.matches == Match::Unknown;
         let kind = if unknown { DenialKind::PerhapsDenied } else { DenialKind::Denied };
-        let mut denial = Self::new(person, by_token, kind);
+        let mut denial = Self::new(person, credential.is_token, kind);
         // Nothing helps against a `deny` that matches. If the result is unknown,
         // supplying the missing information may help.
-        denial.add(evaluation.rule, person, |result| unknown && result.matches() == Match::Unknown);
+        denial
+            .add(evaluation.rule, person, credential, |result| unknown && result.matches() == Match::Unknown);
         // Proving a membership does not help against a rule that excludes members.
         Self { remedy: None, ..denial }
     }
 
     fn new(person: &Person, by_token: bool, kind: DenialKind) -> Self {
         let username = person.shown().to_owned();
-        Self { username, kind, requirements: Vec::new(), remedy: None, by_token }
+        Self { username, kind, requirements: Vec::new(), remedy: None, by_token, sign_in_again: false }
     }
 
-    fn add(&mut self, rule: &Rule, person: &Person, relevant: impl Fn(&ConditionResult<'_>) -> bool) {
+    fn add(
+        &mut self,
+        rule: &Rule,
+        person: &Person,
+        credential: Credential,
+        relevant: impl Fn(&ConditionResult<'_>) -> bool,
+    ) {
         let mut requirement = Requirement { who: format!("{rule:#}"), missing: Vec::new() };
-        let results: Vec<_> =
-            rule.conditions.iter().map(|condition| (condition, condition.evaluate(person))).collect();
+        let results: Vec<_> = rule
+            .conditions
+            .iter()
+            .map(|condition| (condition, condition.evaluate(person, credential.missing)))
+            .collect();
         // An account cannot become another one, so satisfying the other conditions does
         // not help.
         let names_another_account = results.iter().any(|(condition, result)| {
@@ -90,6 +116,11 @@ impl Denial {
         });
         if !names_another_account {
             for (_, result) in results.iter().filter(|(_, result)| relevant(result)) {
+                if !credential.is_token && result.would_be_shown(person.shown, credential.asks) {
+                    self.sign_in_again = true;
+                    requirement.missing.push(Obstacle::not_asked(result));
+                    continue;
+                }
                 requirement.missing.extend(Obstacle::of(result, self.by_token));
                 let remedy = Remedy::of(result);
                 let better = remedy.as_ref().map(|remedy| remedy.kind)

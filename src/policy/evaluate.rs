@@ -2,7 +2,7 @@
 //! the decision and its explanation cannot differ.
 
 use super::rule::{Condition, Domain, Match, Name, NameMatch, Rule, is_id};
-use crate::identity::{Org, Person, ResourceGroup, Role, Standing};
+use crate::identity::{Missing, Org, Person, ResourceGroup, Role, Shown, Standing};
 
 /// The result of one condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +19,10 @@ pub(crate) enum ConditionResult<'a> {
     /// The provider returned no list of organisations.
     OrgsNotTold,
     NotAMember(&'a str),
+    /// Not listed, and the credential does not show every membership.
+    NotShown(&'a str),
+    /// Not among those that a filter of other rules kept.
+    NotHeld(&'a str),
     NotGranted(&'a Org),
     Restricted(&'a Org),
     /// The role is `no_access`, and the rule names no resource group.
@@ -30,6 +34,8 @@ pub(crate) enum ConditionResult<'a> {
     RoleNotSaid(Membership<'a>, &'a Role),
     /// A member of the organisation, but not of this resource group.
     NotInGroup(&'a Org, &'a str),
+    /// A member of the organisation, whose resource groups the credential does not show.
+    GroupsNotShown(&'a Org, &'a str),
     NoEmail,
     EmailNotVerified(&'a str),
     ThisEmail(&'a str),
@@ -57,12 +63,15 @@ impl ConditionResult<'_> {
             // be lifted at any time. Both are neither a match nor a mismatch.
             Self::AmbiguousName { .. }
             | Self::OrgsNotTold
+            | Self::NotShown(_)
             | Self::NotGranted(_)
+            | Self::GroupsNotShown(..)
             | Self::Restricted(_)
             | Self::RoleNotSaid(..)
             | Self::NoEmail
             | Self::ProNotTold
             | Self::EmailNotVerified(_) => Match::Unknown,
+            Self::NotHeld(_) => Match::NotHeld,
             Self::OtherAccount(_)
             | Self::NotAMember(_)
             | Self::NoAccess(_)
@@ -74,20 +83,34 @@ impl ConditionResult<'_> {
     }
 }
 
+impl ConditionResult<'_> {
+    /// Whether it depends on something that this credential does not show, and one that
+    /// shows `asks` would.
+    pub(crate) fn would_be_shown(&self, shown: Shown, asks: Shown) -> bool {
+        match self {
+            Self::NoEmail => asks.email && !shown.email,
+            Self::OrgsNotTold | Self::NotShown(_) | Self::NotGranted(_) => {
+                asks.memberships && !shown.memberships
+            }
+            _ => false,
+        }
+    }
+}
+
 impl Rule {
-    /// Whether the rule matches `person`.
-    pub(crate) fn matches(&self, person: &Person) -> Match {
+    /// Whether the rule matches `person`, of whom this is missing.
+    pub(crate) fn matches(&self, person: &Person, missing: Missing) -> Match {
         self.conditions
             .iter()
-            .map(|condition| condition.evaluate(person).matches())
+            .map(|condition| condition.evaluate(person, missing).matches())
             .min()
             .unwrap_or(Match::No)
     }
 }
 
 impl Condition {
-    /// Evaluates the condition for `person`.
-    pub(crate) fn evaluate<'a>(&'a self, person: &'a Person) -> ConditionResult<'a> {
+    /// Evaluates the condition for `person`, of whom this is missing.
+    pub(crate) fn evaluate<'a>(&'a self, person: &'a Person, missing: Missing) -> ConditionResult<'a> {
         match self {
             // App names are not account names and need not be unique.
             Self::User(name) if person.is_app() => {
@@ -106,10 +129,17 @@ impl Condition {
             Self::Org { .. } if !person.orgs_known => ConditionResult::OrgsNotTold,
             Self::Org { org, role, group } => {
                 let found = person.orgs.iter().filter_map(|listed| {
-                    let result = || membership(listed, role.as_ref(), group.as_ref());
+                    let result = || membership(listed, role.as_ref(), group.as_ref(), missing);
                     if_named(org, (&listed.id, &listed.slug), result)
                 });
-                best(found, ConditionResult::NotAMember(&org.0))
+                let not_found = if missing.orgs {
+                    ConditionResult::NotHeld(&org.0)
+                } else if person.shown.memberships {
+                    ConditionResult::NotAMember(&org.0)
+                } else {
+                    ConditionResult::NotShown(&org.0)
+                };
+                best(found, not_found)
             }
             Self::Email(wanted) => email(person, |address| same_address(address, wanted)),
             Self::EmailDomain(domain) => email(person, |address| domain.has(address)),
@@ -146,7 +176,12 @@ fn best<'a>(
 }
 
 /// Whether a membership has the role, in the group if one is named.
-fn membership<'a>(org: &'a Org, needed: Option<&'a Role>, group: Option<&'a Name>) -> ConditionResult<'a> {
+fn membership<'a>(
+    org: &'a Org,
+    needed: Option<&'a Role>,
+    group: Option<&'a Name>,
+    missing: Missing,
+) -> ConditionResult<'a> {
     match (&org.standing, group) {
         (Standing::NotGranted, _) => ConditionResult::NotGranted(org),
         (Standing::Restricted, _) => ConditionResult::Restricted(org),
@@ -157,7 +192,14 @@ fn membership<'a>(org: &'a Org, needed: Option<&'a Role>, group: Option<&'a Name
                 let result = || ranked(Membership { org, group: Some(group), role: &group.role }, needed);
                 if_named(name, (&group.id, &group.name), result)
             });
-            best(found, ConditionResult::NotInGroup(org, &name.0))
+            let not_found = if missing.groups {
+                ConditionResult::NotHeld(&name.0)
+            } else if org.groups_shown {
+                ConditionResult::NotInGroup(org, &name.0)
+            } else {
+                ConditionResult::GroupsNotShown(org, &name.0)
+            };
+            best(found, not_found)
         }
     }
 }

@@ -23,7 +23,7 @@ mod verdict;
 
 pub use access::Access;
 pub use cors::{CorsOrigin, CorsOriginError};
-pub(crate) use denial::{Denial, DenialKind};
+pub(crate) use denial::{Credential, Denial, DenialKind};
 pub(crate) use evaluate::{ConditionResult, Membership};
 pub(crate) use own_prefix::OwnPrefix;
 pub use path::{PathPattern, PatternError};

@@ -49,6 +49,8 @@ impl Obstacle {
             | ConditionResult::OtherAccount(_)
             | ConditionResult::Member(_)
             | ConditionResult::ThisEmail(_)
+            // The provider is asked before anybody is refused for it.
+            | ConditionResult::NotHeld(_)
             | ConditionResult::Pro(_) => return None,
             ConditionResult::AmbiguousName { wanted, how: NameMatch::NotSaid, .. } => Self::new(
                 "unreadable",
@@ -57,13 +59,7 @@ impl Obstacle {
                      known whether {wanted} is among your accounts, organisations and groups."
                 ),
             ),
-            ConditionResult::AmbiguousName { wanted, found, .. } => Self::new(
-                "unclear_name",
-                format!(
-                    "A rule of this app says {wanted}, but the name on Hugging Face is {found}. \
-                     The people who run this app need to correct the rule."
-                ),
-            ),
+            ConditionResult::AmbiguousName { wanted, found, .. } => Self::unclear_name(wanted, found),
             ConditionResult::OrgsNotTold => Self::new(
                 "organisations_not_told",
                 "Hugging Face did not share with this app which organisations you are in.",
@@ -72,6 +68,8 @@ impl Obstacle {
                 Self::new("not_a_member", format!("You are not in {org}, as far as this app can see."))
                     .in_org(org)
             }
+            ConditionResult::NotShown(org) => Self::not_shown(org, by_token),
+            ConditionResult::GroupsNotShown(org, group) => Self::groups_not_shown(org, group, by_token),
             ConditionResult::NotGranted(org) => Self::not_granted(org, by_token),
             ConditionResult::Restricted(org) => {
                 Self::new("restricted", restricted(org, by_token)).in_org(org.shown())
@@ -102,6 +100,50 @@ impl Obstacle {
                 Self::new("not_an_account", "An app has no subscription of its own.")
             }
         })
+    }
+
+    /// The sign-in did not ask for what the rule needs, and another one would.
+    pub(super) fn not_asked(result: &ConditionResult<'_>) -> Self {
+        let (what, org) = match result {
+            ConditionResult::NoEmail => ("your e-mail address", None),
+            ConditionResult::NotShown(org) => ("your organisations", Some(*org)),
+            ConditionResult::NotGranted(org) => ("your organisations", Some(org.shown())),
+            _ => ("your organisations", None),
+        };
+        let sentence = format!(
+            "This app needs to know {what}, and did not ask for that when you signed in. Sign in again."
+        );
+        let obstacle = Self::new("sign_in_again", sentence);
+        match org {
+            Some(org) => obstacle.in_org(org),
+            None => obstacle,
+        }
+    }
+
+    fn unclear_name(wanted: &str, found: &str) -> Self {
+        let sentence = format!(
+            "A rule of this app says {wanted}, but the name on Hugging Face is {found}. \
+             The people who run this app need to correct the rule."
+        );
+        Self::new("unclear_name", sentence)
+    }
+
+    fn not_shown(org: &str, by_token: bool) -> Self {
+        let what = if by_token { "This token" } else { "Your sign-in" };
+        let sentence = format!(
+            "{what} does not show all organisations of its owner, so it is not known whether {org} is one of them."
+        );
+        Self::new("not_shown", sentence).in_org(org)
+    }
+
+    fn groups_not_shown(org: &Org, group: &str, by_token: bool) -> Self {
+        let org = org.shown();
+        let sentence = if by_token {
+            format!("This token does not show your resource groups in {org}.")
+        } else {
+            format!("You are in {org}, but you have not shared your resource groups there with this app.")
+        };
+        Self { resource_group: Some(group.to_owned()), ..Self::new("groups_not_shown", sentence).in_org(org) }
     }
 
     fn not_granted(org: &Org, by_token: bool) -> Self {

@@ -32,9 +32,11 @@ impl Remedy {
             Some(Self { organisation: org.slug.to_string(), id: Some(org.id.to_string()), kind })
         };
         match result {
-            ConditionResult::NotGranted(org) => listed(org, RemedyKind::NotGranted),
+            ConditionResult::NotGranted(org) | ConditionResult::GroupsNotShown(org, _) => {
+                listed(org, RemedyKind::NotGranted)
+            }
             ConditionResult::Restricted(org) => listed(org, RemedyKind::Restricted),
-            ConditionResult::NotAMember(org) => Some(Self {
+            ConditionResult::NotAMember(org) | ConditionResult::NotShown(org) => Some(Self {
                 organisation: (*org).to_owned(),
                 id: is_id(org).then(|| (*org).to_owned()),
                 kind: RemedyKind::NotListed,

@@ -62,7 +62,10 @@ pub(crate) enum NameMatch {
 pub enum Match {
     /// The rule does not match.
     No,
-    /// Information is missing: an organisation was not granted, or an address is not
+    /// A session does not hold what the rule needs, since the rules of its sign-in did
+    /// not name it. The provider is asked before the decision.
+    NotHeld,
+    /// The credential does not show it: an organisation was not granted, or an address is not
     /// verified. An `allow` is not satisfied then, and a `deny` refuses access.
     Unknown,
     /// The rule matches.
@@ -160,6 +163,16 @@ impl Rule {
             | Condition::Email(_)
             | Condition::EmailDomain(_)
             | Condition::Pro(_) => false,
+        })
+    }
+
+    /// The organisations that the rule names, each with the resource group in it.
+    pub(crate) fn named_orgs(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        self.conditions.iter().filter_map(|condition| match condition {
+            Condition::Org { org, group, .. } => {
+                Some((org.0.as_str(), group.as_ref().map(|group| group.0.as_str())))
+            }
+            Condition::User(_) | Condition::Email(_) | Condition::EmailDomain(_) | Condition::Pro(_) => None,
         })
     }
 
@@ -265,13 +278,14 @@ impl fmt::Display for Rule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::{Email, Person, Standing};
+    use crate::identity::{Email, Missing, Person, Shown, Standing};
 
     fn ada() -> Person {
         let org = |slug: &str, standing: Standing, groups: &[(&str, Role)]| Org {
             id: "65a000000000000000000001".into(),
             slug: slug.into(),
             standing,
+            groups_shown: true,
             resource_groups: groups
                 .iter()
                 .map(|(name, role)| ResourceGroup {
@@ -300,6 +314,8 @@ mod tests {
             ],
             orgs_known: true,
             orgs_cut: false,
+            shown: Shown::ALL,
+            dropped: None,
         }
     }
 
@@ -340,7 +356,7 @@ mod tests {
             (Rule::org("acme").and(Rule::user("ben")), No),
             (Rule::org("bare").and(Rule::user("ada")), Unknown),
         ] {
-            assert_eq!(rule.matches(&ada()), expected, "{rule}");
+            assert_eq!(rule.matches(&ada(), Missing::NOTHING), expected, "{rule}");
         }
     }
 
@@ -358,7 +374,7 @@ mod tests {
                 Rule::email_domain(".example.com"),
                 Rule::email("ada@example.com"),
             ] {
-                assert_ne!(rule.matches(&ada), Match::Yes, "{rule} for {address}");
+                assert_ne!(rule.matches(&ada, Missing::NOTHING), Match::Yes, "{rule} for {address}");
             }
         }
     }
@@ -391,7 +407,7 @@ mod tests {
             (Rule::pro(true), Unknown),
             (Rule::pro(false), Unknown),
         ] {
-            assert_eq!(rule.matches(&app), expected, "{rule}");
+            assert_eq!(rule.matches(&app, Missing::NOTHING), expected, "{rule}");
         }
     }
 
@@ -400,6 +416,36 @@ mod tests {
         let mut mallory = ada();
         mallory.sub = "000000000000000000000000".into();
         mallory.username = "62f264b9f3c90f4b65140001".into();
-        assert_eq!(Rule::user("62f264b9f3c90f4b65140001").matches(&mallory), Match::No);
+        assert_eq!(Rule::user("62f264b9f3c90f4b65140001").matches(&mallory, Missing::NOTHING), Match::No);
+    }
+
+    #[test]
+    fn what_is_not_held_or_not_shown_is_neither_a_match_nor_a_mismatch() {
+        use Match::{No, NotHeld, Unknown, Yes};
+        let group = |org: &str, name: &str| Rule::org(org).with_resource_group(name);
+        let lost = Missing { orgs: true, groups: true };
+        let mut partly = ada();
+        partly.shown.memberships = false;
+        partly.orgs.iter_mut().for_each(|org| org.groups_shown = false);
+        for (rule, held, not_held, not_shown) in [
+            (Rule::org("acme"), Yes, Yes, Yes),
+            (Rule::org("acme").with_role(Role::Admin), No, No, No),
+            (Rule::org("other"), No, NotHeld, Unknown),
+            (Rule::org("sso"), Unknown, Unknown, Unknown),
+            (group("acme", "gpu"), Yes, Yes, Yes),
+            (group("acme", "gpu").with_role(Role::Admin), No, No, No),
+            (group("acme", "cpu"), No, NotHeld, Unknown),
+            (group("other", "gpu"), No, NotHeld, Unknown),
+            (Rule::user("ben").and(Rule::org("other")), No, No, No),
+            (Rule::org("sso").and(Rule::org("other")), No, NotHeld, Unknown),
+            (Rule::user("ada").and(Rule::org("other")), No, NotHeld, Unknown),
+        ] {
+            let results = [
+                rule.matches(&ada(), Missing::NOTHING),
+                rule.matches(&ada(), lost),
+                rule.matches(&partly, Missing::NOTHING),
+            ];
+            assert_eq!(results, [held, not_held, not_shown], "{rule}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use super::own_prefix::OwnPrefix;
 use super::route::{Route, RouteAccess};
 use super::route_table::RouteTable;
 use super::rule::{Match, Rule};
-use crate::identity::Person;
+use crate::identity::{FilterId, Missing, Person, Shown};
 
 /// The access rules of the gate.
 #[derive(Debug)]
@@ -15,6 +15,10 @@ pub(crate) struct Policy {
     pub(crate) deny: Vec<Rule>,
     pub(crate) routes: RouteTable,
     pub(crate) own: OwnAddress,
+    /// Identifies the organisations and resource groups that the rules name.
+    pub(crate) filter: FilterId,
+    /// What a sign-in asks for.
+    pub(crate) asks: Shown,
 }
 
 /// The public address of the app, and the path prefix of the gate's own endpoints.
@@ -36,6 +40,8 @@ pub(crate) struct RuleEvaluation<'a> {
     pub(crate) index: usize,
     pub(crate) rule: &'a Rule,
     pub(crate) matches: Match,
+    /// What the session does not hold of the person.
+    pub(crate) missing: Missing,
 }
 
 /// The decision of the rules.
@@ -53,6 +59,8 @@ pub(crate) enum Verdict<'a> {
     Denied(RuleEvaluation<'a>),
     /// None of these `allow` rules matches.
     NotAllowed(&'a [Rule]),
+    /// This rule decides, and the session does not hold what it needs.
+    NotHeld(RuleEvaluation<'a>),
 }
 
 impl Verdict<'_> {
@@ -60,7 +68,7 @@ impl Verdict<'_> {
     pub(crate) fn admits(&self) -> bool {
         match self {
             Self::Public | Self::Anyone | Self::Allowed => true,
-            Self::Nobody | Self::Denied(_) | Self::NotAllowed(_) => false,
+            Self::Nobody | Self::Denied(_) | Self::NotAllowed(_) | Self::NotHeld(_) => false,
         }
     }
 }
@@ -85,20 +93,29 @@ impl Policy {
         let Some(person) = person else {
             return if *access == RouteAccess::Public { Verdict::Public } else { Verdict::Nobody };
         };
+        let missing = person.missing_for(self.filter);
         let mut evaluate = |allow, of_route, index, rule: &'a Rule| {
-            let evaluation = RuleEvaluation { allow, of_route, index, rule, matches: rule.matches(person) };
+            let matches = rule.matches(person, missing);
+            let evaluation = RuleEvaluation { allow, of_route, index, rule, matches, missing };
             observe(evaluation);
             evaluation
         };
         let of_gate = self.deny.iter().enumerate().map(|(index, rule)| (None, index, rule));
         let of_route = own.map_or([].as_slice(), |route| &route.deny);
         let of_route = of_route.iter().enumerate().map(|(index, rule)| (route, index, rule));
+        let mut not_held = None;
         for (of_route, index, rule) in of_gate.chain(of_route) {
             let evaluation = evaluate(false, of_route, index, rule);
-            // `Unknown` denies too: hiding information must not bypass a `deny`.
-            if evaluation.matches != Match::No {
-                return Verdict::Denied(evaluation);
+            match evaluation.matches {
+                Match::No => {}
+                // Another `deny` may match whatever the provider answers.
+                Match::NotHeld => not_held = not_held.or(Some(evaluation)),
+                // `Unknown` denies too: hiding information must not bypass a `deny`.
+                Match::Unknown | Match::Yes => return Verdict::Denied(evaluation),
             }
+        }
+        if let Some(evaluation) = not_held {
+            return Verdict::NotHeld(evaluation);
         }
         let (of_route, access) = match access {
             RouteAccess::Public => return Verdict::Public,
@@ -106,11 +123,15 @@ impl Policy {
             RouteAccess::Inherited => (None, &self.access),
         };
         let Access::Rules(rules) = access else { return Verdict::Anyone };
-        let mut allows = rules.iter().enumerate().map(|(index, rule)| evaluate(true, of_route, index, rule));
-        if allows.any(|evaluation| evaluation.matches == Match::Yes) {
-            return Verdict::Allowed;
+        for (index, rule) in rules.iter().enumerate() {
+            let evaluation = evaluate(true, of_route, index, rule);
+            match evaluation.matches {
+                Match::Yes => return Verdict::Allowed,
+                Match::NotHeld => not_held = not_held.or(Some(evaluation)),
+                Match::No | Match::Unknown => {}
+            }
         }
-        Verdict::NotAllowed(rules)
+        not_held.map_or(Verdict::NotAllowed(rules), Verdict::NotHeld)
     }
 
     /// Whether two routes (or none) make the same decision and use the same upstream.

@@ -75,12 +75,21 @@ fn org(entry: &Document, names: &NamesOfMembers, ignored: &mut Ignored) -> Optio
         (id, slug) => return Some(unknown_org(id.unwrap_or_default(), slug.unwrap_or_default())),
     };
     let standing = standing(entry, ignored);
-    Some(Org { id, slug, standing, resource_groups: resource_groups(entry, names, ignored) })
+    let groups_shown = is_granted(entry);
+    Some(Org { id, slug, standing, groups_shown, resource_groups: resource_groups(entry, names, ignored) })
+}
+
+/// Whether the details of an organisation are shown, as they are once the person granted it.
+/// The role alone is also shown by `read-memberships`.
+fn is_granted(entry: &Document) -> bool {
+    ["resourceGroups", "securityRestrictions", "pendingSSO", "missingMFA"]
+        .iter()
+        .any(|member| !matches!(entry.member::<Box<RawValue>>(member), Member::Absent))
 }
 
 /// An organisation whose membership is not known.
 fn unknown_org(id: Box<str>, slug: Box<str>) -> Org {
-    Org { id, slug, standing: Standing::NotGranted, resource_groups: Vec::new() }
+    Org { id, slug, standing: Standing::NotGranted, groups_shown: false, resource_groups: Vec::new() }
 }
 
 /// The state of the membership. Any restriction counts, known or not, and so does one that

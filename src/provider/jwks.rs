@@ -167,12 +167,12 @@ async fn fetch(http: &HttpClient, metadata: &Metadata) -> Result<Keys, FetchErro
 
 /// RFC 7517, section 5: keys of unknown types, and keys that cannot be read, are ignored.
 #[derive(Deserialize)]
-struct KeySet {
-    keys: Vec<Member<Jwk>>,
+pub(super) struct KeySet {
+    pub(super) keys: Vec<Member<Jwk>>,
 }
 
 impl KeySet {
-    fn usable(self) -> Vec<Jwk> {
+    pub(super) fn usable(self) -> Vec<Jwk> {
         let all = self.keys.len();
         let keys = self.keys.into_iter().filter_map(|key| match key {
             Member::Value(key) => Some(key).filter(can_verify),

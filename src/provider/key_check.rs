@@ -4,11 +4,10 @@
 
 use http::HeaderMap;
 use jsonwebtoken::DecodingKey;
-use jsonwebtoken::jwk::JwkSet;
 
 use super::discovery::{DiscoveryError, Metadata};
 use super::http_client::{FetchError, HttpClient};
-use super::jwks::can_verify;
+use super::jwks::KeySet;
 
 /// Why no ID token could be verified.
 #[derive(Debug, thiserror::Error)]
@@ -48,10 +47,10 @@ impl KeyCheckError {
 /// Fetches the keys; returns how many can be used.
 pub(super) async fn count_keys(http: &HttpClient, metadata: &Metadata) -> Result<usize, KeyCheckError> {
     let response = http.get(&metadata.jwks_uri, HeaderMap::new()).await?.ok()?;
-    let set: JwkSet = response.json()?;
+    let set: KeySet = response.json()?;
     if set.keys.is_empty() {
         return Err(KeyCheckError::Empty(response.endpoint));
     }
-    let usable = set.keys.iter().filter(|key| can_verify(key) && DecodingKey::from_jwk(key).is_ok()).count();
+    let usable = set.usable().iter().filter(|key| DecodingKey::from_jwk(key).is_ok()).count();
     if usable == 0 { Err(KeyCheckError::Unusable(response.endpoint)) } else { Ok(usable) }
 }

@@ -26,7 +26,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::clock::Clock;
-use crate::identity::{Person, Tokens};
+use crate::identity::{Person, Shown, Tokens};
 use crate::keys::SecretString;
 
 pub(crate) use authorization::AuthorizationRequest;
@@ -177,17 +177,21 @@ impl Provider {
             verified => verified?,
         };
         let person = userinfo::fetch(&self.http, &metadata, &tokens.access, &subject).await?;
-        Ok((person, tokens))
+        let shown = person.shown.and(Shown::by_scope(&self.settings.scope));
+        Ok((Person { shown, ..person }, tokens))
     }
 
-    /// Fetches userinfo again; its `sub` must equal `subject`.
+    /// Fetches userinfo again; its `sub` must equal that of `before`. The token shows what
+    /// it showed before, whatever a sign-in asks for now.
     pub(crate) async fn person(
         &self,
         access_token: &SecretString,
-        subject: &str,
+        before: &Person,
     ) -> Result<Person, SignInError> {
         let metadata = self.metadata().await?;
-        Ok(userinfo::fetch(&self.http, &metadata, access_token, subject).await?)
+        let person = userinfo::fetch(&self.http, &metadata, access_token, &before.sub).await?;
+        let shown = person.shown.and(before.shown);
+        Ok(Person { shown, ..person })
     }
 
     /// Exchanges a refresh token, which is invalid afterwards if the provider rotates it.

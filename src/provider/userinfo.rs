@@ -7,7 +7,7 @@ use super::claims::{self, NamesOfMembers, display_name, email, identifier};
 use super::discovery::Metadata;
 use super::http_client::{FetchError, HttpClient, bearer};
 use super::json::{Document, Ignored, Member};
-use crate::identity::Person;
+use crate::identity::{Person, Shown};
 use crate::keys::{SecretString, equal};
 
 const ORGS: NamesOfMembers = NamesOfMembers { id: "sub", slug: "preferred_username" };
@@ -74,6 +74,9 @@ fn convert(document: &Document) -> Result<Person, UserinfoError> {
         orgs_known: orgs.is_some(),
         orgs: orgs.unwrap_or_default(),
         orgs_cut: false,
+        // As far as the token's scope goes.
+        shown: Shown::ALL,
+        dropped: None,
     };
     ignored.report("userinfo");
     Ok(person)

@@ -12,7 +12,7 @@ use super::claims::{self, NamesOfMembers, display_name, email, identifier};
 use super::http_client::{FetchError, HttpClient, bearer};
 use super::json::{Document, Ignored, Member};
 use super::rate_limit::RateLimit;
-use crate::identity::{Person, TokenKind};
+use crate::identity::{Person, Shown, TokenKind};
 use crate::keys::SecretString;
 
 const ORGS: NamesOfMembers = NamesOfMembers { id: "id", slug: "name" };
@@ -114,7 +114,13 @@ fn convert(document: &Document, base: &Url) -> Result<TokenOwner, WhoamiError> {
     let verified = document.optional("emailVerified", &mut ignored);
     let display: Option<String> = document.optional("fullname", &mut ignored);
     let avatar: Option<String> = document.optional("avatarUrl", &mut ignored);
-    let orgs = claims::orgs(document, &ORGS, &mut ignored);
+    let mut orgs = claims::orgs(document, &ORGS, &mut ignored);
+    // A fine-grained token shows the organisations that it has permissions for, an OAuth
+    // token those that its scope and its owner's consent cover.
+    let memberships = kind == TokenKind::Access { fine_grained: false };
+    if memberships {
+        orgs.iter_mut().flatten().for_each(|org| org.groups_shown = true);
+    }
     let person = Person {
         sub,
         username: name,
@@ -128,6 +134,8 @@ fn convert(document: &Document, base: &Url) -> Result<TokenOwner, WhoamiError> {
         orgs_known: orgs.is_some(),
         orgs: orgs.unwrap_or_default(),
         orgs_cut: false,
+        shown: Shown { email: true, memberships },
+        dropped: None,
     };
     ignored.report("whoami");
     Ok(TokenOwner { person, kind })

@@ -95,6 +95,7 @@ fn page(
         username: &denial.username,
         requirements: &requirements,
         how: denial.remedy.as_ref().map(|remedy| organisation_hint(remedy, links)),
+        sign_in_again: denial.sign_in_again,
         again_url: &links.again_url,
         somebody_else_url: &context.urls.sign_out(context.return_to),
     });

@@ -9,6 +9,8 @@ pub(crate) mod cors;
 mod endpoint_urls;
 mod forbidden;
 pub(crate) mod grpc;
+mod interrupted;
+mod kept_head;
 pub(crate) mod misuse;
 pub(crate) mod openai;
 mod org_names;
@@ -21,7 +23,11 @@ mod upstream_failed;
 
 pub(crate) use endpoint_urls::EndpointUrls;
 pub(crate) use forbidden::{ForbiddenContext, forbidden};
+pub(crate) use interrupted::{Interruption, interrupted};
+#[cfg(feature = "proxy")]
+pub(crate) use kept_head::FailedRequest;
+pub(crate) use kept_head::KeptHead;
 pub(crate) use org_names::OrgNames;
 pub(crate) use sign_in_failed::{SignInFailure, sign_in_failed};
 #[cfg(feature = "proxy")]
-pub(crate) use upstream_failed::{FailedRequest, UpstreamFailure, upstream_failed};
+pub(crate) use upstream_failed::{UpstreamFailure, upstream_failed};

@@ -64,14 +64,9 @@ pub(crate) fn sign_in_failed(
     issuer: &Issuer,
     start_url: &str,
 ) -> Response<Bytes> {
-    if request.wants_page() {
-        match failure {
-            SignInFailure::Cancelled => {
-                let page = pages::sign_in_cancelled(&request.client.host, start_url);
-                return answer::page(StatusCode::FORBIDDEN, page);
-            }
-            _ => {}
-        }
+    if request.wants_page() && matches!(failure, SignInFailure::Cancelled) {
+        let page = pages::sign_in_cancelled(&request.client.host, start_url);
+        return answer::page(StatusCode::FORBIDDEN, page);
     }
     let Some(Wording { status, code, title, cause, advice }) = Wording::of(failure, issuer) else {
         return store_unavailable(request);
@@ -95,20 +90,10 @@ impl Wording {
     fn of(failure: &SignInFailure, issuer: &Issuer) -> Option<Self> {
         let bad_request = StatusCode::BAD_REQUEST;
         Some(match failure {
-            SignInFailure::NotBegunHere => Self::unfinished(
-                "This sign-in was not started in this browser, was already completed, took longer than 10 minutes, \
-                 or its cookie is missing because the browser blocks cookies of this site.",
-            ),
-            SignInFailure::Expired => {
-                Self::unfinished("This sign-in took longer than 10 minutes, so it is no longer valid.")
-            }
-            SignInFailure::UsedBefore => {
-                Self::unfinished("This sign-in was already finished, and its address was opened again.")
-            }
-            SignInFailure::CookiesBlocked => Self::unfinished(
-                "The browser sent no cookies, and a sign-in needs one. Most likely cookies are blocked for this site: \
-                 allow them, and sign in again. Otherwise the sign-in was started in another browser.",
-            ),
+            SignInFailure::NotBegunHere
+            | SignInFailure::Expired
+            | SignInFailure::UsedBefore
+            | SignInFailure::CookiesBlocked => Self::unfinished(failure),
             SignInFailure::Cancelled => Self {
                 status: StatusCode::FORBIDDEN,
                 code: "access_denied",
@@ -163,7 +148,21 @@ impl Wording {
     }
 
     /// A sign-in that cannot be finished in this browser.
-    fn unfinished(cause: &str) -> Self {
+    fn unfinished(failure: &SignInFailure) -> Self {
+        let cause = match failure {
+            SignInFailure::Expired => "This sign-in took longer than 10 minutes, so it is no longer valid.",
+            SignInFailure::UsedBefore => {
+                "This sign-in was already finished, and its address was opened again."
+            }
+            SignInFailure::CookiesBlocked => {
+                "The browser sent no cookies, and a sign-in needs one. Most likely cookies are blocked for this site: \
+                 allow them, and sign in again. Otherwise the sign-in was started in another browser."
+            }
+            _ => {
+                "This sign-in was not started in this browser, was already completed, took longer than 10 minutes, \
+                 or its cookie is missing because the browser blocks cookies of this site."
+            }
+        };
         Self {
             status: StatusCode::BAD_REQUEST,
             code: "invalid_request",

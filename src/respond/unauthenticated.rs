@@ -9,7 +9,7 @@ use super::answer;
 use crate::pages;
 
 /// RFC 9110, section 15.5.2, requires a challenge; browsers open no dialog for this one.
-const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"huggate\"");
+pub(super) const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"huggate\"");
 
 /// For a program: the error, and a URL where a person can sign in.
 pub(crate) fn login_required(sign_in_url: &str) -> Response<Bytes> {

@@ -14,6 +14,7 @@ use crate::provider::DiscoveryError;
 
 const UNCONFIRMED: &str =
     "Hugging Face is unavailable and cannot confirm that you still have access; its last answer is too old";
+const NOT_HELD: &str = "The rules of this app have changed, and they depend on something that only Hugging Face knows, which is unavailable";
 
 /// 503, or 502 if waiting will not help: the provider is unavailable.
 pub(crate) fn provider_unavailable(
@@ -41,16 +42,17 @@ pub(crate) fn unconfirmed(
     urls: &EndpointUrls,
     error: SessionError,
 ) -> Response<Bytes> {
-    let retry_after = match error {
+    let (why, retry_after) = match error {
         SessionError::StoreUnavailable => return store_unavailable(request),
-        SessionError::Unconfirmed { retry_after } => retry_after,
+        SessionError::Unconfirmed { retry_after } => (UNCONFIRMED, retry_after),
+        SessionError::NotHeld { retry_after } => (NOT_HELD, retry_after),
     };
     let status = StatusCode::SERVICE_UNAVAILABLE;
     let mut response = if request.wants_page() {
-        let cause = format!("{UNCONFIRMED}. You are still signed in.");
+        let cause = format!("{why}. You are still signed in.");
         answer::page(status, pages::provider_unavailable(&cause, retry_url(request, urls)))
     } else {
-        let description = format!("{UNCONFIRMED}. Nobody is signed out by this; try again.");
+        let description = format!("{why}. Nobody is signed out by this; try again.");
         answer::json(status, &json!({"error": "temporarily_unavailable", "error_description": description}))
     };
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after.max(1)));

@@ -6,6 +6,7 @@ use http::header::{CONNECTION, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 use serde_json::json;
 
+use super::kept_head::FailedRequest;
 use super::{answer, grpc, openai};
 use crate::pages;
 
@@ -29,24 +30,10 @@ pub(crate) enum UpstreamFailure {
     Down { close: bool },
 }
 
-/// The parts of a request that the answer needs.
-#[derive(Clone, Copy)]
-pub(crate) struct FailedRequest<'a> {
-    pub(crate) host: &'a str,
-    /// Path and query, for a retry.
-    pub(crate) target: &'a str,
-    pub(crate) accept: Option<&'a HeaderValue>,
-    pub(crate) content_type: Option<&'a HeaderValue>,
-    pub(crate) speaks_openai: bool,
-    pub(crate) signed_in: bool,
-}
-
 /// The answer that replaces the app's.
 pub(crate) fn upstream_failed(failure: UpstreamFailure, request: FailedRequest<'_>) -> Response<Bytes> {
     let (status, code, description) = described(failure);
-    let html =
-        request.accept.is_some_and(|accept| memchr::memmem::find(accept.as_bytes(), b"text/html").is_some());
-    let mut response = if html {
+    let mut response = if request.wants_page() {
         answer::page(status, page(failure, request))
     } else {
         let response = answer::json(status, &json!({"error": code, "error_description": description}));

@@ -15,9 +15,12 @@ const EVICT_WITHOUT_PROGRESS: Duration = Duration::from_secs(60);
 pub(super) fn longest_idle<'a, K>(
     open: impl Iterator<Item = (K, &'a Arc<ConnectionState>)> + Clone,
 ) -> Option<(K, &'a Arc<ConnectionState>)> {
-    let in_phase = |phase| longest(open.clone(), move |connection| connection.inactive_in(phase));
-    let slow = in_phase(Phase::Headers).filter(|(inactive, _)| *inactive >= EVICT_SLOW_HEADERS);
-    in_phase(Phase::Idle).or(slow).map(|(_, found)| found)
+    let idle = longest(open.clone(), |connection| connection.inactive_in(Phase::Idle));
+    let slow = || {
+        let waiting = longest(open, |connection| connection.inactive_in(Phase::Headers));
+        waiting.filter(|(inactive, _)| *inactive >= EVICT_SLOW_HEADERS)
+    };
+    idle.or_else(slow).map(|(_, found)| found)
 }
 
 /// The HTTP/2 connection whose requests have gone longest without progress.

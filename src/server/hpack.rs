@@ -78,11 +78,14 @@ const STATIC_TABLE: [(&[u8], &[u8]); 61] = [
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct InvalidBlock;
 
+/// A name and a value.
+type Field = (Box<[u8]>, Box<[u8]>);
+
 /// Decodes the header blocks of one connection.
 #[derive(Debug)]
 pub(super) struct Decoder {
-    /// Names and values; the newest first.
-    table: VecDeque<(Box<[u8]>, Box<[u8]>)>,
+    /// The newest first.
+    table: VecDeque<Field>,
     size: usize,
     max_size: usize,
     /// For Huffman-coded texts.
@@ -159,7 +162,7 @@ impl Decoder {
         self.table.get(index - STATIC_TABLE.len()).map(|(name, value)| (&**name, &**value))
     }
 
-    fn insert(&mut self, entry: (Box<[u8]>, Box<[u8]>)) {
+    fn insert(&mut self, entry: Field) {
         let size = entry.0.len() + entry.1.len() + ENTRY_OVERHEAD;
         self.evict(size);
         // One that is too large empties the table (RFC 7541, section 4.4).

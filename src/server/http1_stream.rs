@@ -117,6 +117,53 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1Stream<S> {
         !self.inspected.is_empty()
     }
 
+    /// Receives a part of a head: into `buffer` (`true`), or to be read from `inspected`, which
+    /// is empty at the end.
+    fn poll_head(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<bool>> {
+        while self.inspected.is_empty() {
+            if self.state.phase() == Phase::Idle {
+                self.line_passed = false;
+            }
+            let before = buffer.filled().len();
+            let held = std::mem::take(&mut self.received);
+            if !held.is_empty() && self.state.phase() != Phase::Headers {
+                // Read ahead, so that hyper has not seen it.
+                self.state.received();
+                if self.inspect_held(held) {
+                    return Poll::Ready(Ok(false));
+                }
+                continue;
+            }
+            let count = match self.poll_receive(cx, buffer) {
+                Poll::Pending => {
+                    self.received = held;
+                    return Poll::Pending;
+                }
+                Poll::Ready(read) => read?,
+            };
+            if count == 0 {
+                // An unfinished line, which hyper refuses; or the end.
+                self.inspected = held;
+                return Poll::Ready(Ok(false));
+            }
+            let read = buffer.filled().get(before..).unwrap_or_default();
+            if held.is_empty() {
+                if self.inspect(read) {
+                    return Poll::Ready(Ok(true));
+                }
+                buffer.set_filled(before);
+                continue;
+            }
+            let mut joined = held;
+            joined.extend_from_slice(read);
+            buffer.set_filled(before);
+            if self.inspect_held(joined) {
+                return Poll::Ready(Ok(false));
+            }
+        }
+        Poll::Ready(Ok(false))
+    }
+
     /// Looks whether the client is still there, while it waits for a response: hyper reads
     /// no more then, and would take the end of a half-closed connection for an error.
     fn watch(&mut self, cx: &mut Context<'_>) {
@@ -184,46 +231,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Http1Stream<S> {
             }
             this.inspected = std::mem::take(&mut this.received);
         }
-        while this.inspected.is_empty() {
-            if this.state.phase() == Phase::Idle {
-                this.line_passed = false;
-            }
-            let before = buffer.filled().len();
-            let held = std::mem::take(&mut this.received);
-            if !held.is_empty() && this.state.phase() != Phase::Headers {
-                // Read ahead, so that hyper has not seen it.
-                this.state.received();
-                if this.inspect_held(held) {
-                    break;
-                }
-                continue;
-            }
-            let count = match this.poll_receive(cx, buffer) {
-                Poll::Pending => {
-                    this.received = held;
-                    return Poll::Pending;
-                }
-                Poll::Ready(read) => read?,
-            };
-            if count == 0 {
-                // An unfinished line, which hyper refuses; or the end.
-                this.inspected = held;
-                break;
-            }
-            let read = buffer.filled().get(before..).unwrap_or_default();
-            if held.is_empty() {
-                if this.inspect(read) {
-                    return Poll::Ready(Ok(()));
-                }
-                buffer.set_filled(before);
-                continue;
-            }
-            let mut joined = held;
-            joined.extend_from_slice(read);
-            buffer.set_filled(before);
-            if this.inspect_held(joined) {
-                break;
-            }
+        if ready!(this.poll_head(cx, buffer))? {
+            return Poll::Ready(Ok(()));
         }
         let count = this.inspected.len().min(buffer.remaining());
         buffer.put_slice(&this.inspected.split_to(count));

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::cached::CachedSession;
 use super::record::SessionId;
@@ -31,7 +30,7 @@ pub(crate) struct ActiveSession {
 }
 
 impl ActiveSession {
-    pub(super) fn of(cached: Arc<CachedSession>) -> Self {
+    fn of(cached: Arc<CachedSession>) -> Self {
         let snapshot = cached.shared.snapshot();
         Self { cached, snapshot }
     }
@@ -75,13 +74,9 @@ impl ActiveSession {
         self.cached.shared.has_ended()
     }
 
-    /// Waits until the session is ended in this process, or reaches its `max_age`.
-    pub(crate) async fn ended(&self, clock: &Clock) {
-        let left = self.cached.ends.saturating_sub(clock.now());
-        tokio::select! {
-            () = self.cached.shared.ended() => {}
-            () = tokio::time::sleep(Duration::from_secs(left)) => {}
-        }
+    /// Records that the session is in use.
+    pub(crate) fn record_use(&self, clock: &Clock) {
+        self.cached.shared.record_use(clock.now_millis());
     }
 
     /// When the provider last confirmed it.

@@ -3,7 +3,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
 use http::header::HeaderValue;
@@ -24,7 +23,6 @@ pub(crate) struct CachedSession {
     pub(super) seen_when_sealed: UnixTime,
     /// The state of the session in this cookie.
     pub(super) version: SnapshotVersion,
-    pub(super) seen: AtomicU64,
     /// When the session ends at the latest.
     pub(super) ends: UnixTime,
     pub(super) shared: Arc<SharedSession>,
@@ -36,13 +34,6 @@ pub(crate) struct CachedSession {
 pub(super) struct RenewedCookie {
     pub(super) version: SnapshotVersion,
     pub(super) lines: Arc<Vec<HeaderValue>>,
-}
-
-impl CachedSession {
-    /// When the session was last used, as far as this process knows.
-    pub(super) fn seen(&self) -> UnixTime {
-        self.seen.load(Ordering::Relaxed)
-    }
 }
 
 impl fmt::Debug for CachedSession {

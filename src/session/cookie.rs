@@ -11,7 +11,7 @@ use cookie::{Cookie, SameSite};
 use http::header::{COOKIE, HeaderMap, HeaderValue};
 
 use super::cookie_pairs::{find, find_bytes, pairs};
-use super::settings::DEFAULT_COOKIE_NAME;
+use crate::client::PublicUrl;
 
 /// The maximum length of one cookie's value. Servers in front accept 4096 bytes for the
 /// whole head of an answer (nginx' `proxy_buffer_size`), and an answer has other fields.
@@ -29,6 +29,19 @@ const MAX_REMOVED: usize = 5;
 const HOST_PREFIX: &str = "__Host-";
 /// How many bytes the number of chunks and its dot are looked for in.
 const MAX_COUNT: usize = 16;
+
+/// The cookie's name where the public URL has no port.
+pub(super) const DEFAULT_COOKIE_NAME: &str = "huggate";
+
+/// The cookie's name where none is set. Browsers send a host's cookies to all its ports
+/// (RFC 6265, section 8.5), so a port of the public URL is part of the name: two gates on
+/// one host would replace each other's sessions otherwise.
+pub(crate) fn default_cookie_name(public_url: &PublicUrl) -> String {
+    match public_url.port() {
+        Some(port) => format!("{DEFAULT_COOKIE_NAME}-{port}"),
+        None => DEFAULT_COOKIE_NAME.to_owned(),
+    }
+}
 
 /// When a browser sends the gate's cookies with cross-site requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -1,14 +1,36 @@
 //! Makes a session fit the cookies that browsers, and servers in front, accept.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::cookie::{MAX_SEALED, MAX_SEALED_ALONE};
 use super::record::Session;
 use super::sealing::SessionSealer;
-use crate::identity::Org;
+use crate::identity::{FilterId, NamedOrgs, Org};
 
-/// Whether an organisation must stay in a session: a rule names it.
-pub(crate) type OrgFilter = Arc<dyn Fn(&Org) -> bool + Send + Sync>;
+/// The organisations that must stay in a session, and the rules that name them.
+#[derive(Clone)]
+pub(crate) struct KeptOrgs {
+    pub(crate) named: NamedOrgs,
+    pub(crate) filter: FilterId,
+}
+
+impl KeptOrgs {
+    /// Nothing may be left out.
+    pub(super) fn all() -> Self {
+        Self { named: Arc::new(|_| true), filter: FilterId([0; 8]) }
+    }
+
+    fn have(&self, org: &Org) -> bool {
+        (self.named)(org)
+    }
+}
+
+impl fmt::Debug for KeptOrgs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeptOrgs").field("filter", &self.filter).finish_non_exhaustive()
+    }
+}
 
 /// A session does not fit cookies, even without what can be left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,13 +43,13 @@ pub(super) struct TooLarge;
 pub(super) fn seal_to_fit(
     sealer: &SessionSealer,
     session: &Session,
-    must_stay: &OrgFilter,
+    kept: &KeptOrgs,
 ) -> Result<String, TooLarge> {
     let sealed = sealer.seal_session(session);
     if sealed.len() <= MAX_SEALED_ALONE {
         return Ok(sealed);
     }
-    if let Some(sealed) = with_fewer_orgs(sealer, session, must_stay, MAX_SEALED_ALONE) {
+    if let Some(sealed) = with_fewer_orgs(sealer, session, kept, MAX_SEALED_ALONE) {
         return Ok(sealed);
     }
     tracing::warn!(
@@ -38,12 +60,12 @@ pub(super) fn seal_to_fit(
     if sealed.len() <= MAX_SEALED {
         return Ok(sealed);
     }
-    if let Some(sealed) = with_fewer_orgs(sealer, session, must_stay, MAX_SEALED) {
+    if let Some(sealed) = with_fewer_orgs(sealer, session, kept, MAX_SEALED) {
         return Ok(sealed);
     }
     let mut smaller = session.clone();
     smaller.tokens.refresh = None;
-    with_fewer_orgs(sealer, &smaller, must_stay, MAX_SEALED).ok_or(TooLarge)
+    with_fewer_orgs(sealer, &smaller, kept, MAX_SEALED).ok_or(TooLarge)
 }
 
 /// The session with as many of its organisations as fit, sealed. `None` if those that must
@@ -51,20 +73,22 @@ pub(super) fn seal_to_fit(
 fn with_fewer_orgs(
     sealer: &SessionSealer,
     session: &Session,
-    must_stay: &OrgFilter,
+    kept: &KeptOrgs,
     limit: usize,
 ) -> Option<String> {
-    let others = session.person.orgs.iter().filter(|org| !must_stay(org)).count();
-    let with = |kept: usize| {
+    let others = session.person.orgs.iter().filter(|org| !kept.have(org)).count();
+    let with = |number: usize| {
         let mut session = session.clone();
-        let mut left = kept;
+        let mut left = number;
         let person = Arc::make_mut(&mut session.person);
         person.orgs.retain(|org| {
-            let stays = must_stay(org) || left > 0;
-            left -= usize::from(stays && !must_stay(org));
+            let stays = kept.have(org) || left > 0;
+            left -= usize::from(stays && !kept.have(org));
             stays
         });
-        person.orgs_cut |= kept < others;
+        if number < others {
+            person.note_cut(kept.filter);
+        }
         Some(sealer.seal_session(&session)).filter(|sealed| sealed.len() <= limit)
     };
     let mut best = with(0)?;
@@ -78,4 +102,24 @@ fn with_fewer_orgs(
         }
     }
     Some(best)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::Missing;
+    use crate::session::tests::session;
+
+    #[test]
+    fn what_is_left_out_is_asked_for_when_other_rules_name_it() {
+        let (these, others) = (FilterId([1; 8]), FilterId([2; 8]));
+        let mut ada = Arc::unwrap_or_clone(session().person);
+        ada.note_cut(these);
+        assert!(ada.orgs_cut);
+        assert!(ada.missing_for(these).is_nothing());
+        assert_eq!(ada.missing_for(others), Missing { orgs: true, groups: false });
+        // Left out under one set of rules, and more of it under another: neither has all.
+        ada.note_cut(others);
+        assert!(!ada.missing_for(these).is_nothing() && !ada.missing_for(others).is_nothing());
+    }
 }

@@ -2,12 +2,11 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
 use http::header::HeaderMap;
 
-use super::active::{ActiveSession, SessionLookup};
+use super::active::SessionLookup;
 use super::cached::CachedSession;
 use super::record::{Session, SessionId};
 use super::sealing::{Sealed, Unsealed};
@@ -53,7 +52,7 @@ impl Sessions {
         let none = ImmediateLookup::Done(SessionLookup::Nobody);
         let Some(sealed) = self.cookies.session(request) else { return none };
         let now = self.clock.now();
-        if let Some(found) = self.cached(&sealed, now) {
+        if let Some(found) = self.cached(&sealed) {
             return ImmediateLookup::Done(found);
         }
         let Some(Unsealed { content, by_first_secret }) = self.sealer.unseal(&sealed) else { return none };
@@ -83,7 +82,12 @@ impl Sessions {
 
     /// Caches a decrypted session, if it is valid.
     fn enter(&self, session: Session, sealed: &[u8], by_first_secret: bool, now: UnixTime) -> SessionLookup {
-        if !self.lifetimes.in_force(session.began, session.seen, now) {
+        // An open stream may have used the session since.
+        let used_since = || {
+            let last_use = self.revocations.last_use(session.id)?;
+            self.lifetimes.time_left(session.began, last_use, self.clock.now_millis())
+        };
+        if !self.lifetimes.in_force(session.began, session.seen, now) && used_since().is_none() {
             return SessionLookup::Nobody;
         }
         let (id, began, seen, version) = (session.id, session.began, session.seen, session.version());
@@ -97,32 +101,28 @@ impl Sessions {
             began,
             seen_when_sealed: seen,
             version,
-            seen: AtomicU64::new(seen),
             ends: began.saturating_add(self.lifetimes.max_age),
             shared,
             renewed: ArcSwapOption::empty(),
         });
+        self.record_request(&cached, self.clock.now_millis());
         if let Some(handle) = handle(sealed) {
             self.cache.insert(handle, Arc::clone(&cached));
         }
-        SessionLookup::Session(ActiveSession::of(cached))
+        SessionLookup::Session(self.activate(cached))
     }
 
     /// The result for a cookie that is cached.
-    fn cached(&self, sealed: &[u8], now: UnixTime) -> Option<SessionLookup> {
+    fn cached(&self, sealed: &[u8]) -> Option<SessionLookup> {
         let cached = self.cache.get(&handle(sealed)?)?;
         if !equal(&cached.sealed, sealed) {
             return None;
         }
-        if cached.shared.has_ended() || !self.lifetimes.in_force(cached.began, cached.seen(), now) {
+        let (last_use, now) = (cached.shared.last_use(), self.clock.now_millis());
+        if cached.shared.has_ended() || self.lifetimes.time_left(cached.began, last_use, now).is_none() {
             return Some(SessionLookup::Nobody);
         }
-        if let Some(store) = &self.store
-            && now > cached.seen()
-        {
-            cached.seen.store(now, Ordering::Relaxed);
-            store.touch(cached.id, now);
-        }
-        Some(SessionLookup::Session(ActiveSession::of(cached)))
+        self.record_request(&cached, now);
+        Some(SessionLookup::Session(self.activate(cached)))
     }
 }

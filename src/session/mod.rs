@@ -19,20 +19,20 @@ mod snapshot;
 mod store;
 #[cfg(test)]
 mod tests;
+mod usage;
 
 pub(crate) use active::{ActiveSession, SessionLookup};
-pub(crate) use cookie::Cookies;
 pub use cookie::SameSitePolicy;
+pub(crate) use cookie::{Cookies, default_cookie_name};
 pub(crate) use cookie_pairs::find as find_cookie;
 pub(crate) use cookie_rewrite::{Replacement, RewrittenLine};
-pub(crate) use fitting::OrgFilter;
+pub(crate) use fitting::KeptOrgs;
 pub use inspect::{Inspected, SessionReport};
 pub(crate) use lookup::{ImmediateLookup, TicketedSession};
 pub(crate) use record::{BrowserTag, SessionId};
 pub(crate) use sessions::{NotBegun, Sessions};
 pub(crate) use settings::Freshness;
 pub use settings::SessionSettings;
-pub(crate) use settings::default_cookie_name;
 pub(crate) use shared_session::RevalidationPermit;
 pub(crate) use store::StoreDown;
 pub use store::StoreSettings;

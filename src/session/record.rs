@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixTime;
-use crate::identity::{Person, Tokens};
+use crate::identity::{Dropped, Person, Tokens};
 
 /// The id of a session; new at each sign-in.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -65,13 +65,13 @@ pub(crate) struct Session {
     pub(crate) tokens: Tokens,
 }
 
-/// Identifies the state of a session: when it was checked, and when its access token
-/// expires.
-pub(super) type SnapshotVersion = (UnixTime, Option<UnixTime>);
+/// Identifies the state of a session: when it was checked, what its person lost to which
+/// rules, and when its access token expires.
+pub(super) type SnapshotVersion = (UnixTime, Option<Dropped>, Option<UnixTime>);
 
 impl Session {
     pub(super) fn version(&self) -> SnapshotVersion {
-        (self.checked, self.tokens.expires)
+        (self.checked, self.person.dropped, self.tokens.expires)
     }
 
     /// This session with the newer parts of `other`, if there are any: another process

@@ -40,7 +40,7 @@ impl Sessions {
             Some(_) => self.sealer.seal_ticket(session.id),
             None => {
                 let session = Session { seen: now, ..session.clone() };
-                seal_to_fit(&self.sealer, &session, &self.must_stay).ok()?
+                seal_to_fit(&self.sealer, &session, &self.kept_orgs).ok()?
             }
         };
         let lines = Arc::new(self.cookies.set_session(&sealed, remaining, request));

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use super::record::{Session, SessionId};
 use super::shared_session::SharedSession;
 use super::snapshot::SessionSnapshot;
-use crate::clock::UnixTime;
+use crate::clock::{UnixMillis, UnixTime};
 
 /// The maximum number of ended sessions. Each required a complete sign-in, so the limit
 /// is hard to reach; beyond it, the entry that expires first is removed.
@@ -77,6 +77,22 @@ impl RevocationTable {
         if let Some(shared) = state.open.remove(&id).and_then(|shared| shared.upgrade()) {
             shared.finish();
         }
+    }
+
+    /// Notifies what is open under a session that has passed one of its time limits. Its
+    /// id is not added to the table: its cookies are refused for their age, and one that
+    /// another process has renewed since is valid.
+    pub(super) fn expire(&self, id: SessionId, shared: &Arc<SharedSession>) {
+        let mut state = self.lock();
+        if state.open.get(&id).is_some_and(|open| std::ptr::eq(open.as_ptr(), Arc::as_ptr(shared))) {
+            state.open.remove(&id);
+        }
+        shared.finish();
+    }
+
+    /// When a session in use was last used.
+    pub(super) fn last_use(&self, id: SessionId) -> Option<UnixMillis> {
+        self.lock().open.get(&id).and_then(Weak::upgrade).map(|shared| shared.last_use())
     }
 
     /// A panic while the lock was held leaves both maps consistent: every change is a

@@ -10,7 +10,7 @@ use http::header::{HeaderMap, HeaderValue};
 use super::active::{ActiveSession, SessionLookup};
 use super::cached::CachedSession;
 use super::cookie::Cookies;
-use super::fitting::{OrgFilter, seal_to_fit};
+use super::fitting::{KeptOrgs, seal_to_fit};
 use super::record::{BrowserTag, Session, SessionId};
 use super::revocation::RevocationTable;
 use super::sealing::SessionSealer;
@@ -37,7 +37,10 @@ pub(crate) struct Sessions {
     /// The key of the hash that replaces a session's id outside this process.
     fingerprint_key: [u8; 32],
     /// The organisations that a session keeps, however large it is.
-    pub(super) must_stay: OrgFilter,
+    pub(super) kept_orgs: KeptOrgs,
+    /// Greater than that of the settings before a reload. What one of them rendered is
+    /// not used by the next, whenever it was written.
+    generation: u64,
     pub(super) clock: Clock,
 }
 
@@ -73,15 +76,16 @@ impl Sessions {
             store: Store::open(settings.store).map(Arc::new),
             revocations: Arc::default(),
             cache: quick_cache::sync::Cache::new(settings.cached_sessions),
-            must_stay: Arc::new(|_| true),
+            kept_orgs: KeptOrgs::all(),
+            generation: 0,
             clock,
         }
     }
 
     /// Lets a session that is too large for a cookie leave out organisations that
-    /// `must_stay` does not select.
-    pub(crate) fn with_orgs_that_stay(self, must_stay: OrgFilter) -> Self {
-        Self { must_stay, ..self }
+    /// `kept_orgs` does not name.
+    pub(crate) fn with_kept_orgs(self, kept_orgs: KeptOrgs) -> Self {
+        Self { kept_orgs, ..self }
     }
 
     /// Takes over the state of `before` across a reload: ended sessions, sessions in use,
@@ -91,7 +95,8 @@ impl Sessions {
             (Some(_), Some(before)) => Some(Arc::clone(before)),
             (own, _) => own.clone(),
         };
-        Self { store, revocations: Arc::clone(&before.revocations), ..self }
+        let generation = before.generation + 1;
+        Self { store, revocations: Arc::clone(&before.revocations), generation, ..self }
     }
 
     /// Renders the identity of all sessions in use with these settings, and wakes the
@@ -138,7 +143,7 @@ impl Sessions {
                 store.save(&session, now + self.lifetimes.max_age, now).await?;
                 self.sealer.seal_ticket(session.id)
             }
-            None => seal_to_fit(&self.sealer, &session, &self.must_stay).map_err(|_| NotBegun::TooLarge)?,
+            None => seal_to_fit(&self.sealer, &session, &self.kept_orgs).map_err(|_| NotBegun::TooLarge)?,
         };
         Ok(self.cookies.set_session(&sealed, self.lifetimes.max_age, request))
     }
@@ -174,7 +179,27 @@ impl Sessions {
         let user = User::new(Arc::clone(&session.person), AuthMethod::Session);
         let sid = self.fingerprint(session.id);
         let identity = self.renderer.render(user, sid, session.tokens.access.expose());
-        SessionSnapshot { identity, session }
+        SessionSnapshot { identity, session, generation: self.generation }
+    }
+
+    /// A cached session with its current state, rendered by these settings. A
+    /// revalidation that began before a reload may have written what the settings before
+    /// rendered.
+    pub(super) fn activate(&self, cached: Arc<CachedSession>) -> ActiveSession {
+        let snapshot = cached.shared.snapshot();
+        if snapshot.generation == self.generation {
+            return ActiveSession { cached, snapshot };
+        }
+        let own = Arc::new(self.snapshot_of(snapshot.session.clone()));
+        if snapshot.generation < self.generation {
+            cached.shared.replace(&snapshot, &own);
+        }
+        ActiveSession { cached, snapshot: own }
+    }
+
+    /// The same session with its current state.
+    pub(crate) fn latest(&self, session: &ActiveSession) -> ActiveSession {
+        self.activate(Arc::clone(&session.cached))
     }
 
     /// The public fingerprint of a session: a hash that does not reveal the id.

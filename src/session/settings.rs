@@ -2,24 +2,10 @@
 
 use std::time::Duration;
 
-use super::cookie::SameSitePolicy;
+use super::cookie::{DEFAULT_COOKIE_NAME, SameSitePolicy};
 use super::store::StoreSettings;
-use crate::client::PublicUrl;
-use crate::clock::UnixTime;
+use crate::clock::{UnixMillis, UnixTime};
 use crate::keys::Secret;
-
-/// The cookie's name where the public URL has no port.
-pub(super) const DEFAULT_COOKIE_NAME: &str = "huggate";
-
-/// The cookie's name where none is set. Browsers send a host's cookies to all its ports
-/// (RFC 6265, section 8.5), so a port of the public URL is part of the name: two gates on
-/// one host would replace each other's sessions otherwise.
-pub(crate) fn default_cookie_name(public_url: &PublicUrl) -> String {
-    match public_url.port() {
-        Some(port) => format!("{DEFAULT_COOKIE_NAME}-{port}"),
-        None => DEFAULT_COOKIE_NAME.to_owned(),
-    }
-}
 
 /// Session settings.
 #[derive(Debug, Clone)]
@@ -31,7 +17,8 @@ pub struct SessionSettings {
     pub cookie_name: String,
     /// When browsers send the cookie with cross-site requests.
     pub same_site: SameSitePolicy,
-    /// A session ends when it was not used for this long.
+    /// A session ends when it was not used for this long: no request, and no frame of an
+    /// open stream in either direction.
     pub idle_timeout: Duration,
     /// A session ends this long after the sign-in, even if it is used.
     pub max_age: Duration,
@@ -99,6 +86,19 @@ impl Lifetimes {
     /// machine whose clock is ahead, is treated as begun now.
     pub(super) fn in_force(&self, began: UnixTime, seen: UnixTime, now: UnixTime) -> bool {
         now.saturating_sub(began) < self.max_age && now.saturating_sub(seen) < self.idle
+    }
+
+    /// How long a session stays within both limits if it is not used again; `None` if it
+    /// has passed one.
+    pub(super) fn time_left(
+        &self,
+        began: UnixTime,
+        last_use: UnixMillis,
+        now: UnixMillis,
+    ) -> Option<Duration> {
+        let end = began.saturating_add(self.max_age).saturating_mul(1000);
+        let idle = last_use.saturating_add(self.idle.saturating_mul(1000));
+        Some(Duration::from_millis(end.min(idle).checked_sub(now)?)).filter(|left| !left.is_zero())
     }
 
     /// The freshness of an answer from the time `checked`.

@@ -1,5 +1,5 @@
-//! The state that all requests of a session share in this process: whether it has ended,
-//! its snapshot, and the permit to revalidate it.
+//! The state that all requests of a session share in this process: when it was last used,
+//! whether it has ended, its snapshot, and the permit to revalidate it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,13 +9,16 @@ use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
 use super::snapshot::SessionSnapshot;
-use crate::clock::UnixTime;
+use crate::clock::{UnixMillis, UnixTime};
 
 /// A session in this process. All cached copies of the session share it.
 #[derive(Debug)]
 pub(crate) struct SharedSession {
     ended: AtomicBool,
     end: Notify,
+    /// The last request with any of its cookies, or the last frame of an open stream. A
+    /// cookie says only what was known when it was encrypted.
+    last_use: AtomicU64,
     snapshot: ArcSwap<SessionSnapshot>,
     changed: Notify,
     /// Held during a request to the provider about the session.
@@ -35,6 +38,7 @@ impl SharedSession {
         Self {
             ended: AtomicBool::new(false),
             end: Notify::new(),
+            last_use: AtomicU64::new(snapshot.session.seen.saturating_mul(1000)),
             snapshot: ArcSwap::from_pointee(snapshot),
             changed: Notify::new(),
             revalidation: Arc::default(),
@@ -51,6 +55,12 @@ impl SharedSession {
     pub(super) fn update(&self, snapshot: SessionSnapshot) {
         self.snapshot.store(Arc::new(snapshot));
         self.changed.notify_waiters();
+    }
+
+    /// Replaces `before` by the same content, rendered by other settings, unless it was
+    /// replaced already.
+    pub(super) fn replace(&self, before: &Arc<SessionSnapshot>, after: &Arc<SessionSnapshot>) {
+        self.snapshot.compare_and_swap(before, Arc::clone(after));
     }
 
     /// Completes when the snapshot is replaced after this call.
@@ -76,6 +86,22 @@ impl SharedSession {
     /// Prevents requests to the provider until then.
     pub(crate) fn pause_until(&self, then: UnixTime) {
         self.not_before.store(then, Ordering::Relaxed);
+    }
+
+    /// When the session was last used, as far as this process knows.
+    pub(super) fn last_use(&self) -> UnixMillis {
+        self.last_use.load(Ordering::Relaxed)
+    }
+
+    /// Records a use, and returns the time of the one before. Called for every frame:
+    /// it takes no lock, and stores nothing twice in a millisecond, so that threads do not
+    /// contend for the cache line.
+    pub(super) fn record_use(&self, now: UnixMillis) -> UnixMillis {
+        let before = self.last_use();
+        if before < now {
+            self.last_use.store(now, Ordering::Relaxed);
+        }
+        before
     }
 
     /// Whether the session was ended in this process.

@@ -10,6 +10,10 @@ use crate::identity::RenderedIdentity;
 pub(crate) struct SessionSnapshot {
     pub(super) session: Session,
     pub(super) identity: RenderedIdentity,
+    /// The settings that rendered the identity; see [`Sessions::generation`].
+    ///
+    /// [`Sessions::generation`]: super::sessions::Sessions
+    pub(super) generation: u64,
 }
 
 impl fmt::Debug for SessionSnapshot {

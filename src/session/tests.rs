@@ -9,7 +9,7 @@ use super::snapshot::SessionSnapshot;
 use super::*;
 use crate::clock::{Clock, UnixTime};
 use crate::identity::{AuthMethod, HeaderSettings, IdentityRenderer, Person, Tokens, User};
-use crate::identity::{Org, Role, Standing};
+use crate::identity::{Org, Role, Shown, Standing};
 use crate::keys::SecretString;
 use crate::keys::{Keyring, Secret};
 use http::header::{COOKIE, SET_COOKIE};
@@ -45,9 +45,12 @@ fn ada() -> Person {
             slug: "acme".into(),
             standing: Standing::Member(Role::Admin),
             resource_groups: Vec::new(),
+            groups_shown: true,
         }],
         orgs_known: true,
         orgs_cut: false,
+        shown: Shown::ALL,
+        dropped: None,
     }
 }
 
@@ -65,7 +68,7 @@ pub(super) fn session() -> Session {
 pub(super) fn snapshot(session: Session) -> SessionSnapshot {
     let user = User::new(session.person.clone(), AuthMethod::Session);
     let renderer = IdentityRenderer::new(HeaderSettings::default(), Arc::new(|_| false), 0);
-    SessionSnapshot { identity: renderer.render(user, String::new(), ""), session }
+    SessionSnapshot { identity: renderer.render(user, String::new(), ""), session, generation: 0 }
 }
 
 /// The next request of a browser that received `lines`.
@@ -97,7 +100,7 @@ async fn a_session_is_valid_until_it_is_ended_and_its_old_cookie_is_refused_afte
         let lines = sessions.end(&request).await.unwrap();
         assert!(lines[0].to_str().unwrap().starts_with("__Host-huggate=; "));
         assert!(!is_open(&sessions, &request).await);
-        session.ended(&Clock::manual(NOW)).await;
+        session.shared().ended().await;
     }
 }
 

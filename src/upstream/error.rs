@@ -16,6 +16,10 @@ pub enum UpstreamError {
         "all connections to {0} that limits.upstream_connections allows are in use, and none became idle in time"
     )]
     Busy(String),
+    /// The grant's session ended, or the rules stopped allowing the request, before there
+    /// was a response.
+    #[error("the permission for the request ended before the app answered")]
+    PermissionEnded,
     /// No connection, or no response, in time.
     #[error("{0} did not answer in time")]
     Timeout(String),

@@ -8,6 +8,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::lease::Lease;
+use crate::gate::PermissionEnded;
 
 /// Returns its connection to the pool when the body is complete. Dropped before that,
 /// or after an error, it closes the connection, so that the app stops sending.
@@ -29,6 +30,15 @@ pub enum ResponseBodyError {
     /// The body was idle for longer than `timeouts.stream`.
     #[error("the response was idle for longer than timeouts.stream")]
     Stalled,
+    /// The permission for the response ended.
+    #[error(transparent)]
+    PermissionEnded(#[from] PermissionEnded),
+}
+
+impl ResponseBodyError {
+    pub(super) fn ended() -> Self {
+        PermissionEnded::new().into()
+    }
 }
 
 impl LeasedBody {

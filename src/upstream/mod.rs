@@ -31,6 +31,7 @@ mod reachability;
 mod request_body;
 mod request_head;
 mod response_body;
+mod response_wait;
 mod settings;
 mod stall_detector;
 mod tls;
@@ -63,6 +64,7 @@ use outgoing_request::OutgoingRequest;
 use pool::PoolLimits;
 pub use request_body::{RequestBody, RequestBodyError};
 pub use response_body::ResponseBody;
+use response_wait::NoResponse;
 pub use settings::{Target, UpstreamSettings};
 use tls::Tls;
 pub use tls::{ClientCertificate, TlsSetupError, UpstreamTls};
@@ -161,6 +163,10 @@ impl Upstream {
     /// path is sent byte for byte. `extended_connect` comes with a WebSocket over HTTP/2,
     /// from the listener's [`RequestContext`](crate::client::RequestContext).
     ///
+    /// What moves is use of the grant's session, and what is open ends with the grant: the
+    /// request with [`UpstreamError::PermissionEnded`], a response body with an error, so
+    /// that it does not look complete, and a WebSocket with the close code 1008.
+    ///
     /// The gate passes the grant to the closure of [`Gate::handle_with_grant`]:
     ///
     /// ```
@@ -209,7 +215,8 @@ impl Upstream {
         let prepared = match inner.clusters.get(index) {
             Some(cluster) => {
                 cluster.start_health_checks();
-                OutgoingRequest::prepare(request, extended_connect, cluster.authority(), inner.body_bytes)
+                let (authority, limit) = (cluster.authority(), inner.body_bytes);
+                OutgoingRequest::prepare(request, extended_connect, authority, limit, grant)
                     .map(|outgoing| (cluster, outgoing))
             }
             None => Err(UpstreamError::Timeout("no upstream".to_owned())),
@@ -238,20 +245,19 @@ impl Inner {
         let sending = pin!(cluster.send(request, options));
         // gRPC calls carry their own deadlines.
         let limit = if is_grpc { self.stream_timeout } else { self.response_timeout };
-        let sent = match &upload {
-            None => tokio::time::timeout(limit, sending).await.ok(),
-            // An upload may take any time, as long as it does not stall.
-            Some(upload) => upload.run_until_stalled(sending, limit).await,
-        };
+        let sent = response_wait::response(sending, upload.as_deref(), limit, grant).await;
         let mut response = match sent {
-            Some(Ok(response)) => response,
-            Some(Err((error, upstream))) => {
+            Ok(Ok(response)) => response,
+            // The upload may have been the first to notice.
+            Ok(Err(_)) if grant.has_ended() => return Err(UpstreamError::PermissionEnded),
+            Err(NoResponse::PermissionEnded) => return Err(UpstreamError::PermissionEnded),
+            Ok(Err((error, upstream))) => {
                 return Err(UpstreamError::new(error, upstream, self.body_bytes));
             }
-            None if upload.is_some_and(|upload| upload.is_waiting_for_client()) => {
+            Err(NoResponse::Stalled) if upload.is_some_and(|upload| upload.is_waiting_for_client()) => {
                 return Err(UpstreamError::ClientTimeout);
             }
-            None => return Err(UpstreamError::Timeout(cluster.name())),
+            Err(NoResponse::Stalled) => return Err(UpstreamError::Timeout(cluster.name())),
         };
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return self.open_tunnel(cluster, grant, from_client, upgrade, response);
@@ -267,7 +273,9 @@ impl Inner {
         }
         hop_by_hop::clean_response(response.headers_mut(), fields);
         *response.version_mut() = Version::HTTP_11;
-        response.body_mut().set_idle_timeout(self.stream_timeout, upload, is_http2);
+        let body = response.body_mut();
+        body.set_idle_timeout(self.stream_timeout, upload, is_http2);
+        body.set_grant(grant);
         Ok(response)
     }
 

@@ -14,6 +14,7 @@ use super::request_body::RequestBody;
 use super::stall_detector::StallDetector;
 use super::websocket_handshake::{Upgrade, insert_upgrade};
 use crate::client::{ExtendedConnect, FieldSet};
+use crate::gate::Grant;
 
 /// The request as it is sent to the app, in the form of HTTP/1.1.
 pub(super) struct OutgoingRequest {
@@ -32,13 +33,14 @@ pub(super) struct OutgoingRequest {
 }
 
 impl OutgoingRequest {
-    /// `authority` is the `Host` of a request that came without one, and `body_bytes`
-    /// the longest body.
+    /// `authority` is the `Host` of a request that came without one, `body_bytes` the
+    /// longest body, and `grant` the permission under which a body is on its way.
     pub(super) fn prepare(
         request: Request<Incoming>,
         extended_connect: Option<ExtendedConnect>,
         authority: &str,
         body_bytes: Option<u64>,
+        grant: &Grant,
     ) -> Result<Self, UpstreamError> {
         if let Some(limit) = body_bytes.filter(|limit| request.body().size_hint().lower() > *limit) {
             return Err(UpstreamError::BodyTooLarge(limit));
@@ -66,7 +68,7 @@ impl OutgoingRequest {
         {
             parts.uri = Uri::from(target.clone());
         }
-        let (body, upload) = RequestBody::new(body, body_bytes);
+        let (body, upload) = RequestBody::new(body, body_bytes, grant);
         let mut request = Box::new(Request::from_parts(parts, body));
         let from_client = upgrade.is_requested().then(|| hyper::upgrade::on(&mut *request));
         let has_expectation = fields.has(FieldSet::EXPECT);

@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 
 use super::expect_continue::ContinueWaiter;
 use super::stall_detector::{BodyFailure, StallDetector};
+use crate::gate::Grant;
 
 /// The request body on its way to the app. Boxed, because requests are moved often and most
 /// have no body.
@@ -34,6 +35,9 @@ pub enum RequestBodyError {
     /// Longer than the limit.
     #[error("the body is longer than the limit")]
     TooLarge,
+    /// The session ended while it was on its way.
+    #[error("the session ended during the upload")]
+    PermissionEnded,
     /// The app answered without asking for it.
     #[error("the app answered without reading the body")]
     Unwanted,
@@ -45,11 +49,15 @@ pub enum RequestBodyError {
 impl RequestBody {
     /// The body of at most `limit` bytes, and what observes its progress, if there is
     /// one.
-    pub(super) fn new(body: Incoming, limit: Option<u64>) -> (Self, Option<Arc<StallDetector>>) {
+    pub(super) fn new(
+        body: Incoming,
+        limit: Option<u64>,
+        grant: &Grant,
+    ) -> (Self, Option<Arc<StallDetector>>) {
         if body.is_end_stream() {
             return (Self::empty(), None);
         }
-        let stall_detector = Arc::new(StallDetector::new());
+        let stall_detector = Arc::new(StallDetector::new(grant.clone()));
         let upload = Upload {
             body,
             remaining: limit,
@@ -92,6 +100,9 @@ impl Body for RequestBody {
         let Some(upload) = self.0.as_deref_mut() else { return Poll::Ready(None) };
         let stall_detector = &upload.stall_detector;
         stall_detector.register_body(cx.waker());
+        if stall_detector.grant().has_ended() {
+            return Poll::Ready(Some(Err(RequestBodyError::PermissionEnded)));
+        }
         if stall_detector.is_closed() {
             return Poll::Ready(Some(Err(RequestBodyError::Unwanted)));
         }

@@ -15,6 +15,7 @@ use super::lease::Lease;
 use super::leased_body::{LeasedBody, ResponseBodyError};
 use super::stall_detector::StallDetector;
 use super::watched_body::WatchedBody;
+use crate::gate::{Grant, PermissionWatch};
 
 /// The response body on its way to the client.
 #[derive(Debug)]
@@ -27,9 +28,10 @@ pub struct ResponseBody {
 /// A response is moved often until hyper's server has it, so what is large is boxed.
 #[derive(Debug)]
 enum Kind {
-    /// From the upstream; the idle timer runs while it is polled.
+    /// From the upstream; the idle timer runs, and the permission is observed, while it is
+    /// polled.
     Incoming(Box<Polled>),
-    /// From the upstream; a task closes it when it is idle.
+    /// From the upstream; a task closes it when it is idle or its permission ends.
     Watched(WatchedBody),
     Whole(Option<Bytes>),
 }
@@ -38,12 +40,13 @@ enum Kind {
 struct Polled {
     body: LeasedBody,
     idle_timer: IdleTimer,
+    watch: Option<PermissionWatch>,
 }
 
 impl ResponseBody {
     pub(super) fn incoming(body: Incoming, lease: Lease) -> Self {
         let idle_timer = IdleTimer::new(Duration::MAX, None, false);
-        let polled = Polled { body: LeasedBody::new(body, lease), idle_timer };
+        let polled = Polled { body: LeasedBody::new(body, lease), idle_timer, watch: None };
         Self { kind: Kind::Incoming(Box::new(polled)), in_flight: None }
     }
 
@@ -84,15 +87,62 @@ impl ResponseBody {
         }
     }
 
+    /// Closes the body once `grant` has ended.
+    pub(super) fn set_grant(&mut self, grant: &Grant) {
+        if let Kind::Incoming(polled) = &mut self.kind
+            && !polled.body.is_end_stream()
+        {
+            polled.watch = Some(PermissionWatch::new(grant.clone()));
+        }
+    }
+
     /// Moves the body to a task that closes it when it is idle. Short responses never
     /// get here: the task's wake-ups cost more than the rest of the request.
     fn watch(&mut self) {
-        let Kind::Incoming(polled) = std::mem::replace(&mut self.kind, Kind::Whole(None)) else {
-            return;
+        match std::mem::replace(&mut self.kind, Kind::Whole(None)) {
+            Kind::Incoming(polled) => match *polled {
+                Polled { body, idle_timer, watch: Some(watch) } => {
+                    let (limit, upload) = idle_timer.into_parts();
+                    let grant = watch.into_grant();
+                    self.kind = Kind::Watched(WatchedBody::spawn(body, limit, upload, grant));
+                }
+                unwatched @ Polled { watch: None, .. } => self.kind = Kind::Incoming(Box::new(unwatched)),
+            },
+            other @ (Kind::Watched(_) | Kind::Whole(_)) => self.kind = other,
+        }
+    }
+
+    fn poll_incoming(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, ResponseBodyError>>> {
+        let Kind::Incoming(polled) = &mut self.kind else { return Poll::Ready(None) };
+        let Polled { body, idle_timer, watch } = &mut **polled;
+        let cut = |body: &mut LeasedBody| {
+            body.close();
+            Poll::Ready(Some(Err(ResponseBodyError::ended())))
         };
-        let Polled { body, idle_timer } = *polled;
-        let (limit, upload) = idle_timer.into_parts();
-        self.kind = Kind::Watched(WatchedBody::spawn(body, limit, upload));
+        if watch.as_ref().is_some_and(PermissionWatch::has_ended) {
+            return cut(body);
+        }
+        let polled = body.poll_frame(cx);
+        match &polled {
+            Poll::Pending if idle_timer.is_expired(cx) => {
+                body.close();
+                return Poll::Ready(Some(Err(ResponseBodyError::Stalled)));
+            }
+            Poll::Pending if watch.as_mut().is_some_and(|watch| watch.poll_ended(cx)) => return cut(body),
+            Poll::Ready(Some(Ok(frame))) if !body.is_end_stream() => {
+                if watch.as_mut().is_some_and(|watch| watch.record_frame(cx)) {
+                    return cut(body);
+                }
+                if idle_timer.record(frame) {
+                    self.watch();
+                }
+            }
+            Poll::Pending | Poll::Ready(_) => {}
+        }
+        polled
     }
 }
 
@@ -107,21 +157,7 @@ impl Body for ResponseBody {
         let this = &mut *self;
         let polled = match &mut this.kind {
             Kind::Whole(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Kind::Incoming(incoming) => match incoming.body.poll_frame(cx) {
-                Poll::Pending if incoming.idle_timer.is_expired(cx) => {
-                    incoming.body.close();
-                    Poll::Ready(Some(Err(ResponseBodyError::Stalled)))
-                }
-                polled => {
-                    if let Poll::Ready(Some(Ok(frame))) = &polled
-                        && incoming.idle_timer.record(frame)
-                        && !incoming.body.is_end_stream()
-                    {
-                        this.watch();
-                    }
-                    polled
-                }
-            },
+            Kind::Incoming(..) => this.poll_incoming(cx),
             Kind::Watched(body) => body.poll_frame(cx),
         };
         if matches!(polled, Poll::Ready(None | Some(Err(_)))) {
@@ -132,7 +168,7 @@ impl Body for ResponseBody {
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
-            Kind::Incoming(incoming) => incoming.body.is_end_stream(),
+            Kind::Incoming(polled) => polled.body.is_end_stream(),
             Kind::Watched(body) => body.is_end_stream(),
             Kind::Whole(bytes) => bytes.is_none(),
         }
@@ -140,7 +176,7 @@ impl Body for ResponseBody {
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
-            Kind::Incoming(incoming) => incoming.body.size_hint(),
+            Kind::Incoming(polled) => polled.body.size_hint(),
             Kind::Watched(body) => body.size_hint(),
             Kind::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
         }

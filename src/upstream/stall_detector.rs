@@ -1,6 +1,7 @@
-//! Detects transfers on which no data moves.
+//! Detects transfers on which no data moves, and records data that moves as use of the
+//! session.
 //!
-//! Recording progress is one relaxed store; the deadline is only computed when a timer
+//! Recording progress is a relaxed store or two; the deadline is only computed when a timer
 //! has run out.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -9,6 +10,8 @@ use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
 use tokio::time::Instant;
+
+use crate::gate::Grant;
 
 /// Why a request body ended early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,10 +35,12 @@ pub(super) struct StallDetector {
     /// The request body has been sent, or is not wanted any more.
     closed: AtomicBool,
     body_waker: AtomicWaker,
+    /// Whose session is in use while data moves.
+    grant: Grant,
 }
 
 impl StallDetector {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(grant: Grant) -> Self {
         Self {
             created: Instant::now(),
             last_progress: AtomicU64::new(0),
@@ -43,6 +48,7 @@ impl StallDetector {
             failure: AtomicU8::new(0),
             closed: AtomicBool::new(false),
             body_waker: AtomicWaker::new(),
+            grant,
         }
     }
 
@@ -50,6 +56,12 @@ impl StallDetector {
     pub(super) fn record_progress(&self) {
         let elapsed = u64::try_from(self.created.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last_progress.store(elapsed, Ordering::Relaxed);
+        self.grant.record_use();
+    }
+
+    /// The permission for the transfer.
+    pub(super) fn grant(&self) -> &Grant {
+        &self.grant
     }
 
     /// Records whether the client has to send next.

@@ -56,7 +56,8 @@ struct Direction<'a> {
     buffer: Vec<u8>,
 }
 
-/// Forwards bytes until one side closes, the grant's session ends, or the process stops.
+/// Forwards bytes until one side closes, the grant ends, or the process stops. What is
+/// forwarded is use of the grant's session, a ping or a pong as any frame.
 /// In the last two cases both sides get a close frame after the frame that is being
 /// forwarded.
 pub(super) async fn tunnel(from_client: OnUpgrade, to_app: OnUpgrade, options: TunnelOptions) {
@@ -70,14 +71,14 @@ pub(super) async fn tunnel(from_client: OnUpgrade, to_app: OnUpgrade, options: T
     };
     let (from_client, mut to_client) = tokio::io::split(TokioIo::new(client));
     let (from_app, mut to_app) = tokio::io::split(TokioIo::new(app));
-    let (close, stall_detector) = (Arc::new(CloseSignal::default()), StallDetector::new());
+    let (close, stall_detector) = (Arc::new(CloseSignal::default()), StallDetector::new(options.grant));
     let both_ended = {
         let up = Direction::new(from_client, &mut to_app, true, &close, &stall_detector);
         let down = Direction::new(from_app, &mut to_client, false, &close, &stall_detector);
         let mut forwarded = pin!(async { tokio::join!(up.run(), down.run()) });
         let reason = tokio::select! {
             _ = &mut forwarded => None,
-            () = options.grant.ended() => Some(SESSION_ENDED),
+            () = stall_detector.grant().ended() => Some(SESSION_ENDED),
             () = options.stop.cancelled() => Some(GOING_AWAY),
             () = stall_detector.stalled(options.idle_timeout) => {
                 tracing::info!("closed a WebSocket that was idle for timeouts.stream");

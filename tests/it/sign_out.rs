@@ -3,7 +3,7 @@
 use huggate::Rule;
 use huggate::session::{SameSitePolicy, StoreSettings};
 
-use crate::world::{Ask, FRONTS, World};
+use crate::world::{Ask, FRONTS, Front, World};
 
 #[tokio::test]
 async fn a_sign_out_invalidates_copies_of_the_cookie() {
@@ -143,6 +143,8 @@ async fn an_open_stream_ends_with_its_session() {
         assert_eq!(stream.frame().await.unwrap().unwrap().into_data().unwrap(), "data: hello\n\n");
         ada.open("/oauth2/sign_out").await.expect(200);
         let end = tokio::time::timeout(std::time::Duration::from_secs(10), stream.frame()).await;
-        assert!(end.expect("the stream did not end").is_none());
+        // It does not look complete, unless the app's body cannot fail.
+        let end = end.expect("the stream did not end");
+        assert_eq!(end.is_none(), front == Front::Layer, "{front:?}: {end:?}");
     }
 }

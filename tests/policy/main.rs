@@ -11,7 +11,7 @@ mod identity;
 mod policy;
 
 use http::Method;
-use identity::{Org, Person, Role, Standing};
+use identity::{FilterId, Org, Person, Role, Shown, Standing};
 use policy::{
     Access, OwnAddress, OwnPrefix, PathPattern, Policy, Route, RouteQuery, RouteTable, Rule, Verdict,
 };
@@ -19,7 +19,8 @@ use policy::{
 fn policy(access: Access, deny: Vec<Rule>, routes: Vec<Route>) -> Policy {
     let prefix = OwnPrefix::parse("/oauth2").unwrap();
     let own = OwnAddress { prefix, authority: "app.example".to_owned() };
-    Policy { access, deny, routes: RouteTable::new(routes), own }
+    let (filter, asks) = (FilterId([0; 8]), Shown::ALL);
+    Policy { access, deny, routes: RouteTable::new(routes), own, filter, asks }
 }
 
 fn member(role: &str) -> Person {
@@ -35,9 +36,12 @@ fn member(role: &str) -> Person {
             slug: "acme".into(),
             standing: Standing::Member(Role::parse(role)),
             resource_groups: Vec::new(),
+            groups_shown: true,
         }],
         orgs_known: true,
         orgs_cut: false,
+        shown: Shown::ALL,
+        dropped: None,
     }
 }
 

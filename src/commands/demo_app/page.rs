@@ -135,7 +135,7 @@ fn source(name: &str, value: &str) -> (u8, &'static str) {
         | "x-forwarded-groups" => (0, "gate: who you are"),
         "x-forwarded-access-token" => (1, "gate: your access token"),
         "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host" => (3, "gate: forwarding"),
-        "cookie" if value.contains("huggate=") => {
+        "cookie" if value.contains("huggate") => {
             (4, "browser; the session cookie is replaced by the assertion")
         }
         name if name.starts_with("x-huggate-") => (2, "gate: who you are, signed"),

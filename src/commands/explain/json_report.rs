@@ -48,6 +48,7 @@ pub(super) fn of(loaded: &LoadedGate, explanation: &Explanation, who: Who<'_>) -
         let holds = match entry.matches {
             Match::Yes => "yes",
             Match::No => "no",
+            Match::NotHeld => "not_held",
             _ => "unknown",
         };
         json!({"key": entry.key, "rule": entry.rule, "holds": holds, "because": entry.because})

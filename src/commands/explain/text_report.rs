@@ -63,6 +63,7 @@ fn rule(text: &mut String, entry: &Entry) {
     let answer = match entry.matches {
         Match::Yes => "yes",
         Match::No => "no",
+        Match::NotHeld => "missing",
         _ => "unknown",
     };
     row(text, answer, &format!("{}: {}", entry.key, entry.rule));

@@ -23,6 +23,8 @@ impl Contract {
     /// The forward-auth request about `original` for `host`.
     fn about(self, original: Ask, host: &str) -> Ask {
         let (method, target) = (original.method_name(), original.target().to_owned());
+        // Worlds at a name have an https public URL.
+        let scheme = if host.starts_with("127.") || host.starts_with("localhost") { "http" } else { "https" };
         match self {
             Self::Nginx => original
                 .retarget("/oauth2/auth")
@@ -34,7 +36,7 @@ impl Contract {
                 .retarget("/oauth2/auth/forward")
                 .method("GET")
                 .with("x-forwarded-method", &method)
-                .with("x-forwarded-proto", "http")
+                .with("x-forwarded-proto", scheme)
                 .with("x-forwarded-host", host)
                 .with("x-forwarded-uri", &target),
             Self::Envoy => original.retarget(&format!("/oauth2/auth/envoy{target}")).with("host", host),

@@ -122,6 +122,25 @@ impl World {
         }
     }
 
+    /// This process after a reload: what is open here goes on by the new settings, and
+    /// further requests go to the front of the world that is returned.
+    pub(crate) async fn reloaded(&self, change: impl FnOnce(GateBuilder) -> GateBuilder) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let builder = change(builder(&self.public_url, &self.hub, &self.clock).secret(SECRET));
+        let gate = self.gate.prepare_reload(builder.settings().unwrap()).unwrap().activate();
+        serve(self.front, &gate, &self.app, listener).await;
+        Self {
+            hub: self.hub.clone(),
+            app: self.app.clone(),
+            gate,
+            clock: self.clock.clone(),
+            address,
+            public_url: self.public_url.clone(),
+            front: self.front,
+        }
+    }
+
     /// Restarts the provider at the same address.
     pub(crate) async fn bring_provider_back(&mut self) {
         let address = self.hub.issuer().strip_prefix("http://").unwrap().to_owned();

@@ -1,0 +1,55 @@
+//! A request behind the layer, while the inner service is at work on it.
+
+use std::pin::{Pin, pin};
+use std::time::Duration;
+
+use http::{Method, Request};
+
+use super::grant::{Grant, QUICK};
+use crate::client::{Client, FieldSet};
+use crate::respond::KeptHead;
+
+/// How often a request that may be an upload is recorded as use.
+const USE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What is kept of a request, for an answer in place of the inner service's.
+pub(super) struct Attended {
+    pub(super) head: KeptHead,
+    pub(super) host: String,
+    /// The layer does not see the frames of a request's body.
+    may_upload: bool,
+}
+
+impl Attended {
+    pub(super) fn of<B>(request: &Request<B>, fields: FieldSet, client: &Client) -> Self {
+        Self {
+            head: KeptHead::of(request, fields),
+            host: client.host.clone(),
+            may_upload: !matches!(*request.method(), Method::GET | Method::HEAD),
+        }
+    }
+
+    /// The output of `inner`, unless the permission ends first.
+    pub(super) async fn unless_ended<T>(
+        &self,
+        mut inner: Pin<&mut impl Future<Output = T>>,
+        grant: &Grant,
+    ) -> Option<T> {
+        if let Ok(output) = tokio::time::timeout(QUICK, inner.as_mut()).await {
+            return Some(output);
+        }
+        let recorded = async {
+            let mut interval = tokio::time::interval(USE_INTERVAL);
+            let mut inner = inner;
+            loop {
+                tokio::select! {
+                    biased;
+                    output = &mut inner => return output,
+                    _ = interval.tick(), if self.may_upload => grant.record_use(),
+                }
+            }
+        };
+        let answered = async { grant.unless_ended(pin!(recorded)).await };
+        Box::pin(answered).await
+    }
+}

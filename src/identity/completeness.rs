@@ -1,0 +1,66 @@
+//! How complete the description of a person is: what the credential shows, and what was
+//! dropped from the provider's answer.
+
+use serde::{Deserialize, Serialize};
+
+/// What a credential shows of its owner. What it does not show may be so or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::exhaustive_structs, reason = "made by the provider's answers and by tests")]
+pub struct Shown {
+    /// The e-mail address.
+    pub email: bool,
+    /// Every membership: an organisation that is not listed is not the owner's.
+    pub memberships: bool,
+}
+
+impl Shown {
+    /// A credential that shows everything.
+    pub const ALL: Self = Self { email: true, memberships: true };
+
+    /// What a token with this scope shows (RFC 6749, section 3.3).
+    pub(crate) fn by_scope(scope: &str) -> Self {
+        let has = |wanted: &str| scope.split_ascii_whitespace().any(|name| name == wanted);
+        Self { email: has("email"), memberships: has("read-memberships") }
+    }
+
+    /// What both show.
+    #[must_use]
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self { email: self.email && other.email, memberships: self.memberships && other.memberships }
+    }
+}
+
+/// Identifies the names that a filter keeps: organisations and resource groups of rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FilterId(pub(crate) [u8; 8]);
+
+impl FilterId {
+    /// That of no rules at all: a person under it has to be asked for again.
+    pub(crate) const OF_NO_RULES: Self = Self([0xff; 8]);
+}
+
+/// What a filter dropped from the provider's answer. Rules that name the same
+/// organisations and groups as the filter need nothing of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Dropped {
+    pub(crate) by: FilterId,
+    pub(crate) missing: Missing,
+}
+
+/// What is missing of the provider's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Missing {
+    /// Organisations.
+    pub(crate) orgs: bool,
+    /// Resource groups of organisations that were kept.
+    pub(crate) groups: bool,
+}
+
+impl Missing {
+    /// Nothing is missing.
+    pub(crate) const NOTHING: Self = Self { orgs: false, groups: false };
+
+    pub(crate) fn is_nothing(self) -> bool {
+        self == Self::NOTHING
+    }
+}
