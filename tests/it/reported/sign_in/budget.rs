@@ -170,7 +170,8 @@ async fn the_length_of_the_session_does_not_tell_whether_a_name_repeats_the_toke
         ada.session().unwrap().len()
     };
     let (right, wrong) = (length(noise(150, 1)).await, length(noise(150, 2)).await);
-    assert!(right.abs_diff(wrong) <= 8, "{right} and {wrong}");
+    // Letters are coded in different lengths; a repeated token would save a hundred bytes.
+    assert!(right.abs_diff(wrong) <= 40, "{right} and {wrong}");
 }
 
 #[tokio::test]
