@@ -56,8 +56,8 @@
 //!
 //! 1. `server` accepts the connection, terminates TLS, closes clients that are slow or
 //!    send too much, and translates HTTP/2 requests to HTTP/1.1.
-//! 2. `proxy` passes the request to [`Gate::handle_with_grant`], which has the steps 3 to
-//!    10 a line each.
+//! 2. `proxy` and the layer call `Gate::admit`, which has the steps 3 to 8 a line each, and
+//!    after the app `Gate::complete`, which is step 10.
 //! 3. [`client`] determines the client's address, the host and the scheme, from the
 //!    [`Peer`] or from what a trusted proxy forwards.
 //! 4. A path below `/oauth2` is answered by [`oauth2`] with the help of [`provider`],

@@ -1,16 +1,14 @@
 //! The reverse proxy: the gate around an upstream.
 //!
-//! It lives on the library's own public API: [`Gate::handle_with_grant`] decides, and
-//! [`Upstream::send`] takes the grant.
-
-use std::convert::Infallible;
+//! It takes the steps of [`Gate::handle_with_grant`], and [`Upstream::send`] takes the grant.
+//! The steps are in one future: each future around a request copies it, and the response.
 
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
 
-use crate::client::{Client, ExtendedConnect, RequestContext};
-use crate::gate::{Gate, GateBody, Grant};
+use crate::client::RequestContext;
+use crate::gate::{Admission, ConnectionFields, Gate, GateBody};
 use crate::respond::{FailedRequest, KeptHead, UpstreamFailure, upstream_failed};
 use crate::upstream::{ResponseBody, Upstream, UpstreamError};
 
@@ -42,49 +40,42 @@ impl Proxy {
 
     /// Answers a request: the app's response, or the gate's own. The person who was
     /// answered is in the response's extensions while the audit log wants to know.
-    pub async fn handle(
+    // Not an async fn, which would copy its arguments once more. The future borrows nothing, so
+    // that callers need not wrap it in one that owns the proxy.
+    pub fn handle(
         &self,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
         context: RequestContext,
-    ) -> Response<GateBody<ResponseBody>> {
+    ) -> impl Future<Output = Response<GateBody<ResponseBody>>> + Send + use<> {
+        let Self { gate, upstream } = self.clone();
         let RequestContext { peer, extended_connect } = context;
-        let audited = tracing::enabled!(target: "huggate::audit", tracing::Level::DEBUG);
-        let mut user = None;
-        let forward = |request, grant: Grant, client| {
-            user = grant.user().filter(|_| audited).cloned();
-            self.forward(request, grant, client, extended_connect)
-        };
-        let mut response = match self.gate.handle_with_grant(Some(peer), request, forward).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        };
-        if let Some(user) = user {
-            response.extensions_mut().insert(user);
+        async move {
+            let admitted = gate.admit(Some(&peer), &mut request, ConnectionFields::Drop).await;
+            let Admission { grant, client, renewal, fields } = match admitted {
+                Ok(admission) => admission,
+                Err(answer) => return answer.map(GateBody::own),
+            };
+            let kept = KeptHead::of(&request, fields);
+            let response = match upstream.send(&grant, request, extended_connect).await {
+                Ok(response) => response,
+                Err(UpstreamError::PermissionEnded) => {
+                    gate.interrupted(&grant, &kept, &client.host).map(ResponseBody::whole)
+                }
+                Err(error) => {
+                    let request = kept.request(&client.host, grant.user().is_some());
+                    let mut response = Self::failed(&error, request);
+                    gate.expose(&grant, kept.origin(), &mut response);
+                    response.map(ResponseBody::whole)
+                }
+            };
+            let mut response = gate.complete(response, &grant, renewal, None);
+            if let Some(user) = grant.user()
+                && tracing::enabled!(target: "huggate::audit", tracing::Level::DEBUG)
+            {
+                response.extensions_mut().insert(user.clone());
+            }
+            response
         }
-        response
-    }
-
-    /// Sends a request that may enter to the app.
-    async fn forward(
-        &self,
-        request: Request<Incoming>,
-        grant: Grant,
-        client: Client,
-        extended_connect: Option<ExtendedConnect>,
-    ) -> Result<Response<ResponseBody>, Infallible> {
-        let kept = KeptHead::of(&request);
-        Ok(match self.upstream.send(&grant, request, extended_connect).await {
-            Ok(response) => response,
-            Err(UpstreamError::PermissionEnded) => {
-                self.gate.interrupted(&grant, &kept, &client.host).map(ResponseBody::whole)
-            }
-            Err(error) => {
-                let request = kept.request(&client.host, grant.user().is_some());
-                let mut response = Self::failed(&error, request);
-                self.gate.expose(&grant, kept.origin(), &mut response);
-                response.map(ResponseBody::whole)
-            }
-        })
     }
 
     /// The answer in place of the app's, which does not come.

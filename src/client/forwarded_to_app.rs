@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderValue};
 
 use super::Peer;
 use super::resolve::Client;
@@ -41,12 +41,15 @@ pub(crate) struct ForwardedHeaders {
 }
 
 impl ForwardedHeaders {
-    /// The fields that are set, by name.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
-        static NAMES: [HeaderName; 3] = [X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST];
-        let values =
-            [self.x_forwarded_for.as_ref(), Some(&self.x_forwarded_proto), self.x_forwarded_host.as_ref()];
-        NAMES.iter().zip(values).filter_map(|(name, value)| Some((name, value?)))
+    /// Sets the fields.
+    pub(crate) fn set(self, headers: &mut HeaderMap) {
+        if let Some(chain) = self.x_forwarded_for {
+            headers.insert(X_FORWARDED_FOR, chain);
+        }
+        headers.insert(X_FORWARDED_PROTO, self.x_forwarded_proto);
+        if let Some(host) = self.x_forwarded_host {
+            headers.insert(X_FORWARDED_HOST, host);
+        }
     }
 }
 
@@ -72,25 +75,22 @@ impl Client {
     }
 
     fn x_forwarded_for(&self, ip: IpAddr, headers: &HeaderMap) -> Option<HeaderValue> {
-        let mut text = Vec::with_capacity(LONGEST_IPV4);
-        if self.trusted {
-            for (index, line) in headers.get_all(X_FORWARDED_FOR).iter().enumerate() {
-                if index > 0 {
-                    text.extend_from_slice(b", ");
-                }
-                text.extend_from_slice(line.as_bytes());
-            }
-            for ip in forwarded_chain(headers) {
-                if !text.is_empty() {
-                    text.extend_from_slice(b", ");
-                }
-                push_ip(&mut text, ip);
-            }
+        if !self.trusted {
+            return address(ip);
         }
-        if !text.is_empty() {
-            text.extend_from_slice(b", ");
+        let mut text = Vec::new();
+        for (index, line) in headers.get_all(X_FORWARDED_FOR).iter().enumerate() {
+            if index > 0 {
+                text.extend_from_slice(b", ");
+            }
+            text.extend_from_slice(line.as_bytes());
         }
-        push_ip(&mut text, ip);
+        for ip in forwarded_chain(headers).into_iter().chain([ip]) {
+            if !text.is_empty() {
+                text.extend_from_slice(b", ");
+            }
+            text.extend_from_slice(address(ip)?.as_bytes());
+        }
         HeaderValue::from_maybe_shared(Bytes::from(text)).ok()
     }
 }
@@ -102,22 +102,30 @@ pub(crate) fn is_dropped_claim(name: &str, trusted: bool) -> bool {
     if trusted { name == "forwarded" } else { is_claim(name) }
 }
 
-/// Writes an address as text. IPv4 addresses, the most common ones, avoid `fmt`, which
-/// would dominate the cost of these headers.
-fn push_ip(text: &mut Vec<u8>, ip: IpAddr) {
-    let IpAddr::V4(ip) = ip else { return text.extend_from_slice(ip.to_string().as_bytes()) };
+/// An address as text. IPv4 addresses, the most common ones, avoid `fmt`, which would
+/// dominate the cost of these headers.
+fn address(ip: IpAddr) -> Option<HeaderValue> {
+    let IpAddr::V4(ip) = ip else { return HeaderValue::try_from(ip.to_string()).ok() };
+    let (mut text, mut length) = ([0; LONGEST_IPV4], 0);
+    let mut push = |byte| {
+        if let Some(slot) = text.get_mut(length) {
+            *slot = byte;
+            length += 1;
+        }
+    };
     for (index, byte) in ip.octets().into_iter().enumerate() {
         if index > 0 {
-            text.push(b'.');
+            push(b'.');
         }
         if byte >= 100 {
-            text.push(b'0' + byte / 100);
+            push(b'0' + byte / 100);
         }
         if byte >= 10 {
-            text.push(b'0' + byte / 10 % 10);
+            push(b'0' + byte / 10 % 10);
         }
-        text.push(b'0' + byte % 10);
+        push(b'0' + byte % 10);
     }
+    HeaderValue::from_bytes(text.get(..length)?).ok()
 }
 
 /// Whether a header describes the client or the original request.
@@ -140,7 +148,7 @@ fn is_claim(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::header::HOST;
+    use http::header::{HOST, HeaderName};
 
     use super::*;
 
@@ -158,9 +166,7 @@ mod tests {
         for name in dropped {
             headers.remove(name);
         }
-        for (name, value) in forwarded.iter() {
-            headers.insert(name, value.clone());
-        }
+        forwarded.set(&mut headers);
         headers
     }
 
@@ -199,9 +205,7 @@ mod tests {
     fn addresses_are_formatted_like_the_standard_library_does() {
         let every_byte = (0..=u8::MAX).map(|byte| IpAddr::from([byte, 0, 255 - byte, byte]));
         for ip in every_byte.chain(["2001:db8::7".parse().unwrap()]) {
-            let mut text = Vec::new();
-            push_ip(&mut text, ip);
-            assert_eq!(text, ip.to_string().as_bytes());
+            assert_eq!(address(ip).unwrap(), ip.to_string());
         }
     }
 

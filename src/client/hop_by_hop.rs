@@ -1,26 +1,17 @@
 //! The fields that end at each connection (RFC 9110, section 7.6.1).
 
-use http::header::{CONNECTION, HeaderMap, HeaderValue, TE, UPGRADE};
+use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, TE, UPGRADE};
 
-/// Whether a field of this name, in lower case, is hop-by-hop whatever `Connection` says.
-/// `Trailer` of a response is end-to-end (RFC 9110, section 6.6.2).
-pub(crate) fn is_hop_by_hop(name: &str) -> bool {
-    // Nearly every field is passed over by its first letter.
-    match name.as_bytes().first() {
-        Some(b'c') => name == "connection",
-        Some(b'k') => name == "keep-alive",
-        Some(b't') => matches!(name, "te" | "transfer-encoding"),
-        Some(b'u') => name == "upgrade",
-        Some(b'h') => name == "http2-settings",
-        Some(b'p') => matches!(name, "proxy-authenticate" | "proxy-authorization" | "proxy-connection"),
-        _ => false,
-    }
+use super::field_set::FieldSet;
+
+/// Whether a field of this name is hop-by-hop whatever `Connection` says.
+pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
+    FieldSet::of_name(name).has(FieldSet::HOP_BY_HOP)
 }
 
-/// Whether a field of this name, in lower case, ends here in a request. `Trailer` is one of
-/// them: the trailers of requests are dropped, so nothing may announce them.
-pub(crate) fn is_hop_by_hop_in_request(name: &str) -> bool {
-    is_hop_by_hop(name) || name == "trailer"
+/// Whether a field of this name ends here in a request.
+pub(crate) fn is_hop_by_hop_in_request(name: &HeaderName) -> bool {
+    FieldSet::of_name(name).has(FieldSet::HOP_BY_HOP_IN_REQUEST)
 }
 
 /// Whether `TE` accepts trailers, which gRPC servers require.

@@ -1,6 +1,7 @@
 //! The client of a request: the peer, or the client behind trusted proxies; the kind of
 //! request, and the public URL.
 
+mod field_set;
 mod forwarded_field;
 mod forwarded_to_app;
 mod hop_by_hop;
@@ -16,6 +17,7 @@ mod request_kind;
 mod resolve;
 mod trusted_proxies;
 
+pub(crate) use field_set::FieldSet;
 pub(crate) use forwarded_to_app::{ForwardedHeaders, is_dropped_claim};
 #[cfg(feature = "proxy")]
 pub(crate) use hop_by_hop::is_hop_by_hop;
@@ -33,7 +35,8 @@ pub(crate) use request_head::RequestHead;
 #[cfg(feature = "proxy")]
 pub(crate) use request_kind::wants_html;
 pub(crate) use request_kind::{
-    RequestKind, is_cross_site, is_prefetch, may_change_state, names_openai, speaks_openai, wants_websocket,
+    RequestKind, is_cross_site, is_openai_agent, is_prefetch, may_change_state, speaks_openai,
+    wants_websocket,
 };
 pub use resolve::Client;
 pub(crate) use resolve::OwnOrigin;

@@ -3,6 +3,8 @@
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Uri, Version};
 
+use super::field_set::FieldSet;
+
 /// Method, target, version and fields of a request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RequestHead<'a> {
@@ -10,6 +12,8 @@ pub(crate) struct RequestHead<'a> {
     pub(crate) uri: &'a Uri,
     pub(crate) version: Version,
     pub(crate) headers: &'a HeaderMap,
+    /// Which fields are in `headers`.
+    pub(crate) fields: FieldSet,
 }
 
 impl<'a> RequestHead<'a> {
@@ -19,12 +23,19 @@ impl<'a> RequestHead<'a> {
             uri: request.uri(),
             version: request.version(),
             headers: request.headers(),
+            fields: FieldSet::of(request.headers()),
         }
     }
 }
 
 impl<'a> From<&'a Parts> for RequestHead<'a> {
     fn from(parts: &'a Parts) -> Self {
-        Self { method: &parts.method, uri: &parts.uri, version: parts.version, headers: &parts.headers }
+        Self {
+            method: &parts.method,
+            uri: &parts.uri,
+            version: parts.version,
+            headers: &parts.headers,
+            fields: FieldSet::of(&parts.headers),
+        }
     }
 }

@@ -3,7 +3,9 @@
 use http::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, ORIGIN, REFERER, UPGRADE, USER_AGENT};
 use http::{Method, request::Parts};
 
+use super::field_set::FieldSet;
 use super::public_url::PublicUrl;
+use super::request_head::RequestHead;
 
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
@@ -44,14 +46,18 @@ impl RequestKind {
     /// Uses Fetch Metadata (`Sec-Fetch-*`); without it, `GET` and an `Accept` that lists
     /// HTML is a navigation.
     pub(crate) fn of(parts: &Parts) -> Self {
-        let headers = &parts.headers;
+        Self::of_head(parts.into())
+    }
+
+    pub(crate) fn of_head(head: RequestHead<'_>) -> Self {
+        let RequestHead { method, headers, .. } = head;
         if wants_websocket(headers) || is_prefetch(headers) {
             return Self::Program;
         }
-        let reads = matches!(parts.method, Method::GET | Method::HEAD);
+        let reads = matches!(*method, Method::GET | Method::HEAD);
         let dest = headers.get(SEC_FETCH_DEST).map_or("document".as_bytes(), HeaderValue::as_bytes);
         let Some(mode) = headers.get(SEC_FETCH_MODE) else {
-            let page = parts.method == Method::GET
+            let page = *method == Method::GET
                 && wants_html(headers)
                 && dest == b"document"
                 && !headers.contains_key(X_REQUESTED_WITH);
@@ -79,18 +85,12 @@ impl RequestKind {
 /// Whether the client is one of OpenAI's libraries, or compatible: they show errors only
 /// in the format of OpenAI's API.
 pub(crate) fn speaks_openai(headers: &HeaderMap) -> bool {
-    headers.iter().any(|(name, value)| names_openai(name, value))
+    FieldSet::of(headers).has(FieldSet::STAINLESS) || headers.get_all(USER_AGENT).iter().any(is_openai_agent)
 }
 
-/// Whether one field says so.
-pub(crate) fn names_openai(name: &HeaderName, value: &HeaderValue) -> bool {
-    match name.as_str().as_bytes() {
-        [b'u', ..] if *name == USER_AGENT => {
-            value.as_bytes().starts_with(b"OpenAI/") || value.as_bytes().starts_with(b"AsyncOpenAI/")
-        }
-        [b'x', ..] => name.as_str().starts_with("x-stainless-"),
-        _ => false,
-    }
+/// Whether a `User-Agent` is that of one of them.
+pub(crate) fn is_openai_agent(agent: &HeaderValue) -> bool {
+    agent.as_bytes().starts_with(b"OpenAI/") || agent.as_bytes().starts_with(b"AsyncOpenAI/")
 }
 
 /// Whether `Accept` lists HTML explicitly.

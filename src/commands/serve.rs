@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use futures_util::FutureExt;
 use huggate::clock::Clock;
 use huggate::config::{Config, Environment};
 use huggate::gate::Gate;
@@ -108,15 +109,14 @@ pub(super) async fn until_stopped(
         running.stop.cancel();
     });
     let service = move |request, context| {
-        let proxy = proxy.load_full();
-        async move {
-            let entry = AuditEntry::of(&request);
-            let response = proxy.handle(request, context).await;
+        let entry = AuditEntry::of(&request);
+        // Mapped: an async block around the future would hold it twice.
+        proxy.load().handle(request, context).map(|response| {
             if let Some(entry) = entry {
                 entry.record(&response);
             }
             response
-        }
+        })
     };
     server.run(listeners, service).await
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::{Method, Request};
 
 use super::grant::{Grant, QUICK};
-use crate::client::Client;
+use crate::client::{Client, FieldSet};
 use crate::respond::KeptHead;
 
 /// How often a request that may be an upload is recorded as use.
@@ -21,9 +21,9 @@ pub(super) struct Attended {
 }
 
 impl Attended {
-    pub(super) fn of<B>(request: &Request<B>, client: &Client) -> Self {
+    pub(super) fn of<B>(request: &Request<B>, fields: FieldSet, client: &Client) -> Self {
         Self {
-            head: KeptHead::of(request),
+            head: KeptHead::of(request, fields),
             host: client.host.clone(),
             may_upload: !matches!(*request.method(), Method::GET | Method::HEAD),
         }

@@ -37,7 +37,7 @@ pin_project! {
 }
 
 impl<B> GateBody<B> {
-    pub(super) fn own(bytes: Bytes) -> Self {
+    pub(crate) fn own(bytes: Bytes) -> Self {
         Self { kind: BodyKind::Own { bytes: (!bytes.is_empty()).then_some(bytes) } }
     }
 

@@ -48,7 +48,7 @@ impl ConnectionOptions {
     }
 
     /// The field as it is sent on.
-    pub(crate) fn value(&self) -> Option<&HeaderValue> {
-        self.value.as_ref()
+    pub(crate) fn into_value(self) -> Option<HeaderValue> {
+        self.value
     }
 }

@@ -38,12 +38,11 @@ mod ruleset;
 mod settings;
 
 use std::fmt;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::HeaderValue;
-use http::header::{CONTENT_TYPE, HeaderName};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Request, Response};
 use http_body::Body;
@@ -65,7 +64,9 @@ pub use reload::PreparedReload;
 pub(crate) use request::{RequestView, the_origin};
 pub use settings::{BuildError, GateSettings, default_scope};
 
-use crate::client::{Client, IncomingRequest, OwnOrigin, Peer, RequestHead, RequestKind, TrustedProxies};
+use crate::client::{
+    Client, FieldSet, IncomingRequest, OwnOrigin, Peer, RequestHead, RequestKind, TrustedProxies,
+};
 use crate::forward_auth::Contract;
 use crate::identity::User;
 use crate::oauth2::OAuth2;
@@ -75,7 +76,8 @@ use attended::Attended;
 use own_endpoints::OwnEndpoints;
 use position::{Decided, Warnings};
 use refuse::Refuser;
-use rewrite::{ConnectionFields, RewriteSubject, Rewriter};
+pub(crate) use rewrite::ConnectionFields;
+use rewrite::{RewriteSubject, Rewriter};
 use ruleset::Ruleset;
 
 /// Signs people in and decides who may enter; cheap to clone.
@@ -112,6 +114,18 @@ pub(crate) struct Inner {
     /// Every identity header that forward auth answers with.
     identity_headers: Vec<HeaderName>,
 }
+
+/// A request that may go on.
+pub(crate) struct Admission {
+    pub(crate) grant: Grant,
+    pub(crate) client: Client,
+    pub(crate) renewal: Option<Renewal>,
+    /// The fields that the request came with.
+    pub(crate) fields: FieldSet,
+}
+
+/// The `Set-Cookie` lines that replace the session's cookie.
+pub(crate) type Renewal = Arc<Vec<HeaderValue>>;
 
 impl Gate {
     /// Answers `request` or lets `inner` do it; the Tower layer calls this.
@@ -151,30 +165,36 @@ impl Gate {
             self.inner.warnings.peer_unknown();
         }
         let mounted = position::restore_original_uri(&mut request);
-        let mut user = None;
-        let fill = |mut request: Request<ReqB>, grant: Grant, client: Client| {
-            user = Some(grant.user().cloned());
-            if let Some(mounted) = mounted {
-                *request.uri_mut() = mounted;
+        let Admission { grant, client, renewal, fields } =
+            match self.admit(peer.as_ref(), &mut request, ConnectionFields::Keep).await {
+                Ok(admission) => admission,
+                Err(answer) => return Ok(answer.map(GateBody::own)),
+            };
+        let attended = Attended::of(&request, fields, &client);
+        if let Some(mounted) = mounted {
+            *request.uri_mut() = mounted;
+        }
+        let extensions = request.extensions_mut();
+        // One that a layer outside of this one left is not ours.
+        extensions.remove::<User>();
+        if let Some(user) = grant.user() {
+            extensions.insert(user.clone());
+        }
+        extensions.insert(Decided::new(Arc::clone(&self.inner.ruleset)));
+        extensions.insert(client);
+        extensions.insert(grant.clone());
+        // Ours, if the permission ends before the inner service answers.
+        let mut response = match attended.unless_ended(pin!(inner(request)), &grant).await {
+            Some(response) => {
+                self.complete(response?, &grant, renewal, Some(PermissionWatch::new(grant.clone())))
             }
-            let extensions = request.extensions_mut();
-            // One that a layer outside of this one left is not ours.
-            extensions.remove::<User>();
-            if let Some(user) = grant.user() {
-                extensions.insert(user.clone());
-            }
-            extensions.insert(Decided::new(Arc::clone(&self.inner.ruleset)));
-            extensions.insert(client);
-            extensions.insert(grant);
-            inner(request)
+            None => self.interrupted(&grant, &attended.head, &attended.host).map(GateBody::own),
         };
-        let mut response = self.run(peer, request, ConnectionFields::Keep, fill).await?;
         // For an embedder's log: who was answered. The inner service cannot say so itself.
-        if let Some(user) = user {
-            response.extensions_mut().remove::<User>();
-            if let Some(user) = user {
-                response.extensions_mut().insert(user);
-            }
+        let extensions = response.extensions_mut();
+        extensions.remove::<User>();
+        if let Some(user) = grant.user() {
+            extensions.insert(user.clone());
         }
         Ok(response)
     }
@@ -191,92 +211,86 @@ impl Gate {
     /// extensions.
     ///
     /// [`Upstream::send`]: ../upstream/struct.Upstream.html#method.send
-    // Not an async fn, which would copy the request into one more future.
+    // Not an async fn, which would copy its arguments once more.
     pub fn handle_with_grant<ReqB, ResB, E, Fut>(
         &self,
         peer: Option<Peer>,
-        request: Request<ReqB>,
+        mut request: Request<ReqB>,
         forward: impl FnOnce(Request<ReqB>, Grant, Client) -> Fut,
     ) -> impl Future<Output = Result<Response<GateBody<ResB>>, E>>
     where
         ResB: Body<Data = Bytes>,
         Fut: Future<Output = Result<Response<ResB>, E>>,
     {
-        self.run(peer, request, ConnectionFields::Drop, forward)
+        async move {
+            let Admission { grant, client, renewal, .. } =
+                match self.admit(peer.as_ref(), &mut request, ConnectionFields::Drop).await {
+                    Ok(admission) => admission,
+                    Err(answer) => return Ok(answer.map(GateBody::own)),
+                };
+            let response = forward(request, grant.clone(), client).await?;
+            Ok(self.complete(response, &grant, renewal, None))
+        }
     }
 
-    /// The steps of a request, a line each.
-    async fn run<ReqB, ResB, E, Fut>(
+    /// The steps of a request before the app, a line each. An admitted request is rewritten
+    /// in place; it stays where it is, because every future that owns it copies it.
+    ///
+    /// # Errors
+    /// Our own response, where the request does not go on. Its head has been taken.
+    pub(crate) async fn admit<B>(
         &self,
-        peer: Option<Peer>,
-        mut request: Request<ReqB>,
+        peer: Option<&Peer>,
+        request: &mut Request<B>,
         connection: ConnectionFields,
-        forward: impl FnOnce(Request<ReqB>, Grant, Client) -> Fut,
-    ) -> Result<Response<GateBody<ResB>>, E>
-    where
-        ResB: Body<Data = Bytes>,
-        Fut: Future<Output = Result<Response<ResB>, E>>,
-    {
+    ) -> Result<Admission, Box<Response<Bytes>>> {
         let gate = &*self.inner;
         // The futures of our own responses are boxed. Inline, they would add the size of a
         // sign-in to the future of every request.
-        let head = RequestHead::of(&request);
+        let head = RequestHead::of(request);
         let own = OwnOrigin { host: &gate.own_host, https: gate.oauth2.urls.public_url.is_https() };
-        let Ok(client) = Client::resolve(peer.as_ref(), head, &gate.trusted_proxies, own) else {
-            let (parts, _) = request.into_parts();
-            return Ok(Box::pin(gate.refuse_without_host(&parts)).await.map(GateBody::own));
+        let Ok(client) = Client::resolve(peer, head, &gate.trusted_proxies, own) else {
+            let parts = take_head(request);
+            return Err(Box::new(Box::pin(gate.refuse_without_host(&parts)).await));
         };
         if gate.oauth2.urls.own(head.uri.path()) {
-            let (parts, _) = request.into_parts();
-            return Ok(Box::pin(gate.own_endpoints().answer(parts, client)).await.map(GateBody::own));
+            let parts = take_head(request);
+            return Err(Box::new(Box::pin(gate.own_endpoints().answer(parts, client)).await));
         }
-        if client.is_insecure(own.https) {
-            let (parts, body) = request.into_parts();
-            if RequestKind::of(&parts).opens_a_page() {
-                let refused = Box::pin(gate.refuse(Refusal::NotSecure, &parts, &client)).await;
-                return Ok(refused.map(GateBody::own));
-            }
-            request = Request::from_parts(parts, body);
+        if client.is_insecure(own.https) && RequestKind::of_head(head).opens_a_page() {
+            let parts = take_head(request);
+            return Err(Box::new(Box::pin(gate.refuse(Refusal::NotSecure, &parts, &client)).await));
         }
-        let decided = match gate.ruleset.decide(RequestView::of(RequestHead::of(&request), &client)) {
+        let decided = match gate.ruleset.decide(RequestView::of(head, &client)) {
             Ok(Decision::Granted(grant)) => Ok(grant),
-            Ok(Decision::Pending(pending)) => Box::pin(gate.ruleset.finish(pending, request.headers())).await,
+            Ok(Decision::Pending(pending)) => Box::pin(gate.ruleset.finish(pending, head.headers)).await,
             Err(refusal) => Err(refusal),
         };
         let grant = match decided {
             Ok(grant) => grant,
             Err(refusal) => {
-                let (parts, _) = request.into_parts();
-                return Ok(Box::pin(gate.refuse(refusal, &parts, &client)).await.map(GateBody::own));
+                let parts = take_head(request);
+                return Err(Box::new(Box::pin(gate.refuse(refusal, &parts, &client)).await));
             }
         };
-        let sessions = &gate.oauth2.sessions;
-        let renewal = grant.session().and_then(|session| sessions.renewal(session, request.headers()));
-        let subject =
-            RewriteSubject { client: &client, peer: peer.as_ref(), head: RequestHead::of(&request) };
+        let session = grant.session();
+        let renewal = session.and_then(|session| gate.oauth2.sessions.renewal(session, head.headers));
+        let (subject, fields) = (RewriteSubject { client: &client, peer, head }, head.fields);
         let rewrite = gate.rewriter.rewrite(&grant, &gate.ruleset.policy.routes, subject, connection);
         rewrite.apply(request.headers_mut());
-        let attended = (connection == ConnectionFields::Keep).then(|| Attended::of(&request, &client));
-        let forwarded = pin!(forward(request, grant.clone(), client));
-        let response = match self.attend(attended.as_ref(), forwarded, &grant).await {
-            Ok(response) => response?,
-            Err(own) => return Ok(own.map(GateBody::own)),
-        };
-        let renewal = renewal.as_deref().map(Vec::as_slice);
-        let watch = attended.map(|_| PermissionWatch::new(grant.clone()));
-        Ok(response::finish(response, &grant, gate.oauth2.sessions.cookies(), renewal, watch))
+        Ok(Admission { grant, client, renewal, fields })
     }
 
-    /// The inner service's answer; behind the layer, ours if the permission ends first.
-    async fn attend<T>(
+    /// The step after the app. `watch` ends the body with its permission.
+    pub(crate) fn complete<B: Body<Data = Bytes>>(
         &self,
-        attended: Option<&Attended>,
-        forwarded: Pin<&mut impl Future<Output = T>>,
+        response: Response<B>,
         grant: &Grant,
-    ) -> Result<T, Box<Response<Bytes>>> {
-        let Some(attended) = attended else { return Ok(forwarded.await) };
-        let output = attended.unless_ended(forwarded, grant).await;
-        output.ok_or_else(|| Box::new(self.interrupted(grant, &attended.head, &attended.host)))
+        renewal: Option<Renewal>,
+        watch: Option<PermissionWatch>,
+    ) -> Response<GateBody<B>> {
+        let renewal = renewal.as_deref().map(Vec::as_slice);
+        response::finish(response, grant, self.inner.oauth2.sessions.cookies(), renewal, watch)
     }
 
     /// The answer to a request whose permission ended before the app's answer came.
@@ -340,6 +354,17 @@ impl Inner {
             None => response,
         }
     }
+}
+
+/// Takes the head of a request that does not go on.
+fn take_head<B>(request: &mut Request<B>) -> Parts {
+    let (mut parts, ()) = Request::new(()).into_parts();
+    std::mem::swap(&mut parts.method, request.method_mut());
+    std::mem::swap(&mut parts.uri, request.uri_mut());
+    std::mem::swap(&mut parts.headers, request.headers_mut());
+    std::mem::swap(&mut parts.extensions, request.extensions_mut());
+    parts.version = request.version();
+    parts
 }
 
 impl fmt::Debug for Gate {

@@ -12,7 +12,7 @@ use http::header::{
 };
 use http::request::Parts;
 
-use crate::client::{Client, RequestHead, wants_websocket};
+use crate::client::{Client, FieldSet, RequestHead, wants_websocket};
 use crate::policy::{PreflightHeaders, requested_method};
 
 /// A request as it is judged.
@@ -40,7 +40,7 @@ impl<'a> RequestView<'a> {
             path: head.uri.path(),
             host: &client.host,
             headers: head.headers,
-            opens_websocket: connect || wants_websocket(head.headers),
+            opens_websocket: connect || (head.fields.has(FieldSet::UPGRADE) && wants_websocket(head.headers)),
             address: client.ip,
         }
     }

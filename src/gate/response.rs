@@ -14,27 +14,29 @@ use crate::session::Cookies;
 /// `renewal` is added unless a shared cache may store the response, and `watch` ends the
 /// body with its permission.
 pub(super) fn finish<B: Body<Data = Bytes>>(
-    response: Response<B>,
+    mut response: Response<B>,
     grant: &Grant,
     cookies: &Cookies,
     renewal: Option<&[HeaderValue]>,
     watch: Option<PermissionWatch>,
 ) -> Response<GateBody<B>> {
-    let (mut parts, body) = response.into_parts();
-    guard_cookies(cookies, &mut parts.headers);
-    let content_type = parts.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    let headers = response.headers_mut();
+    // Most responses set none, and comparing the names costs less than computing the hash of one.
+    if headers.keys().any(|name| *name == SET_COOKIE) {
+        guard_cookies(cookies, headers);
+    }
+    let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     if grant.user().is_some() && is_page(content_type) {
-        keep_out_of_history(&mut parts.headers);
+        keep_out_of_history(headers);
     }
     // The person may have signed out while the app was at work.
     if let Some(lines) = renewal.filter(|_| !grant.has_ended()) {
-        renew(&mut parts.headers, lines);
+        renew(headers, lines);
     }
-    let body = match watch.filter(|_| !body.is_end_stream()) {
+    response.map(|body| match watch.filter(|_| !body.is_end_stream()) {
         Some(watch) => GateBody::inner_while(body, watch),
         None => GateBody::inner(body),
-    };
-    Response::from_parts(parts, body)
+    })
 }
 
 /// Removes `Set-Cookie` lines for our cookies.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use http::Version;
 use http::header::{
-    AUTHORIZATION, CONNECTION, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, TE, UPGRADE,
+    AUTHORIZATION, CONNECTION, COOKIE, Entry, HOST, HeaderMap, HeaderName, HeaderValue, TE, UPGRADE,
 };
 
 use super::app_assertion::AppAssertions;
@@ -19,8 +19,8 @@ use super::connection_options::ConnectionOptions;
 use super::grant::Grant;
 use crate::authn::is_hub_credential;
 use crate::client::{
-    Client, ForwardedHeaders, OverrideHeaders, Peer, RequestHead, accepts_trailers, is_dropped_claim,
-    is_hop_by_hop_in_request, is_websocket_handshake,
+    Client, FieldSet, ForwardedHeaders, OverrideHeaders, Peer, RequestHead, accepts_trailers,
+    is_dropped_claim, is_hop_by_hop_in_request, is_websocket_handshake,
 };
 use crate::identity::headers::IdentityHeaderNames;
 use crate::identity::{RenderedIdentity, SignedAssertion};
@@ -74,6 +74,8 @@ pub(crate) struct RewriteSubject<'a> {
 #[derive(Debug)]
 pub(crate) struct Rewrite<'a> {
     rewriter: &'a Rewriter,
+    /// The fields that the request came with.
+    fields: FieldSet,
     /// Whether hop-by-hop fields are dropped.
     drops_hop_by_hop: bool,
     /// The request stays a WebSocket handshake.
@@ -107,18 +109,24 @@ impl Rewriter {
         let drops_hop_by_hop = connection == ConnectionFields::Drop;
         // An absolute target names the host that was judged; without this the app
         // could be asked at another one (RFC 9112, section 3.2.2).
-        let sent = head.headers.get(HOST);
+        let fields = head.fields;
+        let sent = fields.has(FieldSet::HOST).then(|| head.headers.get(HOST)).flatten();
         let authority = head.uri.authority().filter(|_| sent.is_none());
         let host = authority.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
         Rewrite {
             rewriter: self,
+            fields,
             drops_hop_by_hop,
             upgrade: drops_hop_by_hop
+                && fields.has(FieldSet::UPGRADE)
                 && head.version >= Version::HTTP_11
                 && is_websocket_handshake(head.headers),
-            te_trailers: drops_hop_by_hop && accepts_trailers(head.headers),
+            te_trailers: drops_hop_by_hop && fields.has(FieldSet::TE) && accepts_trailers(head.headers),
             trusted: peer.map(|_| client.trusted),
-            connection: ConnectionOptions::of(head.headers),
+            connection: fields
+                .has(FieldSet::CONNECTION)
+                .then(|| ConnectionOptions::of(head.headers))
+                .flatten(),
             authorization: self.authorization(grant, routes),
             forwarded: peer
                 .map(|peer| client.forwarded_headers(peer, self.https, sent.or(host.as_ref()), head.headers)),
@@ -141,6 +149,7 @@ impl Rewriter {
     ) -> Rewrite<'a> {
         Rewrite {
             rewriter: self,
+            fields: FieldSet::COOKIE.or(FieldSet::AUTHORIZATION),
             drops_hop_by_hop: false,
             upgrade: false,
             te_trailers: false,
@@ -170,15 +179,17 @@ impl Rewriter {
 }
 
 impl Rewrite<'_> {
-    /// Whether a field of this name, in lower case, is dropped: it claims an identity,
-    /// changes the method or the path, claims to know the client, or is hop-by-hop by the
-    /// client's `Connection`.
-    pub(crate) fn drops(&self, name: &str) -> bool {
+    /// Whether a field of this name is dropped: it claims an identity, changes the method or
+    /// the path, claims to know the client, or is hop-by-hop by the client's `Connection`.
+    fn drops(&self, field: &HeaderName) -> bool {
+        let name = field.as_str();
         self.rewriter.identity_names.covers(name)
             || self.rewriter.overrides.covers(name, self.trusted.unwrap_or_default())
             || self.trusted.is_some_and(|trusted| is_dropped_claim(name, trusted))
             || self.connection.as_ref().is_some_and(|connection| connection.drops(name))
-            || (self.drops_hop_by_hop && is_hop_by_hop_in_request(name))
+            || (self.drops_hop_by_hop
+                && self.fields.has(FieldSet::HOP_BY_HOP_IN_REQUEST)
+                && is_hop_by_hop_in_request(field))
     }
 
     /// Whether this `Authorization` value is kept.
@@ -201,30 +212,6 @@ impl Rewrite<'_> {
         self.rewriter.cookies.rewritten(line, replacement)
     }
 
-    /// The fields that are set, in place of any of the same name.
-    pub(crate) fn fields(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
-        static STANDARD: [HeaderName; 4] = [CONNECTION, UPGRADE, TE, HOST];
-        static UPGRADE_OPTION: HeaderValue = HeaderValue::from_static("Upgrade");
-        static WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
-        static TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
-        let connection = match &self.connection {
-            _ if self.upgrade => Some(&UPGRADE_OPTION),
-            Some(connection) if !self.drops_hop_by_hop => connection.value(),
-            Some(_) | None => None,
-        };
-        let upgrade = self.upgrade.then_some(&WEBSOCKET);
-        let te = self.te_trailers.then_some(&TRAILERS);
-        let standard = STANDARD.iter().zip([connection, upgrade, te, self.host.as_ref()]);
-        let forwarded = self.forwarded.iter().flat_map(ForwardedHeaders::iter);
-        let identity = self.identity.iter().map(|(name, value)| (name, value));
-        let assertion = self.assertion.iter().filter(|_| self.assertion_use.in_header());
-        let assertion = assertion.flat_map(|assertion| {
-            self.rewriter.assertions.headers().iter().map(|name| (name, &assertion.value))
-        });
-        let standard = standard.filter_map(|(name, value)| Some((name, value?)));
-        standard.chain(forwarded).chain(identity).chain(assertion)
-    }
-
     /// How many fields are set at most.
     fn most_fields(&self) -> usize {
         const STANDARD_AND_FORWARDED: usize = 7;
@@ -232,34 +219,55 @@ impl Rewrite<'_> {
     }
 
     /// Applies the list.
-    pub(crate) fn apply(&self, headers: &mut HeaderMap) {
-        // Almost always empty, and an empty Vec does not allocate.
-        let mut dropped: Vec<HeaderName> = Vec::new();
-        let (mut authorization, mut cookie) = (false, false);
-        for name in headers.keys() {
-            if self.drops(name.as_str()) {
-                dropped.push(name.clone());
-            } else if *name == COOKIE {
-                cookie = true;
-            } else if *name == AUTHORIZATION {
-                authorization = true;
-            }
+    pub(crate) fn apply(self, headers: &mut HeaderMap) {
+        self.drop_fields(headers);
+        if self.fields.has(FieldSet::AUTHORIZATION) {
+            self.apply_to_authorization(headers);
         }
+        if self.fields.has(FieldSet::COOKIE) {
+            self.apply_to_cookies(headers);
+        }
+        headers.reserve(self.most_fields());
+        self.set_fields(headers);
+    }
+
+    fn drop_fields(&self, headers: &mut HeaderMap) {
+        // Almost always empty, and an empty Vec does not allocate.
+        let dropped: Vec<HeaderName> = headers.keys().filter(|name| self.drops(name)).cloned().collect();
         for name in dropped {
             headers.remove(name);
         }
         if self.connection.is_some() && !self.drops_hop_by_hop {
             headers.remove(CONNECTION);
         }
-        if authorization {
-            self.apply_to_authorization(headers);
+    }
+
+    /// Sets the fields that are written, in place of any of the same name.
+    fn set_fields(self, headers: &mut HeaderMap) {
+        if self.upgrade {
+            headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+            headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        } else if !self.drops_hop_by_hop
+            && let Some(options) = self.connection.and_then(ConnectionOptions::into_value)
+        {
+            headers.insert(CONNECTION, options);
         }
-        if cookie {
-            self.apply_to_cookies(headers);
+        if self.te_trailers {
+            headers.insert(TE, HeaderValue::from_static("trailers"));
         }
-        headers.reserve(self.most_fields());
-        for (name, value) in self.fields() {
-            headers.insert(name.clone(), value.clone());
+        if let Some(host) = self.host {
+            headers.insert(HOST, host);
+        }
+        if let Some(forwarded) = self.forwarded {
+            forwarded.set(headers);
+        }
+        for (name, value) in self.identity {
+            headers.insert(name, value.clone());
+        }
+        if let Some(assertion) = self.assertion.filter(|_| self.assertion_use.in_header()) {
+            for name in self.rewriter.assertions.headers() {
+                headers.insert(name, assertion.value.clone());
+            }
         }
     }
 
@@ -278,13 +286,12 @@ impl Rewrite<'_> {
 
     /// Applies the list to `Cookie` alone.
     pub(crate) fn apply_to_cookies(&self, headers: &mut HeaderMap) {
-        let mut lines = headers.get_all(COOKIE).iter();
-        let Some(first) = lines.next() else { return };
-        if lines.next().is_none() {
-            match self.cookie_line(first.as_bytes()) {
+        let Entry::Occupied(mut cookie) = headers.entry(COOKIE) else { return };
+        if cookie.iter().nth(1).is_none() {
+            match self.cookie_line(cookie.get().as_bytes()) {
                 RewrittenLine::Unchanged => {}
-                RewrittenLine::Removed => drop(headers.remove(COOKIE)),
-                RewrittenLine::Line(line) => drop(headers.insert(COOKIE, line)),
+                RewrittenLine::Removed => drop(cookie.remove()),
+                RewrittenLine::Line(line) => *cookie.get_mut() = line,
             }
             return;
         }

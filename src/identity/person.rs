@@ -186,9 +186,14 @@ fn groups_length(org: &Org) -> usize {
 /// and `.` is percent-encoded, so a role called `x,acme:admin` stays one element, and a
 /// slug never contains the `:` before a role.
 pub(crate) fn element(name: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    // As nearly all are.
+    if name.bytes().all(is_plain) {
+        return name.to_owned();
+    }
     let mut out = String::with_capacity(name.len());
     for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.') {
+        if is_plain(byte) {
             out.push(char::from(byte));
         } else {
             // Writing to a `String` does not fail.

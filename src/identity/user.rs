@@ -21,14 +21,15 @@ pub struct User {
 
 #[derive(Debug)]
 struct Inner {
-    person: Person,
+    person: Arc<Person>,
     groups: Vec<String>,
     groups_cut: bool,
     method: AuthMethod,
 }
 
 impl User {
-    pub(crate) fn new(person: Person, method: AuthMethod) -> Self {
+    pub(crate) fn new(person: impl Into<Arc<Person>>, method: AuthMethod) -> Self {
+        let person = person.into();
         let groups = person.groups();
         Self { inner: Arc::new(Inner { person, groups, groups_cut: false, method }) }
     }

@@ -55,6 +55,10 @@ impl RouteIndex {
         self.longest
     }
 
+    pub(crate) fn has_hosts(&self) -> bool {
+        !self.hosts.is_empty()
+    }
+
     pub(crate) fn has_host(&self, host: &str) -> bool {
         self.hosts.contains_key(host)
     }

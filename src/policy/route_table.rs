@@ -84,6 +84,9 @@ impl RouteTable {
     /// authority of the public URL, is configured; but a route without a port may also
     /// match it.
     pub(crate) fn has_strange_port(&self, host: &str, own: &str) -> bool {
+        if !self.index.has_hosts() {
+            return false;
+        }
         let (name, _) = name_and_port(host);
         !self.index.has_host(host) && self.index.has_name(name) && (host != own || self.index.has_host(name))
     }

@@ -1,15 +1,16 @@
 //! What is kept of a request that goes to the app, for an answer in the app's place.
 
 use http::Request;
-use http::header::HeaderValue;
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, ORIGIN, USER_AGENT};
+use http::uri::PathAndQuery;
 
-use crate::client::names_openai;
+use crate::client::{FieldSet, is_openai_agent};
 
 /// The parts of a request that are kept to explain that the app's answer does not come.
 /// Almost all requests are answered, so nothing is copied that is not shared.
 #[derive(Debug)]
 pub(crate) struct KeptHead {
-    target: http::Uri,
+    target: Option<PathAndQuery>,
     accept: Option<HeaderValue>,
     content_type: Option<HeaderValue>,
     origin: Option<HeaderValue>,
@@ -30,24 +31,19 @@ pub(crate) struct FailedRequest<'a> {
 }
 
 impl KeptHead {
-    /// One pass over the fields: looking four names up costs more.
-    pub(crate) fn of<B>(request: &Request<B>) -> Self {
-        let mut kept = Self {
-            target: request.uri().clone(),
-            accept: None,
-            content_type: None,
-            origin: None,
-            speaks_openai: false,
-        };
-        for (name, value) in request.headers() {
-            match name.as_str().as_bytes() {
-                b"accept" => _ = kept.accept.get_or_insert_with(|| value.clone()),
-                b"origin" => _ = kept.origin.get_or_insert_with(|| value.clone()),
-                b"content-type" => _ = kept.content_type.get_or_insert_with(|| value.clone()),
-                _ => kept.speaks_openai |= names_openai(name, value),
-            }
+    /// `fields` are those that the request came with.
+    pub(crate) fn of<B>(request: &Request<B>, fields: FieldSet) -> Self {
+        let headers = request.headers();
+        let copy_of = |set, name| if fields.has(set) { headers.get(name).cloned() } else { None };
+        Self {
+            target: request.uri().path_and_query().cloned(),
+            accept: copy_of(FieldSet::ACCEPT, ACCEPT),
+            content_type: copy_of(FieldSet::CONTENT_TYPE, CONTENT_TYPE),
+            origin: copy_of(FieldSet::ORIGIN, ORIGIN),
+            speaks_openai: fields.has(FieldSet::STAINLESS)
+                || (fields.has(FieldSet::USER_AGENT)
+                    && headers.get_all(USER_AGENT).iter().any(is_openai_agent)),
         }
-        kept
     }
 
     /// Its `Origin`, for CORS.
@@ -59,7 +55,7 @@ impl KeptHead {
     pub(crate) fn request<'a>(&'a self, host: &'a str, signed_in: bool) -> FailedRequest<'a> {
         FailedRequest {
             host,
-            target: self.target.path_and_query().map_or("/", http::uri::PathAndQuery::as_str),
+            target: self.target.as_ref().map_or("/", PathAndQuery::as_str),
             accept: self.accept.as_ref(),
             content_type: self.content_type.as_ref(),
             speaks_openai: self.speaks_openai,

@@ -24,8 +24,8 @@ pub(super) struct Asker {
 }
 
 impl Asker {
-    fn reject<B>(self, rejection: Rejection, wants_page: bool) -> Response<Either<B, Full<Bytes>>> {
-        rejection.answer(wants_page, self.client).map(|body| Either::Right(Full::new(body)))
+    fn reject(self, rejection: Rejection, wants_page: bool) -> Response<Full<Bytes>> {
+        rejection.answer(wants_page, self.client).map(Full::new)
     }
 }
 
@@ -51,16 +51,21 @@ where
         guard: RequestGuard,
         asker: Asker,
     ) -> Result<Response<TrackedBody<Either<B, Full<Bytes>>>>, Infallible> {
-        let mut response = match self {
-            Self::Rejected { rejection, wants_page } => asker.reject(rejection, wants_page),
-            Self::Service(service) => match AssertUnwindSafe(service).catch_unwind().await {
-                Ok(response) => response.map(Either::Left),
-                Err(_) => asker.reject(Rejection::Panicked, false),
-            },
+        let served = match self {
+            Self::Rejected { rejection, wants_page } => Err(asker.reject(rejection, wants_page)),
+            Self::Service(service) => AssertUnwindSafe(service)
+                .catch_unwind()
+                .await
+                .map_err(|_| asker.reject(Rejection::Panicked, false)),
         };
-        if asker.expects_continue && guard.is_silent() {
+        let closes = asker.expects_continue && guard.is_silent();
+        let mut response = match served {
+            Ok(response) => response.map(|body| TrackedBody::new(Either::Left(body), guard)),
+            Err(own) => own.map(|body| TrackedBody::new(Either::Right(body), guard)),
+        };
+        if closes {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        Ok(response.map(|body| TrackedBody::new(body, guard)))
+        Ok(response)
     }
 }

@@ -184,7 +184,7 @@ impl Cookies {
         let first = find_bytes(headers, &self.session)?;
         // `3.` precedes the first of three chunks; sealed text has no dot. Only the start is
         // searched, since nearly every session is one long chunk.
-        let dot = first.iter().take(MAX_COUNT).position(|byte| *byte == b'.');
+        let dot = memchr::memchr(b'.', first.get(..MAX_COUNT).unwrap_or(first));
         let Some(dot) = dot else { return Some(Cow::Borrowed(first)) };
         let (count, start) = (first.get(..dot)?, first.get(dot + 1..)?);
         let count: usize = std::str::from_utf8(count).ok()?.parse().ok()?;

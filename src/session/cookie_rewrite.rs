@@ -34,14 +34,13 @@ impl Cookies {
     /// Rewrites one `Cookie` line: the gate's cookies are removed, and `replacement` is
     /// inserted at the position of the session cookie.
     pub(crate) fn rewritten(&self, line: &[u8], replacement: Option<Replacement<'_>>) -> RewrittenLine {
-        // Fast path: most lines without cookies of the gate do not contain the name.
+        // Fast paths: most lines are the session alone, or do not contain the name.
+        let alone = self.is_session_alone(line);
         let default = || self.within_default.as_ref().is_some_and(|name| name.find(line).is_some());
-        if self.within.find(line).is_none() && !default() {
+        if !alone && self.within.find(line).is_none() && !default() {
             return RewrittenLine::Unchanged;
         }
-        if let Some(replacement) = replacement
-            && self.is_session_alone(line)
-        {
+        if let Some(replacement) = replacement.filter(|_| alone) {
             let whole = || sensitive(format!("{}={}", self.session, replacement.value).into_bytes());
             let line = replacement.line.get_or_init(|| whole().unwrap_or(HeaderValue::from_static("")));
             return if line.is_empty() { RewrittenLine::Removed } else { RewrittenLine::Line(line.clone()) };
@@ -71,8 +70,8 @@ impl Cookies {
 
     /// Whether a line consists of one session cookie.
     fn is_session_alone(&self, line: &[u8]) -> bool {
-        memchr::memchr(b';', line).is_none()
-            && all_pairs(line).all(|pair| self.classify(pair.name) == Some(CookieKind::Session))
+        let rest = line.trim_ascii_start().strip_prefix(self.session.as_bytes());
+        rest.is_some_and(|rest| rest.first() == Some(&b'=') && memchr::memchr(b';', rest).is_none())
     }
 }
 

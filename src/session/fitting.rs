@@ -80,13 +80,14 @@ fn with_fewer_orgs(
     let with = |number: usize| {
         let mut session = session.clone();
         let mut left = number;
-        session.person.orgs.retain(|org| {
+        let person = Arc::make_mut(&mut session.person);
+        person.orgs.retain(|org| {
             let stays = kept.have(org) || left > 0;
             left -= usize::from(stays && !kept.have(org));
             stays
         });
         if number < others {
-            session.person.note_cut(kept.filter);
+            person.note_cut(kept.filter);
         }
         Some(sealer.seal_session(&session)).filter(|sealed| sealed.len() <= limit)
     };
@@ -112,7 +113,7 @@ mod tests {
     #[test]
     fn what_is_left_out_is_asked_for_when_other_rules_name_it() {
         let (these, others) = (FilterId([1; 8]), FilterId([2; 8]));
-        let mut ada = session().person;
+        let mut ada = Arc::unwrap_or_clone(session().person);
         ada.note_cut(these);
         assert!(ada.orgs_cut);
         assert!(ada.missing_for(these).is_nothing());

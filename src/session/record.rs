@@ -1,6 +1,7 @@
 //! The content of a session, as it is encrypted into a cookie or stored.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -54,7 +55,8 @@ impl fmt::Debug for SessionId {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Session {
     pub(crate) id: SessionId,
-    pub(crate) person: Person,
+    /// Shared with the identity that is rendered from it.
+    pub(crate) person: Arc<Person>,
     pub(crate) began: UnixTime,
     pub(crate) seen: UnixTime,
     /// When the provider last confirmed the person.

@@ -72,7 +72,7 @@ impl Sessions {
     /// [`StoreDown`] if a server-side store could not be updated.
     pub(crate) async fn confirm(&self, active: &ActiveSession, person: Person) -> Result<(), StoreDown> {
         let session = active.latest().snapshot.session.clone();
-        self.update(active, Session { person, checked: self.clock.now(), ..session }).await
+        self.update(active, Session { person: person.into(), checked: self.clock.now(), ..session }).await
     }
 
     /// Records new tokens. The old ones may be invalid from now on.

@@ -132,7 +132,7 @@ impl Sessions {
         let now = self.clock.now();
         let session = Session {
             id: SessionId::new(browser, random()),
-            person,
+            person: person.into(),
             began: now,
             seen: now,
             checked: now,
@@ -176,7 +176,7 @@ impl Sessions {
 
     /// The snapshot of a session's content, with the rendered identity.
     pub(super) fn snapshot_of(&self, session: Session) -> SessionSnapshot {
-        let user = User::new(session.person.clone(), AuthMethod::Session);
+        let user = User::new(Arc::clone(&session.person), AuthMethod::Session);
         let sid = self.fingerprint(session.id);
         let identity = self.renderer.render(user, sid, session.tokens.access.expose());
         SessionSnapshot { identity, session, generation: self.generation }

@@ -61,7 +61,7 @@ pub(super) fn tokens(access: &str) -> Tokens {
 /// A session of Ada's.
 pub(super) fn session() -> Session {
     let id = SessionId::from([0; 16]);
-    Session { id, person: ada(), began: NOW, seen: NOW, checked: NOW, tokens: tokens("hf_oauth_x") }
+    Session { id, person: ada().into(), began: NOW, seen: NOW, checked: NOW, tokens: tokens("hf_oauth_x") }
 }
 
 /// The snapshot of a session, as far as these tests need it.

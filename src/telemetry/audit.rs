@@ -1,5 +1,6 @@
 //! Audit lines: one for each decision.
 
+use http::uri::PathAndQuery;
 use http::{Method, Response, StatusCode};
 
 use crate::client::Client;
@@ -12,15 +13,22 @@ use crate::identity::User;
 #[derive(Debug)]
 pub struct AuditEntry {
     method: Method,
-    path: String,
+    /// Shared with the request.
+    target: Option<PathAndQuery>,
 }
 
 impl AuditEntry {
     /// Records what the audit line needs; `None` while audit lines are disabled.
     #[must_use]
     pub fn of<B>(request: &http::Request<B>) -> Option<Self> {
-        tracing::enabled!(target: "huggate::audit", tracing::Level::INFO)
-            .then(|| Self { method: request.method().clone(), path: request.uri().path().to_owned() })
+        tracing::enabled!(target: "huggate::audit", tracing::Level::INFO).then(|| Self {
+            method: request.method().clone(),
+            target: request.uri().path_and_query().cloned(),
+        })
+    }
+
+    fn path(&self) -> &str {
+        self.target.as_ref().map_or("", PathAndQuery::path)
     }
 
     /// Writes the audit line: refusals at level info, everything else at debug.
@@ -30,7 +38,7 @@ impl AuditEntry {
         // With forward auth, the request that is asked about, not the subrequest.
         let original = response.extensions().get::<OriginalRequest>();
         let (method, path) =
-            original.map_or((&self.method, &*self.path), |asked| (asked.method(), asked.path()));
+            original.map_or((&self.method, self.path()), |asked| (asked.method(), asked.path()));
         match response.extensions().get::<Refusal>() {
             Some(Refusal::Forbidden(forbidden)) => {
                 tracing::info!(

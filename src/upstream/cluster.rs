@@ -48,7 +48,7 @@ impl Cluster {
     /// endpoint that was tried last.
     pub(super) async fn send(
         &self,
-        mut request: Request<RequestBody>,
+        mut request: Box<Request<RequestBody>>,
         options: DispatchOptions,
     ) -> Result<Response<ResponseBody>, (SendError, String)> {
         if let [only] = self.candidates() {
@@ -78,7 +78,7 @@ impl Cluster {
                 endpoint.record_failure(probe);
             }
             match retry.filter(|_| can_fail_over) {
-                Some(retry) => request = *retry,
+                Some(retry) => request = retry,
                 None => return Err((error, endpoint.url().to_string())),
             }
         }

@@ -27,6 +27,8 @@ pub(super) struct DispatchOptions {
     pub(super) limits: PoolLimits,
     /// The request asks for a WebSocket.
     pub(super) upgrade: bool,
+    /// It has `Expect`.
+    pub(super) has_expectation: bool,
     /// Another endpoint is left to try.
     pub(super) can_fail_over: bool,
 }
@@ -64,7 +66,7 @@ pub(super) struct DispatchError {
 struct Unanswered {
     error: hyper::Error,
     /// The request, if it is safe to send it again.
-    retry: Option<Request<RequestBody>>,
+    retry: Option<Box<Request<RequestBody>>>,
 }
 
 /// Sends on a reused connection or a new one. A reused connection that turns out to be
@@ -72,7 +74,7 @@ struct Unanswered {
 /// is no body (RFC 9110, section 9.2.2).
 pub(super) async fn dispatch(
     pool: &Pool,
-    mut request: Request<RequestBody>,
+    mut request: Box<Request<RequestBody>>,
     options: DispatchOptions,
 ) -> Result<Response<ResponseBody>, DispatchError> {
     let has_body = !request.body().is_end_stream();
@@ -95,9 +97,9 @@ pub(super) async fn dispatch(
                 into_http1(&mut request);
                 let may_be_stale = !fresh && idle_for.is_some_and(|idle_for| idle_for > STALE_AFTER);
                 let keeps_copy = is_repeatable && (options.can_fail_over || may_be_stale);
-                let copy = keeps_copy.then(|| copy_without_body(&request));
-                let expect = prepare_body(&mut request, has_body);
-                let sent = connection.sender.try_send_request(request).await;
+                let copy = keeps_copy.then(|| Box::new(copy_without_body(&request)));
+                let expect = prepare_body(&mut request, has_body, options.has_expectation);
+                let sent = connection.sender.try_send_request(*request).await;
                 let sent = sent.map_err(|error| Unanswered::on_http1(error, copy));
                 (sent, Connection::Http1(connection), expect)
             }
@@ -106,8 +108,8 @@ pub(super) async fn dispatch(
             }
             Connection::Http2(mut stream) => {
                 into_http2(&mut request, pool.url());
-                let copy = (!has_body).then(|| copy_without_body(&request));
-                let sent = stream.send(request).await;
+                let copy = (!has_body).then(|| Box::new(copy_without_body(&request)));
+                let sent = stream.send(*request).await;
                 let sent = sent.map_err(|error| Unanswered::on_http2(&stream, error, copy, is_repeatable));
                 (sent, Connection::Http2(stream), None)
             }
@@ -125,7 +127,7 @@ pub(super) async fn dispatch(
             Some(retry) if reused && !fresh => (request, fresh) = (retry, true),
             retry => {
                 let error = SendError::without_response(error, upload.as_deref());
-                return Err(DispatchError { error, retry: retry.map(Box::new), reused });
+                return Err(DispatchError { error, retry, reused });
             }
         }
     }
@@ -142,11 +144,15 @@ async fn checkout_for_websocket(pool: &Pool, limits: PoolLimits) -> Result<Check
 
 /// Announces the body of an HTTP/1.1 request, and delays it if the client waits for 100.
 /// Without a body there is nothing to wait for, and `Expect` is removed.
-fn prepare_body(request: &mut Request<RequestBody>, has_body: bool) -> Option<ContinueGuard> {
+fn prepare_body(
+    request: &mut Request<RequestBody>,
+    has_body: bool,
+    has_expectation: bool,
+) -> Option<ContinueGuard> {
     if has_body {
         announce_body(request);
     }
-    if !request.headers().contains_key(EXPECT) {
+    if !has_expectation {
         return None;
     }
     if has_body && expect_continue::is_expected(request.headers()) {
@@ -159,8 +165,8 @@ fn prepare_body(request: &mut Request<RequestBody>, has_body: bool) -> Option<Co
 }
 
 impl DispatchError {
-    fn without_connection(error: ConnectError, request: Request<RequestBody>) -> Self {
-        Self { error: error.into(), retry: Some(Box::new(request)), reused: false }
+    fn without_connection(error: ConnectError, request: Box<Request<RequestBody>>) -> Self {
+        Self { error: error.into(), retry: Some(request), reused: false }
     }
 
     fn websocket_unsupported() -> Self {
@@ -169,8 +175,11 @@ impl DispatchError {
 }
 
 impl Unanswered {
-    fn on_http1(mut error: TrySendError<Request<RequestBody>>, copy: Option<Request<RequestBody>>) -> Self {
-        Self { retry: error.take_message().or(copy), error: error.into_error() }
+    fn on_http1(
+        mut error: TrySendError<Request<RequestBody>>,
+        copy: Option<Box<Request<RequestBody>>>,
+    ) -> Self {
+        Self { retry: error.take_message().map(Box::new).or(copy), error: error.into_error() }
     }
 
     /// With HTTP/2 any method may be sent again if the peer guarantees that it did not
@@ -178,10 +187,10 @@ impl Unanswered {
     fn on_http2(
         stream: &Http2Stream,
         mut error: TrySendError<Request<RequestBody>>,
-        copy: Option<Request<RequestBody>>,
+        copy: Option<Box<Request<RequestBody>>>,
         is_repeatable: bool,
     ) -> Self {
-        let unsent = error.take_message();
+        let unsent = error.take_message().map(Box::new);
         let error = error.into_error();
         if unsent.is_some() {
             stream.drain_connection();

@@ -4,9 +4,11 @@
 //! behind the layer may send one in which they are still there, so the fixed names are
 //! removed here too.
 
-use http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, Entry, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING,
+};
 
-use crate::client::{accepts_trailers, is_hop_by_hop, is_hop_by_hop_in_request};
+use crate::client::{FieldSet, accepts_trailers, is_hop_by_hop, is_hop_by_hop_in_request};
 
 /// How the body of a response is framed.
 #[derive(Debug, PartialEq, Eq)]
@@ -59,7 +61,10 @@ impl Framing {
 
 /// Removes the hop-by-hop headers of a request, `Upgrade` among them. `TE: trailers`
 /// stays, because gRPC servers require it.
-pub(super) fn clean_request(headers: &mut HeaderMap) {
+pub(super) fn clean_request(headers: &mut HeaderMap, fields: FieldSet) {
+    if !fields.has(FieldSet::HOP_BY_HOP_IN_REQUEST) {
+        return;
+    }
     let trailers = accepts_trailers(headers);
     remove(headers, is_hop_by_hop_in_request);
     if trailers {
@@ -68,10 +73,12 @@ pub(super) fn clean_request(headers: &mut HeaderMap) {
 }
 
 /// Removes the hop-by-hop headers of a response, and those its `Connection` names.
-pub(super) fn clean_response(headers: &mut HeaderMap) {
-    if let Some(connection) = headers.get(CONNECTION)
-        && !matches!(connection.as_bytes(), b"keep-alive" | b"close" | b"Keep-Alive" | b"Close")
-    {
+pub(super) fn clean_response(headers: &mut HeaderMap, fields: FieldSet) {
+    if !fields.has(FieldSet::CONNECTION) || remove_plain_connection(headers) {
+        if !fields.has(FieldSet::HOP_BY_HOP_BUT_CONNECTION) {
+            return;
+        }
+    } else {
         let named: Vec<HeaderName> = headers
             .get_all(CONNECTION)
             .iter()
@@ -86,14 +93,26 @@ pub(super) fn clean_response(headers: &mut HeaderMap) {
     remove_hop_by_hop(headers);
 }
 
+/// Removes a `Connection` that names no field, as nearly all are.
+fn remove_plain_connection(headers: &mut HeaderMap) -> bool {
+    let Entry::Occupied(connection) = headers.entry(CONNECTION) else { return true };
+    let is_plain =
+        |line: &HeaderValue| matches!(line.as_bytes(), b"keep-alive" | b"close" | b"Keep-Alive" | b"Close");
+    let removed = connection.iter().all(is_plain);
+    if removed {
+        connection.remove();
+    }
+    removed
+}
+
 /// Removes the hop-by-hop headers of a response.
 pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     remove(headers, is_hop_by_hop);
 }
 
 /// One pass over all names, and no allocation if none is removed.
-fn remove(headers: &mut HeaderMap, is_removed: impl Fn(&str) -> bool) {
-    let found: Vec<HeaderName> = headers.keys().filter(|name| is_removed(name.as_str())).cloned().collect();
+fn remove(headers: &mut HeaderMap, is_removed: impl Fn(&HeaderName) -> bool) {
+    let found: Vec<HeaderName> = headers.keys().filter(|name| is_removed(name)).cloned().collect();
     for name in found {
         headers.remove(name);
     }
@@ -123,7 +142,8 @@ mod tests {
             ("trailer", "x-forwarded-user"),
             ("x-kept", "1"),
         ]);
-        clean_request(&mut request);
+        let fields = FieldSet::of(&request);
+        clean_request(&mut request, fields);
         assert_eq!(request, headers(&[("x-kept", "1"), ("te", "trailers")]));
     }
 
@@ -166,7 +186,8 @@ mod tests {
     fn headers_named_by_connection_are_removed_from_a_response() {
         let mut response =
             headers(&[("connection", "close, X-Private"), ("x-private", "1"), ("x-kept", "1")]);
-        clean_response(&mut response);
+        let fields = FieldSet::of(&response);
+        clean_response(&mut response, fields);
         assert_eq!(response, headers(&[("x-kept", "1")]));
     }
 }

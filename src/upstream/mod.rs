@@ -71,7 +71,7 @@ pub use tls::{ClientCertificate, TlsSetupError, UpstreamTls};
 use websocket::TunnelOptions;
 use websocket_handshake::Upgrade;
 
-use crate::client::{ExtendedConnect, is_websocket_handshake};
+use crate::client::{ExtendedConnect, FieldSet, is_websocket_handshake};
 use crate::gate::Grant;
 
 /// Sends requests to the app; cheap to clone.
@@ -203,32 +203,48 @@ impl Upstream {
     ///
     /// # Errors
     /// See [`UpstreamError`].
-    pub async fn send(
+    // Not an async fn: the request that came would stay in the future besides the one sent.
+    pub fn send(
         &self,
         grant: &Grant,
         request: Request<Incoming>,
         extended_connect: Option<ExtendedConnect>,
-    ) -> Result<Response<ResponseBody>, UpstreamError> {
+    ) -> impl Future<Output = Result<Response<ResponseBody>, UpstreamError>> {
         let inner = &*self.inner;
         let index = grant.route().and_then(|route| inner.routes.get(route).copied()).unwrap_or(inner.default);
-        let Some(cluster) = inner.clusters.get(index) else {
-            return Err(UpstreamError::Timeout("no upstream".to_owned()));
+        let prepared = match inner.clusters.get(index) {
+            Some(cluster) => {
+                cluster.start_health_checks();
+                let (authority, limit) = (cluster.authority(), inner.body_bytes);
+                OutgoingRequest::prepare(request, extended_connect, authority, limit, grant)
+                    .map(|outgoing| (cluster, outgoing))
+            }
+            None => Err(UpstreamError::Timeout("no upstream".to_owned())),
         };
-        cluster.start_health_checks();
-        let OutgoingRequest { request, upgrade, from_client, is_grpc, is_http2, upload } =
-            OutgoingRequest::prepare(
-                request,
-                extended_connect,
-                cluster.authority(),
-                inner.body_bytes,
-                grant,
-            )?;
-        let options =
-            DispatchOptions { limits: inner.limits, upgrade: upgrade.is_requested(), can_fail_over: false };
+        inner.exchange(grant, prepared)
+    }
+}
+
+impl Inner {
+    /// Sends a request that is ready, and waits for the head of its response.
+    async fn exchange(
+        &self,
+        grant: &Grant,
+        prepared: Result<(&Cluster, OutgoingRequest), UpstreamError>,
+    ) -> Result<Response<ResponseBody>, UpstreamError> {
+        let (cluster, outgoing) = prepared?;
+        let OutgoingRequest { request, upgrade, from_client, is_grpc, has_expectation, is_http2, upload } =
+            outgoing;
+        let options = DispatchOptions {
+            limits: self.limits,
+            upgrade: upgrade.is_requested(),
+            has_expectation,
+            can_fail_over: false,
+        };
         // Pinned here, because moving the future into a timeout would copy it.
         let sending = pin!(cluster.send(request, options));
         // gRPC calls carry their own deadlines.
-        let limit = if is_grpc { inner.stream_timeout } else { inner.response_timeout };
+        let limit = if is_grpc { self.stream_timeout } else { self.response_timeout };
         let sent = response_wait::response(sending, upload.as_deref(), limit, grant).await;
         let mut response = match sent {
             Ok(Ok(response)) => response,
@@ -236,7 +252,7 @@ impl Upstream {
             Ok(Err(_)) if grant.has_ended() => return Err(UpstreamError::PermissionEnded),
             Err(NoResponse::PermissionEnded) => return Err(UpstreamError::PermissionEnded),
             Ok(Err((error, upstream))) => {
-                return Err(UpstreamError::new(error, upstream, inner.body_bytes));
+                return Err(UpstreamError::new(error, upstream, self.body_bytes));
             }
             Err(NoResponse::Stalled) if upload.is_some_and(|upload| upload.is_waiting_for_client()) => {
                 return Err(UpstreamError::ClientTimeout);
@@ -244,22 +260,25 @@ impl Upstream {
             Err(NoResponse::Stalled) => return Err(UpstreamError::Timeout(cluster.name())),
         };
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return inner.open_tunnel(cluster, grant, from_client, upgrade, response);
+            return self.open_tunnel(cluster, grant, from_client, upgrade, response);
         }
-        match Framing::of(response.headers()) {
-            Framing::Plain => {}
-            Framing::Decoded => _ = response.headers_mut().remove(CONTENT_LENGTH),
-            Framing::Length(length) => response = response.map(|body| body.with_length(length)),
-            Framing::Unsupported => return Err(UpstreamError::UnsupportedTransferCoding(cluster.name())),
+        let fields = FieldSet::of(response.headers());
+        if fields.has(FieldSet::TRANSFER_ENCODING) {
+            match Framing::of(response.headers()) {
+                Framing::Plain => {}
+                Framing::Decoded => _ = response.headers_mut().remove(CONTENT_LENGTH),
+                Framing::Length(length) => response = response.map(|body| body.with_length(length)),
+                Framing::Unsupported => return Err(UpstreamError::UnsupportedTransferCoding(cluster.name())),
+            }
         }
-        hop_by_hop::clean_response(response.headers_mut());
+        hop_by_hop::clean_response(response.headers_mut(), fields);
         *response.version_mut() = Version::HTTP_11;
-        Ok(response
-            .map(|body| body.with_idle_timeout(inner.stream_timeout, upload, is_http2).until_ended(grant)))
+        let body = response.body_mut();
+        body.set_idle_timeout(self.stream_timeout, upload, is_http2);
+        body.set_grant(grant);
+        Ok(response)
     }
-}
 
-impl Inner {
     /// Completes a WebSocket handshake that the app has answered with 101.
     fn open_tunnel(
         &self,

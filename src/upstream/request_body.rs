@@ -12,14 +12,18 @@ use super::expect_continue::ContinueWaiter;
 use super::stall_detector::{BodyFailure, StallDetector};
 use crate::gate::Grant;
 
-/// The request body on its way to the app.
+/// The request body on its way to the app. Boxed, because requests are moved often and most
+/// have no body.
 #[derive(Debug)]
-pub struct RequestBody {
-    /// `None`: the request has no body.
-    body: Option<Incoming>,
+pub struct RequestBody(Option<Box<Upload>>);
+
+/// A body that is not empty.
+#[derive(Debug)]
+struct Upload {
+    body: Incoming,
     /// How many more bytes are allowed; `None` is no limit.
     remaining: Option<u64>,
-    stall_detector: Option<Arc<StallDetector>>,
+    stall_detector: Arc<StallDetector>,
     /// Present until the app has asked for the body.
     wait_for_continue: Option<ContinueWaiter>,
 }
@@ -54,40 +58,34 @@ impl RequestBody {
             return (Self::empty(), None);
         }
         let stall_detector = Arc::new(StallDetector::new(grant.clone()));
-        let body = Self {
-            body: Some(body),
+        let upload = Upload {
+            body,
             remaining: limit,
-            stall_detector: Some(Arc::clone(&stall_detector)),
+            stall_detector: Arc::clone(&stall_detector),
             wait_for_continue: None,
         };
-        (body, Some(stall_detector))
+        (Self(Some(Box::new(upload))), Some(stall_detector))
     }
 
     pub(super) fn empty() -> Self {
-        Self { body: None, remaining: None, stall_detector: None, wait_for_continue: None }
+        Self(None)
     }
 
     pub(super) fn stall_detector(&self) -> Option<&Arc<StallDetector>> {
-        self.stall_detector.as_ref()
+        self.0.as_ref().map(|upload| &upload.stall_detector)
     }
 
     /// Reads nothing from the client until the app has asked for the body.
     pub(super) fn wait_for_continue(&mut self, waiter: ContinueWaiter) {
-        self.wait_for_continue = Some(waiter);
-    }
-
-    fn fail(&self, failure: BodyFailure) {
-        if let Some(stall_detector) = &self.stall_detector {
-            stall_detector.fail(failure);
+        if let Some(upload) = &mut self.0 {
+            upload.wait_for_continue = Some(waiter);
         }
     }
 }
 
-impl Drop for RequestBody {
+impl Drop for Upload {
     fn drop(&mut self) {
-        if let Some(stall_detector) = &self.stall_detector {
-            stall_detector.close();
-        }
+        self.stall_detector.close();
     }
 }
 
@@ -99,36 +97,32 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let this = &mut *self;
-        let Some(body) = &mut this.body else { return Poll::Ready(None) };
-        if let Some(stall_detector) = &this.stall_detector {
-            stall_detector.register_body(cx.waker());
-            if stall_detector.grant().has_ended() {
-                return Poll::Ready(Some(Err(RequestBodyError::PermissionEnded)));
-            }
-            if stall_detector.is_closed() {
-                return Poll::Ready(Some(Err(RequestBodyError::Unwanted)));
-            }
+        let Some(upload) = self.0.as_deref_mut() else { return Poll::Ready(None) };
+        let stall_detector = &upload.stall_detector;
+        stall_detector.register_body(cx.waker());
+        if stall_detector.grant().has_ended() {
+            return Poll::Ready(Some(Err(RequestBodyError::PermissionEnded)));
         }
-        if let Some(waiter) = &mut this.wait_for_continue {
+        if stall_detector.is_closed() {
+            return Poll::Ready(Some(Err(RequestBodyError::Unwanted)));
+        }
+        if let Some(waiter) = &mut upload.wait_for_continue {
             if !ready!(waiter.poll_continue(cx)) {
                 return Poll::Ready(Some(Err(RequestBodyError::Unwanted)));
             }
-            this.wait_for_continue = None;
+            upload.wait_for_continue = None;
         }
         loop {
-            let polled = Pin::new(&mut *body).poll_frame(cx);
-            if let Some(stall_detector) = &this.stall_detector {
-                stall_detector.set_waiting_for_client(polled.is_pending());
-                if polled.is_ready() {
-                    stall_detector.record_progress();
-                }
+            let polled = Pin::new(&mut upload.body).poll_frame(cx);
+            stall_detector.set_waiting_for_client(polled.is_pending());
+            if polled.is_ready() {
+                stall_detector.record_progress();
             }
             let frame = match ready!(polled) {
                 None => return Poll::Ready(None),
                 Some(Ok(frame)) => frame,
                 Some(Err(error)) => {
-                    this.fail(BodyFailure::Client);
+                    stall_detector.fail(BodyFailure::Client);
                     return Poll::Ready(Some(Err(error.into())));
                 }
             };
@@ -138,22 +132,22 @@ impl Body for RequestBody {
                 // header after those of the client were removed.
                 continue;
             };
-            if let Some(remaining) = this.remaining {
+            if let Some(remaining) = upload.remaining {
                 let Some(remaining) = remaining.checked_sub(data.len() as u64) else {
-                    this.fail(BodyFailure::TooLarge);
+                    stall_detector.fail(BodyFailure::TooLarge);
                     return Poll::Ready(Some(Err(RequestBodyError::TooLarge)));
                 };
-                this.remaining = Some(remaining);
+                upload.remaining = Some(remaining);
             }
             return Poll::Ready(Some(Ok(frame)));
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(Body::is_end_stream)
+        self.0.as_ref().is_none_or(|upload| upload.body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint)
+        self.0.as_ref().map_or(SizeHint::with_exact(0), |upload| upload.body.size_hint())
     }
 }

@@ -25,6 +25,7 @@ pub struct ResponseBody {
     in_flight: Option<InFlightGuard>,
 }
 
+/// A response is moved often until hyper's server has it, so what is large is boxed.
 #[derive(Debug)]
 #[expect(
     clippy::large_enum_variant,
@@ -33,16 +34,24 @@ pub struct ResponseBody {
 enum Kind {
     /// From the upstream; the idle timer runs, and the permission is observed, while it is
     /// polled.
-    Incoming(LeasedBody, IdleTimer, Option<PermissionWatch>),
+    Incoming(Box<Polled>),
     /// From the upstream; a task closes it when it is idle or its permission ends.
     Watched(WatchedBody),
     Whole(Option<Bytes>),
 }
 
+#[derive(Debug)]
+struct Polled {
+    body: LeasedBody,
+    idle_timer: IdleTimer,
+    watch: Option<PermissionWatch>,
+}
+
 impl ResponseBody {
     pub(super) fn incoming(body: Incoming, lease: Lease) -> Self {
         let idle_timer = IdleTimer::new(Duration::MAX, None, false);
-        Self { kind: Kind::Incoming(LeasedBody::new(body, lease), idle_timer, None), in_flight: None }
+        let polled = Polled { body: LeasedBody::new(body, lease), idle_timer, watch: None };
+        Self { kind: Kind::Incoming(Box::new(polled)), in_flight: None }
     }
 
     pub(super) fn empty() -> Self {
@@ -56,8 +65,8 @@ impl ResponseBody {
 
     /// Ends the body after `length` bytes, and closes its connection.
     pub(super) fn with_length(mut self, length: u64) -> Self {
-        if let Kind::Incoming(body, ..) = &mut self.kind {
-            body.end_after(length);
+        if let Kind::Incoming(polled) = &mut self.kind {
+            polled.body.end_after(length);
         }
         self
     }
@@ -71,38 +80,39 @@ impl ResponseBody {
     /// Closes the body once it is idle for `limit`. `upload` is the detector of the
     /// request body, if there is one. `flow_controlled`: the client speaks HTTP/2 and
     /// can stop reading after the first frame; with HTTP/1.1 the server takes more.
-    pub(super) fn with_idle_timeout(
-        mut self,
+    pub(super) fn set_idle_timeout(
+        &mut self,
         limit: Duration,
         upload: Option<Arc<StallDetector>>,
         flow_controlled: bool,
-    ) -> Self {
-        if let Kind::Incoming(_, idle_timer, _) = &mut self.kind {
-            *idle_timer = IdleTimer::new(limit, upload, flow_controlled);
+    ) {
+        if let Kind::Incoming(polled) = &mut self.kind {
+            polled.idle_timer = IdleTimer::new(limit, upload, flow_controlled);
         }
-        self
     }
 
     /// Closes the body once `grant` has ended.
-    pub(super) fn until_ended(mut self, grant: &Grant) -> Self {
-        if let Kind::Incoming(body, _, watch) = &mut self.kind
-            && !body.is_end_stream()
+    pub(super) fn set_grant(&mut self, grant: &Grant) {
+        if let Kind::Incoming(polled) = &mut self.kind
+            && !polled.body.is_end_stream()
         {
-            *watch = Some(PermissionWatch::new(grant.clone()));
+            polled.watch = Some(PermissionWatch::new(grant.clone()));
         }
-        self
     }
 
     /// Moves the body to a task that closes it when it is idle. Short responses never
     /// get here: the task's wake-ups cost more than the rest of the request.
     fn watch(&mut self) {
         match std::mem::replace(&mut self.kind, Kind::Whole(None)) {
-            Kind::Incoming(body, idle_timer, Some(watch)) => {
-                let (limit, upload) = idle_timer.into_parts();
-                let grant = watch.into_grant();
-                self.kind = Kind::Watched(WatchedBody::spawn(body, limit, upload, grant));
-            }
-            other => self.kind = other,
+            Kind::Incoming(polled) => match *polled {
+                Polled { body, idle_timer, watch: Some(watch) } => {
+                    let (limit, upload) = idle_timer.into_parts();
+                    let grant = watch.into_grant();
+                    self.kind = Kind::Watched(WatchedBody::spawn(body, limit, upload, grant));
+                }
+                unwatched @ Polled { watch: None, .. } => self.kind = Kind::Incoming(Box::new(unwatched)),
+            },
+            other @ (Kind::Watched(_) | Kind::Whole(_)) => self.kind = other,
         }
     }
 
@@ -110,7 +120,8 @@ impl ResponseBody {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ResponseBodyError>>> {
-        let Kind::Incoming(body, idle_timer, watch) = &mut self.kind else { return Poll::Ready(None) };
+        let Kind::Incoming(polled) = &mut self.kind else { return Poll::Ready(None) };
+        let Polled { body, idle_timer, watch } = &mut **polled;
         let cut = |body: &mut LeasedBody| {
             body.close();
             Poll::Ready(Some(Err(ResponseBodyError::ended())))
@@ -161,7 +172,7 @@ impl Body for ResponseBody {
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
-            Kind::Incoming(body, ..) => body.is_end_stream(),
+            Kind::Incoming(polled) => polled.body.is_end_stream(),
             Kind::Watched(body) => body.is_end_stream(),
             Kind::Whole(bytes) => bytes.is_none(),
         }
@@ -169,7 +180,7 @@ impl Body for ResponseBody {
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
-            Kind::Incoming(body, ..) => body.size_hint(),
+            Kind::Incoming(polled) => polled.body.size_hint(),
             Kind::Watched(body) => body.size_hint(),
             Kind::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
         }

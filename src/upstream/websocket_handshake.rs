@@ -7,7 +7,7 @@ use http::Version;
 use http::header::{CONNECTION, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
 use http::request::Parts;
 
-use crate::client::{ExtendedConnect, is_websocket_handshake};
+use crate::client::{ExtendedConnect, FieldSet, is_websocket_handshake};
 
 /// Whether a request asks for a WebSocket.
 pub(super) enum Upgrade {
@@ -22,11 +22,15 @@ pub(super) enum Upgrade {
 }
 
 impl Upgrade {
-    pub(super) fn of(parts: &Parts, extended_connect: Option<ExtendedConnect>) -> Self {
+    /// `fields` are those of `parts`.
+    pub(super) fn of(parts: &Parts, fields: FieldSet, extended_connect: Option<ExtendedConnect>) -> Self {
         if let Some(extended_connect) = extended_connect {
             let expected_accept = parts.headers.get(SEC_WEBSOCKET_KEY).map(accept_for);
             Self::Http2 { expected_accept, extended_connect }
-        } else if parts.version == Version::HTTP_11 && is_websocket_handshake(&parts.headers) {
+        } else if fields.has(FieldSet::UPGRADE)
+            && parts.version == Version::HTTP_11
+            && is_websocket_handshake(&parts.headers)
+        {
             Self::Http1
         } else {
             Self::None
