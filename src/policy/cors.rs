@@ -74,7 +74,7 @@ mod tests {
             ("https://app.example.com:8443", Some("https://app.example.com:8443")),
             ("http://localhost:3000", Some("http://localhost:3000")),
             ("http://[::1]:3000", Some("http://[::1]:3000")),
-            ("https://jörg.example", Some("https://xn--jrg-tna.example")),
+            ("https://jörg.example", Some("https://xn--jrg-sna.example")),
             ("https://app.example.com/", None),
             ("https://app.example.com/x", None),
             ("https://app.example.com?x", None),
