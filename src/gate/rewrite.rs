@@ -90,8 +90,8 @@ pub(crate) struct Rewrite<'a> {
     host: Option<HeaderValue>,
     forwarded: Option<ForwardedHeaders>,
     identity: &'a [(HeaderName, HeaderValue)],
-    assertion: Option<Arc<SignedAssertion>>,
-    assertion_use: AssertionUse,
+    /// The assertion, and where the route wants it.
+    assertion: Option<(Arc<SignedAssertion>, AssertionUse)>,
 }
 
 impl Rewriter {
@@ -134,8 +134,8 @@ impl Rewriter {
             identity: identity.map_or(&[], RenderedIdentity::headers),
             assertion: identity
                 .filter(|_| assertion_use != AssertionUse::None)
-                .and_then(|identity| self.assertions.assertion(identity, client)),
-            assertion_use,
+                .and_then(|identity| self.assertions.assertion(identity, client))
+                .map(|assertion| (assertion, assertion_use)),
         }
     }
 
@@ -159,8 +159,7 @@ impl Rewriter {
             host: None,
             forwarded: None,
             identity: &[],
-            assertion,
-            assertion_use: routes.assertion_use(grant.route()),
+            assertion: assertion.map(|assertion| (assertion, routes.assertion_use(grant.route()))),
         }
     }
 
@@ -206,9 +205,9 @@ impl Rewrite<'_> {
     pub(crate) fn cookie_line(&self, line: &[u8]) -> RewrittenLine {
         let replacement = self
             .assertion
-            .as_deref()
-            .filter(|_| self.assertion_use.in_cookie())
-            .map(|assertion| Replacement { value: &assertion.token, line: &assertion.cookie });
+            .as_ref()
+            .filter(|(_, used)| used.in_cookie())
+            .map(|(assertion, _)| Replacement { value: &assertion.token, line: &assertion.cookie });
         self.rewriter.cookies.rewritten(line, replacement)
     }
 
@@ -264,7 +263,7 @@ impl Rewrite<'_> {
         for (name, value) in self.identity {
             headers.insert(name, value.clone());
         }
-        if let Some(assertion) = self.assertion.filter(|_| self.assertion_use.in_header()) {
+        if let Some((assertion, _)) = self.assertion.filter(|(_, used)| used.in_header()) {
             for name in self.rewriter.assertions.headers() {
                 headers.insert(name, assertion.value.clone());
             }
