@@ -3,12 +3,13 @@
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
+use crate::client::subscriber;
 use crate::clock::UnixTime;
 
 /// The maximum number of bytes of all addresses.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 /// The maximum number of bytes that one client's sign-ins may hold, so that nobody can
-/// push out everybody else's.
+/// push out everybody else's. A /64 network of IPv6 is one client.
 const MAX_CLIENT_BYTES: usize = 512 * 1024;
 
 /// The key of an address: random, and known only to the sealed `state`.
@@ -38,6 +39,7 @@ impl HeldAddresses {
         address: &str,
         (now, until): (UnixTime, UnixTime),
     ) {
+        let client = client.map(subscriber);
         self.retain(|held| held.until >= now);
         let mut own: usize = self.of(client).map(|held| held.address.len()).sum();
         while own + address.len() > MAX_CLIENT_BYTES {
@@ -93,6 +95,19 @@ mod tests {
         assert_eq!(addresses.find(key(0)), Some("/of-another"));
         assert_eq!(addresses.find(key(1)), None);
         assert!((2..=65).all(|n| addresses.find(key(n)).is_some()));
+    }
+
+    #[test]
+    fn a_subscriber_with_many_addresses_is_one_client() {
+        let mut addresses = HeldAddresses::default();
+        addresses.hold(key(0), client(1), "/of-another", (0, 600));
+        let long = "a".repeat(MAX_CLIENT_BYTES);
+        for n in 1..=64 {
+            let address = Some(format!("2001:db8::{n:x}").parse().unwrap());
+            addresses.hold(key(n), address, &long, (0, 600));
+        }
+        assert_eq!(addresses.find(key(0)), Some("/of-another"));
+        assert_eq!(addresses.held.len(), 2);
     }
 
     #[test]

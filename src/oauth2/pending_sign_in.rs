@@ -163,18 +163,20 @@ impl PendingSignIns {
         let secret = find_cookie(request, &self.cookies.pending_name(id));
         let bound = secret.filter(|secret| equal(&hash(secret), &attempt.binding));
         let expired = now.saturating_sub(attempt.began) > LIFETIME;
+        let binding = attempt.binding;
         let pending = self.pending(attempt, bound.unwrap_or_default(), state.to_owned());
         if expired || bound.is_none() {
             let elsewhere = Unfinished { bound: bound.is_some(), ..pending.into() };
             return match expired {
                 true => Taken::Expired(elsewhere),
-                false if !request.contains_key(COOKIE) => Taken::NoCookies,
+                false if !request.contains_key(COOKIE) && !self.was_seen(binding) => Taken::NoCookies,
                 false => Taken::Elsewhere(elsewhere),
             };
         }
-        if !self.use_up(state, now) {
+        if !self.use_up(sha256(state.as_bytes()), now) {
             return Taken::UsedBefore(pending.into());
         }
+        self.use_up(sha256(&binding), now);
         Taken::Yes { removal: self.removal(id), pending }
     }
 
@@ -232,8 +234,16 @@ impl PendingSignIns {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Marks a state as used; returns `false` if it already was.
-    fn use_up(&self, state: &str, now: UnixTime) -> bool {
+    /// Whether a sign-in came back with this binding: the browser keeps cookies, and lost
+    /// this one because that sign-in was finished.
+    fn was_seen(&self, binding: [u8; 16]) -> bool {
+        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        used.contains_key(&sha256(&binding))
+    }
+
+    /// Marks the hash of a state, or of a binding, as used; returns `false` if it already
+    /// was.
+    fn use_up(&self, hash: [u8; 32], now: UnixTime) -> bool {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         if used.len() >= MAX_USED {
             used.retain(|_, until| *until >= now);
@@ -246,7 +256,7 @@ impl PendingSignIns {
             let middle = times.get(times.len() / 2).copied().unwrap_or(now);
             used.retain(|_, until| *until > middle);
         }
-        used.insert(sha256(state.as_bytes()), now + LIFETIME).is_none()
+        used.insert(hash, now + LIFETIME).is_none()
     }
 }
 
@@ -436,7 +446,7 @@ mod tests {
     fn the_number_of_used_states_is_bounded() {
         let pendings = pendings();
         for n in 0..MAX_USED + 10 {
-            assert!(pendings.use_up(&n.to_string(), NOW + n as u64 / 1000));
+            assert!(pendings.use_up(sha256(n.to_string().as_bytes()), NOW + n as u64 / 1000));
         }
         assert!(pendings.used.lock().unwrap().len() <= MAX_USED);
     }

@@ -55,16 +55,16 @@ impl OAuth2 {
         let mut response = answer::with_cookies(answer::page(StatusCode::OK, page), lines);
         // Clears the browser's cached pages of the app, so that the back button shows
         // nothing to the next person at this device.
-        let headers = response.headers_mut();
-        headers.insert(CLEAR_SITE_DATA, HeaderValue::from_static("\"cache\""));
+        response.headers_mut().insert(CLEAR_SITE_DATA, HeaderValue::from_static("\"cache\""));
+        let room = answer::MAX_HEAD.saturating_sub(answer::head_size(&response));
         // The browser may keep the app's previous page until it has processed that
         // header. So this page is requested once more, and then shows that nobody is
-        // signed in.
-        if ended
-            && let Ok(again) =
-                HeaderValue::try_from(format!("0; url={}", self.urls.sign_out(return_to.as_str())))
-        {
-            headers.insert(REFRESH, again);
+        // signed in. An address that does not fit the head is left out there.
+        let again = [return_to.as_str(), "/"]
+            .map(|address| HeaderValue::try_from(format!("0; url={}", self.urls.sign_out(address))));
+        let again = again.into_iter().flatten().find(|again| answer::field_size(&REFRESH, again) <= room);
+        if let Some(again) = again.filter(|_| ended) {
+            response.headers_mut().insert(REFRESH, again);
         }
         response
     }

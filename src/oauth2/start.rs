@@ -1,6 +1,7 @@
 //! Starts a sign-in: the redirect to the provider (RFC 6749, section 4.1.1).
 
 use bytes::Bytes;
+use http::header::SET_COOKIE;
 use http::{Response, StatusCode};
 use url::Url;
 
@@ -84,7 +85,9 @@ impl OAuth2 {
             SessionLookup::Session(session) => Some(session.id()),
             SessionLookup::Nobody | SessionLookup::Unknown(_) => None,
         };
-        let rest = url(&redirect_uri, "", "", "").as_str().len() + OTHER_FIELDS;
+        let former = self.sessions.cookies().remove_former_chunks(&request.parts.headers);
+        let removal: usize = former.iter().map(|line| answer::field_size(&SET_COOKIE, line)).sum();
+        let rest = url(&redirect_uri, "", "", "").as_str().len() + OTHER_FIELDS + removal;
         let beginning = Beginning {
             return_to,
             redirect_uri: &redirect_uri,
@@ -95,7 +98,7 @@ impl OAuth2 {
         let (pending, cookies) = self.pendings.begin(&beginning, &request.parts.headers, self.clock.now());
         let url = url(&pending.redirect_uri, &pending.state, &pending.nonce, &pending.code_challenge());
         tracing::debug!(host = %request.client.host, "sign-in begins");
-        Ok(answer::with_cookies(answer::redirect(url.as_str()), cookies))
+        Ok(answer::with_cookies(answer::redirect(url.as_str()), cookies.into_iter().chain(former)))
     }
 
     /// Redirects to the provider with this page as the return address, unless the browser

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, LOCATION, REFERRER_POLICY, SET_COOKIE,
-    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY,
+    SET_COOKIE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use http::{Response, StatusCode};
 use serde_json::Value;
@@ -69,8 +69,13 @@ pub(crate) fn onward_over_https(location: &str) -> Response<Bytes> {
 }
 
 /// The size of a head, without its first line.
-fn head_size<B>(response: &Response<B>) -> usize {
-    response.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
+pub(crate) fn head_size<B>(response: &Response<B>) -> usize {
+    response.headers().iter().map(|(name, value)| field_size(name, value)).sum()
+}
+
+/// The size of a field, with its separators.
+pub(crate) fn field_size(name: &HeaderName, value: &HeaderValue) -> usize {
+    name.as_str().len() + value.len() + 4
 }
 
 /// Adds these `Set-Cookie` lines.

@@ -167,6 +167,12 @@ impl Cookies {
         lines
     }
 
+    /// Removes the chunks that only versions before 0.2 set. A sign-in does so where it
+    /// begins: beside the new session there is no room for it.
+    pub(crate) fn remove_former_chunks(&self, request: &HeaderMap) -> Vec<HeaderValue> {
+        self.remove_chunks(request, MAX_CHUNKS)
+    }
+
     fn remove_chunks(&self, request: &HeaderMap, from: usize) -> Vec<HeaderValue> {
         let stale = (from.max(1)..MAX_REMOVED).map(|index| self.chunk_name(index));
         stale

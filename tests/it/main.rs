@@ -26,6 +26,7 @@ mod unauthenticated;
 
 // Authorization, and the identity for the app.
 mod attack;
+mod attack_sign_in;
 mod bearer;
 mod data_plane;
 mod embedding;
