@@ -56,14 +56,14 @@ impl Tunnel {
         Self { client, app }
     }
 
-    async fn to_app(&mut self, frame: &[u8]) {
+    async fn send_to_app(&mut self, frame: &[u8]) {
         self.client.write_all(frame).await.unwrap();
         let mut got = vec![0; frame.len()];
         with_timeout(self.app.read_exact(&mut got)).await.unwrap();
         assert_eq!(got, frame);
     }
 
-    async fn to_client(&mut self, frame: &[u8]) {
+    async fn send_to_client(&mut self, frame: &[u8]) {
         self.app.write_all(frame).await.unwrap();
         let mut got = vec![0; frame.len()];
         with_timeout(self.client.read_exact(&mut got)).await.unwrap();
@@ -71,7 +71,7 @@ impl Tunnel {
     }
 
     /// Both sides get 1008 and then the end.
-    async fn is_closed(mut self) {
+    async fn expect_closed(mut self) {
         let mut head = [0; 4];
         with_timeout(self.client.read_exact(&mut head)).await.unwrap();
         assert_eq!((head[0], &head[2..]), (0x88, &[0x03, 0xf0][..]), "not a close with 1008");
@@ -121,13 +121,13 @@ async fn a_websocket_on_which_frames_pass_keeps_its_session_pings_and_pongs_too(
             let mut tunnel = Tunnel::open(&stage, version, &cookie).await;
             for _ in 0..2 {
                 stage.pass(IDLE - 1).await;
-                tunnel.to_client(TEXT).await;
+                tunnel.send_to_client(TEXT).await;
                 stage.pass(IDLE - 1).await;
-                tunnel.to_app(MASKED_TEXT).await;
+                tunnel.send_to_app(MASKED_TEXT).await;
                 stage.pass(IDLE - 1).await;
-                tunnel.to_client(PING).await;
+                tunnel.send_to_client(PING).await;
                 stage.pass(IDLE - 1).await;
-                tunnel.to_app(MASKED_PONG).await;
+                tunnel.send_to_app(MASKED_PONG).await;
             }
             stage.pass(IDLE - 1).await;
             stage.world.send(Ask::fetch("/").with("cookie", &cookie)).await.expect(200);
@@ -143,9 +143,9 @@ async fn a_websocket_on_which_nothing_passes_is_closed_with_its_idle_session() {
             let cookie = stage.world.signed_in("ada").await.cookie_line();
             let mut tunnel = Tunnel::open(&stage, version, &cookie).await;
             stage.pass(IDLE - 1).await;
-            tunnel.to_app(MASKED_TEXT).await;
+            tunnel.send_to_app(MASKED_TEXT).await;
             stage.pass(IDLE).await;
-            tunnel.is_closed().await;
+            tunnel.expect_closed().await;
             stage.world.send(Ask::fetch("/").with("cookie", &cookie)).await.expect(401);
         }
     }
@@ -177,7 +177,7 @@ async fn every_end_of_a_session_closes_its_websockets_with_1008() {
                 let tunnel = Tunnel::open(&stage, version, &ada.cookie_line()).await;
                 assert!(end(&stage, &mut ada));
                 stage.pass(15 * 60).await;
-                tunnel.is_closed().await;
+                tunnel.expect_closed().await;
             }
             let stage = Stage::new(store).await;
             let mut ada = stage.world.signed_in("ada").await;
@@ -187,7 +187,7 @@ async fn every_end_of_a_session_closes_its_websockets_with_1008() {
             ];
             ada.at(&stage.world).open("/oauth2/sign_out").await.expect(200);
             for tunnel in tunnels {
-                tunnel.is_closed().await;
+                tunnel.expect_closed().await;
             }
             ada.fetch("/").await.expect(401);
         }
