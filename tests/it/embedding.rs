@@ -75,6 +75,7 @@ async fn a_layer_applied_twice_is_in_effect_once_around_a_reload() {
         .issuer(world.hub.issuer())
         .client(CLIENT, CLIENT_SECRET)
         .secret(SECRET)
+        .session(|session| session.cookie_name = "huggate".to_owned())
         .allow(Rule::user("ada"));
     let reloaded = world.gate.prepare_reload(settings.settings().unwrap()).unwrap().activate();
     let app = Served::new(&world, inner.layer(reloaded.layer())).await;
