@@ -68,7 +68,7 @@ impl Proxy {
                     response.map(ResponseBody::whole)
                 }
             };
-            let mut response = gate.complete(response, &grant, renewal, None);
+            let mut response = gate.complete(response, &grant, renewal.as_ref(), None);
             if let Some(user) = grant.user()
                 && tracing::enabled!(target: "huggate::audit", tracing::Level::DEBUG)
             {

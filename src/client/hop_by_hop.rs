@@ -5,6 +5,7 @@ use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, TE, UPGRADE};
 use super::field_set::FieldSet;
 
 /// Whether a field of this name is hop-by-hop whatever `Connection` says.
+#[cfg(feature = "proxy")]
 pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
     FieldSet::of_name(name).has(FieldSet::HOP_BY_HOP)
 }

@@ -18,7 +18,9 @@ pub(super) fn warn(root: &Table<'_>, routes: &[RouteEntry<'_>], access: &Access,
     // The layer has only one app, whatever `upstream` says.
     let app = |route: &Route| match consumer {
         Consumer::Layer => None,
-        _ => route.upstream.clone().or_else(|| default.clone()),
+        #[cfg(feature = "proxy")]
+        Consumer::Serving => route.upstream.clone().or_else(|| default.clone()),
+        Consumer::Proxy => route.upstream.clone().or_else(|| default.clone()),
     };
     let list: Vec<&Route> = routes.iter().map(|(route, _)| route).collect();
     let fallback = Route::unspecified();

@@ -38,8 +38,7 @@ impl Attended {
         grant: &Grant,
     ) -> Option<T> {
         // An answer that is there needs no timer.
-        let first = poll_fn(|cx| Poll::Ready(inner.as_mut().poll(cx))).await;
-        if let Poll::Ready(output) = first {
+        if let Poll::Ready(output) = poll_fn(|cx| Poll::Ready(inner.as_mut().poll(cx))).await {
             return Some(output);
         }
         if let Ok(output) = tokio::time::timeout(QUICK, inner.as_mut()).await {

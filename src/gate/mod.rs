@@ -186,7 +186,7 @@ impl Gate {
         // Ours, if the permission ends before the inner service answers.
         let mut response = match attended.unless_ended(pin!(inner(request)), &grant).await {
             Some(response) => {
-                self.complete(response?, &grant, renewal, Some(PermissionWatch::new(grant.clone())))
+                self.complete(response?, &grant, renewal.as_ref(), Some(PermissionWatch::new(grant.clone())))
             }
             None => self.interrupted(&grant, &attended.head, &attended.host).map(GateBody::own),
         };
@@ -211,7 +211,7 @@ impl Gate {
     /// extensions.
     ///
     /// [`Upstream::send`]: ../upstream/struct.Upstream.html#method.send
-    // Not an async fn, which would copy its arguments once more.
+    #[expect(clippy::manual_async_fn, reason = "an async fn copies its arguments once more")]
     pub fn handle_with_grant<ReqB, ResB, E, Fut>(
         &self,
         peer: Option<Peer>,
@@ -229,7 +229,7 @@ impl Gate {
                     Err(answer) => return Ok(answer.map(GateBody::own)),
                 };
             let response = forward(request, grant.clone(), client).await?;
-            Ok(self.complete(response, &grant, renewal, None))
+            Ok(self.complete(response, &grant, renewal.as_ref(), None))
         }
     }
 
@@ -286,10 +286,10 @@ impl Gate {
         &self,
         response: Response<B>,
         grant: &Grant,
-        renewal: Option<Renewal>,
+        renewal: Option<&Renewal>,
         watch: Option<PermissionWatch>,
     ) -> Response<GateBody<B>> {
-        let renewal = renewal.as_deref().map(Vec::as_slice);
+        let renewal = renewal.map(|lines| &**lines).map(Vec::as_slice);
         response::finish(response, grant, self.inner.oauth2.sessions.cookies(), renewal, watch)
     }
 

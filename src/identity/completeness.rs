@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 
 /// What a credential shows of its owner. What it does not show may be so or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(clippy::exhaustive_structs, reason = "made by the provider's answers and by tests")]
 pub struct Shown {
     /// The e-mail address.
     pub email: bool,

@@ -27,10 +27,6 @@ pub struct ResponseBody {
 
 /// A response is moved often until hyper's server has it, so what is large is boxed.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "almost every response is of the large kind; a box would cost each an allocation"
-)]
 enum Kind {
     /// From the upstream; the idle timer runs, and the permission is observed, while it is
     /// polled.

@@ -98,7 +98,7 @@ async fn a_session_that_does_not_fit_one_cookie_leaves_out_what_no_rule_names() 
 async fn what_rules_name_is_never_left_out() {
     let world = World::start(FRONTS[0], |gate| {
         let gate = gate.allow(Rule::org("acme"));
-        (0..60).fold(gate, |gate, n| gate.allow(Rule::org(&format!("team-{}", noise(9, n + 1)))))
+        (0..60).fold(gate, |gate, n| gate.allow(Rule::org(format!("team-{}", noise(9, n + 1)))))
     })
     .await;
     world.behave(|hub| {
