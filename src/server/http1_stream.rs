@@ -164,6 +164,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1Stream<S> {
         Poll::Ready(Ok(false))
     }
 
+    /// Receives a part of a body, or of what goes through a tunnel.
+    fn poll_body(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.received.is_empty() {
+            return self.poll_receive(cx, buffer).map_ok(drop);
+        }
+        let count = self.received.len().min(buffer.remaining());
+        buffer.put_slice(&self.received.split_to(count));
+        // What was read ahead is little. Alone, it would make each read of an upload small.
+        if self.received.is_empty()
+            && buffer.remaining() > 0
+            && let Poll::Ready(Err(_)) = self.poll_receive(cx, buffer)
+        {
+            self.end = End::Closed;
+        }
+        Poll::Ready(Ok(()))
+    }
+
     /// Looks whether the client is still there, while it waits for a response: hyper reads
     /// no more then, and would take the end of a half-closed connection for an error.
     fn watch(&mut self, cx: &mut Context<'_>) {
@@ -226,10 +243,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Http1Stream<S> {
         let this = &mut *self;
         if this.inspected.is_empty() && matches!(this.state.phase(), Phase::Busy | Phase::Tunnel) {
             // The body of a request, or a tunnel.
-            if this.received.is_empty() {
-                return this.poll_receive(cx, buffer).map_ok(drop);
-            }
-            this.inspected = std::mem::take(&mut this.received);
+            return this.poll_body(cx, buffer);
         }
         if ready!(this.poll_head(cx, buffer))? {
             return Poll::Ready(Ok(()));
