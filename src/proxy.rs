@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
 
-use crate::client::RequestContext;
+use crate::client::{PeerRef, RequestContext};
 use crate::gate::{Admission, ConnectionFields, Gate, GateBody};
 use crate::respond::{FailedRequest, KeptHead, UpstreamFailure, upstream_failed};
 use crate::upstream::{ResponseBody, Upstream, UpstreamError};
@@ -48,15 +48,21 @@ impl Proxy {
         context: RequestContext,
     ) -> impl Future<Output = Response<GateBody<ResponseBody>>> + Send + use<> {
         let Self { gate, upstream } = self.clone();
-        let RequestContext { peer, extended_connect } = context;
+        let RequestContext { peer, peer_address, extended_connect } = context;
         async move {
-            let admitted = gate.admit(Some(&peer), &mut request, ConnectionFields::Drop).await;
+            let admitted = gate
+                .admit(
+                    Some(PeerRef { peer: &peer, address: peer_address.as_ref() }),
+                    &mut request,
+                    ConnectionFields::Drop,
+                )
+                .await;
             let Admission { grant, client, renewal, fields } = match admitted {
                 Ok(admission) => admission,
                 Err(answer) => return answer.map(GateBody::own),
             };
             let kept = KeptHead::of(&request, fields);
-            let response = match upstream.send(&grant, request, extended_connect).await {
+            let response = match upstream.send_with_fields(&grant, request, fields, extended_connect).await {
                 Ok(response) => response,
                 Err(UpstreamError::PermissionEnded) => {
                     gate.interrupted(&grant, &kept, &client.host).map(ResponseBody::whole)

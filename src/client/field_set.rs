@@ -74,6 +74,11 @@ impl FieldSet {
         Self(self.0 | other.0)
     }
 
+    /// The fields of this set that are not in `other`.
+    pub(crate) const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// Whether any of `others` is in the set.
     pub(crate) const fn has(self, others: Self) -> bool {
         self.0 & others.0 != 0
@@ -118,5 +123,7 @@ mod tests {
             assert_eq!(FieldSet::of(&headers), found, "{name}");
         }
         assert!(!none.has(FieldSet::ACCEPT) && none.or(FieldSet::TE).has(FieldSet::TE));
+        let both = FieldSet::TE.or(FieldSet::HOST);
+        assert_eq!(both.without(FieldSet::TE.or(FieldSet::EXPECT)), FieldSet::HOST);
     }
 }

@@ -6,9 +6,9 @@ use std::net::IpAddr;
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderValue};
 
-use super::Peer;
 use super::resolve::Client;
 use super::trusted_proxies::{X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, forwarded_chain};
+use super::{Peer, PeerRef};
 
 /// Longer names are not known to app servers.
 const LONGEST: usize = 64;
@@ -53,31 +53,42 @@ impl ForwardedHeaders {
     }
 }
 
+impl Peer {
+    fn ip(&self) -> Option<IpAddr> {
+        self.addr.map(|addr| addr.ip().to_canonical())
+    }
+
+    /// Its address as a field value.
+    pub(crate) fn address(&self) -> Option<HeaderValue> {
+        self.ip().and_then(address)
+    }
+}
+
 impl Client {
     /// The forwarding headers for the app. The chain of a trusted proxy is continued, also
     /// one in `Forwarded`; any other starts with the peer. `https`: whether the public URL uses https; `host`: the
     /// `Host` that the app gets.
     pub(crate) fn forwarded_headers(
         &self,
-        peer: &Peer,
+        peer: PeerRef<'_>,
         https: bool,
         host: Option<&HeaderValue>,
         headers: &HeaderMap,
     ) -> ForwardedHeaders {
-        let ip = peer.addr.map(|addr| addr.ip().to_canonical());
         let https = if self.trusted { self.https } else { https };
         let as_sent = host.filter(|_| !self.trusted).cloned();
         ForwardedHeaders {
-            x_forwarded_for: ip.and_then(|ip| self.x_forwarded_for(ip, headers)),
+            x_forwarded_for: self.x_forwarded_for(peer, headers),
             x_forwarded_proto: HeaderValue::from_static(if https { "https" } else { "http" }),
             x_forwarded_host: as_sent.or_else(|| HeaderValue::from_str(&self.host).ok()),
         }
     }
 
-    fn x_forwarded_for(&self, ip: IpAddr, headers: &HeaderMap) -> Option<HeaderValue> {
+    fn x_forwarded_for(&self, peer: PeerRef<'_>, headers: &HeaderMap) -> Option<HeaderValue> {
         if !self.trusted {
-            return address(ip);
+            return peer.address.cloned().or_else(|| peer.peer.address());
         }
+        let ip = peer.peer.ip()?;
         let mut text = Vec::new();
         for (index, line) in headers.get_all(X_FORWARDED_FOR).iter().enumerate() {
             if index > 0 {
@@ -158,9 +169,9 @@ mod tests {
             .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
             .collect();
         headers.insert(HOST, HeaderValue::from_static("app.example.com"));
-        let client = Client { ip: None, host: "outer.example.com".to_owned(), https: true, trusted };
+        let client = Client { ip: None, host: "outer.example.com".into(), https: true, trusted };
         let peer = Peer { addr: Some(([10, 0, 0, 1], 9).into()), tls: false };
-        let forwarded = client.forwarded_headers(&peer, false, headers.get(HOST), &headers);
+        let forwarded = client.forwarded_headers((&peer).into(), false, headers.get(HOST), &headers);
         let dropped: Vec<HeaderName> =
             headers.keys().filter(|name| is_dropped_claim(name.as_str(), trusted)).cloned().collect();
         for name in dropped {
@@ -213,10 +224,10 @@ mod tests {
     fn an_empty_chain_leaves_no_comma_and_the_host_is_the_one_that_is_sent() {
         let headers = written(true, &[("x-forwarded-for", "")]);
         assert_eq!(headers["x-forwarded-for"], "10.0.0.1");
-        let client = Client { ip: None, host: "app.example.com".to_owned(), https: true, trusted: false };
+        let client = Client { ip: None, host: "app.example.com".into(), https: true, trusted: false };
         let peer = Peer { addr: None, tls: false };
         let sent = HeaderValue::from_static("APP.example.com:80");
-        let forwarded = client.forwarded_headers(&peer, true, Some(&sent), &HeaderMap::new());
+        let forwarded = client.forwarded_headers((&peer).into(), true, Some(&sent), &HeaderMap::new());
         assert_eq!(forwarded.x_forwarded_host.as_ref(), Some(&sent));
     }
 

@@ -1,6 +1,7 @@
 //! The host of a request, normalized for comparison.
 
 use std::net::Ipv6Addr;
+use std::sync::Arc;
 
 use http::header::HOST;
 use http::uri::Scheme;
@@ -48,11 +49,14 @@ pub(crate) fn is_http(scheme: &Scheme) -> bool {
 
 /// Normalizes a host, if all servers parse it alike. `own` is a normalized host that most
 /// requests have.
-pub(crate) fn checked(named: &str, own: &str) -> Result<String, NoHost> {
-    if named == own || named.is_empty() {
-        return Ok(named.to_owned());
+pub(crate) fn checked(named: &str, own: &Arc<str>) -> Result<Arc<str>, NoHost> {
+    if *named == **own {
+        return Ok(Arc::clone(own));
     }
-    if is_authority(named) { Ok(normalized(named)) } else { Err(NoHost) }
+    if named.is_empty() {
+        return Ok(Arc::default());
+    }
+    if is_authority(named) { Ok(normalized(named).into()) } else { Err(NoHost) }
 }
 
 /// Lower case, without a trailing dot and without the default port: one spelling for each

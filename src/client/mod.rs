@@ -44,6 +44,21 @@ pub use trusted_proxies::TrustedProxies;
 
 use std::net::SocketAddr;
 
+use http::HeaderValue;
+
+/// The peer, and its address as a field value if that is known already.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PeerRef<'a> {
+    pub(crate) peer: &'a Peer,
+    pub(crate) address: Option<&'a HeaderValue>,
+}
+
+impl<'a> From<&'a Peer> for PeerRef<'a> {
+    fn from(peer: &'a Peer) -> Self {
+        Self { peer, address: None }
+    }
+}
+
 /// The other end of the connection. The proxy's listener passes it in the
 /// `RequestContext`. With your own server, insert it into the request's extensions if
 /// `trusted_proxies` should take effect.

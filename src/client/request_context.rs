@@ -3,6 +3,8 @@
 use std::any::Any;
 use std::fmt;
 
+use http::HeaderValue;
+
 use super::Peer;
 
 /// What the proxy's listener knows about a request. It is passed to the service next to
@@ -12,6 +14,8 @@ use super::Peer;
 pub struct RequestContext {
     /// The other end of the connection.
     pub peer: Peer,
+    /// Its address as a field value, which is the same for all requests of a connection.
+    pub(crate) peer_address: Option<HeaderValue>,
     /// Present if the request asks for a WebSocket over HTTP/2.
     pub extended_connect: Option<ExtendedConnect>,
 }
@@ -29,7 +33,13 @@ impl RequestContext {
     /// The context of a request from `peer`, for requests from a listener of your own.
     #[must_use]
     pub fn new(peer: Peer) -> Self {
-        Self { peer, extended_connect: None }
+        Self { peer, peer_address: peer.address(), extended_connect: None }
+    }
+
+    /// The context of another request on the same connection.
+    #[must_use]
+    pub(crate) fn of_next_request(&self, extended_connect: Option<ExtendedConnect>) -> Self {
+        Self { peer: self.peer, peer_address: self.peer_address.clone(), extended_connect }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The client of a request: the peer, or the client that trusted proxies forward for.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::Peer;
 use super::host::{NoHost, checked, requested_host};
@@ -11,7 +12,7 @@ use super::trusted_proxies::TrustedProxies;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct OwnOrigin<'a> {
     /// Normalized.
-    pub(crate) host: &'a str,
+    pub(crate) host: &'a Arc<str>,
     pub(crate) https: bool,
 }
 
@@ -21,7 +22,7 @@ pub struct Client {
     /// The rightmost address that is not a trusted proxy's.
     pub ip: Option<IpAddr>,
     /// The requested host in lower case, with its port if there was one.
-    pub host: String,
+    pub host: Arc<str>,
     /// Whether the client used https, according to the peer or a trusted proxy. A trusted
     /// proxy that does not say means the public URL's scheme.
     pub https: bool,
@@ -52,7 +53,7 @@ impl Client {
             let forwarded = trusted_proxies.read(head.headers);
             client.ip = forwarded.ip.or(client.ip);
             client.https = forwarded.https.unwrap_or(own.https);
-            client.host = forwarded.host.unwrap_or(client.host);
+            client.host = forwarded.host.map_or(client.host, Arc::from);
         }
         Ok(client)
     }
@@ -83,7 +84,12 @@ mod tests {
         let peer = Peer { addr: Some(SocketAddr::new(peer.parse().unwrap(), 9)), tls: false };
         let trusted =
             TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap(), "192.0.2.1/32".parse().unwrap()]);
-        Client::resolve(Some(&peer), (&parts).into(), &trusted, OwnOrigin { host: "app.example.com", https })
+        Client::resolve(
+            Some(&peer),
+            (&parts).into(),
+            &trusted,
+            OwnOrigin { host: &"app.example.com".into(), https },
+        )
     }
 
     fn ip(peer: &str, headers: &[(&str, &str)]) -> String {
@@ -103,7 +109,7 @@ mod tests {
         ];
         let client = client("203.0.113.9", &headers).unwrap();
         assert_eq!(client.ip.unwrap().to_string(), "203.0.113.9");
-        assert_eq!((client.host.as_str(), client.https), ("app.example.com", false));
+        assert_eq!((&*client.host, client.https), ("app.example.com", false));
     }
 
     #[test]
@@ -133,7 +139,7 @@ mod tests {
             ("x-forwarded-host", "evil.example, app.example.com, inner"),
         ];
         let client = client("10.0.0.1", &headers).unwrap();
-        assert_eq!((client.host.as_str(), client.https), ("app.example.com", true));
+        assert_eq!((&*client.host, client.https), ("app.example.com", true));
     }
 
     #[test]
@@ -169,7 +175,7 @@ mod tests {
             ("[::1]:4180", "[::1]:4180"),
             ("[::1]", "[::1]"),
         ] {
-            assert_eq!(client("203.0.113.9", &[("host", host)]).unwrap().host, normalized);
+            assert_eq!(client("203.0.113.9", &[("host", host)]).unwrap().host.as_ref(), normalized);
         }
     }
 }

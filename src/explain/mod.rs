@@ -10,6 +10,8 @@ mod sample_request;
 mod test_subject;
 mod wording;
 
+use std::sync::Arc;
+
 use http::Method;
 use http::header::{COOKIE, HeaderMap, HeaderValue};
 
@@ -143,12 +145,12 @@ impl Gate {
             entries: Vec::new(),
         };
         // The same steps as in `Ruleset::decide`.
-        let own = OwnOrigin { host: "", https: gate.oauth2.urls.public_url.is_https() };
+        let own = OwnOrigin { host: &Arc::default(), https: gate.oauth2.urls.public_url.is_https() };
         let Ok(client) = Client::resolve(None, (&parts).into(), &TrustedProxies::default(), own) else {
             return explanation.refused(&Refusal::NoHost);
         };
         explanation.host_is_known = gate.oauth2.is_sign_in_host(&client.host);
-        explanation.host.clone_from(&client.host);
+        client.host.as_ref().clone_into(&mut explanation.host);
         let view = RequestView::of((&parts).into(), &client);
         if let Some(rest) = gate.oauth2.urls.prefix.rest_of(view.path) {
             explanation.outcome = Outcome::Endpoint;

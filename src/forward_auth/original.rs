@@ -116,7 +116,7 @@ impl Description {
     pub(crate) fn replace(self, parts: &mut Parts, client: &mut Client) -> OriginalRequest {
         parts.method = self.method.unwrap_or(Method::GET);
         parts.uri = self.target.map_or_else(|| Uri::from_static("/"), Uri::from);
-        client.host = self.host;
+        client.host = self.host.into();
         client.https = self.https.unwrap_or(client.https);
         OriginalRequest { method: parts.method.clone(), uri: parts.uri.clone() }
     }

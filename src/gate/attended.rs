@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ const USE_INTERVAL: Duration = Duration::from_secs(1);
 /// What is kept of a request, for an answer in place of the inner service's.
 pub(super) struct Attended {
     pub(super) head: KeptHead,
-    pub(super) host: String,
+    pub(super) host: Arc<str>,
     /// The layer does not see the frames of a request's body.
     may_upload: bool,
 }

@@ -81,7 +81,7 @@ impl Gate {
         );
         let authn = Authenticator { sessions, tokens };
         let ruleset = Ruleset::new(policy, authn, hosts.origins, clock);
-        let own_host = normalized(oauth2.urls.public_url.authority());
+        let own_host = normalized(oauth2.urls.public_url.authority()).into();
         let inner = Inner {
             ruleset,
             oauth2,

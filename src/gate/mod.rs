@@ -65,7 +65,7 @@ pub(crate) use request::{RequestView, the_origin};
 pub use settings::{BuildError, GateSettings, default_scope};
 
 use crate::client::{
-    Client, FieldSet, IncomingRequest, OwnOrigin, Peer, RequestHead, RequestKind, TrustedProxies,
+    Client, FieldSet, IncomingRequest, OwnOrigin, Peer, PeerRef, RequestHead, RequestKind, TrustedProxies,
 };
 use crate::forward_auth::Contract;
 use crate::identity::User;
@@ -110,7 +110,7 @@ pub(crate) struct Inner {
     trusted_proxies: TrustedProxies,
     warnings: Warnings,
     /// The public URL's host in the spelling that hosts are compared in.
-    own_host: String,
+    own_host: Arc<str>,
     /// Every identity header that forward auth answers with.
     identity_headers: Vec<HeaderName>,
 }
@@ -120,7 +120,7 @@ pub(crate) struct Admission {
     pub(crate) grant: Grant,
     pub(crate) client: Client,
     pub(crate) renewal: Option<Renewal>,
-    /// The fields that the request came with.
+    /// The fields that the request has since.
     pub(crate) fields: FieldSet,
 }
 
@@ -166,7 +166,7 @@ impl Gate {
         }
         let mounted = position::restore_original_uri(&mut request);
         let Admission { grant, client, renewal, fields } =
-            match self.admit(peer.as_ref(), &mut request, ConnectionFields::Keep).await {
+            match self.admit(peer.as_ref().map(PeerRef::from), &mut request, ConnectionFields::Keep).await {
                 Ok(admission) => admission,
                 Err(answer) => return Ok(answer.map(GateBody::own)),
             };
@@ -223,11 +223,13 @@ impl Gate {
         Fut: Future<Output = Result<Response<ResB>, E>>,
     {
         async move {
-            let Admission { grant, client, renewal, .. } =
-                match self.admit(peer.as_ref(), &mut request, ConnectionFields::Drop).await {
-                    Ok(admission) => admission,
-                    Err(answer) => return Ok(answer.map(GateBody::own)),
-                };
+            let Admission { grant, client, renewal, .. } = match self
+                .admit(peer.as_ref().map(PeerRef::from), &mut request, ConnectionFields::Drop)
+                .await
+            {
+                Ok(admission) => admission,
+                Err(answer) => return Ok(answer.map(GateBody::own)),
+            };
             let response = forward(request, grant.clone(), client).await?;
             Ok(self.complete(response, &grant, renewal.as_ref(), None))
         }
@@ -240,7 +242,7 @@ impl Gate {
     /// Our own response, where the request does not go on. Its head has been taken.
     pub(crate) async fn admit<B>(
         &self,
-        peer: Option<&Peer>,
+        peer: Option<PeerRef<'_>>,
         request: &mut Request<B>,
         connection: ConnectionFields,
     ) -> Result<Admission, Box<Response<Bytes>>> {
@@ -249,7 +251,7 @@ impl Gate {
         // sign-in to the future of every request.
         let head = RequestHead::of(request);
         let own = OwnOrigin { host: &gate.own_host, https: gate.oauth2.urls.public_url.is_https() };
-        let Ok(client) = Client::resolve(peer, head, &gate.trusted_proxies, own) else {
+        let Ok(client) = Client::resolve(peer.map(|peer| peer.peer), head, &gate.trusted_proxies, own) else {
             let parts = take_head(request);
             return Err(Box::new(Box::pin(gate.refuse_without_host(&parts)).await));
         };
@@ -275,8 +277,9 @@ impl Gate {
         };
         let session = grant.session();
         let renewal = session.and_then(|session| gate.oauth2.sessions.renewal(session, head.headers));
-        let (subject, fields) = (RewriteSubject { client: &client, peer, head }, head.fields);
+        let subject = RewriteSubject { client: &client, peer, head };
         let rewrite = gate.rewriter.rewrite(&grant, &gate.ruleset.policy.routes, subject, connection);
+        let fields = rewrite.fields_left();
         rewrite.apply(request.headers_mut());
         Ok(Admission { grant, client, renewal, fields })
     }
@@ -345,7 +348,7 @@ impl Inner {
 
     /// The response to a request that does not name exactly one host.
     async fn refuse_without_host(&self, parts: &Parts) -> Response<Bytes> {
-        let client = Client { ip: None, host: String::new(), https: false, trusted: false };
+        let client = Client { ip: None, host: Arc::default(), https: false, trusted: false };
         let refuser = Refuser { oauth2: &self.oauth2, org_names: &self.org_names };
         let response = refuser.refuse(Refusal::NoHost, IncomingRequest::new(parts, &client)).await;
         let contract = self.oauth2.urls.prefix.rest_of(parts.uri.path()).and_then(Contract::of);

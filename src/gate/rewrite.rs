@@ -19,7 +19,7 @@ use super::connection_options::ConnectionOptions;
 use super::grant::Grant;
 use crate::authn::is_hub_credential;
 use crate::client::{
-    Client, FieldSet, ForwardedHeaders, OverrideHeaders, Peer, RequestHead, accepts_trailers,
+    Client, FieldSet, ForwardedHeaders, OverrideHeaders, PeerRef, RequestHead, accepts_trailers,
     is_dropped_claim, is_hop_by_hop_in_request, is_websocket_handshake,
 };
 use crate::identity::headers::IdentityHeaderNames;
@@ -66,7 +66,7 @@ pub(crate) enum ConnectionFields {
 #[derive(Clone, Copy)]
 pub(crate) struct RewriteSubject<'a> {
     pub(crate) client: &'a Client,
-    pub(crate) peer: Option<&'a Peer>,
+    pub(crate) peer: Option<PeerRef<'a>>,
     pub(crate) head: RequestHead<'a>,
 }
 
@@ -209,6 +209,25 @@ impl Rewrite<'_> {
             .filter(|(_, used)| used.in_cookie())
             .map(|(assertion, _)| Replacement { value: &assertion.token, line: &assertion.cookie });
         self.rewriter.cookies.rewritten(line, replacement)
+    }
+
+    /// The fields that the request has after [`Rewrite::apply`]. One of them may be absent,
+    /// if the client's `Connection` named it; none is missing.
+    pub(crate) fn fields_left(&self) -> FieldSet {
+        let mut left = self.fields;
+        if self.drops_hop_by_hop {
+            left = left.without(FieldSet::HOP_BY_HOP_IN_REQUEST);
+        }
+        for (is_set, field) in [
+            (self.upgrade, FieldSet::CONNECTION.or(FieldSet::UPGRADE)),
+            (self.te_trailers, FieldSet::TE),
+            (self.host.is_some(), FieldSet::HOST),
+        ] {
+            if is_set {
+                left = left.or(field);
+            }
+        }
+        left
     }
 
     /// How many fields are set at most.

@@ -66,7 +66,7 @@ impl OAuth2 {
         let local = ["https://", "http://"].iter().find_map(|scheme| {
             let rest = address.strip_prefix(scheme)?;
             let (authority, path) = rest.split_at(rest.find('/')?);
-            (self.is_sign_in_host(host) && normalized(authority) == *host).then_some(path)
+            (self.is_sign_in_host(host) && normalized(authority) == **host).then_some(path)
         });
         Some(self.parse_return(local.unwrap_or(&address)))
     }

@@ -138,7 +138,7 @@ impl OAuth2 {
 
     /// The callback on the host where the sign-in started, if people sign in there.
     fn redirect_uri(&self, client: &Client) -> String {
-        let host = self.hosts.iter().find(|host| **host == client.host);
+        let host = self.hosts.iter().find(|host| ***host == *client.host);
         let origin = host.map(|host| self.urls.public_url.sibling(host));
         let origin = origin.as_deref().unwrap_or(self.urls.public_url.as_str());
         format!("{origin}{}/callback", self.urls.prefix.as_str())

@@ -39,6 +39,7 @@ pub(super) async fn serve<S, F, B>(
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let ConnectionContext { peer, state, permits, settings } = context;
+    let each = RequestContext::new(peer);
     let client = peer.addr.map(|addr| addr.ip().to_canonical());
     let respond = service_fn(|request: Request<Incoming>| {
         let guard = RequestGuard::begin(&state);
@@ -55,7 +56,7 @@ pub(super) async fn serve<S, F, B>(
             let wants_page = wants_page(&request);
             ResponseSource::Rejected { rejection: Rejection::UnsupportedConnect, wants_page }
         } else {
-            ResponseSource::Service(Box::pin(service(request, RequestContext::new(peer))))
+            ResponseSource::Service(Box::pin(service(request, each.of_next_request(None))))
         };
         source.respond(guard, Asker { client, expects_continue })
     });

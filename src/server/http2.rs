@@ -43,6 +43,7 @@ pub(super) async fn serve<S, F, B>(
 {
     let ConnectionContext { peer, state, permits, settings } = context;
     state.set_http2();
+    let each = RequestContext::new(peer);
     let client = peer.addr.map(|addr| addr.ip().to_canonical());
     let limits = HeadLimits { lines: settings.headers, bytes: settings.header_bytes };
     let respond = service_fn(|mut request: Request<Incoming>| {
@@ -53,7 +54,7 @@ pub(super) async fn serve<S, F, B>(
         let source = match into_http1(&mut request, limits, extended_connect) {
             Ok(extended_connect) => {
                 is_websocket = extended_connect.is_some();
-                let context = RequestContext { peer, extended_connect };
+                let context = each.of_next_request(extended_connect);
                 ResponseSource::Service(Box::pin(service(request, context)))
             }
             Err(rejection) => {

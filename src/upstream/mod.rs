@@ -210,13 +210,25 @@ impl Upstream {
         request: Request<Incoming>,
         extended_connect: Option<ExtendedConnect>,
     ) -> impl Future<Output = Result<Response<ResponseBody>, UpstreamError>> {
+        let fields = FieldSet::of(request.headers());
+        self.send_with_fields(grant, request, fields, extended_connect)
+    }
+
+    /// The same for a request whose fields are known.
+    pub(crate) fn send_with_fields(
+        &self,
+        grant: &Grant,
+        request: Request<Incoming>,
+        fields: FieldSet,
+        extended_connect: Option<ExtendedConnect>,
+    ) -> impl Future<Output = Result<Response<ResponseBody>, UpstreamError>> {
         let inner = &*self.inner;
         let index = grant.route().and_then(|route| inner.routes.get(route).copied()).unwrap_or(inner.default);
         let prepared = match inner.clusters.get(index) {
             Some(cluster) => {
                 cluster.start_health_checks();
                 let (authority, limit) = (cluster.authority(), inner.body_bytes);
-                OutgoingRequest::prepare(request, extended_connect, authority, limit, grant)
+                OutgoingRequest::prepare(request, fields, extended_connect, authority, limit, grant)
                     .map(|outgoing| (cluster, outgoing))
             }
             None => Err(UpstreamError::Timeout("no upstream".to_owned())),

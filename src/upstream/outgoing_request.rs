@@ -34,9 +34,11 @@ pub(super) struct OutgoingRequest {
 
 impl OutgoingRequest {
     /// `authority` is the `Host` of a request that came without one, `body_bytes` the
-    /// longest body, and `grant` the permission under which a body is on its way.
+    /// longest body, and `grant` the permission under which a body is on its way. `fields`
+    /// are those of the request.
     pub(super) fn prepare(
         request: Request<Incoming>,
+        fields: FieldSet,
         extended_connect: Option<ExtendedConnect>,
         authority: &str,
         body_bytes: Option<u64>,
@@ -47,7 +49,6 @@ impl OutgoingRequest {
         }
         let (mut parts, body) = request.into_parts();
         let is_http2 = parts.version == Version::HTTP_2;
-        let fields = FieldSet::of(&parts.headers);
         let upgrade = Upgrade::of(&parts, fields, extended_connect);
         let is_grpc = fields.has(FieldSet::CONTENT_TYPE) && is_grpc(&parts.headers);
         hop_by_hop::clean_request(&mut parts.headers, fields);

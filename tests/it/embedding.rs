@@ -155,7 +155,7 @@ async fn handlers_without_a_layer_are_a_500_and_a_line_in_the_log() {
         .route("/user", get(|user: User| async move { user.username().to_owned() }))
         .route("/perhaps", get(|user: Option<User>| async move { format!("{user:?}") }))
         .route("/grant", get(|grant: Grant| async move { format!("{grant:?}") }))
-        .route("/client", get(|client: Client| async move { client.host }))
+        .route("/client", get(|client: Client| async move { client.host.to_string() }))
         .route("/token", get(|token: AccessToken| async move { format!("{token:?}") }))
         .route("/perhaps-token", get(|token: Option<AccessToken>| async move { format!("{token:?}") }));
     let app = Served::new(&world, router).await;
