@@ -99,6 +99,10 @@ impl Ruleset {
         for _ in 0..QUESTIONS {
             let caller = self.authn.finish(authentication, headers, bearer_use, address).await;
             let caller = caller.map_err(|error| Refusal::of_authn(&error, bearer_use))?;
+            let latest = self.latest();
+            if !Arc::ptr_eq(self, &latest) {
+                return latest.decide_again(self, route, bearer_use, caller).await;
+            }
             match self.authorize(route, bearer_use, caller)? {
                 Authorization::Granted(grant) => return Ok(grant),
                 Authorization::NotHeld(session) => {
@@ -107,6 +111,33 @@ impl Ruleset {
             }
         }
         Err(Refusal::NotHeld { retry_after: 1 })
+    }
+
+    /// The decision about a caller for whom `before` has waited until it was replaced. Where
+    /// the routes have changed, the client is to send the request again.
+    async fn decide_again(
+        self: &Arc<Self>,
+        before: &Self,
+        route: Option<usize>,
+        bearer_use: BearerUse,
+        caller: Caller,
+    ) -> Result<Grant, Refusal> {
+        let alike = before.has_routes_of(self) && self.policy.routes.bearer_use(route) == bearer_use;
+        let accepted = caller.token().is_none() || self.authn.tokens.is_some();
+        if !alike || !accepted {
+            return Err(Refusal::NotHeld { retry_after: 1 });
+        }
+        let session = match self.authorize(route, bearer_use, caller)? {
+            Authorization::Granted(grant) => return Ok(grant),
+            Authorization::NotHeld(session) => session,
+        };
+        let completed = self.authn.sessions.completed(session).await;
+        let completed = completed.map_err(|error| Refusal::of_authn(&error.into(), bearer_use))?;
+        let caller = completed.map_or(Caller::Nobody, Caller::Session);
+        match self.authorize(route, bearer_use, caller)? {
+            Authorization::Granted(grant) => Ok(grant),
+            Authorization::NotHeld(_) => Err(Refusal::NotHeld { retry_after: 1 }),
+        }
     }
 
     /// Whether a person may still enter `route`. What the session does not hold of them
