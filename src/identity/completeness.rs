@@ -46,6 +46,18 @@ pub(crate) struct Dropped {
     pub(crate) missing: Missing,
 }
 
+impl Dropped {
+    /// What was dropped once organisations were also left out which the rules of `filter` do
+    /// not name.
+    pub(crate) fn with_cut(before: Option<Self>, filter: FilterId) -> Self {
+        let missing = before.map_or(Missing::NOTHING, |dropped| dropped.missing);
+        // What other rules name may have been left out now, and what these name before.
+        let other = before.is_some_and(|dropped| dropped.by != filter);
+        let by = if other { FilterId::OF_NO_RULES } else { filter };
+        Self { by, missing: Missing { orgs: true, ..missing } }
+    }
+}
+
 /// What is missing of the provider's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Missing {

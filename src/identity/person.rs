@@ -162,12 +162,8 @@ impl Person {
 
     /// Notes that organisations were left out which the rules of `filter` do not name.
     pub(crate) fn note_cut(&mut self, filter: FilterId) {
-        let before = self.dropped.map_or(Missing::NOTHING, |dropped| dropped.missing);
-        // What other rules name may have been left out now, and what these name before.
-        let other = self.dropped.is_some_and(|dropped| dropped.by != filter);
-        let by = if other { FilterId::OF_NO_RULES } else { filter };
         self.orgs_cut = true;
-        self.dropped = Some(Dropped { by, missing: Missing { orgs: true, ..before } });
+        self.dropped = Some(Dropped::with_cut(self.dropped, filter));
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixTime;
-use crate::identity::{Dropped, Person, Tokens};
+use crate::identity::{Dropped, FilterId, Person, Tokens};
 
 /// The id of a session; new at each sign-in.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -72,6 +72,13 @@ pub(super) type SnapshotVersion = (UnixTime, Option<Dropped>, Option<UnixTime>);
 impl Session {
     pub(super) fn version(&self) -> SnapshotVersion {
         (self.checked, self.person.dropped, self.tokens.expires)
+    }
+
+    /// Whether a cookie with this version holds this session, whole or cut to fit.
+    pub(super) fn is_in(&self, version: SnapshotVersion, filter: FilterId) -> bool {
+        let (checked, dropped, expires) = self.version();
+        (version.0, version.2) == (checked, expires)
+            && (version.1 == dropped || version.1 == Some(Dropped::with_cut(dropped, filter)))
     }
 
     /// This session with the newer parts of `other`, if there are any: another process

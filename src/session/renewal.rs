@@ -26,7 +26,8 @@ impl Sessions {
         let (cached, session) = (&active.cached, &active.snapshot.session);
         let now = self.clock.now();
         let stale = now.saturating_sub(cached.seen_when_sealed) > self.lifetimes.idle / 10;
-        let outdated = self.store.is_none() && (stale || cached.version != session.version());
+        let outdated =
+            self.store.is_none() && (stale || !session.is_in(cached.version, self.kept_orgs.filter));
         if (!outdated && cached.by_first_secret) || cached.shared.has_ended() {
             return None;
         }
