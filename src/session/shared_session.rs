@@ -11,6 +11,9 @@ use tokio::sync::futures::Notified;
 use super::snapshot::SessionSnapshot;
 use crate::clock::{UnixMillis, UnixTime};
 
+/// The longest pause between two requests to the provider about a session, in seconds.
+const LONGEST_PAUSE: u64 = 300;
+
 /// A session in this process. All cached copies of the session share it.
 #[derive(Debug)]
 pub(crate) struct SharedSession {
@@ -78,9 +81,11 @@ impl SharedSession {
         RevalidationPermit(Arc::clone(&self.revalidation).lock_owned().await)
     }
 
-    /// Seconds until the next request to the provider is allowed.
+    /// Seconds until the next request to the provider is allowed. A time further in the future
+    /// than any pause was set before the clock was turned back.
     pub(crate) fn pause(&self, now: UnixTime) -> u64 {
-        self.not_before.load(Ordering::Relaxed).saturating_sub(now)
+        let left = self.not_before.load(Ordering::Relaxed).saturating_sub(now);
+        if left <= LONGEST_PAUSE { left } else { 0 }
     }
 
     /// Prevents requests to the provider until then.
@@ -120,5 +125,20 @@ impl SharedSession {
     pub(super) fn finish(&self) {
         self.ended.store(true, Ordering::Release);
         self.end.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::tests::{session, snapshot};
+
+    #[test]
+    fn a_pause_from_before_the_clock_was_turned_back_is_over() {
+        let shared = SharedSession::new(snapshot(session()));
+        shared.pause_until(10_300);
+        for (now, expected) in [(9_999, 0), (10_000, 300), (10_299, 1), (10_300, 0), (0, 0)] {
+            assert_eq!(shared.pause(now), expected, "{now}");
+        }
     }
 }
