@@ -150,7 +150,8 @@ impl Condition {
 }
 
 /// `found`, if `name` is the name or id in `listed` (an id and a name). If the comparison
-/// is ambiguous, the result is ambiguous too, unless `found` is a mismatch anyway.
+/// is ambiguous, the result is ambiguous too, unless `found` is a mismatch anyway or the
+/// provider is to be asked.
 fn if_named<'a>(
     name: &'a Name,
     listed: (&'a str, &'a str),
@@ -161,18 +162,28 @@ fn if_named<'a>(
         return None;
     }
     let found = found();
-    if how == NameMatch::Same || found.matches() == Match::No {
+    if how == NameMatch::Same || matches!(found.matches(), Match::No | Match::NotHeld) {
         return Some(found);
     }
     let shown = if listed.1.is_empty() { listed.0 } else { listed.1 };
     Some(ConditionResult::AmbiguousName { wanted: &name.0, found: shown, how })
 }
 
+/// The best of what was found. An entry that may be the wanted one proves nothing while the
+/// session does not hold everything: the wanted one may be among the rest.
 fn best<'a>(
     found: impl Iterator<Item = ConditionResult<'a>>,
     otherwise: ConditionResult<'a>,
 ) -> ConditionResult<'a> {
-    found.max_by_key(ConditionResult::matches).unwrap_or(otherwise)
+    let rank = |result: &ConditionResult<'a>| match result {
+        ConditionResult::AmbiguousName { .. } => (Match::No, true),
+        result => (result.matches(), false),
+    };
+    match (found.max_by_key(rank), otherwise) {
+        (Some(ConditionResult::AmbiguousName { .. }) | None, otherwise @ ConditionResult::NotHeld(_))
+        | (None, otherwise) => otherwise,
+        (Some(best), _) => best,
+    }
 }
 
 /// Whether a membership has the role, in the group if one is named.
