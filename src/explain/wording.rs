@@ -25,6 +25,7 @@ impl ConditionResult<'_> {
     fn text(&self) -> String {
         match self {
             Self::ThisAccount(name) => format!("{name} is this account"),
+            Self::UsernameNotShown(id) => format!("not known: of {id} only the id is shown"),
             Self::OtherAccount(name) => format!("{name} is another account"),
             Self::AmbiguousName { wanted, found, how: NameMatch::ByCase } => {
                 format!("not known: {found} differs from {wanted} only by case")
@@ -76,7 +77,8 @@ impl ConditionResult<'_> {
             }
             Self::ThisEmail(address) => format!("the e-mail address is {address}"),
             Self::OtherEmail(address) => format!("the e-mail address is another: {address}"),
-            Self::ProNotTold => "not known: an app has no subscription of its own".to_owned(),
+            Self::ProNotTold => "not known: Hugging Face did not say".to_owned(),
+            Self::NotAnAccount => "not known: an app has no subscription of its own".to_owned(),
             Self::Pro(true) | Self::NotPro(true) => "a PRO account".to_owned(),
             Self::Pro(false) | Self::NotPro(false) => "not a PRO account".to_owned(),
         }

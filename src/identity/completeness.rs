@@ -10,22 +10,32 @@ pub struct Shown {
     pub email: bool,
     /// Every membership: an organisation that is not listed is not the owner's.
     pub memberships: bool,
+    /// The username. Without it, only rules that name the account by its id can be judged.
+    pub profile: bool,
+    /// Whether the account has a PRO subscription. Every credential of a person shows it,
+    /// unless the provider's answer cannot be read.
+    pub pro: bool,
 }
 
 impl Shown {
     /// A credential that shows everything.
-    pub const ALL: Self = Self { email: true, memberships: true };
+    pub const ALL: Self = Self { email: true, memberships: true, profile: true, pro: true };
 
     /// What a token with this scope shows (RFC 6749, section 3.3).
     pub(crate) fn by_scope(scope: &str) -> Self {
         let has = |wanted: &str| scope.split_ascii_whitespace().any(|name| name == wanted);
-        Self { email: has("email"), memberships: has("read-memberships") }
+        Self { email: has("email"), memberships: has("read-memberships"), profile: has("profile"), pro: true }
     }
 
     /// What both show.
     #[must_use]
     pub(crate) fn and(self, other: Self) -> Self {
-        Self { email: self.email && other.email, memberships: self.memberships && other.memberships }
+        Self {
+            email: self.email && other.email,
+            memberships: self.memberships && other.memberships,
+            profile: self.profile && other.profile,
+            pro: self.pro && other.pro,
+        }
     }
 }
 

@@ -112,7 +112,9 @@ impl Denial {
         // An account cannot become another one, so satisfying the other conditions does
         // not help.
         let names_another_account = results.iter().any(|(condition, result)| {
-            matches!(condition, Condition::User(_)) && result.matches() != Match::Yes
+            matches!(condition, Condition::User(_))
+                && result.matches() != Match::Yes
+                && !result.would_be_shown(person.shown, credential.asks)
         });
         if !names_another_account {
             for (_, result) in results.iter().filter(|(_, result)| relevant(result)) {

@@ -9,6 +9,8 @@ use crate::identity::{Missing, Org, Person, ResourceGroup, Role, Shown, Standing
 pub(crate) enum ConditionResult<'a> {
     ThisAccount(&'a str),
     OtherAccount(&'a str),
+    /// The rule names a username, and the credential shows only the id.
+    UsernameNotShown(&'a str),
     /// The name of an account, organisation or group cannot be compared to the rule's
     /// with certainty.
     AmbiguousName {
@@ -43,6 +45,8 @@ pub(crate) enum ConditionResult<'a> {
     Pro(bool),
     NotPro(bool),
     /// An app has no subscription, so `pro` is unknown.
+    NotAnAccount,
+    /// The provider did not say in a form that can be read.
     ProNotTold,
 }
 
@@ -62,6 +66,7 @@ impl ConditionResult<'_> {
             // Without a grant, restrictions are not visible; an existing restriction may
             // be lifted at any time. Both are neither a match nor a mismatch.
             Self::AmbiguousName { .. }
+            | Self::UsernameNotShown(_)
             | Self::OrgsNotTold
             | Self::NotShown(_)
             | Self::NotGranted(_)
@@ -69,6 +74,7 @@ impl ConditionResult<'_> {
             | Self::Restricted(_)
             | Self::RoleNotSaid(..)
             | Self::NoEmail
+            | Self::NotAnAccount
             | Self::ProNotTold
             | Self::EmailNotVerified(_) => Match::Unknown,
             Self::NotHeld(_) => Match::NotHeld,
@@ -89,6 +95,7 @@ impl ConditionResult<'_> {
     pub(crate) fn would_be_shown(&self, shown: Shown, asks: Shown) -> bool {
         match self {
             Self::NoEmail => asks.email && !shown.email,
+            Self::UsernameNotShown(_) => asks.profile && !shown.profile,
             Self::OrgsNotTold | Self::NotShown(_) | Self::NotGranted(_) => {
                 asks.memberships && !shown.memberships
             }
@@ -120,7 +127,12 @@ impl Condition {
                     ConditionResult::OtherAccount(person.shown())
                 }
             }
-            Self::Pro(_) if person.is_app() => ConditionResult::ProNotTold,
+            Self::Pro(_) if person.is_app() => ConditionResult::NotAnAccount,
+            Self::Pro(_) if !person.shown.pro => ConditionResult::ProNotTold,
+            // The id then stands in for the username.
+            Self::User(name) if !person.shown.profile && person.username == person.sub && !is_id(&name.0) => {
+                ConditionResult::UsernameNotShown(person.shown())
+            }
             Self::User(name) => match name.compare(&person.sub, &person.username) {
                 NameMatch::Same => ConditionResult::ThisAccount(person.shown()),
                 NameMatch::Other => ConditionResult::OtherAccount(person.shown()),

@@ -60,6 +60,10 @@ impl Obstacle {
                 ),
             ),
             ConditionResult::AmbiguousName { wanted, found, .. } => Self::unclear_name(wanted, found),
+            ConditionResult::UsernameNotShown(_) => Self::new(
+                "username_not_shown",
+                "Hugging Face did not share your username with this app.",
+            ),
             ConditionResult::OrgsNotTold => Self::new(
                 "organisations_not_told",
                 "Hugging Face did not share with this app which organisations you are in.",
@@ -96,7 +100,11 @@ impl Obstacle {
             ConditionResult::NotPro(true) => {
                 Self::new("pro_excluded", "Your account has a PRO subscription.")
             }
-            ConditionResult::ProNotTold => {
+            ConditionResult::ProNotTold => Self::new(
+                "pro_not_told",
+                "Hugging Face did not tell this app whether your account has a PRO subscription.",
+            ),
+            ConditionResult::NotAnAccount => {
                 Self::new("not_an_account", "An app has no subscription of its own.")
             }
         })
@@ -106,6 +114,7 @@ impl Obstacle {
     pub(super) fn not_asked(result: &ConditionResult<'_>) -> Self {
         let (what, org) = match result {
             ConditionResult::NoEmail => ("your e-mail address", None),
+            ConditionResult::UsernameNotShown(_) => ("your username", None),
             ConditionResult::NotShown(org) => ("your organisations", Some(*org)),
             ConditionResult::NotGranted(org) => ("your organisations", Some(org.shown())),
             _ => ("your organisations", None),

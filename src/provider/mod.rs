@@ -190,7 +190,7 @@ impl Provider {
     ) -> Result<Person, SignInError> {
         let metadata = self.metadata().await?;
         let person = userinfo::fetch(&self.http, &metadata, access_token, &before.sub).await?;
-        let shown = person.shown.and(before.shown);
+        let shown = person.shown.and(Shown { pro: true, ..before.shown });
         Ok(Person { shown, ..person })
     }
 

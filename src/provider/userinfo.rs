@@ -63,6 +63,7 @@ fn convert(document: &Document) -> Result<Person, UserinfoError> {
     };
     let verified = document.optional("email_verified", &mut ignored);
     let name: Option<String> = document.optional("name", &mut ignored);
+    let pro: Option<bool> = document.optional("isPro", &mut ignored);
     let orgs = claims::orgs(document, &ORGS, &mut ignored);
     let person = Person {
         sub,
@@ -70,12 +71,12 @@ fn convert(document: &Document) -> Result<Person, UserinfoError> {
         name: name.as_deref().and_then(display_name),
         email: document.optional("email", &mut ignored).and_then(|address| email(address, verified)),
         picture: document.optional("picture", &mut ignored).and_then(claims::picture),
-        pro: document.optional("isPro", &mut ignored).unwrap_or(false),
+        pro: pro.unwrap_or_default(),
         orgs_known: orgs.is_some(),
         orgs: orgs.unwrap_or_default(),
         orgs_cut: false,
         // As far as the token's scope goes.
-        shown: Shown::ALL,
+        shown: Shown { pro: pro.is_some(), ..Shown::ALL },
         dropped: None,
     };
     ignored.report("userinfo");

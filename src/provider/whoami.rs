@@ -114,6 +114,7 @@ fn convert(document: &Document, base: &Url) -> Result<TokenOwner, WhoamiError> {
     let verified = document.optional("emailVerified", &mut ignored);
     let display: Option<String> = document.optional("fullname", &mut ignored);
     let avatar: Option<String> = document.optional("avatarUrl", &mut ignored);
+    let pro: Option<bool> = document.optional("isPro", &mut ignored);
     let mut orgs = claims::orgs(document, &ORGS, &mut ignored);
     // A fine-grained token shows the organisations that it has permissions for, an OAuth
     // token those that its scope and its owner's consent cover.
@@ -130,11 +131,11 @@ fn convert(document: &Document, base: &Url) -> Result<TokenOwner, WhoamiError> {
         picture: avatar
             .and_then(|avatar| base.join(&avatar).ok())
             .and_then(|url| claims::picture(url.into())),
-        pro: document.optional("isPro", &mut ignored).unwrap_or(false),
+        pro: pro.unwrap_or_default(),
         orgs_known: orgs.is_some(),
         orgs: orgs.unwrap_or_default(),
         orgs_cut: false,
-        shown: Shown { email: true, memberships },
+        shown: Shown { memberships, pro: pro.is_some(), ..Shown::ALL },
         dropped: None,
     };
     ignored.report("whoami");

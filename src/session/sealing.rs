@@ -9,7 +9,7 @@ use crate::identity::Tokens;
 use crate::keys::{Keyring, Packed, Purpose, SecretString, deflate, inflate, random};
 
 /// The format of an encrypted session; any other is treated as signed out.
-const FORMAT: u8 = 3;
+const FORMAT: u8 = 4;
 /// The maximum size of a decompressed session.
 const MAX_PLAIN: usize = 256 * 1024;
 

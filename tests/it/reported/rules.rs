@@ -11,6 +11,9 @@ use huggate::session::StoreSettings;
 use huggate::{GateBuilder, PathPattern, Role, Route, Rule, TrustedProxies};
 use tokio::io::AsyncReadExt;
 
+// What lies between two rules: requests under way, entries that cannot be read.
+mod between;
+
 use crate::http2;
 use crate::world::{Ask, Browser, FRONTS, Front, World, begin, upgraded};
 
