@@ -176,6 +176,24 @@ async fn max_age_ends_all_that_is_open_though_it_is_in_use() {
 }
 
 #[tokio::test]
+async fn a_response_that_comes_when_its_session_has_ended_is_answered_and_not_cut() {
+    for store in STORES {
+        for version in VERSIONS {
+            let stage = Stage::new(store).await;
+            let mut ada = stage.world.signed_in("ada").await;
+            let mut quick = stage.get(version, &ada.cookie_line(), "/quick").await;
+            let (mut upstream, _) = stage.app.request().await;
+            ada.open("/oauth2/sign_out").await.expect(200);
+            // Cut at its first byte, it would be a connection that is closed without a word.
+            upstream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\nprivate").await.unwrap();
+            assert_eq!(quick.status().await, 401);
+            let said = quick.rest().await;
+            assert!(said.contains("session_ended") && !said.contains("private"), "{said}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_end_closes_the_connection_to_the_app_though_the_client_reads_nothing() {
     let stage = Stage::new(StoreSettings::Cookie).await;
     let mut ada = stage.world.signed_in("ada").await;
