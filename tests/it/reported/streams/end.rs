@@ -1,5 +1,6 @@
 //! Every end of a session ends what is open under it.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use huggate::session::StoreSettings;
@@ -189,6 +190,39 @@ async fn a_response_that_comes_when_its_session_has_ended_is_answered_and_not_cu
             assert_eq!(quick.status().await, 401);
             let said = quick.rest().await;
             assert!(said.contains("session_ended") && !said.contains("private"), "{said}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_goes_on_after_its_response_ends_with_its_session() {
+    for (max_age, revalidate) in [(2, 3600), (3600, 2)] {
+        for version in VERSIONS {
+            let stage = Stage::with(move |session| {
+                session.max_age = Duration::from_secs(max_age);
+                session.revalidate = Duration::from_secs(revalidate);
+                session.idle_timeout = Duration::from_secs(3600);
+            })
+            .await;
+            let ada = stage.world.signed_in("ada").await;
+            let mut upload = stage.post(version, &ada.cookie_line(), "/upload").await;
+            upload.send("a part").await;
+            let (mut upstream, _) = stage.app.request().await;
+            read_until(&mut upstream, "a part\r\n").await;
+            upstream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nback").await.unwrap();
+            assert_eq!(upload.status().await, 200);
+            upload.receive("back").await;
+            stage.world.hub.edit_user("ada", |ada| ada.orgs.retain(|org| org.slug != "acme"));
+            stage.world.advance(2);
+            // It does not stall meanwhile.
+            let (mut reader, _writer) = upstream.into_split();
+            let mut rest = Vec::new();
+            let mut closed = pin!(with_timeout(reader.read_to_end(&mut rest)));
+            let mut sending = true;
+            while futures_util::poll!(closed.as_mut()).is_pending() {
+                sending = sending && upload.try_send("x").await;
+                tokio::task::yield_now().await;
+            }
         }
     }
 }
