@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use super::exchange::{Exchange, VERSIONS, Version};
 use super::{IDLE, SSE, STORES, Stage};
 use crate::proxy::{read_until, wait_closed, with_timeout};
-use crate::world::{Browser, CLIENT};
+use crate::world::{Ask, Browser, CLIENT};
 
 /// Seconds until the provider is asked again.
 const REVALIDATE: u64 = 15 * 60;
@@ -224,6 +224,72 @@ async fn an_upload_that_goes_on_after_its_response_ends_with_its_session() {
                 tokio::task::yield_now().await;
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn tabs_that_sign_in_at_the_same_moment_have_one_session() {
+    for store in STORES {
+        // The second callback is sent before, or after, the answer to the first has come.
+        for before in [false, true] {
+            let stage = Stage::new(store).await;
+            let mut ada = stage.world.browser();
+            ada.be_at_hub("ada", &["acme"]);
+            // A browser restores its tabs: no request has a cookie yet.
+            let mut starts = Vec::new();
+            for _ in 0..2 {
+                starts.push(stage.world.send(Ask::navigation("/")).await.expect(302));
+            }
+            let mut callbacks = Vec::new();
+            for start in &starts {
+                let (name, value) = start.cookies()[0].split(';').next().unwrap().split_once('=').unwrap();
+                ada.set_cookie(name, value);
+            }
+            for start in &starts {
+                callbacks.push(ada.step(start.location()).await.location().to_owned());
+            }
+            let earlier = ada.at(&stage.world);
+            ada.step(&callbacks[0]).await;
+            let mut events = stage.get(Version::Http1, &ada.cookie_line(), "/events").await;
+            let (mut upstream, _) = stage.app.request().await;
+            let head = format!("HTTP/1.1 200 OK\r\n{SSE}\r\n\r\n5\r\nevent\r\n");
+            upstream.write_all(head.as_bytes()).await.unwrap();
+            assert_eq!(events.status().await, 200);
+            events.receive("event").await;
+            let mut second = if before { earlier } else { ada.at(&stage.world) };
+            second.step(&callbacks[1]).await;
+            second.fetch("/").await.expect(200);
+            ada.fetch("/").await.expect(200);
+            upstream.write_all(b"4\r\nnext\r\n").await.unwrap();
+            events.receive("next").await;
+            second.open("/oauth2/sign_out").await.expect(200);
+            events.is_cut().await;
+            ada.fetch("/").await.expect(401);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_second_account_in_another_tab_does_not_take_over_the_session_of_the_first() {
+    for store in STORES {
+        let stage = Stage::new(store).await;
+        let mut ada = stage.world.browser();
+        let mut starts = Vec::new();
+        for _ in 0..2 {
+            let start = stage.world.send(Ask::navigation("/")).await.expect(302);
+            let (name, value) = start.cookies()[0].split(';').next().unwrap().split_once('=').unwrap();
+            ada.set_cookie(name, value);
+            starts.push(start);
+        }
+        ada.be_at_hub("ada", &["acme"]);
+        let first = ada.step(starts[0].location()).await.location().to_owned();
+        ada.be_at_hub("ben", &["acme"]);
+        let second = ada.step(starts[1].location()).await.location().to_owned();
+        ada.step(&first).await;
+        let of_ada = ada.cookie_line();
+        ada.step(&second).await;
+        assert_eq!(ada.fetch("/").await.expect(200).echo().username(), Some("ben"));
+        stage.world.send(Ask::fetch("/").with("cookie", &of_ada)).await.expect(401);
     }
 }
 
