@@ -15,6 +15,7 @@ use crate::gate::{GateBuilder, Grant};
 use crate::identity::{Email, Org, ResourceGroup, Role, Shown, Standing, Tokens};
 use crate::keys::SecretString;
 use crate::policy::{Access, PathPattern, Route, Rule};
+use crate::session::SignInOrigin;
 
 const IDS: [&str; 2] = ["62f264b9f3c90f4b65140001", "62f264b9f3c90f4b65140002"];
 
@@ -197,7 +198,8 @@ async fn done(
 /// A session cookie of `person`.
 async fn cookie(gate: &Gate, person: Person) -> HeaderValue {
     let tokens = Tokens { access: SecretString::new("hf_oauth_x"), refresh: None, expires: None };
-    let lines = gate.inner.oauth2.sessions.begin(person, tokens, [0; 8], &HeaderMap::new()).await.unwrap();
+    let origin = SignInOrigin { browser: [0; 8], bindings: Vec::new(), began: 0, session: None };
+    let lines = gate.inner.oauth2.sessions.begin(person, tokens, &origin, &HeaderMap::new()).await.unwrap();
     let pairs: Vec<_> = lines.iter().map(|line| line.to_str().unwrap().split(';').next().unwrap()).collect();
     HeaderValue::from_str(&pairs.join("; ")).unwrap()
 }

@@ -35,9 +35,16 @@ impl Attended {
     /// The output of `inner`, unless the permission ends first.
     pub(super) async fn unless_ended<T>(
         &self,
-        mut inner: Pin<&mut impl Future<Output = T>>,
+        inner: Pin<&mut impl Future<Output = T>>,
         grant: &Grant,
     ) -> Option<T> {
+        let output = self.output_of(inner, grant).await;
+        // A response would be cut at its first byte: hyper closes an HTTP/1.1 connection
+        // then before it has sent the head, so that the client learns nothing.
+        output.filter(|_| !grant.has_ended())
+    }
+
+    async fn output_of<T>(&self, mut inner: Pin<&mut impl Future<Output = T>>, grant: &Grant) -> Option<T> {
         // An answer that is there needs no timer.
         if let Poll::Ready(output) = poll_fn(|cx| Poll::Ready(inner.as_mut().poll(cx))).await {
             return Some(output);

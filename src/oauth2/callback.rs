@@ -80,7 +80,7 @@ impl OAuth2 {
         removal: Option<HeaderValue>,
     ) -> Response<Bytes> {
         if let SessionLookup::Session(session) = self.sessions.open(&request.parts.headers).await
-            && pending.is_overtaken_by(session.id())
+            && pending.origin.is_overtaken_by(session.id())
         {
             return self.arrive(pending.return_to.as_deref(), removal);
         }
@@ -163,7 +163,7 @@ impl OAuth2 {
         self.retain.apply(&mut person);
         let username = person.shown().to_owned();
         let mut lines =
-            self.sessions.begin(person, tokens, pending.browser, &request.parts.headers).await.map_err(
+            self.sessions.begin(person, tokens, &pending.origin, &request.parts.headers).await.map_err(
                 |problem| match problem {
                     NotBegun::StoreDown => SignInFailure::StoreUnavailable,
                     NotBegun::TooLarge => SignInFailure::SessionTooLarge,

@@ -19,7 +19,7 @@ use super::held_addresses::HeldAddresses;
 use super::return_to::{MAX_ADDRESS, ReturnTo};
 use crate::clock::UnixTime;
 use crate::keys::{Keyring, Purpose, deflate, equal, inflate, random, sha256};
-use crate::session::{BrowserTag, Cookies, SessionId, find_cookie};
+use crate::session::{BrowserTag, Cookies, SessionId, SignInOrigin, find_cookie};
 
 /// How long a sign-in may take, in seconds.
 pub(crate) const LIFETIME: u64 = 10 * 60;
@@ -58,9 +58,7 @@ pub(crate) struct PendingSignIn {
     pub(crate) redirect_uri: String,
     /// `None` if the address was too long to be kept.
     pub(crate) return_to: Option<String>,
-    /// The binding it was begun under.
-    pub(crate) browser: BrowserTag,
-    session: Option<[u8; 8]>,
+    pub(crate) origin: SignInOrigin,
 }
 
 /// The content of a `state`.
@@ -105,11 +103,6 @@ impl PendingSignIn {
     /// RFC 7636, section 4.2: S256.
     pub(crate) fn code_challenge(&self) -> String {
         URL_SAFE_NO_PAD.encode(sha256(self.code_verifier.as_bytes()))
-    }
-
-    /// Whether another tab of this browser has begun the session `id` in the meantime.
-    pub(crate) fn is_overtaken_by(&self, id: SessionId) -> bool {
-        id.is_of(self.browser) && self.session != Some(id.tail())
     }
 }
 
@@ -164,7 +157,7 @@ impl PendingSignIns {
         let bound = secret.filter(|secret| equal(&hash(secret), &attempt.binding));
         let expired = now.saturating_sub(attempt.began) > LIFETIME;
         let binding = attempt.binding;
-        let pending = self.pending(attempt, bound.unwrap_or_default(), state.to_owned());
+        let mut pending = self.pending(attempt, bound.unwrap_or_default(), state.to_owned());
         if expired || bound.is_none() {
             let elsewhere = Unfinished { bound: bound.is_some(), ..pending.into() };
             return match expired {
@@ -177,6 +170,7 @@ impl PendingSignIns {
             return Taken::UsedBefore(pending.into());
         }
         self.use_up(sha256(&binding), now);
+        pending.origin.bindings = self.bindings(request).map(|binding| tag(hash(binding.secret))).collect();
         Taken::Yes { removal: self.removal(id), pending }
     }
 
@@ -224,8 +218,12 @@ impl PendingSignIns {
             code_verifier: derived("verifier"),
             redirect_uri: attempt.redirect_uri,
             return_to,
-            browser: tag(attempt.binding),
-            session: attempt.session,
+            origin: SignInOrigin {
+                browser: tag(attempt.binding),
+                bindings: Vec::new(),
+                began: attempt.began,
+                session: attempt.session,
+            },
         }
     }
 
@@ -294,7 +292,7 @@ pub(crate) struct Unfinished {
 
 impl From<PendingSignIn> for Unfinished {
     fn from(pending: PendingSignIn) -> Self {
-        Self { browser: pending.browser, bound: true, return_to: pending.return_to }
+        Self { browser: pending.origin.browser, bound: true, return_to: pending.return_to }
     }
 }
 

@@ -81,7 +81,13 @@ impl Sessions {
     }
 
     /// Caches a decrypted session, if it is valid.
-    fn enter(&self, session: Session, sealed: &[u8], by_first_secret: bool, now: UnixTime) -> SessionLookup {
+    pub(super) fn enter(
+        &self,
+        session: Session,
+        sealed: &[u8],
+        by_first_secret: bool,
+        now: UnixTime,
+    ) -> SessionLookup {
         // An open stream may have used the session since.
         let used_since = || {
             let last_use = self.revocations.last_use(session.id)?;

@@ -15,6 +15,7 @@ mod sealing;
 mod sessions;
 mod settings;
 mod shared_session;
+mod sign_in;
 mod snapshot;
 mod store;
 #[cfg(test)]
@@ -29,7 +30,7 @@ pub(crate) use cookie_rewrite::{Replacement, RewrittenLine};
 pub(crate) use fitting::KeptOrgs;
 pub use inspect::{Inspected, SessionReport};
 pub(crate) use lookup::{ImmediateLookup, TicketedSession};
-pub(crate) use record::{BrowserTag, SessionId};
+pub(crate) use record::{BrowserTag, SessionId, SignInOrigin};
 pub(crate) use sessions::{NotBegun, Sessions};
 pub(crate) use settings::Freshness;
 pub use settings::SessionSettings;

@@ -38,6 +38,33 @@ impl SessionId {
     }
 }
 
+/// Where and when a sign-in was begun.
+pub(crate) struct SignInOrigin {
+    /// The binding that it was begun under.
+    pub(crate) browser: BrowserTag,
+    /// The bindings that the browser has: tabs that begin at the same moment get one each.
+    pub(crate) bindings: Vec<BrowserTag>,
+    pub(crate) began: UnixTime,
+    /// The session that the browser had then.
+    pub(crate) session: Option<[u8; 8]>,
+}
+
+impl SignInOrigin {
+    /// Whether another tab of this browser has begun the session `id` in the meantime,
+    /// under the same binding.
+    pub(crate) fn is_overtaken_by(&self, id: SessionId) -> bool {
+        id.is_of(self.browser) && !self.had(id)
+    }
+
+    pub(super) fn had(&self, id: SessionId) -> bool {
+        self.session == Some(id.tail())
+    }
+
+    pub(super) fn has_binding_of(&self, id: SessionId) -> bool {
+        self.bindings.iter().any(|binding| id.is_of(*binding))
+    }
+}
+
 impl From<[u8; 16]> for SessionId {
     fn from(bytes: [u8; 16]) -> Self {
         Self(bytes)

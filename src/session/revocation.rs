@@ -90,6 +90,17 @@ impl RevocationTable {
         shared.finish();
     }
 
+    /// A session in use whose id and state are as asked.
+    pub(super) fn find(
+        &self,
+        has_id: impl Fn(SessionId) -> bool,
+        is_it: impl Fn(&Arc<SharedSession>) -> bool,
+    ) -> Option<Arc<SharedSession>> {
+        let state = self.lock();
+        let found = state.open.iter().filter(|(id, _)| has_id(**id));
+        found.filter_map(|(_, shared)| shared.upgrade()).find(is_it)
+    }
+
     /// When a session in use was last used.
     pub(super) fn last_use(&self, id: SessionId) -> Option<UnixMillis> {
         self.lock().open.get(&id).and_then(Weak::upgrade).map(|shared| shared.last_use())

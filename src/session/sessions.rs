@@ -11,7 +11,7 @@ use super::active::{ActiveSession, SessionLookup};
 use super::cached::CachedSession;
 use super::cookie::Cookies;
 use super::fitting::{KeptOrgs, seal_to_fit};
-use super::record::{BrowserTag, Session, SessionId};
+use super::record::{Session, SessionId, SignInOrigin};
 use super::revocation::RevocationTable;
 use super::sealing::SessionSealer;
 use super::settings::{Lifetimes, SessionSettings};
@@ -114,7 +114,9 @@ impl Sessions {
 
     /// Begins a session for `person` and returns the cookie lines. The session that the
     /// request came with, if any, ends: its id must not be valid for the new identity
-    /// (session fixation). `browser` is the binding that the sign-in was begun under.
+    /// (session fixation). One that another tab has begun for the same person since
+    /// `origin` goes on instead: its streams are open, and a second session would not end
+    /// with it.
     ///
     /// # Errors
     /// [`NotBegun`] if the session cannot be saved in a server-side store, or does not fit
@@ -123,15 +125,23 @@ impl Sessions {
         &self,
         person: Person,
         tokens: Tokens,
-        browser: BrowserTag,
+        origin: &SignInOrigin,
         request: &HeaderMap,
     ) -> Result<Vec<HeaderValue>, NotBegun> {
-        if let SessionLookup::Session(old) = self.open(request).await {
+        let old = match self.open(request).await {
+            SessionLookup::Session(old) => Some(old),
+            SessionLookup::Nobody | SessionLookup::Unknown(_) => None,
+        };
+        let present = old.as_ref().map(|old| &old.cached.shared);
+        if let Some(shared) = self.begun_meanwhile(&person, origin, present) {
+            return self.take_over(&shared, person, tokens, request).await;
+        }
+        if let Some(old) = old {
             self.end_session(&old).await?;
         }
         let now = self.clock.now();
         let session = Session {
-            id: SessionId::new(browser, random()),
+            id: SessionId::new(origin.browser, random()),
             person: person.into(),
             began: now,
             seen: now,
@@ -145,6 +155,7 @@ impl Sessions {
             }
             None => seal_to_fit(&self.sealer, &session, &self.kept_orgs).map_err(|_| NotBegun::TooLarge)?,
         };
+        self.remember(session, &sealed, now);
         Ok(self.cookies.set_session(&sealed, self.lifetimes.max_age, request))
     }
 

@@ -1,5 +1,6 @@
 //! A connection in use, and its return to the pool.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use super::connection::{Connection, READY_TIMEOUT};
@@ -41,7 +42,10 @@ impl Lease {
             Connection::Http2(stream) => {
                 let Some(upload) = upload.filter(|upload| !upload.is_closed()) else { return };
                 tokio::spawn(async move {
-                    upload.close_when_stalled(READY_TIMEOUT).await;
+                    let stalled = pin!(upload.close_when_stalled(READY_TIMEOUT));
+                    if upload.grant().unless_ended(stalled).await.is_none() {
+                        upload.close();
+                    }
                     drop(stream);
                 });
                 return;
@@ -53,10 +57,13 @@ impl Lease {
             return;
         }
         // The app may answer before it has read the whole body. The rest has to be sent
-        // before the connection can be reused; an upload that stalls closes it.
+        // before the connection can be reused; an upload that stalls closes it, and
+        // so does the end of its permission, which nothing else observes any more.
         tokio::spawn(async move {
             upload.record_progress();
-            match upload.run_until_stalled(connection.sender.ready(), READY_TIMEOUT).await {
+            let ready = upload.run_until_stalled(connection.sender.ready(), READY_TIMEOUT);
+            let ready = upload.grant().unless_ended(pin!(ready)).await;
+            match ready.flatten() {
                 Some(Ok(())) => idle.release(connection),
                 Some(Err(_)) => {}
                 None => upload.close(),

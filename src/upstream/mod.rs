@@ -259,9 +259,11 @@ impl Inner {
         let limit = if is_grpc { self.stream_timeout } else { self.response_timeout };
         let sent = response_wait::response(sending, upload.as_deref(), limit, grant).await;
         let mut response = match sent {
+            // The upload may have been the first to notice. A response would be cut at its
+            // first byte: hyper closes an HTTP/1.1 connection then before it has sent the
+            // head, so that the client learns nothing.
+            Ok(_) if grant.has_ended() => return Err(UpstreamError::PermissionEnded),
             Ok(Ok(response)) => response,
-            // The upload may have been the first to notice.
-            Ok(Err(_)) if grant.has_ended() => return Err(UpstreamError::PermissionEnded),
             Err(NoResponse::PermissionEnded) => return Err(UpstreamError::PermissionEnded),
             Ok(Err((error, upstream))) => {
                 return Err(UpstreamError::new(error, upstream, self.body_bytes));

@@ -1,5 +1,6 @@
 //! Every end of a session ends what is open under it.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use huggate::session::StoreSettings;
@@ -9,7 +10,7 @@ use tokio::net::TcpStream;
 use super::exchange::{Exchange, VERSIONS, Version};
 use super::{IDLE, SSE, STORES, Stage};
 use crate::proxy::{read_until, wait_closed, with_timeout};
-use crate::world::{Browser, CLIENT};
+use crate::world::{Ask, Browser, CLIENT};
 
 /// Seconds until the provider is asked again.
 const REVALIDATE: u64 = 15 * 60;
@@ -172,6 +173,123 @@ async fn max_age_ends_all_that_is_open_though_it_is_in_use() {
             open.ends(401, "session_ended").await;
             ada.fetch("/").await.expect(401);
         }
+    }
+}
+
+#[tokio::test]
+async fn a_response_that_comes_when_its_session_has_ended_is_answered_and_not_cut() {
+    for store in STORES {
+        for version in VERSIONS {
+            let stage = Stage::new(store).await;
+            let mut ada = stage.world.signed_in("ada").await;
+            let mut quick = stage.get(version, &ada.cookie_line(), "/quick").await;
+            let (mut upstream, _) = stage.app.request().await;
+            ada.open("/oauth2/sign_out").await.expect(200);
+            // Cut at its first byte, it would be a connection that is closed without a word.
+            upstream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\nprivate").await.unwrap();
+            assert_eq!(quick.status().await, 401);
+            let said = quick.rest().await;
+            assert!(said.contains("session_ended") && !said.contains("private"), "{said}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_goes_on_after_its_response_ends_with_its_session() {
+    for (max_age, revalidate) in [(2, 3600), (3600, 2)] {
+        for version in VERSIONS {
+            let stage = Stage::with(move |session| {
+                session.max_age = Duration::from_secs(max_age);
+                session.revalidate = Duration::from_secs(revalidate);
+                session.idle_timeout = Duration::from_secs(3600);
+            })
+            .await;
+            let ada = stage.world.signed_in("ada").await;
+            let mut upload = stage.post(version, &ada.cookie_line(), "/upload").await;
+            upload.send("a part").await;
+            let (mut upstream, _) = stage.app.request().await;
+            read_until(&mut upstream, "a part\r\n").await;
+            upstream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nback").await.unwrap();
+            assert_eq!(upload.status().await, 200);
+            upload.receive("back").await;
+            stage.world.hub.edit_user("ada", |ada| ada.orgs.retain(|org| org.slug != "acme"));
+            stage.world.advance(2);
+            // It does not stall meanwhile.
+            let (mut reader, _writer) = upstream.into_split();
+            let mut rest = Vec::new();
+            let mut closed = pin!(with_timeout(reader.read_to_end(&mut rest)));
+            let mut sending = true;
+            while futures_util::poll!(closed.as_mut()).is_pending() {
+                sending = sending && upload.try_send("x").await;
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn tabs_that_sign_in_at_the_same_moment_have_one_session() {
+    for store in STORES {
+        // The second callback is sent before, or after, the answer to the first has come.
+        for before in [false, true] {
+            let stage = Stage::new(store).await;
+            let mut ada = stage.world.browser();
+            ada.be_at_hub("ada", &["acme"]);
+            // A browser restores its tabs: no request has a cookie yet.
+            let mut starts = Vec::new();
+            for _ in 0..2 {
+                starts.push(stage.world.send(Ask::navigation("/")).await.expect(302));
+            }
+            let mut callbacks = Vec::new();
+            for start in &starts {
+                let (name, value) = start.cookies()[0].split(';').next().unwrap().split_once('=').unwrap();
+                ada.set_cookie(name, value);
+            }
+            for start in &starts {
+                callbacks.push(ada.step(start.location()).await.location().to_owned());
+            }
+            let earlier = ada.at(&stage.world);
+            ada.step(&callbacks[0]).await;
+            let mut events = stage.get(Version::Http1, &ada.cookie_line(), "/events").await;
+            let (mut upstream, _) = stage.app.request().await;
+            let head = format!("HTTP/1.1 200 OK\r\n{SSE}\r\n\r\n5\r\nevent\r\n");
+            upstream.write_all(head.as_bytes()).await.unwrap();
+            assert_eq!(events.status().await, 200);
+            events.receive("event").await;
+            let mut second = if before { earlier } else { ada.at(&stage.world) };
+            second.step(&callbacks[1]).await;
+            second.fetch("/").await.expect(200);
+            ada.fetch("/").await.expect(200);
+            upstream.write_all(b"4\r\nnext\r\n").await.unwrap();
+            events.receive("next").await;
+            second.open("/oauth2/sign_out").await.expect(200);
+            events.is_cut().await;
+            ada.fetch("/").await.expect(401);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_second_account_in_another_tab_does_not_take_over_the_session_of_the_first() {
+    for store in STORES {
+        let stage = Stage::new(store).await;
+        let mut ada = stage.world.browser();
+        let mut starts = Vec::new();
+        for _ in 0..2 {
+            let start = stage.world.send(Ask::navigation("/")).await.expect(302);
+            let (name, value) = start.cookies()[0].split(';').next().unwrap().split_once('=').unwrap();
+            ada.set_cookie(name, value);
+            starts.push(start);
+        }
+        ada.be_at_hub("ada", &["acme"]);
+        let first = ada.step(starts[0].location()).await.location().to_owned();
+        ada.be_at_hub("ben", &["acme"]);
+        let second = ada.step(starts[1].location()).await.location().to_owned();
+        ada.step(&first).await;
+        let of_ada = ada.cookie_line();
+        ada.step(&second).await;
+        assert_eq!(ada.fetch("/").await.expect(200).echo().username(), Some("ben"));
+        stage.world.send(Ask::fetch("/").with("cookie", &of_ada)).await.expect(401);
     }
 }
 

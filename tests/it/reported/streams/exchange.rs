@@ -110,14 +110,17 @@ impl Exchange {
 
     /// Sends a part of the request's body.
     pub(super) async fn send(&mut self, text: &str) {
+        assert!(self.try_send(text).await, "the upload has ended");
+    }
+
+    /// The same; `false` if the upload has ended.
+    pub(super) async fn try_send(&mut self, text: &str) -> bool {
         match &mut self.client {
             Client::Http1(stream) => {
                 let chunk = format!("{:x}\r\n{text}\r\n", text.len());
-                stream.write_all(chunk.as_bytes()).await.unwrap();
+                stream.write_all(chunk.as_bytes()).await.is_ok()
             }
-            Client::Http2 { upload, .. } => {
-                upload.send_data(Bytes::from(text.to_owned()), false).unwrap();
-            }
+            Client::Http2 { upload, .. } => upload.send_data(Bytes::from(text.to_owned()), false).is_ok(),
         }
     }
 

@@ -122,6 +122,26 @@ async fn a_request_that_the_inner_service_works_on_ends_with_its_session() {
 }
 
 #[tokio::test]
+async fn a_response_that_comes_when_its_session_has_ended_is_ours() {
+    for store in STORES {
+        let world = world(FRONTS[0], store).await;
+        let cookie = world.signed_in("ada").await.cookie_line();
+        let sign_out = || {
+            let ask = Ask::new("POST", "/oauth2/sign_out").with("cookie", &cookie);
+            world.send(ask.with("sec-fetch-site", "same-origin"))
+        };
+        let inner = |_: Request<Empty<Bytes>>| async {
+            sign_out().await.expect(200);
+            Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"private"))))
+        };
+        let response = world.gate.handle(request("GET", &cookie), inner).await.unwrap();
+        assert_eq!(response.status(), 401);
+        let said = response.into_body().collect().await.unwrap().to_bytes();
+        assert!(String::from_utf8_lossy(&said).contains("session_ended"), "{said:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_service_with_a_websocket_of_its_own_records_its_use() {
     for store in STORES {
         let world = world(FRONTS[0], store).await;

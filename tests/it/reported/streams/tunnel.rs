@@ -136,6 +136,34 @@ async fn a_websocket_on_which_frames_pass_keeps_its_session_pings_and_pongs_too(
 }
 
 #[tokio::test]
+async fn a_half_closed_websocket_is_closed_between_frames_when_its_session_ends() {
+    for store in STORES {
+        for version in VERSIONS {
+            let stage = Stage::new(store).await;
+            let mut ada = stage.world.signed_in("ada").await;
+            let mut tunnel = Tunnel::open(&stage, version, &ada.cookie_line()).await;
+            tunnel.client.shutdown().await.unwrap();
+            assert_eq!(with_timeout(tunnel.app.read(&mut [0; 1])).await.unwrap(), 0);
+            tunnel.send_to_client(TEXT).await;
+            // The app is in the middle of a frame.
+            tunnel.app.write_all(b"\x81\x04ha").await.unwrap();
+            let mut begun = [0; 4];
+            with_timeout(tunnel.client.read_exact(&mut begun)).await.unwrap();
+            ada.open("/oauth2/sign_out").await.expect(200);
+            tunnel.app.write_all(b"lf\x81\x02no").await.unwrap();
+            let mut rest = [0; 6];
+            with_timeout(tunnel.client.read_exact(&mut rest)).await.unwrap();
+            assert_eq!((&rest[..2], rest[2], &rest[4..]), (&b"lf"[..], 0x88, &[0x03, 0xf0][..]));
+            tunnel.app.write_all(b"\x88\x02\x03\xf0").await.unwrap();
+            let mut rest = Vec::new();
+            let _ = with_timeout(tunnel.client.read_to_end(&mut rest)).await;
+            assert!(rest.len() < 125, "data after the close frame: {rest:?}");
+            assert!(wait_closed(&mut tunnel.app).await);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_websocket_on_which_nothing_passes_is_closed_with_its_idle_session() {
     for store in STORES {
         for version in VERSIONS {

@@ -1,0 +1,71 @@
+//! The session that another tab of a browser has begun since a sign-in was begun there: one
+//! browser has one session, whose end ends what all its tabs have open.
+
+use std::sync::Arc;
+
+use http::header::{HeaderMap, HeaderValue};
+
+use super::fitting::seal_to_fit;
+use super::record::{Session, SignInOrigin};
+use super::sealing::{Sealed, Unsealed};
+use super::sessions::{NotBegun, Sessions};
+use super::shared_session::SharedSession;
+use crate::clock::UnixTime;
+use crate::identity::{Person, Tokens};
+
+impl Sessions {
+    /// The session of `person` that another tab has begun since `origin`: the one that the
+    /// request came with, or one whose cookie was not there yet when the request was sent.
+    pub(super) fn begun_meanwhile(
+        &self,
+        person: &Person,
+        origin: &SignInOrigin,
+        present: Option<&Arc<SharedSession>>,
+    ) -> Option<Arc<SharedSession>> {
+        let is_it = |shared: &Arc<SharedSession>| {
+            let session = &shared.snapshot().session;
+            session.person.sub == person.sub
+                && session.began >= origin.began
+                && !origin.had(session.id)
+                && !shared.has_ended()
+        };
+        match present {
+            Some(present) => Some(present).filter(|shared| is_it(shared)).cloned(),
+            None => self.revocations.find(|id| origin.has_binding_of(id), is_it),
+        }
+    }
+
+    /// Makes a session that has begun known to the callbacks of other tabs. What is known
+    /// of it is what its cookie says, from which much may have been left out.
+    pub(super) fn remember(&self, session: Session, sealed: &str, now: UnixTime) {
+        let session = match self.sealer.unseal(sealed.as_bytes()) {
+            Some(Unsealed { content: Sealed::Whole(sealed), .. }) => *sealed,
+            Some(Unsealed { content: Sealed::Ticket(_), .. }) | None => session,
+        };
+        self.enter(session, sealed.as_bytes(), true, now);
+    }
+
+    /// Goes on with a session under the result of another sign-in: returns the lines of its
+    /// cookie.
+    pub(super) async fn take_over(
+        &self,
+        shared: &SharedSession,
+        person: Person,
+        tokens: Tokens,
+        request: &HeaderMap,
+    ) -> Result<Vec<HeaderValue>, NotBegun> {
+        let now = self.clock.now();
+        let before = shared.snapshot().session.clone();
+        let session = Session { person: person.into(), tokens, checked: now, seen: now, ..before };
+        let sealed = match &self.store {
+            Some(_) => self.sealer.seal_ticket(session.id),
+            None => seal_to_fit(&self.sealer, &session, &self.kept_orgs).map_err(|_| NotBegun::TooLarge)?,
+        };
+        shared.update(self.snapshot_of(session.clone()));
+        if let Some(store) = &self.store {
+            store.replace(&session).await?;
+        }
+        let left = self.lifetimes.max_age.saturating_sub(now.saturating_sub(session.began));
+        Ok(self.cookies.set_session(&sealed, left, request))
+    }
+}
