@@ -42,6 +42,12 @@ impl Clock {
         Self { manual: Some(Arc::new(AtomicU64::new(now))) }
     }
 
+    /// Whether [`Clock::advance`] has an effect.
+    #[cfg(feature = "testing")]
+    pub(crate) fn is_manual(&self) -> bool {
+        self.manual.is_some()
+    }
+
     /// Seconds since the Unix epoch.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the one place that asks the system")]

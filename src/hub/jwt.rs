@@ -30,11 +30,12 @@ pub(super) struct Keys {
 impl Keys {
     /// Generates keys.
     pub(super) fn generate() -> Result<Self, Unspecified> {
-        Ok(Self {
-            signing: Arc::new(RsaKey::generate()?),
-            retired: Vec::new(),
-            access: Ed25519KeyPair::generate()?,
-        })
+        Self::with(Arc::new(RsaKey::generate()?))
+    }
+
+    /// Generates keys, except for the one that signs ID tokens.
+    pub(super) fn with(signing: Arc<RsaKey>) -> Result<Self, Unspecified> {
+        Ok(Self { signing, retired: Vec::new(), access: Ed25519KeyPair::generate()? })
     }
 
     /// The current signing key of ID tokens.

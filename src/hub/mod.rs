@@ -45,6 +45,8 @@ mod fault_injection;
 mod faulty_body;
 mod grant;
 mod id_token;
+#[cfg(feature = "testing")]
+mod in_process;
 mod json;
 mod jwt;
 mod oauth_error;
@@ -68,6 +70,8 @@ mod whoami;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
+#[cfg(feature = "testing")]
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::net::TcpListener;
@@ -141,6 +145,9 @@ pub struct Hub {
     task: Arc<Mutex<Option<JoinHandle<()>>>>,
     /// Stops the serving task.
     stop: Arc<Notify>,
+    /// Whether a hub without a serving task refuses connections.
+    #[cfg(feature = "testing")]
+    stopped: Arc<AtomicBool>,
 }
 
 impl Hub {
@@ -161,10 +168,17 @@ impl Hub {
         let shared = Arc::new(HubContext { issuer: format!("http://{address}"), clock, state });
         let stop = Arc::new(Notify::new());
         let task = tokio::spawn(server::serve(listener, Arc::clone(&shared), Arc::clone(&stop)));
-        Ok(Self { shared, task: Arc::new(Mutex::new(Some(task))), stop })
+        Ok(Self {
+            shared,
+            task: Arc::new(Mutex::new(Some(task))),
+            stop,
+            #[cfg(feature = "testing")]
+            stopped: Arc::default(),
+        })
     }
 
-    /// `http://127.0.0.1:PORT`, without a trailing slash.
+    /// `http://127.0.0.1:PORT`, without a trailing slash; `https://huggingface.test` for the
+    /// provider of a test's gate.
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.shared.issuer
@@ -192,6 +206,13 @@ impl Hub {
     #[must_use]
     pub fn users(&self) -> Vec<User> {
         self.shared.state().users.clone()
+    }
+
+    /// Adds a user; replaces one with the same username. Consents and tokens stay.
+    pub fn add_user(&self, user: User) {
+        let mut state = self.shared.state();
+        state.users.retain(|other| !other.username.eq_ignore_ascii_case(&user.username));
+        state.users.push(user);
     }
 
     /// Changes a user: their memberships, name or token. `edit` must not call the hub. Does
@@ -257,6 +278,8 @@ impl Hub {
 
     /// Stops serving and closes every connection. The address is free when this returns.
     pub async fn stop(&self) {
+        #[cfg(feature = "testing")]
+        self.stopped.store(true, Ordering::Relaxed);
         let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(task) = task {
             self.stop.notify_one();

@@ -22,7 +22,7 @@ const MAX_REGISTERED: usize = 1000;
 
 /// What the handlers share.
 pub(super) struct HubContext {
-    /// `http://127.0.0.1:PORT`.
+    /// `http://127.0.0.1:PORT`; without a listener any URL.
     pub(super) issuer: String,
     /// The clock.
     pub(super) clock: Clock,

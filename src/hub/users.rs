@@ -32,6 +32,30 @@ pub struct User {
     pub orgs: Vec<Membership>,
 }
 
+impl User {
+    /// A user without organisations, e-mail address and PRO, whose id and token follow from the
+    /// username.
+    #[must_use]
+    pub fn new(username: &str) -> Self {
+        let mut token = hex(digest(&SHA256, format!("token:{username}").as_bytes()).as_ref());
+        token.truncate(34);
+        Self {
+            id: id("user", username),
+            username: username.to_owned(),
+            name: username.to_owned(),
+            about: String::new(),
+            email: None,
+            email_verified: true,
+            website: None,
+            pro: false,
+            can_pay: false,
+            token: format!("hf_{token}"),
+            token_role: "read".to_owned(),
+            orgs: Vec::new(),
+        }
+    }
+}
+
 /// A user's membership of an organisation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Membership {
@@ -89,6 +113,18 @@ pub struct ResourceGroup {
     pub name: String,
     /// The role in it.
     pub role: String,
+}
+
+impl ResourceGroup {
+    /// A resource group of the organisation `org`, whose id follows from both names.
+    #[must_use]
+    pub fn new(org: &str, name: &str, role: &str) -> Self {
+        Self {
+            id: id("resource-group", &format!("{org}/{name}")),
+            name: name.to_owned(),
+            role: role.to_owned(),
+        }
+    }
 }
 
 /// An application with a token of its own (`hf_app_` and 32 letters or digits).
