@@ -8,6 +8,9 @@ use reqwest::redirect::Policy;
 use serde::de::DeserializeOwned;
 use url::Url;
 
+#[cfg(feature = "testing")]
+use super::in_process::{ExchangeError, InProcessProvider, exchange};
+use super::issuer::Issuer;
 use super::rate_limit;
 use crate::keys::SecretString;
 
@@ -22,6 +25,9 @@ pub(super) struct HttpClient {
     /// `None` if the TLS configuration of this machine could not be loaded; every request then
     /// fails with that reason.
     client: Option<reqwest::Client>,
+    /// Answers in place of the network.
+    #[cfg(feature = "testing")]
+    in_process: Option<InProcessProvider>,
 }
 
 /// A failed exchange with the provider.
@@ -137,43 +143,61 @@ impl FetchResponse {
 }
 
 impl HttpClient {
-    pub(super) fn new() -> Self {
+    /// A client for the provider with this issuer.
+    #[cfg_attr(
+        not(feature = "testing"),
+        expect(unused_variables, reason = "tests alone replace the network")
+    )]
+    pub(super) fn new(issuer: &Issuer) -> Self {
+        #[cfg(feature = "testing")]
+        if let Some(provider) = &issuer.in_process {
+            return Self { client: None, in_process: Some(provider.clone()) };
+        }
         let client = reqwest::Client::builder()
             .redirect(Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(TIMEOUT)
             .user_agent(concat!("huggate/", env!("CARGO_PKG_VERSION")))
             .build();
-        match client {
-            Ok(client) => Self { client: Some(client) },
+        let client = match client {
+            Ok(client) => Some(client),
             Err(error) => {
                 tracing::error!(%error, "TLS could not be set up, so nobody can sign in");
-                Self { client: None }
+                None
             }
+        };
+        Self {
+            client,
+            #[cfg(feature = "testing")]
+            in_process: None,
         }
     }
 
     pub(super) async fn get(&self, url: &Url, headers: HeaderMap) -> Result<FetchResponse, FetchError> {
-        self.send(Method::GET, url, headers, None::<&()>).await
+        self.send(Method::GET, url, headers, None).await
     }
 
     /// Sends `form` as `application/x-www-form-urlencoded`.
-    pub(super) async fn post<F: serde::Serialize>(
+    pub(super) async fn post(
         &self,
         url: &Url,
         headers: HeaderMap,
-        form: &F,
+        form: &[(&str, &str)],
     ) -> Result<FetchResponse, FetchError> {
         self.send(Method::POST, url, headers, Some(form)).await
     }
 
-    async fn send<F: serde::Serialize>(
+    async fn send(
         &self,
         method: Method,
         url: &Url,
         headers: HeaderMap,
-        form: Option<&F>,
+        form: Option<&[(&str, &str)]>,
     ) -> Result<FetchResponse, FetchError> {
+        #[cfg(feature = "testing")]
+        if let Some(provider) = &self.in_process {
+            return send_in_process(provider, method, url, headers, form).await;
+        }
         let endpoint = name(url);
         let Some(client) = &self.client else {
             return Err(FetchError::Unreachable { endpoint, reason: "TLS could not be set up".to_owned() });
@@ -200,6 +224,40 @@ impl HttpClient {
             body.extend_from_slice(&chunk);
         }
         Ok(FetchResponse { endpoint, status, headers, body })
+    }
+}
+
+/// The same without a network: the request that reqwest would send goes to `provider`.
+#[cfg(feature = "testing")]
+async fn send_in_process(
+    provider: &InProcessProvider,
+    method: Method,
+    url: &Url,
+    headers: HeaderMap,
+    form: Option<&[(&str, &str)]>,
+) -> Result<FetchResponse, FetchError> {
+    use http::header::CONTENT_TYPE;
+
+    let mut request = http::Request::new(bytes::Bytes::new());
+    let uri = url.as_str().parse().map_err(|_| FetchError::Unreachable {
+        endpoint: name(url),
+        reason: "this is not the address of an endpoint".to_owned(),
+    })?;
+    (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (method, uri, headers);
+    if let Some(form) = form {
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        *request.body_mut() = body.into();
+        let media_type = HeaderValue::from_static("application/x-www-form-urlencoded");
+        request.headers_mut().insert(CONTENT_TYPE, media_type);
+    }
+    let endpoint = name(url);
+    match exchange(provider, request, TIMEOUT, MAX_RESPONSE).await {
+        Ok((status, headers, body)) => Ok(FetchResponse { endpoint, status, headers, body }),
+        Err(ExchangeError::Timeout) => Err(FetchError::Timeout { endpoint }),
+        Err(ExchangeError::TooLong) => Err(FetchError::TooLong { endpoint }),
+        Err(ExchangeError::Connection(error)) => {
+            Err(FetchError::Unreachable { endpoint, reason: describe(&*error) })
+        }
     }
 }
 

@@ -1,12 +1,21 @@
 //! The issuer identifier, and URLs derived from it.
 
+#[cfg(feature = "testing")]
+use std::sync::Arc;
+
 use url::{Host, Url};
+
+#[cfg(feature = "testing")]
+use super::in_process::{InProcess, InProcessProvider};
 
 /// The provider's issuer identifier: an https URL, or an http URL on loopback.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Issuer {
     pub(super) text: String,
     pub(super) url: Url,
+    /// Who answers there, if it is not reached by the network.
+    #[cfg(feature = "testing")]
+    pub(super) in_process: Option<InProcessProvider>,
 }
 
 /// Why a string is not a valid issuer.
@@ -53,7 +62,24 @@ impl Issuer {
         if url.scheme() == "http" && !is_loopback(&url) {
             return Err(IssuerError::NotHttps);
         }
-        Ok(Self { text: text.to_owned(), url })
+        Ok(Self {
+            text: text.to_owned(),
+            url,
+            #[cfg(feature = "testing")]
+            in_process: None,
+        })
+    }
+
+    /// The same issuer, whose requests `provider` answers instead of the network.
+    #[cfg(feature = "testing")]
+    pub(crate) fn answered_by(self, provider: Arc<dyn InProcess>) -> Self {
+        Self { in_process: Some(InProcessProvider(provider)), ..self }
+    }
+
+    /// Who answers in this process.
+    #[cfg(feature = "testing")]
+    pub(crate) fn in_process(&self) -> Option<&Arc<dyn InProcess>> {
+        self.in_process.as_ref().map(|provider| &provider.0)
     }
 
     /// Without a trailing slash.

@@ -8,6 +8,8 @@ mod claims;
 mod discovery;
 mod http_client;
 mod id_token;
+#[cfg(feature = "testing")]
+mod in_process;
 mod issuer;
 mod json;
 mod jwks;
@@ -34,6 +36,8 @@ pub(crate) use discovery::{DiscoveryError, Metadata, Reachability};
 use http_client::{FetchError, HttpClient};
 use id_token::Expected;
 pub(crate) use id_token::IdTokenError;
+#[cfg(feature = "testing")]
+pub(crate) use in_process::{Answering, InProcess};
 pub use issuer::{Issuer, IssuerError};
 pub(crate) use key_check::KeyCheckError;
 pub(crate) use rate_limit::RateLimit;
@@ -107,7 +111,7 @@ impl SignInError {
 impl Provider {
     pub(crate) fn new(settings: ProviderSettings, clock: Clock) -> Self {
         Self {
-            http: HttpClient::new(),
+            http: HttpClient::new(&settings.issuer),
             settings,
             metadata: discovery::Cache::default(),
             jwks: jwks::Cache::default(),
