@@ -86,8 +86,9 @@
 //! | `axum` | [`User`], [`Grant`], [`Client`] and [`AccessToken`] as extractors; `ConnectInfo` and `OriginalUri` are read |
 //! | `config` | settings from a TOML file and the environment: `Gate::from_config` |
 //! | `proxy` | the reverse proxy as a library: `proxy`, `server`, `upstream`; with `config` |
-//! | `hub` | the offline stand-in for huggingface.co, for your tests |
-//! | `bin` | the program `huggate`, with all but `axum`; on by default |
+//! | `hub` | the offline stand-in for huggingface.co |
+//! | `testing` | `testing`: gates, a provider and people for your tests, without a network; with `hub` |
+//! | `bin` | the program `huggate`, with all but `axum` and `testing`; on by default |
 
 // The path, in the order of a request.
 #[cfg(feature = "proxy")]
@@ -138,6 +139,9 @@ pub mod explain;
 
 #[cfg(feature = "hub")]
 pub mod hub;
+
+#[cfg(feature = "testing")]
+pub mod testing;
 
 #[cfg(feature = "bin")]
 pub mod telemetry;

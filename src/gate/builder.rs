@@ -13,12 +13,18 @@ use crate::identity::{AssertionSettings, HeaderSettings};
 use crate::keys::{Secret, SecretString};
 use crate::oauth2::ReturnHosts;
 use crate::policy::{Access, Route, Rule};
+#[cfg(feature = "testing")]
+use crate::provider::InProcess;
 use crate::provider::{DEFAULT_CLOCK_SKEW, Issuer, ProviderSettings};
 use crate::session::{SessionSettings, default_cookie_name};
 
 /// The closures passed to [`GateBuilder::session`], in order.
 #[derive(Clone, Default)]
 struct SessionChanges(Vec<Arc<SessionChange>>);
+
+/// Makes a provider in this process for the settings of a gate with this clock.
+#[cfg(feature = "testing")]
+pub(crate) type StartProvider = fn(&GateSettings, &Clock) -> Arc<dyn InProcess>;
 
 type SessionChange = dyn Fn(&mut SessionSettings) + Send + Sync;
 
@@ -49,6 +55,8 @@ pub struct GateBuilder {
     trusted_proxies: TrustedProxies,
     return_hosts: ReturnHosts,
     clock: Clock,
+    #[cfg(feature = "testing")]
+    start_provider: Option<StartProvider>,
 }
 
 impl Gate {
@@ -218,6 +226,14 @@ impl GateBuilder {
         self
     }
 
+    /// Replaces the network: what `start` makes of the finished settings answers the requests
+    /// to the provider, whatever its issuer. Without a secret, one is generated.
+    #[cfg(feature = "testing")]
+    pub(crate) fn provider_in_process(mut self, start: StartProvider) -> Self {
+        self.start_provider = Some(start);
+        self
+    }
+
     /// Makes the gate, and requests the provider's metadata. If the provider is down, the
     /// gate starts all the same, and answers sign-ins with 503 until it is back.
     ///
@@ -237,6 +253,26 @@ impl GateBuilder {
     /// # Errors
     /// [`BuildError`] says which setting is missing or wrong.
     pub fn settings(self) -> Result<GateSettings, BuildError> {
+        #[cfg(feature = "testing")]
+        if let Some(start) = self.start_provider {
+            return self.settings_in_process(start);
+        }
+        self.configured()
+    }
+
+    #[cfg(feature = "testing")]
+    fn settings_in_process(mut self, start: StartProvider) -> Result<GateSettings, BuildError> {
+        if self.secrets.is_empty() {
+            self.secrets.push(SecretString::new(Secret::generate()));
+        }
+        let clock = self.clock.clone();
+        let mut settings = self.configured()?;
+        let provider = start(&settings, &clock);
+        settings.provider.issuer = settings.provider.issuer.answered_by(provider);
+        Ok(settings)
+    }
+
+    fn configured(self) -> Result<GateSettings, BuildError> {
         let url = self.public_url.ok_or(BuildError::Missing("public_url"))?;
         let public_url = PublicUrl::parse(&url).map_err(|error| BuildError::PublicUrl(url, error))?;
         let issuer = self.issuer.unwrap_or_else(|| "https://huggingface.co".to_owned());

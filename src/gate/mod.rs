@@ -10,6 +10,7 @@
 //! | `own_endpoints` | requests below our prefix, forward auth included |
 //! | `lifetime`, `permission_watch` | long-lived streams: decided anew, ended |
 //! | `position`, `extract` | where a layer stands, and what handlers read from a request |
+//! | `in_process` | what differs for a gate in a test |
 //! | `layer`, `builder`, `build`, `reload` | the layer, and how a gate is made and replaced |
 
 mod app_assertion;
@@ -23,6 +24,8 @@ mod discovery;
 mod endpoints;
 mod extract;
 mod grant;
+#[cfg(feature = "testing")]
+mod in_process;
 mod layer;
 mod lifetime;
 mod own_endpoints;
@@ -160,6 +163,8 @@ impl Gate {
             );
             return Ok(misuse::two_gates().map(GateBody::own));
         }
+        #[cfg(feature = "testing")]
+        self.name_host(&mut request);
         let peer = position::peer(request.extensions());
         if peer.is_none() && !self.inner.trusted_proxies.is_nobody() {
             self.inner.warnings.peer_unknown();

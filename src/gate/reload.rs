@@ -20,6 +20,8 @@ impl Gate {
     /// # Errors
     /// Those of [`Gate::new`]; then this gate stays as it is.
     pub fn prepare_reload(&self, settings: GateSettings) -> Result<PreparedReload, BuildError> {
+        #[cfg(feature = "testing")]
+        let settings = self.at_the_same_provider(settings);
         let clock = self.inner.ruleset.clock.clone();
         let gate = Self::with(settings, clock, Some(&self.inner))?;
         Ok(PreparedReload { gate, before: self.clone() })

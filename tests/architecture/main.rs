@@ -16,6 +16,7 @@ const ORDER: &[&[&str]] = &[
     &["commands"],
     &["telemetry", "explain"],
     &["config"],
+    &["testing"],
     &["proxy"],
     &["upstream"],
     &["gate"],
@@ -37,7 +38,7 @@ const ORDER: &[&[&str]] = &[
 const HUB: &str = "hub";
 const HUB_MAY_IMPORT: &[&str] = &["clock"];
 /// Modules that may import the stand-in.
-const MAY_IMPORT_HUB: &[&str] = &["commands", "main"];
+const MAY_IMPORT_HUB: &[&str] = &["commands", "main", "testing"];
 /// Names that say nothing of what is inside.
 const NOT_NOUNS: &[&str] = &["util", "utils", "common", "helpers", "helper", "misc", "shared", "part2"];
 

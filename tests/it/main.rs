@@ -30,6 +30,8 @@ mod attack_sign_in;
 mod bearer;
 mod data_plane;
 mod embedding;
+#[cfg(feature = "testing")]
+mod embedding_testing;
 mod headers;
 mod layer;
 mod paths;

@@ -1,0 +1,34 @@
+//! What is different for a gate whose provider is in this process.
+
+use http::Request;
+use http::header::{HOST, HeaderValue};
+
+use super::{Gate, GateSettings};
+
+impl Gate {
+    /// Names the public URL's host in a request that a test made and that names none. A server
+    /// never passes such a request on (RFC 9112, section 3.2).
+    pub(super) fn name_host<B>(&self, request: &mut Request<B>) {
+        let oauth2 = &self.inner.oauth2;
+        if oauth2.provider.issuer().in_process().is_none()
+            || request.uri().authority().is_some()
+            || request.headers().contains_key(HOST)
+        {
+            return;
+        }
+        if let Ok(host) = HeaderValue::from_str(oauth2.urls.public_url.authority()) {
+            request.headers_mut().insert(HOST, host);
+        }
+    }
+
+    /// Settings of a gate in a test that is to replace this one: people and tokens are at the
+    /// provider of this one.
+    pub(super) fn at_the_same_provider(&self, mut settings: GateSettings) -> GateSettings {
+        let issuer = &settings.provider.issuer;
+        let (before, next) = (self.inner.oauth2.provider.issuer().in_process(), issuer.in_process());
+        if let (Some(before), Some(next)) = (before, next) {
+            settings.provider.issuer = issuer.clone().answered_by(next.clone().after(before));
+        }
+        settings
+    }
+}
