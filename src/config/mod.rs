@@ -147,15 +147,26 @@ impl Gate {
     /// [`FromConfigError`]: all problems of the configuration, or an invalid response of the
     /// provider. An unreachable provider is not an error.
     pub async fn from_config(path: impl AsRef<Path>) -> Result<Self, FromConfigError> {
+        let gate = Self::new(GateSettings::from_config(path)?, Clock::default())?;
+        gate.discover_at_start().await?;
+        Ok(gate)
+    }
+}
+
+impl GateSettings {
+    /// Reads the settings of [`Gate::from_config`] and makes no gate of them: for
+    /// [`Gate::prepare_reload`], and for a gate in a test.
+    ///
+    /// # Errors
+    /// [`Problems`]: all problems of the configuration.
+    pub fn from_config(path: impl AsRef<Path>) -> Result<Self, Problems> {
         let environment = Environment::of_process();
         let found = source::find(Some(path.as_ref()), Path::new(DEFAULT_FILE), &environment)?;
         let parts = read(&found.text, &found.name, &environment, Consumer::Layer)?;
         for warning in &parts.warnings {
             tracing::warn!("{warning}");
         }
-        let gate = Self::new(parts.gate, Clock::default())?;
-        gate.discover_at_start().await?;
-        Ok(gate)
+        Ok(parts.gate)
     }
 }
 
