@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use super::provider::TestProvider;
 use crate::clock::Clock;
-use crate::gate::{Gate, GateBuilder};
+use crate::gate::{BuildError, Gate, GateBuilder, GateSettings};
 use crate::hub::Hub;
 
 /// Why a function of this module panics.
-pub(super) const FOREIGN_GATE: &str = "this gate was not made by `huggate::testing::gate()`: \
-     its provider is not in this process";
+pub(super) const FOREIGN_GATE: &str =
+    "this gate was not made by `huggate::testing`: its provider is not in this process";
 
 /// Starts building a gate whose provider is in this process.
 ///
@@ -40,8 +40,48 @@ pub fn gate() -> GateBuilder {
         .public_url("https://app.test")
         .issuer("https://huggingface.test")
         .client("the-app-under-test", "oauth_app_secret_of_the_app_under_test")
-        .clock(Clock::manual(Clock::system().now()))
+        .clock(clock())
         .provider_in_process(TestProvider::start)
+}
+
+/// The gate of finished settings, with a provider in this process and a clock as [`gate`] has
+/// them: for an app that does not build its gate on a builder that it is given.
+///
+/// ```
+/// use huggate::{Gate, GateBuilder, Rule, testing};
+///
+/// /// As in production; only `build` is left.
+/// fn builder() -> GateBuilder {
+///     Gate::builder()
+///         .public_url("https://app.example.com")
+///         .client("the client id", "the client secret")
+///         .secret("5e".repeat(32))
+///         .allow(Rule::user("ada"))
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let gate = testing::from_settings(builder().settings()?)?;
+/// let ada = testing::user("ada").sign_in(&gate).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// `GateSettings::from_config`, with the feature `config`, reads the settings from the file that
+/// `Gate::from_config` takes.
+///
+/// # Errors
+/// Those of [`Gate::new`].
+pub fn from_settings(mut settings: GateSettings) -> Result<Gate, BuildError> {
+    let clock = clock();
+    let provider = TestProvider::start(&settings, &clock);
+    settings.provider.issuer = settings.provider.issuer.answered_by(provider);
+    Gate::new(settings, clock)
+}
+
+/// The time of day, standing still.
+fn clock() -> Clock {
+    Clock::manual(Clock::system().now())
 }
 
 /// The provider of a gate: edit its accounts, count its requests, make it fail.
@@ -63,7 +103,7 @@ pub fn gate() -> GateBuilder {
 /// ```
 ///
 /// # Panics
-/// If the gate was not made by [`gate`].
+/// If the gate was not made by [`gate`] or [`from_settings`].
 #[must_use]
 #[track_caller]
 pub fn provider(gate: &Gate) -> Hub {
@@ -76,7 +116,7 @@ pub fn provider(gate: &Gate) -> Hub {
 /// Timers do not move: see [Time](super#time).
 ///
 /// # Panics
-/// If the gate was not made by [`gate`], or has the system's clock.
+/// If the gate was not made by [`gate`] or [`from_settings`], or has the system's clock.
 #[track_caller]
 pub fn advance(gate: &Gate, by: Duration) {
     TestProvider::of(gate).expect(FOREIGN_GATE);

@@ -41,7 +41,7 @@
 //! Each gate has one of its own: a [`Hub`](crate::hub::Hub) whose requests are function calls,
 //! known as `https://huggingface.test`. [`provider`] returns it, to edit accounts, to count
 //! requests and to make it fail as a provider does over a network, timeouts included. No test
-//! reaches another host: also with another issuer, the gate of [`gate`] asks this provider.
+//! reaches another host: also with another issuer, the gate asks this provider.
 //!
 //! # Time
 //!
@@ -69,7 +69,7 @@ mod sign_in;
 mod signed_in;
 mod user;
 
-pub use gate::{advance, gate, provider};
+pub use gate::{advance, from_settings, gate, provider};
 pub use refused::Refused;
 pub use signed_in::SignedIn;
 pub use user::{TestUser, user};

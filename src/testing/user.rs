@@ -162,7 +162,7 @@ impl TestUser {
     /// ```
     ///
     /// # Panics
-    /// If the gate was not made by [`testing::gate`](super::gate).
+    /// If the gate was not made by this module.
     #[track_caller]
     pub fn apply(&self, gate: &Gate) {
         self.apply_at(TestProvider::of(gate).expect(FOREIGN_GATE));
@@ -175,7 +175,7 @@ impl TestUser {
     /// [`Refused`] has the status and the text of the page where it ended.
     ///
     /// # Panics
-    /// If the gate was not made by [`testing::gate`](super::gate).
+    /// If the gate was not made by this module.
     pub async fn sign_in(&self, gate: &Gate) -> Result<SignedIn, Refused> {
         let provider = TestProvider::of(gate).expect(FOREIGN_GATE);
         self.apply_at(provider);
@@ -202,7 +202,7 @@ impl TestUser {
     /// ```
     ///
     /// # Panics
-    /// If the gate was not made by [`testing::gate`](super::gate).
+    /// If the gate was not made by this module.
     #[must_use]
     #[track_caller]
     pub fn access_token(&self, gate: &Gate) -> String {

@@ -11,6 +11,7 @@ use http::header::{AUTHORIZATION, COOKIE, LOCATION};
 use http::{Request, Response, StatusCode};
 use huggate::authn::BearerSettings;
 use huggate::clock::Clock;
+use huggate::gate::GateSettings;
 use huggate::hub::{Edit, Endpoint, Fault};
 use huggate::testing::{self, Role, SignedIn};
 use huggate::{Client, Gate, GateBuilder, PathPattern, Route, Rule, User};
@@ -356,6 +357,24 @@ async fn the_settings_of_production_still_reach_no_network() {
 }
 
 #[tokio::test]
+async fn the_configuration_of_production_is_tested_in_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.toml");
+    let config = "public_url = \"https://app.example.com\"\naccess.allow = [{ org = \"acme\" }]\n\
+                  [provider]\nclient_id = \"id\"\nclient_secret = \"oauth_app_secret_0123456789\"\n\
+                  [session]\nsecret = \"5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e\"\n";
+    std::fs::write(&file, config).unwrap();
+    let gate = testing::from_settings(GateSettings::from_config(&file).unwrap()).unwrap();
+    assert_eq!(testing::provider(&gate).issuer(), "https://huggingface.co");
+    let ada = testing::user("ada").org("acme", Role::Read).sign_in(&gate).await.unwrap();
+    assert_eq!(status(&gate, &ada, "/").await, 200);
+    let ben = testing::user("ben").sign_in(&gate).await.unwrap();
+    assert_eq!(status(&gate, &ben, "/").await, 403);
+    testing::advance(&gate, Duration::from_secs(13 * 3600));
+    assert_eq!(status(&gate, &ada, "/").await, 401);
+}
+
+#[tokio::test]
 async fn an_endpoint_at_another_host_is_not_reached() {
     let gate = gate().await;
     let provider = testing::provider(&gate);
@@ -388,7 +407,7 @@ async fn a_reloaded_gate_stays_at_its_provider() {
 }
 
 #[tokio::test]
-#[should_panic(expected = "this gate was not made by `huggate::testing::gate()`")]
+#[should_panic(expected = "this gate was not made by `huggate::testing`")]
 async fn a_gate_of_production_is_refused() {
     let gate = Gate::builder()
         .public_url("https://app.example.com")
