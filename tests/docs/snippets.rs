@@ -9,12 +9,19 @@ use super::commands;
 use super::pages::{Block, all, blocks, blocks_of, page, root};
 use super::{answers, explain};
 
-/// The text between a file's marks.
-fn marked(file: &str) -> &str {
-    let (_, rest) = file.split_once("[verify]\n").unwrap();
-    let (region, _) = rest.split_once("[/verify]").unwrap();
-    // The comment sign of the mark's line.
-    region.rsplit_once('\n').unwrap().0
+/// The texts between a file's marks, without the indentation that their lines share.
+fn marked(file: &str, mark: &str) -> Vec<String> {
+    let (open, close) = (format!("[{mark}]\n"), format!("[/{mark}]"));
+    let regions = file.split(&open).skip(1).map(|rest| {
+        let (region, _) = rest.split_once(&close).unwrap();
+        // The comment sign of the mark's line.
+        let region = region.rsplit_once('\n').unwrap().0;
+        let lines = || region.lines().filter(|line| !line.is_empty());
+        let indent = lines().map(|line| line.len() - line.trim_start().len()).min().unwrap();
+        let lines = region.lines().map(|line| line.get(indent..).unwrap_or_default());
+        lines.collect::<Vec<_>>().join("\n")
+    });
+    regions.collect()
 }
 
 pub(crate) fn load(text: &str) -> Result<Config, String> {
@@ -61,7 +68,8 @@ fn loads(block: &Block, text: &str) {
 fn depends(block: &Block) {
     let snippet: toml::Table = block.text.parse().unwrap();
     let manifest: toml::Table = std::fs::read_to_string(root().join("Cargo.toml")).unwrap().parse().unwrap();
-    let features = snippet["dependencies"]["huggate"]["features"].as_array().unwrap();
+    let table = snippet.get("dev-dependencies").unwrap_or_else(|| &snippet["dependencies"]);
+    let features = table["huggate"]["features"].as_array().unwrap();
     for feature in features.iter().map(|feature| feature.as_str().unwrap()) {
         assert!(manifest["features"].get(feature).is_some(), "{}: no feature {feature}", block.place);
     }
@@ -74,10 +82,12 @@ fn compiles(block: &Block) {
     assert!(lib.contains(&format!("include_str!(\"../{page}\")")), "{}: not in src/lib.rs", block.place);
 }
 
-/// It is the region of a program that the tests run.
-fn is_marked(block: &Block, file: &str) {
+/// It is a region of a program that the tests run.
+fn is_marked(block: &Block, file: &str, mark: &str) {
     let text = std::fs::read_to_string(root().join(file)).unwrap();
-    assert_eq!(block.text.trim_end(), marked(&text).trim_end(), "{}: not as in {file}", block.place);
+    let regions = marked(&text, mark);
+    let is_one = regions.iter().any(|region| region.trim_end() == block.text.trim_end());
+    assert!(is_one, "{}: not as in {file}, which has {regions:#?}", block.place);
 }
 
 /// The unit runs the program, with options that it has.
@@ -152,9 +162,15 @@ fn every_block_is_checked() {
             "toml cases" => explain::as_expected(load(&whole_with(&routes())).unwrap(), &block.text),
             "toml dependencies" => depends(&block),
             "rust,no_run" => compiles(&block),
-            "rust" => is_marked(&block, "examples/verify.rs"),
-            "js" => is_marked(&block, "docs/verify/verify.mjs"),
-            "python" if block.text.contains("jwt.decode") => is_marked(&block, "docs/verify/verify.py"),
+            // Its tests, which cargo runs with all others.
+            "rust" if block.place.starts_with("docs/guides/testing.md:") => {
+                is_marked(&block, "examples/testing.rs", "guide");
+            }
+            "rust" => is_marked(&block, "examples/verify.rs", "verify"),
+            "js" => is_marked(&block, "docs/verify/verify.mjs", "verify"),
+            "python" if block.text.contains("jwt.decode") => {
+                is_marked(&block, "docs/verify/verify.py", "verify");
+            }
             // Parsed below, with Python itself.
             "python" => assert!(block.text.contains("/v1\""), "{}", block.place),
             "dockerfile" => configures_a_space(&block),
