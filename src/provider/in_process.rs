@@ -1,4 +1,7 @@
 //! A provider in this process, which takes the place of connections in tests.
+//!
+//! It is a trait because the stand-in for the provider shares no code with its client, and so
+//! neither names the other.
 
 use std::any::Any;
 use std::error::Error;

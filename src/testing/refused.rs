@@ -22,7 +22,7 @@ use http::StatusCode;
 /// # }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the {action} of {username} ended at {place} with {status}: {text}")]
+#[error("the {action} of {username} ended at {place} with {status}{}", said(.text))]
 pub struct Refused {
     pub(super) action: &'static str,
     pub(super) username: String,
@@ -44,4 +44,9 @@ impl Refused {
     pub fn text(&self) -> &str {
         &self.text
     }
+}
+
+/// What follows a status.
+fn said(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!(": {text}") }
 }

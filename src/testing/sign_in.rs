@@ -1,5 +1,6 @@
 //! The sign-in of a browser, step by step: start, consent, callback.
 
+use std::fmt;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -7,7 +8,6 @@ use bytes::Bytes;
 use http::header::{ACCEPT, COOKIE, HOST, LOCATION};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
-use tower_service::Service;
 use url::{Position, Url};
 
 use super::cookie_jar::CookieJar;
@@ -31,12 +31,21 @@ pub(super) struct SignIn<'a> {
 }
 
 impl SignIn<'_> {
-    /// The cookies of the browser that has signed in.
-    pub(super) async fn run(&self) -> Result<CookieJar, Refused> {
+    /// The cookies of the browser that has signed in. `send` leads to the gate's endpoints.
+    pub(super) async fn run<ReqB, ResB, E, Fut>(
+        &self,
+        mut send: impl FnMut(Request<ReqB>) -> Fut,
+    ) -> Result<CookieJar, Refused>
+    where
+        ReqB: Default,
+        ResB: http_body::Body<Data = Bytes>,
+        E: fmt::Display,
+        Fut: Future<Output = Result<Response<ResB>, E>>,
+    {
         let oauth2 = &self.gate.inner.oauth2;
         let mut jar = CookieJar::default();
         let start = navigation(&oauth2.urls.start("/", None), "none");
-        let response = ask(self.gate, start).await;
+        let response = ask(&mut send, start, self.gate).await;
         jar.store(response.headers());
         let consent = location(&response).ok_or_else(|| self.refused(AT_THE_GATE, &response))?;
         let callback = self.consent(&consent).await?;
@@ -44,7 +53,7 @@ impl SignIn<'_> {
         if let Some(cookies) = jar.field(&HeaderMap::new()) {
             request.headers_mut().insert(COOKIE, cookies);
         }
-        let response = ask(self.gate, request).await;
+        let response = ask(&mut send, request, self.gate).await;
         jar.store(response.headers());
         // Browsers forget it after a minute.
         jar.remove(oauth2.sessions.cookies().attempts_name());
@@ -92,15 +101,29 @@ impl SignIn<'_> {
     }
 }
 
-/// The answer of the gate's own endpoints.
-pub(super) async fn ask(gate: &Gate, mut request: Request<()>) -> Response<Bytes> {
-    let host = gate.inner.oauth2.urls.public_url.authority();
-    if let Ok(host) = host.parse() {
+/// The answer to a request without a body, at the public URL of `gate`.
+pub(super) async fn ask<ReqB, ResB, E, Fut>(
+    send: &mut impl FnMut(Request<ReqB>) -> Fut,
+    request: Request<()>,
+    gate: &Gate,
+) -> Response<Bytes>
+where
+    ReqB: Default,
+    ResB: http_body::Body<Data = Bytes>,
+    E: fmt::Display,
+    Fut: Future<Output = Result<Response<ResB>, E>>,
+{
+    let mut request = request.map(|()| ReqB::default());
+    if let Ok(host) = gate.inner.oauth2.urls.public_url.authority().parse() {
         request.headers_mut().insert(HOST, host);
     }
-    match gate.endpoints().call(request).await {
+    match send(request).await {
         Ok(response) => read(response).await,
-        Err(never) => match never {},
+        Err(error) => {
+            let mut response = Response::new(Bytes::from(error.to_string()));
+            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            response
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use http::header::{COOKIE, HeaderMap, HeaderValue};
 use http::{Request, Response, StatusCode};
+use tower_service::Service;
 
 use super::cookie_jar::CookieJar;
 use super::refused::Refused;
@@ -58,7 +59,8 @@ impl SignedIn {
     pub async fn sign_out(&self, gate: &Gate) -> Result<(), Refused> {
         let target = gate.inner.oauth2.urls.sign_out("/");
         let request = Request::post(target).body(()).unwrap_or_default();
-        let response = ask(gate, self.authenticate(request)).await;
+        let mut send = |request: Request<()>| gate.endpoints().call(request);
+        let response = ask(&mut send, self.authenticate(request), gate).await;
         if response.status() == StatusCode::OK {
             return Ok(());
         }

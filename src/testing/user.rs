@@ -3,6 +3,11 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use tower_service::Service;
+
 use super::gate::FOREIGN_GATE;
 use super::provider::TestProvider;
 use super::refused::Refused;
@@ -177,10 +182,52 @@ impl TestUser {
     /// # Panics
     /// If the gate was not made by this module.
     pub async fn sign_in(&self, gate: &Gate) -> Result<SignedIn, Refused> {
+        self.sign_in_through(gate, |request: Request<()>| gate.endpoints().call(request)).await
+    }
+
+    /// The same, with the requests to the gate's endpoints sent to your service. It fails where
+    /// the layer stands so that they are not reached, as with axum's `route_layer`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "axum")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), huggate::gate::BuildError> {
+    /// # async fn hello() {}
+    /// # use axum::{Router, body::Body, routing::get};
+    /// # use http::Request;
+    /// # use huggate::testing;
+    /// # use tower::ServiceExt;
+    /// let gate = testing::gate().allow_anyone().build().await?;
+    /// let app = Router::<()>::new().route("/", get(hello)).route_layer(gate.layer());
+    /// let send = |request: Request<Body>| app.clone().oneshot(request);
+    /// let refused = testing::user("ada").sign_in_through(&gate, send).await.unwrap_err();
+    /// assert_eq!(refused.status(), 404);
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "axum"))]
+    /// # fn main() {}
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`TestUser::sign_in`]; an error of the service is status 500.
+    ///
+    /// # Panics
+    /// If the gate was not made by this module.
+    pub async fn sign_in_through<ReqB, ResB, E, Fut>(
+        &self,
+        gate: &Gate,
+        send: impl FnMut(Request<ReqB>) -> Fut,
+    ) -> Result<SignedIn, Refused>
+    where
+        ReqB: Default,
+        ResB: Body<Data = Bytes>,
+        E: fmt::Display,
+        Fut: Future<Output = Result<Response<ResB>, E>>,
+    {
         let provider = TestProvider::of(gate).expect(FOREIGN_GATE);
         self.apply_at(provider);
         let username = self.username();
-        let jar = SignIn { gate, provider, username }.run().await?;
+        let jar = SignIn { gate, provider, username }.run(send).await?;
         Ok(SignedIn::new(username, jar))
     }
 

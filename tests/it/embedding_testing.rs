@@ -1,6 +1,7 @@
 //! What `huggate::testing` gives to the tests of an embedder: handlers behind a gate whose
 //! provider is in the same process.
 
+use std::convert::Infallible;
 use std::net::ToSocketAddrs;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use huggate::authn::BearerSettings;
 use huggate::clock::Clock;
 use huggate::gate::GateSettings;
 use huggate::hub::{Edit, Endpoint, Fault};
+use huggate::session::StoreSettings;
 use huggate::testing::{self, Role, SignedIn};
 use huggate::{Client, Gate, GateBuilder, PathPattern, Route, Rule, User};
 use tower::ServiceExt;
@@ -222,6 +224,68 @@ async fn a_session_that_was_ended_no_longer_counts_and_others_of_the_person_do()
     phone.sign_out(&gate).await.unwrap();
     assert_eq!(status(&gate, &phone, "/").await, 401);
     assert_eq!(status(&gate, &laptop, "/").await, 200);
+}
+
+#[tokio::test]
+async fn a_sign_in_through_the_app_finds_endpoints_that_are_not_reached() {
+    let gate = gate().await;
+    let ada = testing::user("ada").org("acme", Role::Admin);
+    let send = |request: Request<Body>| app(&gate).oneshot(request);
+    let signed_in = ada.sign_in_through(&gate, send).await.unwrap();
+    assert_eq!(status(&gate, &signed_in, "/").await, 200);
+    let routes_alone = Router::new().route("/", get(|| async {})).route_layer(gate.layer());
+    let send = |request: Request<Body>| routes_alone.clone().oneshot(request);
+    let refused = ada.sign_in_through(&gate, send).await.unwrap_err();
+    let message = "the sign-in of ada ended at the gate's start endpoint with 404 Not Found";
+    assert_eq!(refused.to_string(), message);
+    let with_endpoints = routes_alone.clone().route_service("/oauth2/{*endpoint}", gate.endpoints());
+    let send = |request: Request<Body>| with_endpoints.clone().oneshot(request);
+    ada.sign_in_through(&gate, send).await.unwrap();
+    let failing = |_: Request<()>| async { Err::<Response<Body>, _>("out of order") };
+    let refused = ada.sign_in_through(&gate, failing).await.unwrap_err();
+    assert_eq!((refused.status().as_u16(), refused.text()), (500, "out of order"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_people_sign_in_at_many_gates_at_the_same_time() {
+    let mut tasks = tokio::task::JoinSet::new();
+    for gate in [gate().await, gate().await] {
+        for number in 0..8 {
+            let (gate, user) = (gate.clone(), testing::user(&format!("user-{number}")));
+            tasks.spawn(async move {
+                let who = user.org("acme", Role::Read).sign_in(&gate).await.unwrap();
+                let response = send(&gate, who.authenticate(request("/"))).await;
+                assert_eq!(text(response).await, who.username());
+            });
+        }
+    }
+    assert_eq!(tasks.join_all().await.len(), 16);
+}
+
+#[tokio::test]
+async fn sessions_in_memory_are_tested_alike() {
+    let gate = rules(testing::gate()).session(|session| session.store = StoreSettings::Memory);
+    let gate = gate.build().await.unwrap();
+    let ada = testing::user("ada").org("acme", Role::Admin).sign_in(&gate).await.unwrap();
+    assert_eq!(status(&gate, &ada, "/").await, 200);
+    ada.sign_out(&gate).await.unwrap();
+    assert_eq!(status(&gate, &ada, "/").await, 401);
+}
+
+/// Streams are looked at by tokio's timers, which take no time on a paused clock.
+#[tokio::test(start_paused = true)]
+async fn an_open_stream_ends_with_its_session() {
+    let gate = gate().await;
+    let ada = testing::user("ada").org("acme", Role::Admin).sign_in(&gate).await.unwrap();
+    let endless =
+        || async { Body::from_stream(futures_util::stream::pending::<Result<String, Infallible>>()) };
+    let app = Router::new().route("/events", get(endless)).layer(gate.layer());
+    let response = app.oneshot(ada.authenticate(request("/events"))).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    testing::advance(&gate, Duration::from_secs(13 * 3600));
+    let before = tokio::time::Instant::now();
+    to_bytes(response.into_body(), usize::MAX).await.unwrap_err();
+    assert!(before.elapsed() <= Duration::from_secs(60), "{:?}", before.elapsed());
 }
 
 #[tokio::test]
