@@ -90,6 +90,9 @@
 //! | `testing` | `testing`: gates, a provider and people for your tests, without a network; with `hub` |
 //! | `bin` | the program `huggate`, with all but `axum` and `testing`; on by default |
 
+// docs.rs says which feature an item needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 // The path, in the order of a request.
 #[cfg(feature = "proxy")]
 pub mod server;
