@@ -1,5 +1,7 @@
 //! What is different for a gate whose provider is in this process.
 
+use std::sync::Arc;
+
 use http::Request;
 use http::header::{HOST, HeaderValue};
 
@@ -21,13 +23,16 @@ impl Gate {
         }
     }
 
-    /// Settings of a gate in a test that is to replace this one: people and tokens are at the
-    /// provider of this one.
+    /// Settings of a gate that is to replace this one. In a test, people and tokens are at the
+    /// provider of this one, and settings of production must not lead to the network.
     pub(super) fn at_the_same_provider(&self, mut settings: GateSettings) -> GateSettings {
-        let issuer = &settings.provider.issuer;
-        let (before, next) = (self.inner.oauth2.provider.issuer().in_process(), issuer.in_process());
-        if let (Some(before), Some(next)) = (before, next) {
-            settings.provider.issuer = issuer.clone().answered_by(next.clone().after(before));
+        if let Some(before) = self.inner.oauth2.provider.issuer().in_process() {
+            let issuer = settings.provider.issuer;
+            let next = match issuer.in_process() {
+                Some(next) => Arc::clone(next).after(before),
+                None => Arc::clone(before),
+            };
+            settings.provider.issuer = issuer.answered_by(next);
         }
         settings
     }

@@ -468,6 +468,15 @@ async fn a_reloaded_gate_stays_at_its_provider() {
     let ada = testing::user("ada").sign_in(&reloaded).await.unwrap();
     assert_eq!(status(&reloaded, &ada, "/").await, 200);
     assert_eq!(testing::provider(&gate).calls(Endpoint::Token), 2);
+    // Settings of production are for huggingface.co, which is not reached from here.
+    let production = Gate::builder()
+        .public_url("https://app.test")
+        .client("id", "secret")
+        .secret(huggate::keys::Secret::generate())
+        .allow_anyone();
+    let reloaded = reloaded.prepare_reload(production.settings().unwrap()).unwrap().activate();
+    let refused = testing::user("ada").sign_in(&reloaded).await.unwrap_err();
+    assert!(refused.text().contains("the host name could not be resolved"), "{refused}");
 }
 
 #[tokio::test]
