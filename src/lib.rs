@@ -125,6 +125,8 @@ pub mod session;
 
 pub mod clock;
 
+mod causes;
+
 pub mod keys;
 
 #[cfg(feature = "proxy")]

@@ -42,17 +42,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String, Failure> {
 async fn serve(addr: SocketAddr) -> Result<String, Failure> {
     let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let listener = listen(addr).await?;
-    let public_url = format!("http://{}", listener.local_addr().map_err(|error| failed(&error))?);
+    let public_url = format!("http://{}", listener.local_addr().map_err(|error| Failure::run(&error))?);
 
-    let hub =
-        Hub::start(listen(anywhere).await?, Settings::default()).await.map_err(|error| failed(&error))?;
+    let hub = Hub::start(listen(anywhere).await?, Settings::default())
+        .await
+        .map_err(|error| Failure::run(&error))?;
     let callback = format!("{public_url}/oauth2/callback");
     let client = Client { name: "The huggate demo".to_owned(), ..Client::for_development("demo") };
     let (id, secret) = (client.id.clone(), client.secret.clone().unwrap_or_default());
     hub.register(Client { redirect_uris: vec![callback], ..client });
 
     let app = listen(anywhere).await?;
-    let app_url = format!("http://{}", app.local_addr().map_err(|error| failed(&error))?);
+    let app_url = format!("http://{}", app.local_addr().map_err(|error| Failure::run(&error))?);
     let running = Running::default();
     let stopped = running.stop.clone().cancelled_owned();
     let gate_url = public_url.clone();
@@ -63,12 +64,12 @@ async fn serve(addr: SocketAddr) -> Result<String, Failure> {
     });
 
     let gate = gate(&public_url, &hub, id, secret).await?;
-    let upstream = upstream_settings(UpstreamUrl::parse(&app_url).map_err(|error| failed(&error))?);
+    let upstream = upstream_settings(UpstreamUrl::parse(&app_url).map_err(|error| Failure::run(&error))?);
     let upstream = Upstream::new(&upstream, running.tasks.clone(), running.stop.clone())
-        .map_err(|error| failed(&error))?;
+        .map_err(|error| Failure::run(&error))?;
     let server = ServerSettings { drain_timeout: Duration::from_secs(2), ..ServerSettings::default() };
-    let server = Server::new(server, running.clone()).map_err(|error| failed(&error))?;
-    let listener = listener.into_std().and_then(Listener::from_tcp).map_err(|error| failed(&error))?;
+    let server = Server::new(server, running.clone()).map_err(|error| Failure::run(&error))?;
+    let listener = listener.into_std().and_then(Listener::from_tcp).map_err(|error| Failure::run(&error))?;
     let proxy = Arc::new(ArcSwap::from_pointee(Proxy::new(gate, upstream)));
     print(&welcome(&public_url, hub.issuer(), &hub.token_of("ada").unwrap_or_default()));
     until_stopped(proxy, server, Listeners::new(vec![listener]), running, shutdown_signal()).await;
@@ -79,7 +80,7 @@ async fn serve(addr: SocketAddr) -> Result<String, Failure> {
 /// The demo's rules: the app for members of acme, a public folder, a folder for admins.
 async fn gate(public_url: &str, hub: &Hub, id: String, secret: String) -> Result<Gate, Failure> {
     let acme = || Rule::org("acme");
-    let pattern = |text| PathPattern::parse(text).map_err(|error| failed(&error));
+    let pattern = |text| PathPattern::parse(text).map_err(|error| Failure::run(&error));
     Gate::builder()
         .public_url(public_url)
         .issuer(hub.issuer())
@@ -93,7 +94,7 @@ async fn gate(public_url: &str, hub: &Hub, id: String, secret: String) -> Result
         .clock(Clock::system())
         .build()
         .await
-        .map_err(|error| failed(&error))
+        .map_err(|error| Failure::run(&error))
 }
 
 /// Upstream settings for the sample app at `url`.
@@ -109,11 +110,6 @@ fn upstream_settings(url: UpstreamUrl) -> UpstreamSettings {
         body_bytes: None,
         connections: 1_000,
     }
-}
-
-/// Converts an error to a [`Failure`].
-fn failed(error: &dyn std::fmt::Display) -> Failure {
-    Failure::Run(error.to_string())
 }
 
 /// The welcome text.

@@ -1,5 +1,6 @@
 //! The settings of a gate, and why they can be wrong.
 
+use super::provider_unusable::ProviderUnusable;
 use crate::authn::BearerSettings;
 use crate::client::{PublicUrl, PublicUrlError, TrustedProxies};
 use crate::identity::{AssertionSettings, HeaderSettings};
@@ -51,14 +52,14 @@ pub enum BuildError {
     #[error("{0} is missing")]
     Missing(&'static str),
     /// `public_url`
-    #[error("public_url {0:?} {1}")]
-    PublicUrl(String, PublicUrlError),
+    #[error("public_url {0:?} cannot be used")]
+    PublicUrl(String, #[source] PublicUrlError),
     /// `issuer`
-    #[error("issuer {0:?} {1}")]
-    Issuer(String, IssuerError),
+    #[error("issuer {0:?} cannot be used")]
+    Issuer(String, #[source] IssuerError),
     /// `secret`
-    #[error("the session secret {0}")]
-    Secret(SecretError),
+    #[error("the session secret cannot be used")]
+    Secret(#[source] SecretError),
     /// `prefix`
     #[error("prefix {0:?} must be a plain path such as /oauth2")]
     Prefix(String),
@@ -66,8 +67,8 @@ pub enum BuildError {
     #[error("the route {0} is for tokens alone, and no tokens are taken; say so with `bearer`")]
     Bearer(String),
     /// The provider answered, and its metadata cannot be used.
-    #[error("the provider cannot be used: {0}")]
-    Provider(String),
+    #[error("the provider cannot be used")]
+    Provider(#[source] ProviderUnusable),
     /// No key for the assertion could be derived.
     #[error("no signing key can be derived from the session secret")]
     Key,

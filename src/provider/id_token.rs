@@ -42,7 +42,7 @@ pub(super) struct Expected<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum IdTokenError {
     #[error(transparent)]
-    Keys(FetchError),
+    Keys(#[from] FetchError),
     #[error("the ID token is not a signed JWT")]
     Malformed,
     #[error("the ID token is signed with {0:?}, which is not accepted")]

@@ -31,7 +31,7 @@ const ORDER: &[&[&str]] = &[
     &["server"],
     &["client"],
     &["keys", "pem"],
-    &["clock"],
+    &["clock", "causes"],
 ];
 /// The stand-in for the provider shares nothing with what it tests, but the clock.
 const HUB: &str = "hub";

@@ -30,6 +30,7 @@ mod attack_sign_in;
 mod bearer;
 mod data_plane;
 mod embedding;
+mod errors;
 mod headers;
 mod layer;
 mod paths;

@@ -189,6 +189,7 @@ async fn an_unusable_file_is_named_at_startup() {
         settings.tls = tls;
         let running = huggate::server::Running::default();
         let error = huggate::upstream::Upstream::new(&settings, running.tasks, running.stop).unwrap_err();
-        assert!(error.to_string().contains(expected), "{error}");
+        let texts = crate::errors::chain(&error).join(": ");
+        assert!(texts.contains(expected), "{texts}");
     }
 }
