@@ -19,7 +19,7 @@ use huggate::authn::BearerSettings;
 use huggate::clock::Clock;
 use huggate::hub::{Client, Hub, Settings};
 use huggate::identity::AssertionSettings;
-use huggate::{Gate, GateBuilder, PathPattern, Route, Rule};
+use huggate::{Gate, GateBuilder, Route, Rule};
 
 const SECRET: &str = "5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e";
 
@@ -30,7 +30,7 @@ fn main() -> Result<(), Failure> {
     let hub = runtime.block_on(hub())?;
     let gate = runtime.block_on(builder(&hub).build())?;
     let cookie = runtime.block_on(sign_in(&gate))?;
-    let off = || AssertionSettings { enabled: false, ..AssertionSettings::default() };
+    let off = || AssertionSettings::default().enabled(false);
     let unsigned = runtime.block_on(builder(&hub).assertion(off()).build())?;
     let forgetful = runtime
         .block_on(builder(&hub).assertion(off()).session(|session| session.cached_sessions = 0).build())?;
@@ -79,7 +79,7 @@ async fn hub() -> Result<Hub, Failure> {
 }
 
 fn builder(hub: &Hub) -> GateBuilder {
-    let builder = Gate::builder()
+    Gate::builder()
         .public_url("http://127.0.0.1:1")
         .issuer(hub.issuer())
         .client("bench", "secret")
@@ -87,11 +87,8 @@ fn builder(hub: &Hub) -> GateBuilder {
         .scope("openid profile email read-memberships")
         .allow(Rule::org("acme"))
         .bearer(BearerSettings::default())
-        .clock(Clock::system());
-    match PathPattern::parse("/public/**") {
-        Ok(path) => builder.route(Route::path(path).public()),
-        Err(_) => builder,
-    }
+        .clock(Clock::system())
+        .route(Route::public("/public/**"))
 }
 
 /// Signs in, and returns the session cookie.

@@ -127,6 +127,8 @@ pub mod clock;
 
 mod causes;
 
+mod setters;
+
 pub mod keys;
 
 #[cfg(feature = "proxy")]

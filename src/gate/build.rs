@@ -31,7 +31,8 @@ impl Gate {
     /// Makes a gate of typed settings, without asking the provider anything.
     ///
     /// # Errors
-    /// [`BuildError::Prefix`], [`BuildError::Bearer`] or [`BuildError::Key`].
+    /// [`BuildError::Prefix`], [`BuildError::Route`], [`BuildError::Bearer`] or
+    /// [`BuildError::Key`].
     pub fn new(settings: GateSettings, clock: Clock) -> Result<Self, BuildError> {
         Self::with(settings, clock, None)
     }
@@ -45,6 +46,7 @@ impl Gate {
         choose_cryptography();
         let prefix =
             OwnPrefix::parse(&settings.prefix).ok_or_else(|| BuildError::Prefix(settings.prefix.clone()))?;
+        check_paths(&settings)?;
         check_bearer(&settings)?;
         for host in settings.routes.iter_mut().filter_map(|route| route.host.as_mut()) {
             // As the host of a request is spelled, or they would never be equal.
@@ -93,6 +95,14 @@ impl Gate {
             identity_headers,
         };
         Ok(Self { inner: Arc::new(inner) })
+    }
+}
+
+/// Without its path a route would match every request.
+fn check_paths(settings: &GateSettings) -> Result<(), BuildError> {
+    match settings.routes.iter().find_map(|route| route.invalid_path.clone()) {
+        Some((path, error)) => Err(BuildError::Route(path, error)),
+        None => Ok(()),
     }
 }
 

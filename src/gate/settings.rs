@@ -6,7 +6,7 @@ use crate::client::{PublicUrl, PublicUrlError, TrustedProxies};
 use crate::identity::{AssertionSettings, HeaderSettings};
 use crate::keys::SecretError;
 use crate::oauth2::ReturnHosts;
-use crate::policy::{Access, Route, Rule, all_rules};
+use crate::policy::{Access, PatternError, Route, Rule, all_rules};
 use crate::provider::{IssuerError, ProviderSettings};
 use crate::session::SessionSettings;
 
@@ -17,6 +17,7 @@ use crate::session::SessionSettings;
     clippy::exhaustive_structs,
     reason = "made by the builder or the configuration; read by nobody else"
 )]
+#[non_exhaustive]
 pub struct GateSettings {
     /// The URL that people open.
     pub public_url: PublicUrl,
@@ -63,6 +64,9 @@ pub enum BuildError {
     /// `prefix`
     #[error("prefix {0:?} must be a plain path such as /oauth2")]
     Prefix(String),
+    /// A route's path is not a pattern.
+    #[error("the path {0:?} of a route cannot be used")]
+    Route(String, #[source] PatternError),
     /// A route requires tokens, and tokens are not accepted.
     #[error("the route {0} is for tokens alone, and no tokens are taken; say so with `bearer`")]
     Bearer(String),

@@ -15,6 +15,7 @@ use serde::Serialize;
 use super::user::User;
 use crate::clock::UnixTime;
 use crate::keys::{Keyring, random, sha256};
+use crate::setters::setters;
 
 /// How long an assertion is valid, in seconds.
 pub(crate) const LIFETIME: u64 = 5 * 60;
@@ -24,11 +25,16 @@ pub(crate) const REUSE: u64 = 4 * 60;
 
 /// Whether the app receives the assertion, and in which headers.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct AssertionSettings {
     /// The headers that contain it.
     pub headers: Vec<HeaderName>,
     /// Whether it is sent at all, in headers and in place of the session cookie.
     pub enabled: bool,
+}
+
+impl AssertionSettings {
+    setters!(enabled: bool; headers: into Vec<HeaderName>);
 }
 
 impl Default for AssertionSettings {

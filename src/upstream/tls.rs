@@ -9,10 +9,11 @@ use rustls::sign::SingleCertAndKey;
 use rustls_platform_verifier::BuilderVerifierExt;
 
 use crate::pem;
+use crate::setters::setters;
 
 /// TLS settings for https upstreams.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "made by the configuration or in code, with every field said")]
+#[non_exhaustive]
 pub struct UpstreamTls {
     /// A PEM file of trusted authorities, instead of the system's.
     pub ca_file: Option<PathBuf>,
@@ -23,14 +24,40 @@ pub struct UpstreamTls {
     pub server_name: Option<String>,
 }
 
+impl UpstreamTls {
+    setters!(; client: into Option<ClientCertificate>);
+
+    /// Sets the field `ca_file`.
+    #[must_use]
+    pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.ca_file = Some(path.into());
+        self
+    }
+
+    /// Sets the field `server_name`.
+    #[must_use]
+    pub fn server_name(mut self, name: impl Into<String>) -> Self {
+        self.server_name = Some(name.into());
+        self
+    }
+}
+
 /// A client certificate and its key, as PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "made by the configuration or in code, with every field said")]
+#[non_exhaustive]
 pub struct ClientCertificate {
     /// The chain, the client certificate first.
     pub cert_file: PathBuf,
     /// The private key.
     pub key_file: PathBuf,
+}
+
+impl ClientCertificate {
+    /// The files of a certificate chain and of its key.
+    #[must_use]
+    pub fn new(cert_file: impl Into<PathBuf>, key_file: impl Into<PathBuf>) -> Self {
+        Self { cert_file: cert_file.into(), key_file: key_file.into() }
+    }
 }
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;

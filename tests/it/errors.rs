@@ -7,7 +7,7 @@ use std::time::Duration;
 use huggate::hub::{Endpoint, Fault};
 use huggate::server::{Running, Server};
 use huggate::upstream::{Upstream, UpstreamSettings};
-use huggate::{Gate, Rule};
+use huggate::{Gate, Route, Rule};
 
 use crate::world::{self, World};
 
@@ -97,7 +97,7 @@ fn a_file_that_cannot_be_used_is_named_with_its_cause() {
     let folder = tempfile::tempdir().unwrap();
     let none = folder.path().join("none.pem");
     let mut server = world::server();
-    server.tls = vec![huggate::server::CertificateFiles { cert_file: none.clone(), key_file: none.clone() }];
+    server.tls = vec![huggate::server::CertificateFiles::new(none.clone(), none.clone())];
     let error = Server::new(server, Running::default()).unwrap_err();
     let named = format!("tls.cert_file {} cannot be used", none.display());
     assert_eq!(chain(&error), [named, "does not exist".to_owned()]);
@@ -130,4 +130,22 @@ async fn the_log_of_an_app_that_is_down_has_the_cause() {
     world::send(&address, ask).await.expect(502);
     let text = log.text();
     assert!(text.contains("does not accept connections: Connection refused"), "{text}");
+}
+
+#[tokio::test]
+async fn a_route_whose_path_is_no_pattern_is_an_error_of_the_build() {
+    for route in [Route::public("/a*"), Route::path("/a*").allow(Rule::user("ada"))] {
+        let error = builder("http://127.0.0.1:1").route(route.clone()).build().await.unwrap_err();
+        assert_eq!(
+            chain(&error),
+            [
+                "the path \"/a*\" of a route cannot be used",
+                "`*` can only stand in a final `/**`, which matches a folder and everything below it"
+            ]
+        );
+        // A reload does not get around it.
+        let gate = builder("http://127.0.0.1:1").build().await.unwrap();
+        let settings = builder("http://127.0.0.1:1").route(route).settings().unwrap();
+        gate.prepare_reload(settings).unwrap_err();
+    }
 }

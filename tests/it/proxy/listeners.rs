@@ -46,7 +46,7 @@ async fn a_unix_socket_gets_its_mode_and_its_peer_can_be_trusted() {
             .public_client("nobody")
             .secret(world::SECRET)
             .allow_anyone()
-            .route(huggate::Route::path(huggate::PathPattern::parse("/**").unwrap()).public())
+            .route(huggate::Route::public("/**"))
             .trusted_proxies(proxies.clone())
             .build()
             .await
@@ -55,7 +55,7 @@ async fn a_unix_socket_gets_its_mode_and_its_peer_can_be_trusted() {
         let to_app = world::upstream(UpstreamUrl::parse(&format!("http://{app}")).unwrap());
         let upstream = Upstream::new(&to_app, running.tasks.clone(), running.stop.clone()).unwrap();
         let proxy = huggate::proxy::Proxy::new(gate, upstream);
-        let settings = ServerSettings { trusted_proxies: proxies, ..world::server() };
+        let settings = world::server().trusted_proxies(proxies);
         let server = Server::new(settings, running.clone()).unwrap();
         let listener = Listener::bind(&ListenAddress::Unix(path.clone()), 0o620).unwrap();
         let service = move |request, context| {
@@ -200,7 +200,7 @@ fn certificate(folder: &Path, name: &str) -> CertificateFiles {
     let (cert_file, key_file) = (folder.join(format!("{name}.pem")), folder.join(format!("{name}.key")));
     std::fs::write(&cert_file, made.cert.pem()).unwrap();
     std::fs::write(&key_file, made.signing_key.serialize_pem()).unwrap();
-    CertificateFiles { cert_file, key_file }
+    CertificateFiles::new(cert_file, key_file)
 }
 
 /// The certificate, TLS version and ALPN protocol (RFC 7301) that a client gets.
@@ -318,7 +318,7 @@ async fn certificates_and_listeners_are_replaced_while_connections_stay_open() {
     let to_app = world::upstream(UpstreamUrl::parse(&format!("http://{app}")).unwrap());
     let upstream = Upstream::new(&to_app, running.tasks.clone(), running.stop.clone()).unwrap();
     let proxy = huggate::proxy::Proxy::new(gate, upstream);
-    let settings = ServerSettings { tls: vec![first.clone()], ..world::server() };
+    let settings = world::server().tls(vec![first.clone()]);
     let server = Server::new(settings.clone(), running.clone()).unwrap();
     let bind = || Listener::bind(&ListenAddress::parse("127.0.0.1:0").unwrap(), 0).unwrap();
     let listeners = Listeners::new(vec![bind()]);
@@ -333,10 +333,10 @@ async fn certificates_and_listeners_are_replaced_while_connections_stay_open() {
         handshake(&address.to_string(), "a.example", &[&rustls::version::TLS13], &[]).await.unwrap().0
     };
     assert_eq!(got(&old).await, der(&first));
-    let missing = CertificateFiles { cert_file: folder.path().join("missing"), ..first.clone() };
-    server.reload(ServerSettings { tls: vec![missing], ..settings.clone() }).unwrap_err();
+    let missing = CertificateFiles::new(folder.path().join("missing"), first.key_file.clone());
+    server.reload(settings.clone().tls(vec![missing])).unwrap_err();
     assert_eq!(got(&old).await, der(&first), "a failed reload must change nothing");
-    server.reload(ServerSettings { tls: vec![second.clone()], ..settings }).unwrap();
+    server.reload(settings.tls(vec![second.clone()])).unwrap();
     assert_eq!(got(&old).await, der(&second));
     // Adds an address, then removes all.
     let new = bind();
@@ -362,7 +362,7 @@ async fn connections_are_spread_over_all_threads() {
     let to_app = world::upstream(UpstreamUrl::parse(&format!("http://{app}")).unwrap());
     let upstream = Upstream::new(&to_app, running.tasks.clone(), running.stop.clone()).unwrap();
     let proxy = huggate::proxy::Proxy::new(gate, upstream);
-    let server = Server::new(ServerSettings { threads: 3, ..world::server() }, running.clone()).unwrap();
+    let server = Server::new(world::server().threads(3), running.clone()).unwrap();
     let listeners =
         Listeners::new(vec![Listener::bind(&ListenAddress::parse("127.0.0.1:0").unwrap(), 0).unwrap()]);
     let address = listeners.addresses()[0].to_string();

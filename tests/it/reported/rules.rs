@@ -8,7 +8,7 @@ use huggate::authn::BearerSettings;
 use huggate::hub::{Behaviour, Edit, Endpoint, Fault};
 use huggate::identity::HeaderSettings;
 use huggate::session::StoreSettings;
-use huggate::{GateBuilder, PathPattern, Role, Route, Rule, TrustedProxies};
+use huggate::{GateBuilder, Role, Route, Rule, TrustedProxies};
 use tokio::io::AsyncReadExt;
 
 use crate::http2;
@@ -199,11 +199,10 @@ async fn rules_that_the_session_can_be_judged_by_ask_nothing() {
 #[tokio::test]
 async fn a_deny_of_a_route_binds_at_once_and_leaves_other_routes_alone() {
     let rules: Rules = |gate| {
-        let closed = Route::path(PathPattern::parse("/closed/**").unwrap())
-            .deny(vec![Rule::org("example-labs").with_resource_group("gpu-team")]);
-        let open = Route::path(PathPattern::parse("/open/**").unwrap())
-            .public()
-            .deny(vec![Rule::org("example-labs").with_resource_group("gpu-team")]);
+        let closed =
+            Route::path("/closed/**").deny(vec![Rule::org("example-labs").with_resource_group("gpu-team")]);
+        let open =
+            Route::public("/open/**").deny(vec![Rule::org("example-labs").with_resource_group("gpu-team")]);
         acme(gate).route(closed).route(open)
     };
     for (change, store) in Change::all() {

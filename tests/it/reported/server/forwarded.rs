@@ -1,6 +1,6 @@
 //! `Forwarded` (RFC 7239) of a trusted proxy.
 
-use huggate::{PathPattern, Route, Rule, TrustedProxies};
+use huggate::{Route, Rule, TrustedProxies};
 
 use crate::world::{Ask, Echo, FRONTS, World};
 
@@ -11,7 +11,7 @@ async fn echoes(trusted: &[&str], headers: &[(&str, &str)]) -> Vec<Echo> {
         let networks = trusted.iter().map(|network| network.parse().unwrap()).collect();
         let world = World::start(front, |gate| {
             gate.allow(Rule::org("acme"))
-                .route(Route::path(PathPattern::parse("/public/**").unwrap()).public())
+                .route(Route::public("/public/**"))
                 .trusted_proxies(TrustedProxies::new(networks))
         })
         .await;

@@ -49,10 +49,10 @@ impl Full {
             std::fs::File::create(&path).unwrap().write_all(text.as_bytes()).unwrap();
             path
         };
-        let files = CertificateFiles {
-            cert_file: write("cert.pem", made.cert.pem()),
-            key_file: write("key.pem", made.signing_key.serialize_pem()),
-        };
+        let files = CertificateFiles::new(
+            write("cert.pem", made.cert.pem()),
+            write("key.pem", made.signing_key.serialize_pem()),
+        );
         let (app, to) = ScriptedApp::start().await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -65,7 +65,7 @@ impl Full {
             async move { proxy.handle(request, context).await }
         };
         let log = Log::start();
-        let mut settings = ServerSettings { connections: 1, ..world::server() };
+        let mut settings = world::server().connections(1);
         let server = Server::new(settings.clone(), running).unwrap();
         let listeners = world::listeners(listener);
         tokio::spawn(server.clone().run(listeners.clone(), service));
