@@ -15,7 +15,7 @@ use super::{Gate, Inner};
 use crate::authn::{Authenticator, PersonFilter, SessionRevalidator, TokenAuthenticator};
 use crate::client::{OverrideHeaders, PublicUrl, normalized};
 use crate::clock::Clock;
-use crate::identity::assertion::{AssertionSigner, choose_cryptography};
+use crate::identity::assertion::AssertionSigner;
 use crate::identity::headers::{ACCESS_TOKEN, AUTH_REQUEST, IdentityHeaderNames, REMOTE};
 use crate::identity::{
     AssertionSettings, Claim, FilterId, HeaderSettings, IdentityRenderer, NamedOrgs, Org, Person, Shown,
@@ -43,7 +43,6 @@ impl Gate {
         clock: Clock,
         before: Option<&Inner>,
     ) -> Result<Self, BuildError> {
-        choose_cryptography();
         let prefix =
             OwnPrefix::parse(&settings.prefix).ok_or_else(|| BuildError::Prefix(settings.prefix.clone()))?;
         check_paths(&settings)?;
