@@ -5,10 +5,11 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use reqwest::redirect::Policy;
 use serde::de::DeserializeOwned;
-use url::Url;
+use url::{Url, form_urlencoded};
 
 use super::rate_limit;
 use crate::causes::Causes;
@@ -182,25 +183,25 @@ impl HttpClient {
     }
 
     pub(super) async fn get(&self, url: &Url, headers: HeaderMap) -> Result<FetchResponse, FetchError> {
-        self.send(Method::GET, url, headers, None::<&()>).await
+        self.send(Method::GET, url, headers, None).await
     }
 
     /// Sends `form` as `application/x-www-form-urlencoded`.
-    pub(super) async fn post<F: serde::Serialize>(
+    pub(super) async fn post(
         &self,
         url: &Url,
         headers: HeaderMap,
-        form: &F,
+        form: &[(&str, &str)],
     ) -> Result<FetchResponse, FetchError> {
         self.send(Method::POST, url, headers, Some(form)).await
     }
 
-    async fn send<F: serde::Serialize>(
+    async fn send(
         &self,
         method: Method,
         url: &Url,
         headers: HeaderMap,
-        form: Option<&F>,
+        form: Option<&[(&str, &str)]>,
     ) -> Result<FetchResponse, FetchError> {
         let endpoint = name(url);
         let Some(client) = &self.client else {
@@ -209,7 +210,9 @@ impl HttpClient {
         };
         let mut request = client.request(method, url.clone()).headers(headers);
         if let Some(form) = form {
-            request = request.form(form);
+            let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+            let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+            request = request.header(CONTENT_TYPE, form).body(body);
         }
         let failed = |error: reqwest::Error| {
             let endpoint = name(url);

@@ -6,8 +6,6 @@
 
 use std::borrow::Cow;
 
-use cookie::time::Duration;
-use cookie::{Cookie, SameSite};
 use http::header::{COOKIE, HeaderMap, HeaderValue};
 
 use super::cookie_pairs::{find, find_bytes, pairs};
@@ -120,21 +118,16 @@ impl Cookies {
 
     /// `Set-Cookie` with `value`; with `None`, the removal of the cookie.
     pub(crate) fn set(&self, name: &str, value: Option<&str>, max_age: u64) -> Option<HeaderValue> {
-        let seconds = if value.is_some() { i64::try_from(max_age).unwrap_or(i64::MAX) } else { 0 };
-        let same_site = match self.same_site {
-            SameSitePolicy::Lax => SameSite::Lax,
-            SameSitePolicy::None => SameSite::None,
+        let max_age = if value.is_some() { max_age } else { 0 };
+        // A partitioned cookie must be secure.
+        let policy = match (self.same_site, self.secure) {
+            (SameSitePolicy::Lax, false) => "Lax",
+            (SameSitePolicy::Lax, true) => "Lax; Secure",
+            (SameSitePolicy::None, _) => "None; Partitioned; Secure",
         };
-        let mut cookie = Cookie::build((name, value.unwrap_or("")))
-            .path("/")
-            .http_only(true)
-            .secure(self.secure)
-            .same_site(same_site)
-            .max_age(Duration::seconds(seconds));
-        if self.same_site == SameSitePolicy::None {
-            cookie = cookie.partitioned(true);
-        }
-        let mut header = HeaderValue::try_from(cookie.build().to_string()).ok()?;
+        let value = value.unwrap_or_default();
+        let line = format!("{name}={value}; HttpOnly; SameSite={policy}; Path=/; Max-Age={max_age}");
+        let mut header = HeaderValue::try_from(line).ok()?;
         header.set_sensitive(true);
         Some(header)
     }
