@@ -40,7 +40,7 @@ pub(crate) use request_kind::{
 };
 pub use resolve::Client;
 pub(crate) use resolve::OwnOrigin;
-pub use trusted_proxies::TrustedProxies;
+pub use trusted_proxies::{NotANetwork, TrustedProxies};
 
 use crate::setters::setters;
 use std::net::SocketAddr;

@@ -55,9 +55,9 @@ async fn serve(addr: SocketAddr) -> Result<String, Failure> {
     let app = listen(anywhere).await?;
     let app_url = format!("http://{}", app.local_addr().map_err(|error| Failure::run(&error))?);
     let running = Running::default();
-    let stopped = running.stop.clone().cancelled_owned();
+    let stopped = running.stopped();
     let gate_url = public_url.clone();
-    running.tasks.spawn(async move {
+    running.spawn(async move {
         if let Err(error) = demo_app::serve(app, &gate_url, stopped).await {
             tracing::error!(%error, "the sample app failed");
         }
@@ -65,8 +65,7 @@ async fn serve(addr: SocketAddr) -> Result<String, Failure> {
 
     let gate = gate(&public_url, &hub, id, secret).await?;
     let upstream = UpstreamSettings::new(UpstreamUrl::parse(&app_url).map_err(|error| Failure::run(&error))?);
-    let upstream = Upstream::new(&upstream, running.tasks.clone(), running.stop.clone())
-        .map_err(|error| Failure::run(&error))?;
+    let upstream = Upstream::new(&upstream, &running).map_err(|error| Failure::run(&error))?;
     let server = ServerSettings::default().drain_timeout(Duration::from_secs(2));
     let server = Server::new(server, running.clone()).map_err(|error| Failure::run(&error))?;
     let listener = listener.into_std().and_then(Listener::from_tcp).map_err(|error| Failure::run(&error))?;

@@ -49,7 +49,7 @@ impl Reload {
                 }
             };
             let changed = tokio::select! {
-                () = self.running.stop.cancelled() => return,
+                () = self.running.stopped() => return,
                 () = asked => true,
                 () = tokio::time::sleep(POLL_INTERVAL) => {
                     let now = stamps(&files);

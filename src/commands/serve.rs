@@ -76,8 +76,8 @@ fn prepare(config: Config, running: &Running, passed: Vec<Listener>) -> Result<P
     let callback = format!("{public_url}{}/callback", config.gate.prefix);
     let upstream_url = config.upstream.default.to_string();
     let gate = Gate::new(config.gate, Clock::system()).map_err(|error| Failure::configuration(&error))?;
-    let upstream = Upstream::new(&config.upstream, running.tasks.clone(), running.stop.clone())
-        .map_err(|error| Failure::configuration(&error))?;
+    let upstream =
+        Upstream::new(&config.upstream, &running).map_err(|error| Failure::configuration(&error))?;
     let own_listeners = passed.is_empty();
     let listeners = if own_listeners { bind(&config.server, &config.server.listen)? } else { passed };
     let server =
@@ -105,7 +105,7 @@ pub(super) async fn until_stopped(
         systemd::notify_stopping();
         // Readiness checks must fail before the listeners close.
         draining.load().gate().drain();
-        running.stop.cancel();
+        running.stop();
     });
     let service = move |request, context| {
         let entry = AuditEntry::of(&request);

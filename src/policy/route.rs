@@ -38,7 +38,7 @@ pub struct Route {
     /// Who may not enter, even if `access` lets them in.
     pub deny: Vec<Rule>,
     /// Where the proxy sends the requests; the Tower layer ignores it.
-    pub upstream: Option<Url>,
+    pub(crate) upstream: Option<Url>,
     /// Whether API clients may authenticate with a token.
     pub bearer: BearerUse,
     /// Whether the app receives the request's `Authorization` header.

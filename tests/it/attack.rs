@@ -10,7 +10,7 @@ fn path(text: &str) -> Route {
 }
 
 fn local() -> TrustedProxies {
-    TrustedProxies::new(vec!["127.0.0.0/8".parse().unwrap()])
+    TrustedProxies::parse(["127.0.0.0/8"]).unwrap()
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ fn in_memory(gate: GateBuilder) -> GateBuilder {
 }
 
 fn behind_a_proxy(gate: GateBuilder) -> GateBuilder {
-    acme(gate).trusted_proxies(TrustedProxies::new(vec!["127.0.0.0/8".parse().unwrap()]))
+    acme(gate).trusted_proxies(TrustedProxies::parse(["127.0.0.0/8"]).unwrap())
 }
 
 /// Text that cannot be compressed.

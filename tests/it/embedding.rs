@@ -211,7 +211,7 @@ async fn functions_on_extensions_tell_a_missing_layer_from_an_anonymous_request(
 
 #[tokio::test]
 async fn trusted_proxies_take_effect_with_axums_connect_info() {
-    let loopback = || TrustedProxies::new(vec!["127.0.0.0/8".parse().unwrap()]);
+    let loopback = || TrustedProxies::parse(["127.0.0.0/8"]).unwrap();
     let log = Log::start();
     let world = World::start(FRONTS[0], |gate| {
         let public = Route::public("/**");

@@ -107,7 +107,7 @@ fn a_file_that_cannot_be_used_is_named_with_its_cause() {
     std::fs::write(&none, "-----BEGIN CERTIFICATE-----\n%%%\n-----END CERTIFICATE-----\n").unwrap();
     upstream.tls.ca_file = Some(none.clone());
     let running = Running::default();
-    let error = Upstream::new(&upstream, running.tasks, running.stop).unwrap_err();
+    let error = Upstream::new(&upstream, &running).unwrap_err();
     let texts = chain(&error);
     assert_eq!(texts[0], format!("upstream_tls.ca_file {} cannot be used", none.display()));
     assert_eq!(texts[1], "is not valid PEM");

@@ -138,7 +138,7 @@ async fn forwarding_headers_are_ignored_unless_the_peer_is_a_trusted_proxy() {
         let public = Route::public("/**");
         gate.allow(Rule::org("acme"))
             .route(public)
-            .trusted_proxies(TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap()]))
+            .trusted_proxies(TrustedProxies::parse(["10.0.0.0/8"]).unwrap())
     })
     .await;
     let telling = tower::service_fn(async |request: Request<Empty<Bytes>>| {

@@ -279,13 +279,13 @@ async fn routes_are_written_in_a_line() {
     for front in FRONTS {
         let world = World::start(front, |gate| {
             gate.allow(Rule::org("acme"))
-                .route(Route::public("/"))
+                .route(Route::public("/open"))
                 .route(Route::path("/both/**").allow(Rule::user("ben")).allow([Rule::user("ada")]))
                 .route(Route::path("/all/**").allow_anyone().deny(Rule::user("ada")))
                 .route(Route::path("/read/**").methods([http::Method::GET]).without_sign_in())
         })
         .await;
-        world.send(Ask::get("/")).await.expect(200);
+        world.send(Ask::get("/open")).await.expect(200);
         world.send(Ask::get("/read/x")).await.expect(200);
         world.send(Ask::get("/read/x").method("POST")).await.expect(401);
         let mut ada = world.signed_in("ada").await;

@@ -60,7 +60,7 @@ fn path(text: &str) -> Route {
 
 /// Trusts every peer on this machine.
 fn local() -> TrustedProxies {
-    TrustedProxies::new(vec!["127.0.0.0/8".parse().unwrap()])
+    TrustedProxies::parse(["127.0.0.0/8"]).unwrap()
 }
 
 /// `/public/**` is public, `/admin/**` admits nobody, and the rest requires acme.

@@ -182,7 +182,7 @@ async fn an_unusable_file_is_named_at_startup() {
         let mut settings = crate::world::upstream(url);
         settings.tls = tls;
         let running = huggate::server::Running::default();
-        let error = huggate::upstream::Upstream::new(&settings, running.tasks, running.stop).unwrap_err();
+        let error = huggate::upstream::Upstream::new(&settings, &running).unwrap_err();
         let texts = crate::errors::chain(&error).join(": ");
         assert!(texts.contains(expected), "{texts}");
     }

@@ -22,7 +22,7 @@ use crate::world::{self, raw};
 const GET: &[u8] = b"GET /x HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
 
 fn loopback() -> TrustedProxies {
-    TrustedProxies::new(vec!["127.0.0.1/32".parse().unwrap()])
+    TrustedProxies::parse(["127.0.0.1/32"]).unwrap()
 }
 
 async fn all(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> String {
@@ -53,7 +53,7 @@ async fn a_unix_socket_gets_its_mode_and_its_peer_can_be_trusted() {
             .unwrap();
         let running = Running::default();
         let to_app = world::upstream(UpstreamUrl::parse(&format!("http://{app}")).unwrap());
-        let upstream = Upstream::new(&to_app, running.tasks.clone(), running.stop.clone()).unwrap();
+        let upstream = Upstream::new(&to_app, &running).unwrap();
         let proxy = huggate::proxy::Proxy::new(gate, upstream);
         let settings = world::server().trusted_proxies(proxies);
         let server = Server::new(settings, running.clone()).unwrap();
@@ -74,7 +74,7 @@ async fn a_unix_socket_gets_its_mode_and_its_peer_can_be_trusted() {
         let answer = all(&mut client).await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         assert_eq!(answer.contains("x-forwarded-for: 203.0.113.7"), expected, "{answer}");
-        running.stop.cancel();
+        running.stop();
         assert!(with_timeout(ended).await.unwrap());
         assert!(!path.exists(), "the socket file was not removed");
     }
@@ -85,7 +85,7 @@ async fn several_addresses_are_served_ipv6_among_them() {
     let (app, _) = echo_app().await;
     let running = Running::default();
     let to_app = world::upstream(UpstreamUrl::parse(&format!("http://{app}")).unwrap());
-    let upstream = Upstream::new(&to_app, running.tasks.clone(), running.stop.clone()).unwrap();
+    let upstream = Upstream::new(&to_app, &running).unwrap();
     let proxy = huggate::proxy::Proxy::new(public_gate("http://x").await, upstream);
     let bind = |address| Listener::bind(&ListenAddress::parse(address).unwrap(), 0).unwrap();
     let listeners = Listeners::new(vec![bind("127.0.0.1:0"), bind("[::1]:0"), bind("[::]:0")]);
@@ -316,7 +316,7 @@ async fn certificates_and_listeners_are_replaced_while_connections_stay_open() {
     let gate = public_gate("http://a.example").await;
     let running = Running::default();
     let to_app = world::upstream(UpstreamUrl::parse(&format!("http://{app}")).unwrap());
-    let upstream = Upstream::new(&to_app, running.tasks.clone(), running.stop.clone()).unwrap();
+    let upstream = Upstream::new(&to_app, &running).unwrap();
     let proxy = huggate::proxy::Proxy::new(gate, upstream);
     let settings = world::server().tls(vec![first.clone()]);
     let server = Server::new(settings.clone(), running.clone()).unwrap();
@@ -360,7 +360,7 @@ async fn connections_are_spread_over_all_threads() {
     let gate = public_gate("http://x").await;
     let running = Running::default();
     let to_app = world::upstream(UpstreamUrl::parse(&format!("http://{app}")).unwrap());
-    let upstream = Upstream::new(&to_app, running.tasks.clone(), running.stop.clone()).unwrap();
+    let upstream = Upstream::new(&to_app, &running).unwrap();
     let proxy = huggate::proxy::Proxy::new(gate, upstream);
     let server = Server::new(world::server().threads(3), running.clone()).unwrap();
     let listeners =
@@ -387,6 +387,6 @@ async fn connections_are_spread_over_all_threads() {
         seen.lock().unwrap().iter().map(String::as_str).collect::<Vec<_>>(),
         ["huggate-1", "huggate-2", "huggate-3"]
     );
-    running.stop.cancel();
+    running.stop();
     assert!(with_timeout(ended).await.unwrap());
 }

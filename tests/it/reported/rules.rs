@@ -226,9 +226,9 @@ async fn a_deny_of_a_route_binds_at_once_and_leaves_other_routes_alone() {
 #[tokio::test]
 async fn forward_auth_and_http2_are_decided_by_the_rules_in_force() {
     let trusting: Rules =
-        |gate| anyone(gate).trusted_proxies(TrustedProxies::new(vec!["127.0.0.0/8".parse().unwrap()]));
+        |gate| anyone(gate).trusted_proxies(TrustedProxies::parse(["127.0.0.0/8"]).unwrap());
     let denying: Rules =
-        |gate| not_gpu_team(gate).trusted_proxies(TrustedProxies::new(vec!["127.0.0.0/8".parse().unwrap()]));
+        |gate| not_gpu_team(gate).trusted_proxies(TrustedProxies::parse(["127.0.0.0/8"]).unwrap());
     for (change, store) in Change::all() {
         let world = world_of(Front::Proxy, store, trusting).await;
         let ada = world.signed_in("ada").await;

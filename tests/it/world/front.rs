@@ -81,7 +81,7 @@ pub(crate) fn proxy(
     listener: TcpListener,
 ) -> (Running, tokio::task::JoinHandle<bool>) {
     let running = Running::default();
-    let upstream = Upstream::new(upstream, running.tasks.clone(), running.stop.clone()).unwrap();
+    let upstream = Upstream::new(upstream, &running).unwrap();
     let proxy = Proxy::new(gate.clone(), upstream);
     let server = Server::new(server, running.clone()).unwrap();
     let service = move |request, context| {

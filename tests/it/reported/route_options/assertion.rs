@@ -119,7 +119,7 @@ async fn an_assertion_that_is_off_is_off_on_every_route() {
 #[tokio::test]
 async fn forward_auth_answers_with_the_assertion_as_the_route_says() {
     let world = World::start(Front::Proxy, |gate| {
-        let local = TrustedProxies::new(vec!["127.0.0.0/8".parse().unwrap()]);
+        let local = TrustedProxies::parse(["127.0.0.0/8"]).unwrap();
         routes(gate.allow(Rule::org("acme")).trusted_proxies(local))
     })
     .await;

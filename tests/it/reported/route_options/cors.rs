@@ -22,7 +22,7 @@ fn listed() -> Vec<CorsOrigin> {
 
 async fn world(front: Front) -> World {
     World::start(front, |gate| {
-        let local = TrustedProxies::new(vec!["127.0.0.0/8".parse().unwrap()]);
+        let local = TrustedProxies::parse(["127.0.0.0/8"]).unwrap();
         let mut posts = path("/posts/**").cors(listed());
         posts.methods = vec![Method::POST];
         gate.allow(Rule::org("acme"))

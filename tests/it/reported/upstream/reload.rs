@@ -58,7 +58,7 @@ impl Full {
         let address = listener.local_addr().unwrap().to_string();
         let running = Running::default();
         let to_app = world::upstream(UpstreamUrl::parse(&format!("http://{to}")).unwrap());
-        let upstream = Upstream::new(&to_app, running.tasks.clone(), running.stop.clone()).unwrap();
+        let upstream = Upstream::new(&to_app, &running).unwrap();
         let proxy = Proxy::new(public_gate(&format!("http://{address}")).await, upstream);
         let service = move |request, context| {
             let proxy = proxy.clone();
