@@ -77,7 +77,7 @@ fn prepare(config: Config, running: &Running, passed: Vec<Listener>) -> Result<P
     let upstream_url = config.upstream.default.to_string();
     let gate = Gate::new(config.gate, Clock::system()).map_err(|error| Failure::configuration(&error))?;
     let upstream =
-        Upstream::new(&config.upstream, &running).map_err(|error| Failure::configuration(&error))?;
+        Upstream::new(&config.upstream, running).map_err(|error| Failure::configuration(&error))?;
     let own_listeners = passed.is_empty();
     let listeners = if own_listeners { bind(&config.server, &config.server.listen)? } else { passed };
     let server =

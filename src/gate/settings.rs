@@ -13,10 +13,6 @@ use crate::session::SessionSettings;
 /// All settings of a gate. [`GateBuilder`](crate::GateBuilder) fills them in code, the
 /// configuration file for the program.
 #[derive(Debug, Clone)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "made by the builder or the configuration; read by nobody else"
-)]
 #[non_exhaustive]
 pub struct GateSettings {
     /// The URL that people open.
