@@ -167,7 +167,7 @@ async fn a_response_in_flight_restored_a_signed_out_session() {
 async fn a_route_for_a_path_with_escaped_characters_matched_nothing() {
     for front in FRONTS {
         let world = World::start(front, |gate| {
-            let open = ["/café/**", "/my%20files/**"].map(|path| Route::public(path));
+            let open = ["/café/**", "/my%20files/**"].map(Route::public);
             open.into_iter().fold(gate.allow(Rule::org("acme")), huggate::GateBuilder::route)
         })
         .await;
