@@ -19,7 +19,7 @@ use std::env::var;
 use axum::Router;
 use axum::routing::get;
 use huggate::keys::Secret;
-use huggate::{Gate, PathPattern, Route, Rule, User};
+use huggate::{Gate, Route, Rule, User};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -37,7 +37,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         // A fresh secret signs everybody out at each start. In production, keep one.
         .secret(var("SESSION_SECRET").unwrap_or_else(|_| Secret::generate()))
         .allow(Rule::org("acme"))
-        .route(Route::path(PathPattern::parse("/")?).public())
+        .route(Route::public("/"))
         .build()
         .await?;
 

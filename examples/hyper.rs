@@ -39,7 +39,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let gate = gate.clone();
         tokio::spawn(async move {
             let service = service_fn(move |mut request: Request<Incoming>| {
-                request.extensions_mut().insert(Peer { addr: Some(addr), tls: false });
+                request.extensions_mut().insert(Peer::new(addr));
                 let gate = gate.clone();
                 async move { gate.handle(request, hello).await }
             });

@@ -129,6 +129,10 @@ pub mod session;
 
 pub mod clock;
 
+mod causes;
+
+mod setters;
+
 pub mod keys;
 
 #[cfg(feature = "proxy")]

@@ -14,16 +14,16 @@ use rustls::sign::CertifiedKey;
 pub(crate) enum PemError {
     #[error("does not exist")]
     NotFound,
-    #[error("cannot be read: {0}")]
-    Unreadable(ErrorKind),
+    #[error("cannot be read")]
+    Unreadable(#[source] io::Error),
     #[error("contains no {0} in PEM")]
     Empty(&'static str),
-    #[error("is not valid PEM: {0}")]
-    Malformed(pem::Error),
+    #[error("is not valid PEM")]
+    Malformed(#[source] pem::Error),
     #[error("does not belong to the certificate")]
     Mismatch(rustls::Error),
-    #[error("cannot be used: {0}")]
-    Unusable(rustls::Error),
+    #[error("cannot be used")]
+    Unusable(#[source] rustls::Error),
 }
 
 /// Why a certificate and its key cannot be used; at least one is set.
@@ -90,6 +90,7 @@ fn describe(error: pem::Error, what: &'static str) -> PemError {
 fn unreadable(error: &io::Error) -> PemError {
     match error.kind() {
         ErrorKind::NotFound => PemError::NotFound,
-        kind => PemError::Unreadable(kind),
+        // Without the number of the error, which helps nobody.
+        kind => PemError::Unreadable(kind.into()),
     }
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
 
+use crate::causes::Causes;
 use crate::client::{PeerRef, RequestContext};
 use crate::gate::{Admission, ConnectionFields, Gate, GateBody};
 use crate::respond::{FailedRequest, KeptHead, UpstreamFailure, upstream_failed};
@@ -92,9 +93,9 @@ impl Proxy {
             | UpstreamError::ClientDisconnected(_)
             | UpstreamError::PermissionEnded
             | UpstreamError::WebSocketUnsupported(_) => {
-                tracing::debug!(%error, "no answer from the upstream");
+                tracing::debug!(error = %Causes(error), "no answer from the upstream");
             }
-            _ => tracing::error!(%error, "no answer from the upstream"),
+            _ => tracing::error!(error = %Causes(error), "no answer from the upstream"),
         }
         let failure = match error {
             UpstreamError::BodyTooLarge(limit) => UpstreamFailure::TooLarge(*limit),

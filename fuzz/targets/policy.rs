@@ -18,17 +18,16 @@ use http::Method;
 use identity::{FilterId, Shown};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use policy::{
-    Access, OwnAddress, OwnPrefix, PathPattern, PathReadings, Policy, Route, RouteQuery, RouteTable, Rule, readings,
+    Access, OwnAddress, OwnPrefix, PathReadings, Policy, Route, RouteQuery, RouteTable, Rule, readings,
 };
 
 static POLICY: LazyLock<Policy> = LazyLock::new(|| {
-    let path = |text: &str| Route::path(PathPattern::parse(text).unwrap());
     let routes = vec![
-        path("/admin/**").allow(vec![Rule::user("ada")]),
-        path("/assets/**").public(),
-        path("/health").public(),
-        path("/assets/private").allow(vec![Rule::org("acme")]),
-        path("/**").allow(vec![Rule::org("acme")]),
+        Route::path("/admin/**").allow(Rule::user("ada")),
+        Route::public("/assets/**"),
+        Route::public("/health"),
+        Route::path("/assets/private").allow(Rule::org("acme")),
+        Route::path("/**").allow(Rule::org("acme")),
     ];
     Policy {
         access: Access::Rules(Vec::new()),

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use super::error::SessionError;
 use super::person_filter::PersonFilter;
+use crate::causes::Causes;
 use crate::clock::Clock;
 use crate::identity::Person;
 use crate::provider::{Provider, SignInError};
@@ -247,7 +248,7 @@ impl fmt::Debug for SessionRevalidator {
 
 impl From<SignInError> for NoAnswer {
     fn from(error: SignInError) -> Self {
-        let reason = error.to_string();
+        let reason = Causes(&error).to_string();
         if error.is_rejection() {
             return Self::Ended(reason);
         }

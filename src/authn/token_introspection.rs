@@ -13,6 +13,7 @@ use super::introspection_limit::{Admission, IntrospectionLimit, LONGEST_PAUSE, R
 use super::person_filter::PersonFilter;
 use super::token_caller::VerifiedToken;
 use super::token_policy::{ClaimedType, TokenPolicy};
+use crate::causes::Causes;
 use crate::clock::{Clock, UnixTime};
 use crate::identity::{IdentityRenderer, User};
 use crate::keys::{Fingerprint, Fingerprints, Keyring, SecretString};
@@ -219,7 +220,7 @@ impl TokenIntrospector {
                 },
             ),
             Err(error) => {
-                tracing::warn!(cause = error.cause(), %error, "a token could not be introspected");
+                tracing::warn!(cause = error.cause(), error = %Causes(&error), "a token could not be introspected");
                 match rate_limit {
                     RateLimit::Exceeded { retry_after } => {
                         Err(TokenError::Unchecked { retry_after, why: RATE_LIMITED })

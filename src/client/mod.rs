@@ -40,8 +40,9 @@ pub(crate) use request_kind::{
 };
 pub use resolve::Client;
 pub(crate) use resolve::OwnOrigin;
-pub use trusted_proxies::TrustedProxies;
+pub use trusted_proxies::{NotANetwork, TrustedProxies};
 
+use crate::setters::setters;
 use std::net::SocketAddr;
 
 use http::HeaderValue;
@@ -63,9 +64,26 @@ impl<'a> From<&'a Peer> for PeerRef<'a> {
 /// `RequestContext`. With your own server, insert it into the request's extensions if
 /// `trusted_proxies` should take effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Peer {
     /// `None` for a unix socket.
     pub addr: Option<SocketAddr>,
     /// Whether TLS ends at this connection.
     pub tls: bool,
+}
+
+impl Peer {
+    /// A peer with an address, without TLS.
+    #[must_use]
+    pub fn new(addr: SocketAddr) -> Self {
+        Self { addr: Some(addr), tls: false }
+    }
+
+    /// The peer of a unix socket.
+    #[must_use]
+    pub fn unix() -> Self {
+        Self { addr: None, tls: false }
+    }
+
+    setters!(tls: bool;);
 }

@@ -18,6 +18,7 @@ pub(crate) struct OwnOrigin<'a> {
 
 /// The client of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Client {
     /// The rightmost address that is not a trusted proxy's.
     pub ip: Option<IpAddr>,

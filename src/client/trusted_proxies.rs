@@ -23,6 +23,17 @@ pub struct TrustedProxies {
     unix: bool,
 }
 
+/// A text is not a network.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a network; write it like \"10.0.0.0/8\" or \"192.0.2.1\"")]
+#[non_exhaustive]
+pub struct NotANetwork(String);
+
+fn network(text: &str) -> Result<IpNet, NotANetwork> {
+    let address = || text.parse::<IpAddr>().map(IpNet::from);
+    text.parse().or_else(|_| address()).map_err(|_| NotANetwork(text.to_owned()))
+}
+
 /// The client according to trusted proxies.
 pub(super) struct Forwarded {
     pub(super) ip: Option<IpAddr>,
@@ -32,9 +43,24 @@ pub(super) struct Forwarded {
 }
 
 impl TrustedProxies {
+    /// Parses networks (`10.0.0.0/8`) and single addresses (`192.0.2.1`).
+    ///
+    /// ```
+    /// use huggate::{Gate, TrustedProxies};
+    ///
+    /// Gate::builder().trusted_proxies(TrustedProxies::parse(["10.0.0.0/8", "fd00::/8"])?);
+    /// # Ok::<(), huggate::client::NotANetwork>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`NotANetwork`] for the first that is neither.
+    pub fn parse<'a>(networks: impl IntoIterator<Item = &'a str>) -> Result<Self, NotANetwork> {
+        networks.into_iter().map(network).collect::<Result<_, _>>().map(Self::new)
+    }
+
     /// Trusts these networks.
     #[must_use]
-    pub fn new(networks: Vec<IpNet>) -> Self {
+    pub(crate) fn new(networks: Vec<IpNet>) -> Self {
         Self { networks: networks.into_iter().map(|network| network.trunc()).collect(), unix: false }
     }
 

@@ -11,6 +11,7 @@ use huggate::upstream::Target;
 use huggate::{Gate, Route, Rule};
 
 use super::check_online;
+use super::failure::with_causes;
 
 /// The outcome of a check, with the text to print.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +36,7 @@ pub(crate) async fn check(path: Option<&Path>, online: bool, environment: &Envir
     let issuer = config.gate.provider.issuer.as_str().to_owned();
     let gate = match Gate::new(config.gate, Clock::default()) {
         Ok(gate) => gate,
-        Err(error) => return CheckOutcome::Invalid(format!("{name}: {error}")),
+        Err(error) => return CheckOutcome::Invalid(format!("{name}: {}", with_causes(&error))),
     };
     let mut provider_unusable = false;
     if online {

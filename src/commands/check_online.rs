@@ -6,6 +6,8 @@
 use huggate::Gate;
 use huggate::upstream::{UpstreamSettings, UpstreamUrl};
 
+use super::failure::with_causes;
+
 /// What was found.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
@@ -48,7 +50,8 @@ async fn ask_provider(gate: &Gate, issuer: &str, findings: &mut Findings) {
         }
     };
     findings.provider_unusable = true;
-    findings.rows.push((subject, format!("{issuer} cannot be used: {unusable}; {}", unusable.advice())));
+    let why = with_causes(&unusable);
+    findings.rows.push((subject, format!("{issuer} cannot be used: {why}; {}", unusable.advice())));
 }
 
 /// Every address of an app, once.

@@ -13,8 +13,8 @@ use huggate::hub::{Client, Hub, Settings};
 use huggate::keys::Secret;
 use huggate::proxy::Proxy;
 use huggate::server::{Listener, Listeners, Running, Server, ServerSettings};
-use huggate::upstream::{Upstream, UpstreamSettings, UpstreamTls, UpstreamUrl};
-use huggate::{Gate, PathPattern, Role, Route, Rule};
+use huggate::upstream::{Upstream, UpstreamSettings, UpstreamUrl};
+use huggate::{Gate, Role, Route, Rule};
 
 use super::demo_app;
 use super::failure::Failure;
@@ -42,33 +42,33 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String, Failure> {
 async fn serve(addr: SocketAddr) -> Result<String, Failure> {
     let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let listener = listen(addr).await?;
-    let public_url = format!("http://{}", listener.local_addr().map_err(|error| failed(&error))?);
+    let public_url = format!("http://{}", listener.local_addr().map_err(|error| Failure::run(&error))?);
 
-    let hub =
-        Hub::start(listen(anywhere).await?, Settings::default()).await.map_err(|error| failed(&error))?;
+    let hub = Hub::start(listen(anywhere).await?, Settings::default())
+        .await
+        .map_err(|error| Failure::run(&error))?;
     let callback = format!("{public_url}/oauth2/callback");
-    let client = Client { name: "The huggate demo".to_owned(), ..Client::for_development("demo") };
+    let client = Client::for_development("demo").name("The huggate demo");
     let (id, secret) = (client.id.clone(), client.secret.clone().unwrap_or_default());
-    hub.register(Client { redirect_uris: vec![callback], ..client });
+    hub.register(client.redirect_uris(vec![callback]));
 
     let app = listen(anywhere).await?;
-    let app_url = format!("http://{}", app.local_addr().map_err(|error| failed(&error))?);
+    let app_url = format!("http://{}", app.local_addr().map_err(|error| Failure::run(&error))?);
     let running = Running::default();
-    let stopped = running.stop.clone().cancelled_owned();
+    let stopped = running.stopped();
     let gate_url = public_url.clone();
-    running.tasks.spawn(async move {
+    running.spawn(async move {
         if let Err(error) = demo_app::serve(app, &gate_url, stopped).await {
             tracing::error!(%error, "the sample app failed");
         }
     });
 
     let gate = gate(&public_url, &hub, id, secret).await?;
-    let upstream = upstream_settings(UpstreamUrl::parse(&app_url).map_err(|error| failed(&error))?);
-    let upstream = Upstream::new(&upstream, running.tasks.clone(), running.stop.clone())
-        .map_err(|error| failed(&error))?;
-    let server = ServerSettings { drain_timeout: Duration::from_secs(2), ..ServerSettings::default() };
-    let server = Server::new(server, running.clone()).map_err(|error| failed(&error))?;
-    let listener = listener.into_std().and_then(Listener::from_tcp).map_err(|error| failed(&error))?;
+    let upstream = UpstreamSettings::new(UpstreamUrl::parse(&app_url).map_err(|error| Failure::run(&error))?);
+    let upstream = Upstream::new(&upstream, &running).map_err(|error| Failure::run(&error))?;
+    let server = ServerSettings::default().drain_timeout(Duration::from_secs(2));
+    let server = Server::new(server, running.clone()).map_err(|error| Failure::run(&error))?;
+    let listener = listener.into_std().and_then(Listener::from_tcp).map_err(|error| Failure::run(&error))?;
     let proxy = Arc::new(ArcSwap::from_pointee(Proxy::new(gate, upstream)));
     print(&welcome(&public_url, hub.issuer(), &hub.token_of("ada").unwrap_or_default()));
     until_stopped(proxy, server, Listeners::new(vec![listener]), running, shutdown_signal()).await;
@@ -79,7 +79,6 @@ async fn serve(addr: SocketAddr) -> Result<String, Failure> {
 /// The demo's rules: the app for members of acme, a public folder, a folder for admins.
 async fn gate(public_url: &str, hub: &Hub, id: String, secret: String) -> Result<Gate, Failure> {
     let acme = || Rule::org("acme");
-    let pattern = |text| PathPattern::parse(text).map_err(|error| failed(&error));
     Gate::builder()
         .public_url(public_url)
         .issuer(hub.issuer())
@@ -87,33 +86,13 @@ async fn gate(public_url: &str, hub: &Hub, id: String, secret: String) -> Result
         .secret(Secret::generate())
         .scope("openid profile email read-memberships")
         .allow(acme())
-        .route(Route::path(pattern("/public/**")?).public())
-        .route(Route::path(pattern("/admin/**")?).allow(vec![acme().with_role(Role::Admin)]))
+        .route(Route::public("/public/**"))
+        .route(Route::path("/admin/**").allow(acme().with_role(Role::Admin)))
         .bearer(BearerSettings::default())
         .clock(Clock::system())
         .build()
         .await
-        .map_err(|error| failed(&error))
-}
-
-/// Upstream settings for the sample app at `url`.
-fn upstream_settings(url: UpstreamUrl) -> UpstreamSettings {
-    UpstreamSettings {
-        default: url.into(),
-        routes: Vec::new(),
-        connect_timeout: Duration::from_secs(5),
-        response_timeout: Duration::from_secs(60),
-        stream_timeout: Duration::from_secs(600),
-        idle_timeout: Duration::from_secs(60),
-        tls: UpstreamTls::default(),
-        body_bytes: None,
-        connections: 1_000,
-    }
-}
-
-/// Converts an error to a [`Failure`].
-fn failed(error: &dyn std::fmt::Display) -> Failure {
-    Failure::Run(error.to_string())
+        .map_err(|error| Failure::run(&error))
 }
 
 /// The welcome text.

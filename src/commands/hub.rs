@@ -43,9 +43,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String, Failure> {
     };
     runtime()?.block_on(async {
         let listener = listen(arguments.listen).await?;
-        let hub = Hub::start(listener, settings)
-            .await
-            .map_err(|error| Failure::Configuration(error.to_string()))?;
+        let hub = Hub::start(listener, settings).await.map_err(|error| Failure::configuration(&error))?;
         let client = Client::for_development("An app under development");
         let (id, secret) = (client.id.clone(), client.secret.clone().unwrap_or_default());
         hub.register(client);

@@ -49,7 +49,7 @@ impl Reload {
                 }
             };
             let changed = tokio::select! {
-                () = self.running.stop.cancelled() => return,
+                () = self.running.stopped() => return,
                 () = asked => true,
                 () = tokio::time::sleep(POLL_INTERVAL) => {
                     let now = stamps(&files);
@@ -86,19 +86,20 @@ impl Reload {
 
     /// Everything fallible happens before anything is replaced.
     fn reload(&self) -> Result<Vec<PathBuf>, Failure> {
-        let wrong = |error: &dyn std::fmt::Display| Failure::Configuration(error.to_string());
         let mut config = Config::load_to_serve(self.path.as_deref(), &self.environment)
-            .map_err(|problems| wrong(&problems))?;
+            .map_err(|problems| Failure::configuration(&problems))?;
         self.descriptors.cap_connections(&mut config.server);
         let current = self.proxy.load();
-        let gate = current.gate().prepare_reload(config.gate).map_err(|error| wrong(&error))?;
-        let upstream = current.upstream().reloaded(&config.upstream).map_err(|error| wrong(&error))?;
+        let gate =
+            current.gate().prepare_reload(config.gate).map_err(|error| Failure::configuration(&error))?;
+        let upstream =
+            current.upstream().reloaded(&config.upstream).map_err(|error| Failure::configuration(&error))?;
         let wanted = config.server.listen.clone();
         let open = self.listeners.configured();
         let missing: Vec<ListenAddress> =
             wanted.iter().filter(|address| !open.contains(address)).cloned().collect();
         let new = if self.own_listeners { bind(&config.server, &missing)? } else { Vec::new() };
-        self.server.reload(config.server).map_err(|error| wrong(&error))?;
+        self.server.reload(config.server).map_err(|error| Failure::configuration(&error))?;
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }

@@ -75,14 +75,13 @@ fn prepare(config: Config, running: &Running, passed: Vec<Listener>) -> Result<P
     let public_url = config.gate.public_url.as_str().to_owned();
     let callback = format!("{public_url}{}/callback", config.gate.prefix);
     let upstream_url = config.upstream.default.to_string();
-    let gate =
-        Gate::new(config.gate, Clock::system()).map_err(|error| Failure::Configuration(error.to_string()))?;
-    let upstream = Upstream::new(&config.upstream, running.tasks.clone(), running.stop.clone())
-        .map_err(|error| Failure::Configuration(error.to_string()))?;
+    let gate = Gate::new(config.gate, Clock::system()).map_err(|error| Failure::configuration(&error))?;
+    let upstream =
+        Upstream::new(&config.upstream, running).map_err(|error| Failure::configuration(&error))?;
     let own_listeners = passed.is_empty();
     let listeners = if own_listeners { bind(&config.server, &config.server.listen)? } else { passed };
-    let server = Server::new(config.server, running.clone())
-        .map_err(|error| Failure::Configuration(error.to_string()))?;
+    let server =
+        Server::new(config.server, running.clone()).map_err(|error| Failure::configuration(&error))?;
     for listener in &listeners {
         let listen = listener.address();
         tracing::info!(%public_url, %listen, upstream = %upstream_url, %callback, "huggate is ready");
@@ -106,7 +105,7 @@ pub(super) async fn until_stopped(
         systemd::notify_stopping();
         // Readiness checks must fail before the listeners close.
         draining.load().gate().drain();
-        running.stop.cancel();
+        running.stop();
     });
     let service = move |request, context| {
         let entry = AuditEntry::of(&request);

@@ -66,6 +66,7 @@ fn route(field: &Field<'_>, table: &Table<'_>, prefix: &str, tokens: bool) -> Op
         preflight: transpose(preflight)?.unwrap_or_default(),
         cors: transpose(cors)?.unwrap_or_default(),
         assertion: transpose(assertion)?.unwrap_or_default(),
+        invalid_path: None,
     })
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::reader::Field;
+use crate::causes::Causes;
 use crate::pem::{self, PairError, PemError};
 
 /// A key with a path, and the path from where the program runs.
@@ -41,6 +42,6 @@ fn path<'a>(file: File<'a>) -> &'a Path {
 
 fn report(file: File<'_>, error: Option<&PemError>, expected: &str) {
     if let (Some((field, path)), Some(error)) = (file, error) {
-        field.problem(format!("{path:?} {error}; {expected}"));
+        field.problem(format!("{path:?} {}; {expected}", Causes(error)));
     }
 }

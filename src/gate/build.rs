@@ -15,7 +15,7 @@ use super::{Gate, Inner};
 use crate::authn::{Authenticator, PersonFilter, SessionRevalidator, TokenAuthenticator};
 use crate::client::{OverrideHeaders, PublicUrl, normalized};
 use crate::clock::Clock;
-use crate::identity::assertion::{AssertionSigner, choose_cryptography};
+use crate::identity::assertion::AssertionSigner;
 use crate::identity::headers::{ACCESS_TOKEN, AUTH_REQUEST, IdentityHeaderNames, REMOTE};
 use crate::identity::{
     AssertionSettings, Claim, FilterId, HeaderSettings, IdentityRenderer, NamedOrgs, Org, Person, Shown,
@@ -31,7 +31,8 @@ impl Gate {
     /// Makes a gate of typed settings, without asking the provider anything.
     ///
     /// # Errors
-    /// [`BuildError::Prefix`], [`BuildError::Bearer`] or [`BuildError::Key`].
+    /// [`BuildError::Prefix`], [`BuildError::Route`], [`BuildError::Bearer`] or
+    /// [`BuildError::Key`].
     pub fn new(settings: GateSettings, clock: Clock) -> Result<Self, BuildError> {
         Self::with(settings, clock, None)
     }
@@ -42,9 +43,9 @@ impl Gate {
         clock: Clock,
         before: Option<&Inner>,
     ) -> Result<Self, BuildError> {
-        choose_cryptography();
         let prefix =
             OwnPrefix::parse(&settings.prefix).ok_or_else(|| BuildError::Prefix(settings.prefix.clone()))?;
+        check_paths(&settings)?;
         check_bearer(&settings)?;
         for host in settings.routes.iter_mut().filter_map(|route| route.host.as_mut()) {
             // As the host of a request is spelled, or they would never be equal.
@@ -93,6 +94,14 @@ impl Gate {
             identity_headers,
         };
         Ok(Self { inner: Arc::new(inner) })
+    }
+}
+
+/// Without its path a route would match every request.
+fn check_paths(settings: &GateSettings) -> Result<(), BuildError> {
+    match settings.routes.iter().find_map(|route| route.invalid_path.clone()) {
+        Some((path, error)) => Err(BuildError::Route(path, error)),
+        None => Ok(()),
     }
 }
 

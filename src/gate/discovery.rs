@@ -1,44 +1,9 @@
 //! Asking the provider for its metadata and keys, apart from sign-ins.
 
 use super::Gate;
+use super::provider_unusable::ProviderUnusable;
 use super::settings::BuildError;
-use crate::provider::{DiscoveryError, KeyCheckError};
-
-/// Why the provider cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{reason}")]
-pub struct ProviderUnusable {
-    reason: String,
-    advice: &'static str,
-    transient: bool,
-}
-
-impl ProviderUnusable {
-    /// Whether it may be over in a moment: the provider is down or overloaded, rather
-    /// than wrong.
-    #[must_use]
-    pub fn is_transient(&self) -> bool {
-        self.transient
-    }
-
-    /// What the operator can do.
-    #[must_use]
-    pub fn advice(&self) -> &str {
-        self.advice
-    }
-}
-
-impl From<DiscoveryError> for ProviderUnusable {
-    fn from(error: DiscoveryError) -> Self {
-        Self { reason: error.to_string(), advice: error.advice(), transient: error.is_transient() }
-    }
-}
-
-impl From<KeyCheckError> for ProviderUnusable {
-    fn from(error: KeyCheckError) -> Self {
-        Self { reason: error.to_string(), advice: error.advice(), transient: error.is_transient() }
-    }
-}
+use crate::causes::Causes;
 
 impl Gate {
     /// Asks the provider for its metadata.
@@ -64,10 +29,10 @@ impl Gate {
         match self.discover().await {
             Ok(()) => Ok(()),
             Err(unusable) if unusable.is_transient() => {
-                tracing::warn!(reason = %unusable, "the provider does not answer yet");
+                tracing::warn!(reason = %Causes(&unusable), "the provider does not answer yet");
                 Ok(())
             }
-            Err(unusable) => Err(BuildError::Provider(unusable.to_string())),
+            Err(unusable) => Err(BuildError::Provider(unusable)),
         }
     }
 }

@@ -67,3 +67,17 @@ where
         Box::pin(async move { gate.handle(request, |request| ready.call(request)).await })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::User;
+
+    #[test]
+    fn a_clone_of_a_gate_or_a_user_is_one_reference() {
+        let reference = size_of::<std::sync::Arc<()>>();
+        assert_eq!(size_of::<Gate>(), reference);
+        assert_eq!(size_of::<GateLayer>(), reference);
+        assert_eq!(size_of::<User>(), reference);
+    }
+}

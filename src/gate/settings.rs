@@ -1,21 +1,19 @@
 //! The settings of a gate, and why they can be wrong.
 
+use super::provider_unusable::ProviderUnusable;
 use crate::authn::BearerSettings;
 use crate::client::{PublicUrl, PublicUrlError, TrustedProxies};
 use crate::identity::{AssertionSettings, HeaderSettings};
 use crate::keys::SecretError;
 use crate::oauth2::ReturnHosts;
-use crate::policy::{Access, Route, Rule, all_rules};
+use crate::policy::{Access, PatternError, Route, Rule, all_rules};
 use crate::provider::{IssuerError, ProviderSettings};
 use crate::session::SessionSettings;
 
 /// All settings of a gate. [`GateBuilder`](crate::GateBuilder) fills them in code, the
 /// configuration file for the program.
 #[derive(Debug, Clone)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "made by the builder or the configuration; read by nobody else"
-)]
+#[non_exhaustive]
 pub struct GateSettings {
     /// The URL that people open.
     pub public_url: PublicUrl,
@@ -51,23 +49,26 @@ pub enum BuildError {
     #[error("{0} is missing")]
     Missing(&'static str),
     /// `public_url`
-    #[error("public_url {0:?} {1}")]
-    PublicUrl(String, PublicUrlError),
+    #[error("public_url {0:?} cannot be used")]
+    PublicUrl(String, #[source] PublicUrlError),
     /// `issuer`
-    #[error("issuer {0:?} {1}")]
-    Issuer(String, IssuerError),
+    #[error("issuer {0:?} cannot be used")]
+    Issuer(String, #[source] IssuerError),
     /// `secret`
-    #[error("the session secret {0}")]
-    Secret(SecretError),
+    #[error("the session secret cannot be used")]
+    Secret(#[source] SecretError),
     /// `prefix`
     #[error("prefix {0:?} must be a plain path such as /oauth2")]
     Prefix(String),
+    /// A route's path is not a pattern.
+    #[error("the path {0:?} of a route cannot be used")]
+    Route(String, #[source] PatternError),
     /// A route requires tokens, and tokens are not accepted.
     #[error("the route {0} is for tokens alone, and no tokens are taken; say so with `bearer`")]
     Bearer(String),
     /// The provider answered, and its metadata cannot be used.
-    #[error("the provider cannot be used: {0}")]
-    Provider(String),
+    #[error("the provider cannot be used")]
+    Provider(#[source] ProviderUnusable),
     /// No key for the assertion could be derived.
     #[error("no signing key can be derived from the session secret")]
     Key,

@@ -15,6 +15,7 @@ type QueryFn = dyn Fn(&mut Vec<(String, String)>) + Send + Sync;
 /// The hub's deviations from correct behaviour; [`Behaviour::default`] has none.
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "independent switches, each named by what it does")]
+#[non_exhaustive]
 pub struct Behaviour {
     /// Omit `kid` from ID tokens. Older samples of huggingface.co's tokens have none.
     pub no_kid: bool,
@@ -134,6 +135,7 @@ impl Behaviour {
 
 /// A fault injected at an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Broken {
     /// The endpoint.
     pub endpoint: Endpoint,
@@ -199,6 +201,7 @@ pub enum Signature {
 
 /// The `iss` parameter of a callback (RFC 9207).
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Iss {
     /// The hub's issuer.
     Right,

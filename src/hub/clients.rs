@@ -5,6 +5,7 @@ use std::fmt;
 use url::Url;
 
 use super::random;
+use crate::setters::setters;
 
 /// Every scope that huggingface.co knows.
 pub(super) const SCOPES: [&str; 21] = [
@@ -36,6 +37,7 @@ const TOKEN_LIFETIME: u64 = 28_800;
 
 /// A registered client.
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Client {
     /// The client id.
     pub id: String,
@@ -55,6 +57,14 @@ pub struct Client {
 }
 
 impl Client {
+    setters!(
+        any_loopback_redirect: bool,
+        token_lifetime: u64;
+        name: into String,
+        redirect_uris: into Vec<String>,
+        scopes: into Vec<String>,
+    );
+
     /// A confidential client that may request every scope.
     #[must_use]
     pub fn confidential(id: &str, secret: &str, name: &str, redirect_uris: &[&str]) -> Self {

@@ -85,10 +85,12 @@ pub use users::{App, Membership, ResourceGroup, User, users_table};
 pub use users_file::UsersError;
 
 use crate::clock::Clock;
+use crate::setters::setters;
 use state::{HubContext, HubState, Shared};
 
 /// Initial state of a hub; by default the built-in users and correct behaviour.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Settings {
     /// The users.
     pub users: Vec<User>,
@@ -110,6 +112,14 @@ impl Default for Settings {
 }
 
 impl Settings {
+    setters!(
+        behaviour: Behaviour,
+        clock: Clock;
+        users: into Vec<User>,
+        apps: into Vec<App>,
+        clients: into Vec<Client>,
+    );
+
     /// Settings with the users of a users file instead of the built-in ones.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 /// A user account.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct User {
     /// 24 hexadecimal digits; does not change with the username.
     pub id: String,
@@ -58,6 +59,7 @@ impl User {
 
 /// A user's membership of an organisation.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Membership {
     /// The organisation's id: 24 hexadecimal digits.
     pub id: String,
@@ -106,6 +108,7 @@ impl Membership {
 
 /// A resource group of an organisation, and the role in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ResourceGroup {
     /// 24 hexadecimal digits.
     pub id: String,
@@ -129,6 +132,7 @@ impl ResourceGroup {
 
 /// An application with a token of its own (`hf_app_` and 32 letters or digits).
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct App {
     /// 24 hexadecimal digits.
     pub id: String,

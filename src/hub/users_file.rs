@@ -12,6 +12,7 @@ const BUILT_IN: &str = include_str!("users.toml");
 /// A problem in a users file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {key}: {reason}")]
+#[non_exhaustive]
 pub struct UsersError {
     /// The line, from 1.
     pub line: usize,

@@ -5,16 +5,17 @@
 //! keys are served as a JWK set (RFC 7517).
 
 use aws_lc_rs::agreement::{ECDH_P256, PrivateKey};
+use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::HeaderName;
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::Serialize;
 
 use super::user::User;
 use crate::clock::UnixTime;
 use crate::keys::{Keyring, random, sha256};
+use crate::setters::setters;
 
 /// How long an assertion is valid, in seconds.
 pub(crate) const LIFETIME: u64 = 5 * 60;
@@ -24,11 +25,16 @@ pub(crate) const REUSE: u64 = 4 * 60;
 
 /// Whether the app receives the assertion, and in which headers.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct AssertionSettings {
     /// The headers that contain it.
     pub headers: Vec<HeaderName>,
     /// Whether it is sent at all, in headers and in place of the session cookie.
     pub enabled: bool,
+}
+
+impl AssertionSettings {
+    setters!(enabled: bool; headers: into Vec<HeaderName>);
 }
 
 impl Default for AssertionSettings {
@@ -40,8 +46,10 @@ impl Default for AssertionSettings {
 /// Signs assertions and publishes the keys that verify them.
 pub(crate) struct AssertionSigner {
     issuer: String,
-    header: Header,
-    key: EncodingKey,
+    kid: String,
+    /// The encoded header, which is the same in each.
+    header: String,
+    pair: EcdsaKeyPair,
     jwks: String,
 }
 
@@ -93,13 +101,12 @@ impl AssertionSigner {
             signing.get_or_insert((pair, kid));
         }
         let (pair, kid) = signing.ok_or(NoKey)?;
-        let pkcs8 = pair.to_pkcs8v1().map_err(|_| NoKey)?;
-        let mut header = Header::new(Algorithm::ES256);
-        header.kid = Some(kid);
+        let header = format!(r#"{{"typ":"JWT","alg":"ES256","kid":"{kid}"}}"#);
         Ok(Self {
             issuer: issuer.to_owned(),
-            header,
-            key: EncodingKey::from_ec_der(pkcs8.as_ref()),
+            kid,
+            header: URL_SAFE_NO_PAD.encode(header),
+            pair,
             jwks: format!(r#"{{"keys":[{}]}}"#, published.join(",")),
         })
     }
@@ -130,19 +137,28 @@ impl AssertionSigner {
                 jti: URL_SAFE_NO_PAD.encode(random::<16>()),
             },
         };
-        match jsonwebtoken::encode(&self.header, &claims, &self.key) {
-            Ok(token) => Some(token),
-            Err(error) => {
-                tracing::error!(%error, "signing the assertion failed; the request is forwarded without it");
-                None
-            }
+        let token = serde_json::to_vec(&claims).ok().and_then(|claims| self.sign(&claims));
+        if token.is_none() {
+            tracing::error!("signing the assertion failed; the request is forwarded without it");
         }
+        token
+    }
+
+    /// The compact serialization (RFC 7515, section 7.1). Signed here and not with
+    /// `jsonwebtoken`, whose functions select a provider for the whole process, which is the
+    /// embedder's choice.
+    fn sign(&self, claims: &[u8]) -> Option<String> {
+        let mut token = format!("{}.{}", self.header, URL_SAFE_NO_PAD.encode(claims));
+        let signature = self.pair.sign(&SystemRandom::new(), token.as_bytes()).ok()?;
+        token.push('.');
+        URL_SAFE_NO_PAD.encode_string(signature, &mut token);
+        Some(token)
     }
 }
 
 impl std::fmt::Debug for AssertionSigner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AssertionSigner").field("kid", &self.header.kid).finish_non_exhaustive()
+        f.debug_struct("AssertionSigner").field("kid", &self.kid).finish_non_exhaustive()
     }
 }
 
@@ -179,14 +195,6 @@ fn public_jwk(pair: &EcdsaKeyPair) -> Option<(String, String)> {
     Some((jwk, kid))
 }
 
-/// Selects the cryptography backend of `jsonwebtoken` explicitly. If another crate of the
-/// program enables a second backend, the automatic choice is ambiguous and the first use
-/// panics.
-pub(crate) fn choose_cryptography() {
-    // An error means that a backend was selected before: this one, or the embedder's.
-    let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -194,7 +202,7 @@ mod tests {
     use crate::identity::user::tests::person;
     use crate::keys::Secret;
     use jsonwebtoken::jwk::{JwkSet, ThumbprintHash};
-    use jsonwebtoken::{DecodingKey, Validation};
+    use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 
     fn keyring(bytes: &[u8]) -> Keyring {
         let secrets: Vec<_> =
@@ -204,7 +212,6 @@ mod tests {
 
     #[test]
     fn the_published_keys_verify_assertions_from_before_and_after_a_rotation() {
-        choose_cryptography();
         let user = User::new(person(&[("acme", "admin")]), AuthMethod::Session);
         let before = AssertionSigner::new("https://app.example.com", &keyring(&[1])).unwrap();
         let after = AssertionSigner::new("https://app.example.com", &keyring(&[2, 1])).unwrap();
@@ -231,7 +238,6 @@ mod tests {
 
     #[test]
     fn replicas_derive_the_same_key() {
-        choose_cryptography();
         let one = AssertionSigner::new("https://a.example", &keyring(&[9])).unwrap();
         let two = AssertionSigner::new("https://a.example", &keyring(&[9])).unwrap();
         assert_eq!(one.jwks(), two.jwks());

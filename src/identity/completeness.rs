@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// What a credential shows of its owner. What it does not show may be so or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Shown {
     /// The e-mail address.
     pub email: bool,

@@ -9,6 +9,7 @@ use http::header::{HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::user::User;
+use crate::setters::setters;
 
 /// All names of identity headers, folded. The list does not depend on the configuration:
 /// a client must not be able to send a header that is merely disabled.
@@ -99,6 +100,7 @@ impl Claim {
 
 /// Which headers identify the person to the app.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct HeaderSettings {
     /// Headers and their claims.
     pub claims: Vec<(HeaderName, Claim)>,
@@ -106,6 +108,10 @@ pub struct HeaderSettings {
     pub access_token: bool,
     /// The maximum length of the list of groups, in bytes: as a header, and in the assertion.
     pub groups_bytes: usize,
+}
+
+impl HeaderSettings {
+    setters!(access_token: bool, groups_bytes: usize; claims: into Vec<(HeaderName, Claim)>);
 }
 
 impl Default for HeaderSettings {

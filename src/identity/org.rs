@@ -20,6 +20,7 @@ pub enum Standing {
 
 /// An organisation that a person belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Org {
     /// `orgs[].sub`: 24 hex digits, stable across renames.
     pub id: Box<str>,
@@ -36,6 +37,7 @@ pub struct Org {
 
 /// A resource group of an organisation, and the person's role in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ResourceGroup {
     /// `resourceGroups[].sub`
     pub id: Box<str>,

@@ -41,6 +41,7 @@ pub struct Person {
 
 /// An e-mail address and whether the provider verified it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Email {
     /// The address.
     pub address: Box<str>,

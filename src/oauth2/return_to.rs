@@ -23,6 +23,7 @@ struct HostPattern {
 /// Why a text is not a return host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be a host name, as in \"app.example.com\" or \"*.example.com\"")]
+#[non_exhaustive]
 pub struct ReturnHostError;
 
 impl ReturnHosts {

@@ -1,15 +1,29 @@
 //! A route: a part of the app with rules of its own.
 
+use std::fmt;
+
 use http::Method;
 use url::Url;
 
 use super::access::Access;
 use super::cors::CorsOrigin;
-use super::path::PathPattern;
+use super::path::{PathPattern, PatternError};
 use super::rule::Rule;
 
-/// A part of the app with rules of its own. Start with [`Route::path`] or
+/// A part of the app with rules of its own. Start with [`Route::public`], [`Route::path`] or
 /// [`Route::host`], then set what differs.
+///
+/// ```
+/// use huggate::{Gate, Role, Route, Rule};
+///
+/// Gate::builder()
+///     .allow(Rule::org("acme"))
+///     .route(Route::public("/"))
+///     .route(Route::path("/admin/**").allow(Rule::org("acme").with_role(Role::Admin)))
+///     .route(Route::host("status.example.com").without_sign_in());
+/// ```
+///
+/// A path that is not a [`PathPattern`] is reported when the gate is built.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Route {
@@ -24,7 +38,7 @@ pub struct Route {
     /// Who may not enter, even if `access` lets them in.
     pub deny: Vec<Rule>,
     /// Where the proxy sends the requests; the Tower layer ignores it.
-    pub upstream: Option<Url>,
+    pub(crate) upstream: Option<Url>,
     /// Whether API clients may authenticate with a token.
     pub bearer: BearerUse,
     /// Whether the app receives the request's `Authorization` header.
@@ -37,6 +51,8 @@ pub struct Route {
     pub cors: Vec<CorsOrigin>,
     /// How the app receives the signed assertion, if there is one.
     pub assertion: AssertionUse,
+    /// A path that is not a pattern. No gate is made of such a route.
+    pub(crate) invalid_path: Option<(String, PatternError)>,
 }
 
 /// How the app receives the signed assertion.
@@ -91,11 +107,29 @@ pub enum RouteAccess {
 }
 
 impl Route {
-    /// A route for all requests with this path, open to whoever the gate as a
-    /// whole lets in, until told otherwise.
+    /// A route for all requests with this path (`/exact` or `/folder/**`), open to whoever the
+    /// gate as a whole lets in, until told otherwise.
     #[must_use]
-    pub fn path(path: PathPattern) -> Self {
-        Self { path: Some(path), ..Self::unspecified() }
+    pub fn path<P>(path: P) -> Self
+    where
+        P: TryInto<PathPattern> + fmt::Display,
+        P::Error: Into<PatternError>,
+    {
+        let text = path.to_string();
+        match path.try_into() {
+            Ok(path) => Self { path: Some(path), ..Self::unspecified() },
+            Err(error) => Self { invalid_path: Some((text, error.into())), ..Self::unspecified() },
+        }
+    }
+
+    /// A route that everybody may open, signed in or not.
+    #[must_use]
+    pub fn public<P>(path: P) -> Self
+    where
+        P: TryInto<PathPattern> + fmt::Display,
+        P::Error: Into<PatternError>,
+    {
+        Self::path(path).without_sign_in()
     }
 
     /// A route for all requests for this host, with its port unless that is the scheme's
@@ -119,6 +153,7 @@ impl Route {
             preflight: false,
             cors: Vec::new(),
             assertion: AssertionUse::Both,
+            invalid_path: None,
         }
     }
 
@@ -138,20 +173,42 @@ impl Route {
 
     /// Lets everybody in, signed in or not.
     #[must_use]
-    pub fn public(self) -> Self {
+    pub fn without_sign_in(self) -> Self {
         Self { access: RouteAccess::Public, ..self }
     }
 
-    /// Lets in people who match one of `rules`, instead of the gate's own access list.
+    /// Lets in people who match this rule, or one of these, instead of the gate's own access
+    /// list. Called again, it adds alternatives.
     #[must_use]
-    pub fn allow(self, rules: Vec<Rule>) -> Self {
-        Self { access: RouteAccess::Own(Access::Rules(rules)), ..self }
+    pub fn allow(mut self, rules: impl Into<Vec<Rule>>) -> Self {
+        let rules = rules.into();
+        match &mut self.access {
+            RouteAccess::Own(Access::Rules(before)) => before.extend(rules),
+            RouteAccess::Own(Access::Anyone) | RouteAccess::Public | RouteAccess::Inherited => {
+                self.access = RouteAccess::Own(Access::Rules(rules));
+            }
+        }
+        self
     }
 
-    /// Keeps out people who match one of `rules`, even if another rule lets them in.
+    /// Lets in every Hugging Face account.
     #[must_use]
-    pub fn deny(self, rules: Vec<Rule>) -> Self {
-        Self { deny: rules, ..self }
+    pub fn allow_anyone(self) -> Self {
+        Self { access: RouteAccess::Own(Access::Anyone), ..self }
+    }
+
+    /// Keeps out people who match this rule, or one of these, even if another rule lets them
+    /// in. Called again, it adds rules.
+    #[must_use]
+    pub fn deny(mut self, rules: impl Into<Vec<Rule>>) -> Self {
+        self.deny.extend(rules.into());
+        self
+    }
+
+    /// Only requests with these methods; `GET` covers `HEAD`.
+    #[must_use]
+    pub fn methods(self, methods: impl Into<Vec<Method>>) -> Self {
+        Self { methods: methods.into(), ..self }
     }
 
     /// Lets CORS preflights pass, without an identity.

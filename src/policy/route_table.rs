@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     fn routes(patterns: &[&str]) -> RouteTable {
-        RouteTable::new(patterns.iter().map(|text| Route::path(PathPattern::parse(text).unwrap())).collect())
+        RouteTable::new(patterns.iter().map(|text| Route::path(*text)).collect())
     }
 
     fn find(routes: &RouteTable, path: &str) -> Option<usize> {
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn host_and_method_restrict_a_route_and_get_covers_head() {
-        let mut route = Route::path(PathPattern::parse("/**").unwrap());
+        let mut route = Route::path("/**");
         route.host = Some("a.example".to_owned());
         route.methods = vec![Method::GET];
         let routes = RouteTable::new(vec![route]);

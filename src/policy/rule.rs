@@ -232,6 +232,13 @@ pub(crate) fn is_id(text: &str) -> bool {
     text.len() == 24 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
+impl From<Rule> for Vec<Rule> {
+    /// One rule, where a list of alternatives is taken.
+    fn from(rule: Rule) -> Self {
+        vec![rule]
+    }
+}
+
 impl fmt::Display for Rule {
     /// Completes "open to …". The alternate form (`{rule:#}`) is shown to a person who
     /// was refused: it contains no account name and no address.

@@ -1,17 +1,21 @@
 //! HTTP client for the provider, with limits for time and size. It does not follow redirects.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
+use std::ops::Deref;
+use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use reqwest::redirect::Policy;
 use serde::de::DeserializeOwned;
-use url::Url;
+use url::{Url, form_urlencoded};
 
 #[cfg(feature = "testing")]
 use super::in_process::{ExchangeError, InProcessProvider, exchange};
 use super::issuer::Issuer;
 use super::rate_limit;
+use crate::causes::Causes;
 use crate::keys::SecretString;
 
 /// Maximum size of a response. A userinfo with 300 organisations takes about 150 kB.
@@ -34,8 +38,12 @@ pub(super) struct HttpClient {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum FetchError {
-    #[error("{endpoint} could not be reached: {reason}")]
-    Unreachable { endpoint: String, reason: String },
+    #[error("{endpoint} could not be reached")]
+    Unreachable {
+        endpoint: String,
+        #[source]
+        cause: ConnectionError,
+    },
     #[error("{endpoint} did not answer within {} seconds", TIMEOUT.as_secs())]
     Timeout { endpoint: String },
     #[error("{endpoint} answered {status}")]
@@ -50,6 +58,27 @@ pub(crate) enum FetchError {
     #[error("{endpoint} sent a response that is not the expected JSON ({reason})")]
     Malformed { endpoint: String, reason: String },
 }
+
+/// Why there is no connection to the provider, in plain words and of the kind that the
+/// system reported. Clones share the error, since several requests may wait for one exchange.
+#[derive(Debug, Clone)]
+pub(crate) struct ConnectionError(Arc<io::Error>);
+
+impl Deref for ConnectionError {
+    type Target = io::Error;
+
+    fn deref(&self) -> &io::Error {
+        &self.0
+    }
+}
+
+impl PartialEq for ConnectionError {
+    fn eq(&self, other: &Self) -> bool {
+        self.kind() == other.kind() && self.to_string() == other.to_string()
+    }
+}
+
+impl Eq for ConnectionError {}
 
 impl FetchError {
     /// Whether the provider is unreachable or overloaded, so that a later attempt may succeed.
@@ -93,11 +122,11 @@ impl FetchError {
     /// What the operator can do.
     pub(crate) fn advice(&self) -> &'static str {
         match self {
-            Self::Unreachable { reason, .. } if reason.contains("certificate") => {
+            Self::Unreachable { cause, .. } if cause.to_string().contains("certificate") => {
                 "the certificate is not accepted here: check provider.issuer, this machine's clock and its \
                  trusted authorities"
             }
-            Self::Unreachable { reason, .. } if reason.contains("corrupt message") => {
+            Self::Unreachable { cause, .. } if cause.to_string().contains("corrupt message") => {
                 "what answers there does not speak TLS: check provider.issuer"
             }
             Self::Unreachable { .. } | Self::Timeout { .. } => {
@@ -162,7 +191,7 @@ impl HttpClient {
         let client = match client {
             Ok(client) => Some(client),
             Err(error) => {
-                tracing::error!(%error, "TLS could not be set up, so nobody can sign in");
+                tracing::error!(error = %Causes(&error), "TLS could not be set up, so nobody can sign in");
                 None
             }
         };
@@ -200,18 +229,21 @@ impl HttpClient {
         }
         let endpoint = name(url);
         let Some(client) = &self.client else {
-            return Err(FetchError::Unreachable { endpoint, reason: "TLS could not be set up".to_owned() });
+            let cause = ConnectionError(Arc::new(io::Error::other("TLS could not be set up")));
+            return Err(FetchError::Unreachable { endpoint, cause });
         };
         let mut request = client.request(method, url.clone()).headers(headers);
         if let Some(form) = form {
-            request = request.form(form);
+            let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+            let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+            request = request.header(CONTENT_TYPE, form).body(body);
         }
         let failed = |error: reqwest::Error| {
             let endpoint = name(url);
             if error.is_timeout() {
                 return FetchError::Timeout { endpoint };
             }
-            FetchError::Unreachable { endpoint, reason: describe(&error) }
+            FetchError::Unreachable { endpoint, cause: ConnectionError(Arc::new(describe(&error))) }
         };
         let mut response = request.send().await.map_err(failed)?;
         let status = response.status();
@@ -236,16 +268,16 @@ async fn send_in_process(
     headers: HeaderMap,
     form: Option<&[(&str, &str)]>,
 ) -> Result<FetchResponse, FetchError> {
-    use http::header::CONTENT_TYPE;
-
     let mut request = http::Request::new(bytes::Bytes::new());
-    let uri = url.as_str().parse().map_err(|_| FetchError::Unreachable {
-        endpoint: name(url),
-        reason: "this is not the address of an endpoint".to_owned(),
+    let unreachable = |endpoint, error: io::Error| {
+        FetchError::Unreachable { endpoint, cause: ConnectionError(Arc::new(error)) }
+    };
+    let uri = url.as_str().parse().map_err(|_| {
+        unreachable(name(url), io::Error::other("this is not the address of an endpoint"))
     })?;
     (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (method, uri, headers);
     if let Some(form) = form {
-        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         *request.body_mut() = body.into();
         let media_type = HeaderValue::from_static("application/x-www-form-urlencoded");
         request.headers_mut().insert(CONTENT_TYPE, media_type);
@@ -256,7 +288,7 @@ async fn send_in_process(
         Err(ExchangeError::Timeout) => Err(FetchError::Timeout { endpoint }),
         Err(ExchangeError::TooLong) => Err(FetchError::TooLong { endpoint }),
         Err(ExchangeError::Connection(error)) => {
-            Err(FetchError::Unreachable { endpoint, reason: describe(&*error) })
+            Err(unreachable(endpoint, describe(&*error)))
         }
     }
 }
@@ -274,58 +306,52 @@ fn name(url: &Url) -> String {
     format!("{}{}", url.origin().ascii_serialization(), url.path())
 }
 
-/// Describes an error for pages and logs. The innermost error has the reason; the outer ones
-/// repeat the URL.
-fn describe(error: &(dyn std::error::Error + 'static)) -> String {
+/// Describes an error in plain words. The innermost error has the reason; the outer ones repeat
+/// the URL.
+fn describe(error: &(dyn std::error::Error + 'static)) -> io::Error {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;
     }
-    let kind = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
-    match kind {
-        Some(ErrorKind::ConnectionRefused) => "the connection was refused".to_owned(),
-        Some(
-            ErrorKind::ConnectionReset
-            | ErrorKind::ConnectionAborted
-            | ErrorKind::BrokenPipe
-            | ErrorKind::UnexpectedEof,
-        ) => "the connection was closed".to_owned(),
-        Some(ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown) => {
-            "the network is unreachable".to_owned()
+    let kind = cause.downcast_ref::<io::Error>().map_or(ErrorKind::Other, io::Error::kind);
+    let text = cause.to_string();
+    let words = match kind {
+        ErrorKind::ConnectionRefused => "the connection was refused",
+        ErrorKind::ConnectionReset
+        | ErrorKind::ConnectionAborted
+        | ErrorKind::BrokenPipe
+        | ErrorKind::UnexpectedEof => "the connection was closed",
+        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown => {
+            "the network is unreachable"
         }
-        Some(ErrorKind::TimedOut) => "the connection timed out".to_owned(),
-        _ => {
-            let text = cause.to_string();
-            if text.contains("failed to lookup address") {
-                return "the host name could not be resolved".to_owned();
-            }
-            // The error number does not help anybody.
-            let text = text.split(" (os error ").next().unwrap_or_default();
-            text.to_owned()
-        }
-    }
+        ErrorKind::TimedOut => "the connection timed out",
+        _ if text.contains("failed to lookup address") => "the host name could not be resolved",
+        // The error number does not help anybody.
+        _ => text.split(" (os error ").next().unwrap_or_default(),
+    };
+    io::Error::new(kind, words)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Error;
-
     use super::*;
 
     #[test]
     fn connection_errors_are_described_in_plain_words() {
         for (error, words) in [
-            (Error::from_raw_os_error(111), "the connection was refused"),
-            (Error::from_raw_os_error(104), "the connection was closed"),
-            (Error::from_raw_os_error(101), "the network is unreachable"),
-            (Error::from_raw_os_error(113), "the network is unreachable"),
+            (io::Error::from_raw_os_error(111), "the connection was refused"),
+            (io::Error::from_raw_os_error(104), "the connection was closed"),
+            (io::Error::from_raw_os_error(101), "the network is unreachable"),
+            (io::Error::from_raw_os_error(113), "the network is unreachable"),
             (
-                Error::other("failed to lookup address information: Name or service not known"),
+                io::Error::other("failed to lookup address information: Name or service not known"),
                 "the host name could not be resolved",
             ),
-            (Error::from_raw_os_error(24), "Too many open files"),
+            (io::Error::from_raw_os_error(24), "Too many open files"),
         ] {
-            assert_eq!(describe(&error), words, "{error}");
+            let described = describe(&error);
+            assert_eq!(described.to_string(), words, "{error}");
+            assert_eq!(described.kind(), error.kind(), "{error}");
         }
     }
 }

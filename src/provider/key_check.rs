@@ -10,11 +10,11 @@ use super::http_client::{FetchError, HttpClient};
 use super::jwks::KeySet;
 
 /// Why no ID token could be verified.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum KeyCheckError {
     #[error(transparent)]
     Discovery(#[from] DiscoveryError),
-    #[error("the provider's keys (jwks_uri): {0}")]
+    #[error("the provider's keys (jwks_uri) could not be fetched")]
     Fetch(#[from] FetchError),
     #[error("the provider's keys (jwks_uri): {0} lists no key")]
     Empty(String),

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::answer;
 use super::endpoint_urls::EndpointUrls;
 use super::unavailable::store_unavailable;
+use crate::causes::Causes;
 use crate::client::IncomingRequest;
 use crate::pages::{self, SignInFailed};
 use crate::provider::{IdTokenError, Issuer, SignInError, TokenError, UserinfoError};
@@ -178,7 +179,7 @@ impl Wording {
                 status: StatusCode::SERVICE_UNAVAILABLE,
                 code: "temporarily_unavailable",
                 title: "Hugging Face does not answer",
-                cause: format!("The error: {error}."),
+                cause: format!("The error: {}.", Causes(error)),
                 advice: "Wait a moment, then try again.",
             },
             SignInError::Token(TokenError::Refused { error, description }) if error == "invalid_grant" => {
@@ -195,7 +196,7 @@ impl Wording {
                     status: StatusCode::BAD_GATEWAY,
                     code: "clock_skew",
                     title: "The clock of this server is not Hugging Face's",
-                    cause: format!("The problem: {error}."),
+                    cause: format!("The problem: {}.", Causes(error)),
                     advice: "Nobody was signed in. The people who run this app need to set the clock of this server, or allow a larger difference (provider.clock_skew).",
                 }
             }
@@ -203,7 +204,7 @@ impl Wording {
                 status: StatusCode::BAD_GATEWAY,
                 code: "provider_error",
                 title: "The answer from Hugging Face cannot be trusted",
-                cause: format!("The problem: {error}."),
+                cause: format!("The problem: {}.", Causes(error)),
                 advice: "Nobody was signed in. If trying again does not help, the people who run this app need to look into it.",
             },
         }

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::answer;
 use super::endpoint_urls::EndpointUrls;
 use crate::authn::SessionError;
+use crate::causes::Causes;
 use crate::client::IncomingRequest;
 use crate::pages;
 use crate::provider::DiscoveryError;
@@ -24,12 +25,12 @@ pub(crate) fn provider_unavailable(
 ) -> Response<Bytes> {
     let status = if error.is_transient() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::BAD_GATEWAY };
     let mut response = if request.wants_page() {
-        let cause = format!("The error: {error}.");
+        let cause = format!("The error: {}.", Causes(error));
         answer::page(status, pages::provider_unavailable(&cause, retry_url(request, urls)))
     } else {
         answer::json(
             status,
-            &json!({"error": "temporarily_unavailable", "error_description": format!("The request to Hugging Face failed: {error}.")}),
+            &json!({"error": "temporarily_unavailable", "error_description": format!("The request to Hugging Face failed: {}.", Causes(error))}),
         )
     };
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 /// A TCP address or a unix socket to listen on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "both kinds there are")]
+#[non_exhaustive]
 pub enum ListenAddress {
     /// An address and a port; port 0 is any free port.
     Tcp(SocketAddr),
@@ -19,6 +19,7 @@ pub enum ListenAddress {
 #[error(
     "is not an address and a port; write it like \"127.0.0.1:4180\", \"[::]:4180\" or \"unix:/run/huggate.sock\""
 )]
+#[non_exhaustive]
 pub struct NotAListenAddress;
 
 impl ListenAddress {

@@ -76,14 +76,31 @@ use workers::Workers;
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 const ACCEPT_LOG_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The tasks of a server, and the token that stops them.
+/// The connections and tunnels of a server, and what stops them; cheap to clone.
 #[derive(Debug, Clone, Default)]
-#[expect(clippy::exhaustive_structs, reason = "a pair")]
 pub struct Running {
     /// Every connection and every tunnel.
-    pub tasks: TaskTracker,
+    pub(crate) tasks: TaskTracker,
     /// Cancelled to stop all of them.
-    pub stop: CancellationToken,
+    pub(crate) stop: CancellationToken,
+}
+
+impl Running {
+    /// Stops the server: it accepts no more connections, and requests in flight may take the
+    /// drain timeout.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Completes when [`Running::stop`] is called.
+    pub fn stopped(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.stop.clone().cancelled_owned()
+    }
+
+    /// Spawns a task that the drain waits for.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
 }
 
 /// A server with its certificates loaded; cheap to clone.
@@ -129,7 +146,7 @@ impl Server {
     }
 
     /// Serves connections with `service`, which gets each request and what the listener
-    /// knows about it, until [`Running::stop`] is cancelled. Then no
+    /// knows about it, until [`Running::stop`] is called. Then no
     /// connection is accepted any more, and requests in flight may take the drain
     /// timeout. `true`: all of them were completed within it.
     pub async fn run<S, F, B>(self, listeners: Listeners, service: S) -> bool

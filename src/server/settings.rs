@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use super::listen_address::ListenAddress;
 use crate::client::{Peer, TrustedProxies};
+use crate::setters::setters;
 
 /// Listeners, TLS, timeouts and limits.
 #[derive(Debug, Clone)]
-#[expect(clippy::exhaustive_structs, reason = "made by the configuration or in code, with every field said")]
+#[non_exhaustive]
 pub struct ServerSettings {
     /// The addresses to listen on.
     pub listen: Vec<ListenAddress>,
@@ -47,6 +48,26 @@ pub struct ServerSettings {
     pub streams: u32,
 }
 
+impl ServerSettings {
+    setters!(
+        listen_mode: u32,
+        proxy_protocol: bool,
+        trusted_proxies: TrustedProxies,
+        threads: usize,
+        header_timeout: Duration,
+        idle_timeout: Duration,
+        stream_timeout: Duration,
+        drain_timeout: Duration,
+        header_bytes: usize,
+        headers: usize,
+        connections: usize,
+        connections_per_address: usize,
+        streams: u32;
+        listen: into Vec<ListenAddress>,
+        tls: into Vec<CertificateFiles>,
+    );
+}
+
 impl Default for ServerSettings {
     /// The defaults of the annotated `config.toml`, on the current runtime.
     fn default() -> Self {
@@ -72,12 +93,20 @@ impl Default for ServerSettings {
 
 /// The files of a certificate and its key, as PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "made by the configuration or in code, with every field said")]
+#[non_exhaustive]
 pub struct CertificateFiles {
     /// The chain, the server's own certificate first.
     pub cert_file: PathBuf,
     /// The private key.
     pub key_file: PathBuf,
+}
+
+impl CertificateFiles {
+    /// The files of a certificate chain and of its key.
+    #[must_use]
+    pub fn new(cert_file: impl Into<PathBuf>, key_file: impl Into<PathBuf>) -> Self {
+        Self { cert_file: cert_file.into(), key_file: key_file.into() }
+    }
 }
 
 impl ServerSettings {

@@ -14,31 +14,33 @@ use webpki::EndEntityCert;
 use super::settings::CertificateFiles;
 use crate::pem::{self, PemError};
 
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 /// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
     /// A file cannot be read or parsed.
-    #[error("{key} {path}: {reason}")]
+    #[error("{key} {path} cannot be used")]
     File {
         /// The configuration key: `tls.cert_file` or `tls.key_file`.
         key: &'static str,
         /// The file.
         path: String,
         /// What is wrong with it.
-        reason: String,
+        source: BoxError,
     },
     /// Certificate and key do not match, or cannot be used.
-    #[error("tls.cert_file {path}: {reason}")]
+    #[error("tls.cert_file {path} cannot be used with its key")]
     Pair {
         /// The certificate's file.
         path: String,
         /// What is wrong with the pair.
-        reason: rustls::Error,
+        source: BoxError,
     },
     /// rustls cannot be set up.
-    #[error("tls: {0}")]
-    Library(#[from] rustls::Error),
+    #[error("TLS cannot be set up")]
+    Library(#[source] BoxError),
 }
 
 /// The certificates in the order of the configuration.
@@ -52,33 +54,36 @@ pub(super) fn acceptor(files: &[CertificateFiles]) -> Result<TlsAcceptor, TlsErr
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let all = files.iter().map(|files| files.load(&provider)).collect::<Result<_, _>>()?;
     let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
+        .with_safe_default_protocol_versions()
+        .map_err(library)?
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(Certificates { all }));
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new()?;
+    config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(library)?;
     Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+fn library(error: rustls::Error) -> TlsError {
+    TlsError::Library(error.into())
 }
 
 impl CertificateFiles {
     fn load(&self, provider: &CryptoProvider) -> Result<Arc<CertifiedKey>, TlsError> {
-        let file = |key, path: &Path, reason: String| TlsError::File {
+        let path = |path: &Path| path.display().to_string();
+        let file = |key, file: &Path, error: PemError| TlsError::File {
             key,
-            path: path.display().to_string(),
-            reason,
+            path: path(file),
+            source: error.into(),
         };
         let certified = pem::pair(&self.cert_file, &self.key_file, provider).map_err(|error| {
-            let cert_path = self.cert_file.display().to_string();
             match (error.certificate, error.key) {
-                (Some(PemError::Unusable(reason)), _)
-                | (None, Some(PemError::Unusable(reason) | PemError::Mismatch(reason))) => {
-                    TlsError::Pair { path: cert_path, reason }
+                (Some(PemError::Unusable(error)), _)
+                | (None, Some(PemError::Unusable(error) | PemError::Mismatch(error))) => {
+                    TlsError::Pair { path: path(&self.cert_file), source: error.into() }
                 }
-                (Some(error), _) => file("tls.cert_file", &self.cert_file, error.to_string()),
-                (None, error) => {
-                    let reason = error.map(|error| error.to_string()).unwrap_or_default();
-                    file("tls.key_file", &self.key_file, reason)
-                }
+                (Some(error), _) => file("tls.cert_file", &self.cert_file, error),
+                (None, Some(error)) => file("tls.key_file", &self.key_file, error),
+                (None, None) => TlsError::Library("nothing is known of the problem".into()),
             }
         })?;
         Ok(Arc::new(certified))

@@ -6,9 +6,11 @@ use super::cookie::{DEFAULT_COOKIE_NAME, SameSitePolicy};
 use super::store::StoreSettings;
 use crate::clock::{UnixMillis, UnixTime};
 use crate::keys::Secret;
+use crate::setters::setters;
 
 /// Session settings.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct SessionSettings {
     /// The first secret encrypts; all of them decrypt.
     pub secrets: Vec<Secret>,
@@ -50,6 +52,18 @@ impl SessionSettings {
             cached_sessions: 8_192,
         }
     }
+
+    setters!(
+        same_site: SameSitePolicy,
+        idle_timeout: Duration,
+        max_age: Duration,
+        revalidate: Duration,
+        revalidate_grace: Duration,
+        store: StoreSettings,
+        cached_sessions: usize;
+        secrets: into Vec<Secret>,
+        cookie_name: into String,
+    );
 
     pub(super) fn lifetimes(&self) -> Lifetimes {
         Lifetimes {

@@ -6,7 +6,7 @@ use tracing_subscriber::EnvFilter;
 
 /// The log format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[expect(clippy::exhaustive_enums, reason = "both ways there are")]
+#[non_exhaustive]
 pub enum LogFormat {
     /// For people.
     #[default]

@@ -3,13 +3,16 @@
 use super::dispatch::SendError;
 use super::settings::{MAX_RESPONSE_HEAD, MAX_RESPONSE_LINES};
 
+/// The cause, in whatever type the HTTP implementation has.
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 /// Why the upstream gave no response.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UpstreamError {
     /// No connection could be opened; nothing was sent.
-    #[error("{0} does not accept connections: {1}")]
-    Connect(String, std::io::Error),
+    #[error("{0} does not accept connections")]
+    Connect(String, #[source] std::io::Error),
     /// As many connections as `limits.upstream_connections` allows are open, and none
     /// became idle in time.
     #[error(
@@ -27,17 +30,17 @@ pub enum UpstreamError {
     #[error("the client stopped sending the request body")]
     ClientTimeout,
     /// The client disconnected before it had sent the whole request body.
-    #[error("the client disconnected before it had sent the whole request body: {0}")]
-    ClientDisconnected(hyper::Error),
+    #[error("the client disconnected before it had sent the whole request body")]
+    ClientDisconnected(#[source] BoxError),
     /// The connection broke before there was a response.
-    #[error("{0} closed the connection without an answer: {1}")]
-    Broken(String, hyper::Error),
+    #[error("{0} closed the connection without an answer")]
+    Broken(String, #[source] BoxError),
     /// The head of the response is not valid HTTP, or with HTTP/2 too long.
     #[error(
-        "{0} sent a response whose header is invalid, or over HTTP/2 longer than {limit} bytes: {1}",
+        "{0} sent a response whose header is invalid, or over HTTP/2 longer than {limit} bytes",
         limit = MAX_RESPONSE_HEAD
     )]
-    InvalidResponse(String, hyper::Error),
+    InvalidResponse(String, #[source] BoxError),
     /// The head of the response is too long.
     #[error(
         "{0} sent a response whose header is longer than {bytes} bytes or {lines} lines",
@@ -69,11 +72,11 @@ impl UpstreamError {
             SendError::Connect(error) => Self::Connect(upstream, error),
             SendError::Timeout => Self::Timeout(upstream),
             SendError::Busy => Self::Busy(upstream),
-            SendError::Broken(error) => Self::Broken(upstream, error),
-            SendError::InvalidResponse(error) => Self::InvalidResponse(upstream, error),
+            SendError::Broken(error) => Self::Broken(upstream, error.into()),
+            SendError::InvalidResponse(error) => Self::InvalidResponse(upstream, error.into()),
             SendError::ResponseHeadTooLarge => Self::ResponseHeadTooLarge(upstream),
             SendError::BodyTooLarge => Self::BodyTooLarge(body_bytes.unwrap_or(0)),
-            SendError::ClientDisconnected(error) => Self::ClientDisconnected(error),
+            SendError::ClientDisconnected(error) => Self::ClientDisconnected(error.into()),
             SendError::WebSocketUnsupported => Self::WebSocketUnsupported(upstream),
         }
     }

@@ -13,6 +13,7 @@ use super::connector::NewConnection;
 use super::endpoint::Endpoint;
 use super::health_path::HealthPath;
 use super::request_body::RequestBody;
+use crate::causes::Causes;
 
 const INTERVAL: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -102,7 +103,7 @@ impl State {
     /// Uses a new connection: whether one can be opened is part of the check.
     async fn check(&self, path: &HealthPath) -> Result<(), String> {
         let connector = self.endpoint.pool().connector();
-        let connection = connector.connect(None).await.map_err(|error| error.to_string())?;
+        let connection = connector.connect(None).await.map_err(|error| Causes(&error).to_string())?;
         let url = self.endpoint.url();
         let path = path.path_and_query().clone();
         let mut request = Request::new(RequestBody::empty());
@@ -113,14 +114,15 @@ impl State {
                 if let Ok(host) = HeaderValue::from_str(&url.authority) {
                     request.headers_mut().insert(HOST, host);
                 }
-                sender.send_request(request).await.map_err(|error| error.to_string())?
+                sender.send_request(request).await.map_err(|error| Causes(&error).to_string())?
             }
             NewConnection::Http2(connection) => {
                 let scheme = if url.is_https() { "https" } else { "http" };
                 let uri = http::Uri::builder().scheme(scheme).authority(url.authority.as_str());
-                *request.uri_mut() = uri.path_and_query(path).build().map_err(|error| error.to_string())?;
+                *request.uri_mut() =
+                    uri.path_and_query(path).build().map_err(|error| Causes(&error).to_string())?;
                 let mut stream = connection.open_stream().ok_or("it allows no HTTP/2 streams")?;
-                stream.send(request).await.map_err(|error| error.into_error().to_string())?
+                stream.send(request).await.map_err(|error| Causes(&error.into_error()).to_string())?
             }
         };
         let status = response.status();

@@ -25,8 +25,8 @@ pub(super) struct LeasedBody {
 #[non_exhaustive]
 pub enum ResponseBodyError {
     /// The app disconnected or broke the framing.
-    #[error(transparent)]
-    Upstream(#[from] hyper::Error),
+    #[error("the app disconnected, or its response is malformed")]
+    Upstream(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The body was idle for longer than `timeouts.stream`.
     #[error("the response was idle for longer than timeouts.stream")]
     Stalled,
@@ -78,7 +78,7 @@ impl LeasedBody {
             Poll::Ready(Some(Err(_))) => self.close(),
             Poll::Ready(Some(Ok(_))) => self.release_if_complete(),
         }
-        polled.map_err(ResponseBodyError::from)
+        polled.map_err(|error| ResponseBodyError::Upstream(error.into()))
     }
 
     /// The next frame, of which at most `remaining` bytes belong to the response.

@@ -73,6 +73,7 @@ use websocket_handshake::Upgrade;
 
 use crate::client::{ExtendedConnect, FieldSet, is_websocket_handshake};
 use crate::gate::Grant;
+use crate::server::Running;
 
 /// Sends requests to the app; cheap to clone.
 #[derive(Debug, Clone)]
@@ -96,18 +97,14 @@ struct Inner {
 }
 
 impl Upstream {
-    /// Prepares the connection pools and starts health checks. WebSockets run as tasks
-    /// of `tunnels`, and are closed when `stop` is cancelled.
+    /// Prepares the connection pools and starts health checks. WebSockets belong to
+    /// `running`: the drain waits for them, and they are closed when it stops.
     ///
     /// # Errors
     /// [`TlsSetupError`] if an upstream is https and its authorities or the client
     /// certificate cannot be loaded.
-    pub fn new(
-        settings: &UpstreamSettings,
-        tunnels: TaskTracker,
-        stop: CancellationToken,
-    ) -> Result<Self, TlsSetupError> {
-        Self::build(settings, None, tunnels, stop)
+    pub fn new(settings: &UpstreamSettings, running: &Running) -> Result<Self, TlsSetupError> {
+        Self::build(settings, None, running.tasks.clone(), running.stop.clone())
     }
 
     /// An upstream with other settings. Addresses that are in both keep their

@@ -42,8 +42,8 @@ pub enum RequestBodyError {
     #[error("the app answered without reading the body")]
     Unwanted,
     /// The client disconnected or broke the framing.
-    #[error(transparent)]
-    Client(#[from] hyper::Error),
+    #[error("the client disconnected, or its request is malformed")]
+    Client(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl RequestBody {
@@ -123,7 +123,7 @@ impl Body for RequestBody {
                 Some(Ok(frame)) => frame,
                 Some(Err(error)) => {
                     stall_detector.fail(BodyFailure::Client);
-                    return Poll::Ready(Some(Err(error.into())));
+                    return Poll::Ready(Some(Err(RequestBodyError::Client(error.into()))));
                 }
             };
             let Some(data) = frame.data_ref() else {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::address::UpstreamUrl;
 use super::health_path::HealthPath;
 use super::tls::UpstreamTls;
+use crate::setters::setters;
 
 /// The longest head of a response, and the longest trailers, in bytes.
 pub(super) const MAX_RESPONSE_HEAD: u32 = 256 * 1024;
@@ -14,7 +15,7 @@ pub(super) const MAX_RESPONSE_LINES: usize = 512;
 
 /// Where and how requests are sent to the app.
 #[derive(Debug, Clone)]
-#[expect(clippy::exhaustive_structs, reason = "made by the configuration or in code, with every field said")]
+#[non_exhaustive]
 pub struct UpstreamSettings {
     /// The app for requests whose route names none.
     pub default: Target,
@@ -38,14 +39,54 @@ pub struct UpstreamSettings {
     pub connections: usize,
 }
 
+impl UpstreamSettings {
+    /// The defaults of the annotated `config.toml` for this app.
+    #[must_use]
+    pub fn new(default: impl Into<Target>) -> Self {
+        Self {
+            default: default.into(),
+            routes: Vec::new(),
+            connect_timeout: Duration::from_secs(5),
+            response_timeout: Duration::from_secs(60),
+            stream_timeout: Duration::from_secs(600),
+            idle_timeout: Duration::from_secs(60),
+            tls: UpstreamTls::default(),
+            body_bytes: None,
+            connections: 10_000,
+        }
+    }
+
+    setters!(
+        connect_timeout: Duration,
+        response_timeout: Duration,
+        stream_timeout: Duration,
+        idle_timeout: Duration,
+        tls: UpstreamTls,
+        connections: usize;
+        default: into Target,
+        routes: into Vec<Option<Target>>,
+        body_bytes: into Option<u64>,
+    );
+}
+
 /// An app: its addresses, and their health check.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "made by the configuration or in code, with every field said")]
+#[non_exhaustive]
 pub struct Target {
     /// The addresses, at least one. Requests are balanced over the first 64.
     pub urls: Vec<UpstreamUrl>,
     /// The path that health checks request at each address.
     pub health: Option<HealthPath>,
+}
+
+impl Target {
+    /// An app at these addresses, without health checks.
+    #[must_use]
+    pub fn new(urls: impl Into<Vec<UpstreamUrl>>) -> Self {
+        Self { urls: urls.into(), health: None }
+    }
+
+    setters!(; health: into Option<HealthPath>);
 }
 
 impl From<UpstreamUrl> for Target {

@@ -9,10 +9,11 @@ use rustls::sign::SingleCertAndKey;
 use rustls_platform_verifier::BuilderVerifierExt;
 
 use crate::pem;
+use crate::setters::setters;
 
 /// TLS settings for https upstreams.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "made by the configuration or in code, with every field said")]
+#[non_exhaustive]
 pub struct UpstreamTls {
     /// A PEM file of trusted authorities, instead of the system's.
     pub ca_file: Option<PathBuf>,
@@ -23,9 +24,27 @@ pub struct UpstreamTls {
     pub server_name: Option<String>,
 }
 
+impl UpstreamTls {
+    setters!(; client: into Option<ClientCertificate>);
+
+    /// Sets the field `ca_file`.
+    #[must_use]
+    pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.ca_file = Some(path.into());
+        self
+    }
+
+    /// Sets the field `server_name`.
+    #[must_use]
+    pub fn server_name(mut self, name: impl Into<String>) -> Self {
+        self.server_name = Some(name.into());
+        self
+    }
+}
+
 /// A client certificate and its key, as PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "made by the configuration or in code, with every field said")]
+#[non_exhaustive]
 pub struct ClientCertificate {
     /// The chain, the client certificate first.
     pub cert_file: PathBuf,
@@ -33,19 +52,36 @@ pub struct ClientCertificate {
     pub key_file: PathBuf,
 }
 
+impl ClientCertificate {
+    /// The files of a certificate chain and of its key.
+    #[must_use]
+    pub fn new(cert_file: impl Into<PathBuf>, key_file: impl Into<PathBuf>) -> Self {
+        Self { cert_file: cert_file.into(), key_file: key_file.into() }
+    }
+}
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 /// Why TLS to the upstream cannot be set up.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsSetupError {
-    /// A file cannot be used: its configuration key, its path, and why.
-    #[error("upstream_tls.{0} {1}: {2}")]
-    File(&'static str, String, String),
+    /// A file cannot be used.
+    #[error("upstream_tls.{key} {path} cannot be used")]
+    File {
+        /// The configuration key, below `upstream_tls`.
+        key: &'static str,
+        /// The file.
+        path: String,
+        /// Why.
+        source: BoxError,
+    },
     /// The name is not a valid DNS name or IP address.
     #[error("upstream_tls.server_name {0:?} is not a DNS name or an IP address")]
     ServerName(String),
     /// rustls cannot be set up, or the system's authorities cannot be used.
-    #[error("TLS to the upstream cannot be set up: {0}")]
-    Library(#[from] rustls::Error),
+    #[error("TLS to the upstream cannot be set up")]
+    Library(#[source] BoxError),
 }
 
 /// TLS client configurations, ready for use.
@@ -107,26 +143,28 @@ fn digests(settings: &UpstreamTls) -> Vec<[u8; 32]> {
 
 fn config(settings: &UpstreamTls) -> Result<ClientConfig, TlsSetupError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder =
-        ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
+    let library = |error: rustls::Error| TlsSetupError::Library(error.into());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(library)?;
     let builder = match settings.ca_file.as_deref() {
-        None => builder.with_platform_verifier()?,
+        None => builder.with_platform_verifier().map_err(library)?,
         Some(path) => {
-            let roots = pem::authorities(path).map_err(|error| failed("ca_file", path, &error))?;
+            let roots = pem::authorities(path).map_err(|error| failed("ca_file", path, error))?;
             builder.with_root_certificates(roots)
         }
     };
     let Some(client) = &settings.client else { return Ok(builder.with_no_client_auth()) };
     let certified = pem::pair(&client.cert_file, &client.key_file, &provider).map_err(|error| {
-        match (&error.certificate, &error.key) {
+        match (error.certificate, error.key) {
             (None, Some(error)) => failed("key_file", &client.key_file, error),
             (Some(error), _) => failed("cert_file", &client.cert_file, error),
-            (None, None) => failed("cert_file", &client.cert_file, &"cannot be used"),
+            (None, None) => TlsSetupError::Library("nothing is known of the problem".into()),
         }
     })?;
     Ok(builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified))))
 }
 
-fn failed(key: &'static str, path: &Path, why: &dyn std::fmt::Display) -> TlsSetupError {
-    TlsSetupError::File(key, path.display().to_string(), why.to_string())
+fn failed(key: &'static str, path: &Path, error: pem::PemError) -> TlsSetupError {
+    TlsSetupError::File { key, path: path.display().to_string(), source: error.into() }
 }

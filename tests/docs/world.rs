@@ -8,7 +8,7 @@ use axum::routing::get;
 use http::HeaderMap;
 use huggate::clock::Clock;
 use huggate::hub::{Client, Hub, Settings};
-use huggate::{Gate, PathPattern, Role, Route, Rule};
+use huggate::{Gate, Role, Route, Rule};
 use reqwest::header::{ACCEPT, COOKIE, HOST, LOCATION, SET_COOKIE};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
@@ -29,9 +29,9 @@ pub(crate) async fn listen() -> (TcpListener, String) {
 /// A stand-in at which ada and ben have granted acme to our app.
 pub(crate) async fn hub(clock: Clock) -> Hub {
     let (listener, _) = listen().await;
-    let hub = Hub::start(listener, Settings { clock, ..Settings::default() }).await.unwrap();
+    let hub = Hub::start(listener, Settings::default().clock(clock)).await.unwrap();
     let client = Client::confidential(CLIENT.0, CLIENT.1, "The docs", &[]);
-    hub.register(Client { any_loopback_redirect: true, ..client });
+    hub.register(client.any_loopback_redirect(true));
     for person in ["ada", "ben"] {
         hub.consent(person, CLIENT.0, &["acme"]);
     }
@@ -44,7 +44,7 @@ pub(crate) async fn hub(clock: Clock) -> Hub {
 pub(crate) async fn gate(hub: &Hub, clock: Clock) -> String {
     let (listener, public_url) = listen().await;
     let other = Route::host(OTHER_HOST);
-    let admin = Route::path(PathPattern::parse("/admin").unwrap());
+    let admin = Route::path("/admin");
     let gate = Gate::builder()
         .public_url(&public_url)
         .issuer(hub.issuer())

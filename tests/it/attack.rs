@@ -1,16 +1,16 @@
 //! Attempts of a skilled attacker.
 
 use http::Method;
-use huggate::{PathPattern, Route, Rule, TrustedProxies};
+use huggate::{Route, Rule, TrustedProxies};
 
 use crate::world::{Ask, FRONTS, World};
 
 fn path(text: &str) -> Route {
-    Route::path(PathPattern::parse(text).unwrap())
+    Route::path(text)
 }
 
 fn local() -> TrustedProxies {
-    TrustedProxies::new(vec!["127.0.0.0/8".parse().unwrap()])
+    TrustedProxies::parse(["127.0.0.0/8"]).unwrap()
 }
 
 #[tokio::test]
@@ -19,7 +19,7 @@ async fn a_path_override_passed_on_by_a_trusted_proxy_is_removed() {
     // SCRIPT_NAME: /public is /admin to the app.
     for front in FRONTS {
         let world = World::start(front, |gate| {
-            gate.allow(Rule::org("acme")).route(path("/public/**").public()).trusted_proxies(local())
+            gate.allow(Rule::org("acme")).route(path("/public/**").without_sign_in()).trusted_proxies(local())
         })
         .await;
         for (name, value) in [
@@ -40,7 +40,7 @@ async fn a_path_override_passed_on_by_a_trusted_proxy_is_removed() {
 async fn forward_auth_refuses_path_override_headers() {
     for front in FRONTS {
         let world = World::start(front, |gate| {
-            gate.allow(Rule::org("acme")).route(path("/public/**").public()).trusted_proxies(local())
+            gate.allow(Rule::org("acme")).route(path("/public/**").without_sign_in()).trusted_proxies(local())
         })
         .await;
         for (name, value) in

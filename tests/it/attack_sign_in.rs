@@ -2,7 +2,7 @@
 
 use huggate::hub::{Edit, Endpoint, Membership};
 use huggate::session::{SameSitePolicy, StoreSettings};
-use huggate::{GateBuilder, PathPattern, Route, Rule, TrustedProxies};
+use huggate::{GateBuilder, Route, Rule, TrustedProxies};
 
 use crate::world::{Answer, Ask, FRONTS, SECRET, World, raw};
 
@@ -18,7 +18,7 @@ fn in_memory(gate: GateBuilder) -> GateBuilder {
 }
 
 fn behind_a_proxy(gate: GateBuilder) -> GateBuilder {
-    acme(gate).trusted_proxies(TrustedProxies::new(vec!["127.0.0.0/8".parse().unwrap()]))
+    acme(gate).trusted_proxies(TrustedProxies::parse(["127.0.0.0/8"]).unwrap())
 }
 
 /// Text that cannot be compressed.
@@ -200,9 +200,7 @@ async fn a_malformed_binding_is_replaced() {
 async fn no_cookie_of_a_sign_in_reaches_the_app_or_comes_from_it() {
     for front in FRONTS {
         for (url, start) in [(None, "huggate"), (Some("https://app.example.com"), "__Host-huggate")] {
-            let public = |gate: GateBuilder| {
-                acme(gate).route(Route::path(PathPattern::parse("/public/**").unwrap()).public())
-            };
+            let public = |gate: GateBuilder| acme(gate).route(Route::public("/public/**"));
             let world = match url {
                 Some(url) => World::at(front, url, public).await,
                 None => World::start(front, public).await,

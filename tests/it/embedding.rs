@@ -6,9 +6,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::routing::get;
-use huggate::{
-    AccessToken, Client, ExtractError, Gate, Grant, PathPattern, Route, Rule, TrustedProxies, User,
-};
+use huggate::{AccessToken, Client, ExtractError, Gate, Grant, Route, Rule, TrustedProxies, User};
 use tokio::net::TcpListener;
 
 use crate::world::{Answer, Ask, CLIENT, CLIENT_SECRET, FRONTS, JWT, Log, SECRET, World, parameter, send};
@@ -16,7 +14,7 @@ use crate::world::{Answer, Ask, CLIENT, CLIENT_SECRET, FRONTS, JWT, Log, SECRET,
 /// A gate for members of acme, with a public `/public/**`.
 async fn world() -> World {
     World::start(FRONTS[0], |gate| {
-        let public = Route::path(PathPattern::parse("/public/**").unwrap()).public();
+        let public = Route::public("/public/**");
         gate.allow(Rule::org("acme")).route(public).prefix("/oauth2")
     })
     .await
@@ -100,7 +98,7 @@ async fn two_different_gates_around_one_service_are_a_500_that_says_so() {
 #[tokio::test]
 async fn in_a_nested_router_the_address_as_the_client_wrote_it_counts() {
     let world = World::start(FRONTS[0], |gate| {
-        let admin = Route::path(PathPattern::parse("/app/admin/**").unwrap());
+        let admin = Route::path("/app/admin/**");
         gate.allow(Rule::org("acme")).route(admin.allow(vec![Rule::user("nobody")])).prefix("/app/oauth2")
     })
     .await;
@@ -213,10 +211,10 @@ async fn functions_on_extensions_tell_a_missing_layer_from_an_anonymous_request(
 
 #[tokio::test]
 async fn trusted_proxies_take_effect_with_axums_connect_info() {
-    let loopback = || TrustedProxies::new(vec!["127.0.0.0/8".parse().unwrap()]);
+    let loopback = || TrustedProxies::parse(["127.0.0.0/8"]).unwrap();
     let log = Log::start();
     let world = World::start(FRONTS[0], |gate| {
-        let public = Route::path(PathPattern::parse("/**").unwrap()).public();
+        let public = Route::public("/**");
         gate.allow(Rule::org("acme")).route(public).trusted_proxies(loopback())
     })
     .await;

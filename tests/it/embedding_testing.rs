@@ -25,7 +25,7 @@ const EXPIRED: Duration = Duration::from_secs(76 * 60);
 /// What production would apply to its builder.
 fn rules(gate: GateBuilder) -> GateBuilder {
     let admin = Route::path(PathPattern::parse("/admin").unwrap());
-    let public = Route::path(PathPattern::parse("/public").unwrap()).public();
+    let public = Route::public("/public");
     gate.allow(Rule::org("acme"))
         .route(admin.allow(vec![Rule::org("acme").with_role(Role::Admin)]))
         .route(public)

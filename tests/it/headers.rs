@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::HeaderName;
 use huggate::hub::{Edit, Membership};
 use huggate::identity::{AssertionSettings, Claim, HeaderSettings};
-use huggate::{GateBuilder, PathPattern, Route, Rule};
+use huggate::{GateBuilder, Route, Rule};
 use serde_json::{Value, json};
 
 use crate::world::{Ask, Browser, FRONTS, Front, NOW, SECRET, World};
@@ -44,13 +44,13 @@ const FORGED: &[&str] = &[
 ];
 
 fn route(path: &str) -> Route {
-    Route::path(PathPattern::parse(path).unwrap())
+    Route::path(path)
 }
 
 async fn world(front: Front) -> World {
     World::start(front, |gate| {
         gate.allow(Rule::org("acme"))
-            .route(route("/public/**").public())
+            .route(route("/public/**").without_sign_in())
             .route(route("/own/**").allow(vec![Rule::user("ada")]))
     })
     .await
@@ -109,17 +109,18 @@ async fn disabled_and_renamed_identity_headers_are_removed_too() {
     for front in FRONTS {
         let name = HeaderName::from_bytes(long.as_bytes()).unwrap();
         let world = World::start(front, |gate| {
-            let headers = HeaderSettings {
-                claims: vec![
+            let headers = HeaderSettings::default()
+                .claims(vec![
                     (HeaderName::from_static("x-who"), Claim::PreferredUsername),
                     (name, Claim::PreferredUsername),
-                ],
-                access_token: false,
-                ..HeaderSettings::default()
-            };
+                ])
+                .access_token(false);
             let assertion =
-                AssertionSettings { enabled: false, headers: vec![HeaderName::from_static("x-proof")] };
-            gate.allow_anyone().route(route("/public/**").public()).headers(headers).assertion(assertion)
+                AssertionSettings::default().enabled(false).headers(vec![HeaderName::from_static("x-proof")]);
+            gate.allow_anyone()
+                .route(route("/public/**").without_sign_in())
+                .headers(headers)
+                .assertion(assertion)
         })
         .await;
         let ask = forged(Ask::get("/public/x"))
@@ -180,7 +181,7 @@ async fn the_access_token_is_sent_only_if_configured() {
     // Attack: the user's Hugging Face token passed to the app.
     for front in FRONTS {
         let world = World::start(front, |gate| {
-            let headers = HeaderSettings { access_token: true, ..HeaderSettings::default() };
+            let headers = HeaderSettings::default().access_token(true);
             gate.allow(Rule::org("acme")).headers(headers)
         })
         .await;
@@ -394,7 +395,7 @@ async fn the_assertion_is_sent_in_the_configured_headers_and_is_not_accepted_as_
         let world = World::start(front, |gate| {
             let names =
                 ["x-huggate-assertion", "cf-access-jwt-assertion"].map(HeaderName::from_static).to_vec();
-            gate.allow(Rule::org("acme")).assertion(AssertionSettings { headers: names, enabled: true })
+            gate.allow(Rule::org("acme")).assertion(AssertionSettings::default().headers(names).enabled(true))
         })
         .await;
         let mut ada = world.signed_in("ada").await;

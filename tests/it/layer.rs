@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
-use huggate::{Client, Gate, Grant, PathPattern, Peer, Refusal, Route, Rule, TrustedProxies, User};
+use huggate::{Client, Gate, Grant, Peer, Refusal, Route, Rule, TrustedProxies, User};
 use tower::{Layer, ServiceExt};
 
 use crate::world::{FRONTS, World};
@@ -25,7 +25,7 @@ impl fmt::Display for Own {
 /// A gate with a public `/public/**`, and Ada's cookie for it.
 async fn world() -> (World, String) {
     let world = World::start(FRONTS[0], |gate| {
-        let public = Route::path(PathPattern::parse("/public/**").unwrap()).public();
+        let public = Route::public("/public/**");
         gate.allow(Rule::org("acme")).route(public)
     })
     .await;
@@ -135,10 +135,10 @@ async fn a_foreign_user_in_the_extensions_is_removed() {
 async fn forwarding_headers_are_ignored_unless_the_peer_is_a_trusted_proxy() {
     // Attack: spoofed X-Forwarded-*; the leftmost address trusted.
     let world = World::start(FRONTS[0], |gate| {
-        let public = Route::path(PathPattern::parse("/**").unwrap()).public();
+        let public = Route::public("/**");
         gate.allow(Rule::org("acme"))
             .route(public)
-            .trusted_proxies(TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap()]))
+            .trusted_proxies(TrustedProxies::parse(["10.0.0.0/8"]).unwrap())
     })
     .await;
     let telling = tower::service_fn(async |request: Request<Empty<Bytes>>| {
@@ -167,7 +167,7 @@ async fn forwarding_headers_are_ignored_unless_the_peer_is_a_trusted_proxy() {
             request.headers_mut().insert(name, value.parse().unwrap());
         }
         let addr = std::net::SocketAddr::new(peer.parse().unwrap(), 4711);
-        request.extensions_mut().insert(Peer { addr: Some(addr), tls: false });
+        request.extensions_mut().insert(Peer::new(addr));
         let response = world.gate.layer().layer(telling).oneshot(request).await.unwrap();
         assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), told, "{peer}: {forwarded}");
     }

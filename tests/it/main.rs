@@ -32,6 +32,7 @@ mod data_plane;
 mod embedding;
 #[cfg(feature = "testing")]
 mod embedding_testing;
+mod errors;
 mod headers;
 mod layer;
 mod paths;

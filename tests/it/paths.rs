@@ -5,13 +5,13 @@ use std::convert::Infallible;
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body_util::{Empty, Full};
-use huggate::{PathPattern, Route, Rule};
+use huggate::{Route, Rule};
 use serde_json::Value;
 
 use crate::world::{Ask, FRONTS, Front, World, raw};
 
 fn path(text: &str) -> Route {
-    Route::path(PathPattern::parse(text).unwrap())
+    Route::path(text)
 }
 
 /// `/public/**` is public, `/admin/**` admits nobody, and the rest requires acme.
@@ -19,8 +19,8 @@ async fn world(front: Front) -> World {
     World::start(front, |gate| {
         gate.allow(Rule::org("acme"))
             .route(path("/admin/**").allow(vec![Rule::user("nobody-at-all")]))
-            .route(path("/public/**").public())
-            .route(path("/status").public())
+            .route(path("/public/**").without_sign_in())
+            .route(path("/status").without_sign_in())
     })
     .await
 }
@@ -118,8 +118,8 @@ async fn worlds(front: Front) -> [World; 2] {
         })
         .await
     };
-    let some = start([path("/public/**").public(), path("/status").public()]).await;
-    [some, start([path("/public/**").public(), path("/**").public()]).await]
+    let some = start([path("/public/**").without_sign_in(), path("/status").without_sign_in()]).await;
+    [some, start([path("/public/**").without_sign_in(), path("/**").without_sign_in()]).await]
 }
 
 #[tokio::test]
@@ -226,11 +226,11 @@ async fn a_less_exact_server_does_not_expose_a_protected_path() {
                 .route(closed("/settings"))
                 .route(closed("/run.php"))
                 .route(closed("/café/**"))
-                .route(path("/Docs/**").public())
+                .route(path("/Docs/**").without_sign_in())
                 .route(closed("/docs/a"))
-                .route(path("/Files/**").public())
+                .route(path("/Files/**").without_sign_in())
                 .route(closed("/api/**"))
-                .route(path("/API/**").public())
+                .route(path("/API/**").without_sign_in())
         })
         .await;
         let ada = world.signed_in("ada").await;
@@ -310,7 +310,8 @@ async fn a_target_that_is_not_a_path_is_refused() {
     // Attack: Authelia CVE-2021-32637.
     for front in FRONTS {
         let world =
-            World::start(front, |gate| gate.allow(Rule::org("acme")).route(path("/**").public())).await;
+            World::start(front, |gate| gate.allow(Rule::org("acme")).route(path("/**").without_sign_in()))
+                .await;
         for request in [
             "OPTIONS * HTTP/1.1\r\nHost: a\r\n",
             "CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n",
@@ -340,7 +341,7 @@ async fn a_target_that_is_not_a_path_is_refused() {
 async fn a_route_for_get_covers_only_head_besides_and_no_header_changes_the_method() {
     for front in FRONTS {
         let world = World::start(front, |gate| {
-            let mut read = path("/feed").public();
+            let mut read = path("/feed").without_sign_in();
             read.methods = vec![Method::GET];
             gate.allow(Rule::org("acme")).route(read)
         })
@@ -362,7 +363,7 @@ async fn a_route_for_get_covers_only_head_besides_and_no_header_changes_the_meth
 async fn a_route_for_a_host_matches_only_that_host() {
     for front in FRONTS {
         let world = World::start(front, |gate| {
-            let mut status = path("/**").public();
+            let mut status = path("/**").without_sign_in();
             status.host = Some("status.example.com".to_owned());
             gate.allow(Rule::org("acme")).route(status)
         })

@@ -1,12 +1,12 @@
 //! Access rules: each key of `allow` and `deny`, and the texts of refusals.
 
 use huggate::hub::Membership;
-use huggate::{PathPattern, Role, Route, Rule};
+use huggate::{Role, Route, Rule};
 
 use crate::world::{Ask, FRONTS, World};
 
 fn route(path: &str) -> Route {
-    Route::path(PathPattern::parse(path).unwrap())
+    Route::path(path)
 }
 
 /// The id of acme at the hub.
@@ -150,7 +150,7 @@ async fn deny_overrides_allow_on_every_route() {
                 .deny(Rule::user("hugo"))
                 .route(board)
                 .route(route("/ops/**").allow(vec![Rule::user("dan"), Rule::user("hugo")]))
-                .route(route("/public/**").public())
+                .route(route("/public/**").without_sign_in())
         })
         .await;
         for (user, path, expected) in [
@@ -271,5 +271,26 @@ async fn a_refused_request_does_not_reach_the_app() {
             dan.ask(Ask::new(method, "/x").body("x")).await.expect(403);
         }
         assert_eq!(world.app.calls(), 0);
+    }
+}
+
+#[tokio::test]
+async fn routes_are_written_in_a_line() {
+    for front in FRONTS {
+        let world = World::start(front, |gate| {
+            gate.allow(Rule::org("acme"))
+                .route(Route::public("/open"))
+                .route(Route::path("/both/**").allow(Rule::user("ben")).allow([Rule::user("ada")]))
+                .route(Route::path("/all/**").allow_anyone().deny(Rule::user("ada")))
+                .route(Route::path("/read/**").methods([http::Method::GET]).without_sign_in())
+        })
+        .await;
+        world.send(Ask::get("/open")).await.expect(200);
+        world.send(Ask::get("/read/x")).await.expect(200);
+        world.send(Ask::get("/read/x").method("POST")).await.expect(401);
+        let mut ada = world.signed_in("ada").await;
+        ada.open("/both/x").await.expect(200);
+        ada.open("/all/x").await.expect(403);
+        world.signed_in("ben").await.open("/both/x").await.expect(200);
     }
 }

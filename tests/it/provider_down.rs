@@ -113,7 +113,7 @@ async fn untrustworthy_metadata_fails_the_start() {
     ];
     for (change, words) in changes {
         match build(change).await {
-            Err(BuildError::Provider(reason)) => assert!(reason.contains(words), "{reason}"),
+            Err(BuildError::Provider(reason)) => assert!(reason.to_string().contains(words), "{reason}"),
             other => panic!("{words}: {other:?}"),
         }
     }

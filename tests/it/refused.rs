@@ -1,13 +1,13 @@
 //! The 403 page and JSON: the requirement, what is missing, and what to do.
 
 use huggate::hub::Edit;
-use huggate::{PathPattern, Role, Route, Rule};
+use huggate::{Role, Route, Rule};
 use serde_json::{Value, json};
 
 use crate::world::{Browser, FRONTS, World};
 
 fn route(path: &str) -> Route {
-    Route::path(PathPattern::parse(path).unwrap())
+    Route::path(path)
 }
 
 const DOCUMENTED: &str = include_str!("../../docs/reference/refusals.md");

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use http_body_util::BodyExt;
 use huggate::hub::{Endpoint, Fault, User};
 use huggate::session::StoreSettings;
-use huggate::{PathPattern, Role, Route, Rule};
+use huggate::{Role, Route, Rule};
 use tokio::io::AsyncReadExt;
 
 use crate::world::{Ask, Browser, FRONTS, Front, Log, World, begin, skip, upgraded};
@@ -347,8 +347,7 @@ async fn an_open_stream_ends_when_its_person_loses_access() {
     for front in FRONTS {
         for by_request in [true, false] {
             let world = World::start(front, |gate| {
-                let admins = Route::path(PathPattern::parse("/events").unwrap())
-                    .allow(vec![Rule::org("acme").with_role(Role::Admin)]);
+                let admins = Route::path("/events").allow(vec![Rule::org("acme").with_role(Role::Admin)]);
                 gate.allow(Rule::org("acme")).route(admins)
             })
             .await;

@@ -222,7 +222,7 @@ async fn each_host_has_its_own_callback() {
     let host = "docs.example.com";
     for front in FRONTS {
         let world = World::at(front, "https://app.example.com", |gate| {
-            let mut docs = Route::path(huggate::PathPattern::parse("/**").unwrap());
+            let mut docs = Route::path("/**");
             docs.host = Some(host.to_owned());
             gate.allow(Rule::org("acme")).route(docs)
         })
@@ -247,7 +247,7 @@ async fn secrets_and_tokens_are_never_logged() {
     // Attack: tokens in logs and `Debug` output. `World::send` checks every page.
     let log = Log::start();
     let world = World::start(FRONTS[0], |gate| {
-        let headers = HeaderSettings { access_token: true, ..HeaderSettings::default() };
+        let headers = HeaderSettings::default().access_token(true);
         gate.allow(Rule::org("acme")).headers(headers)
     })
     .await;

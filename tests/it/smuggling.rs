@@ -6,7 +6,7 @@ use crate::world::{FRONTS, World, raw};
 async fn an_ambiguously_framed_request_reaches_the_app_at_most_once() {
     for front in FRONTS {
         let world = World::start(front, |gate| {
-            let public = huggate::Route::path(huggate::PathPattern::parse("/public/**").unwrap()).public();
+            let public = huggate::Route::public("/public/**");
             gate.allow(huggate::Rule::org("acme")).route(public)
         })
         .await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use huggate::{PathPattern, Route, Rule};
+use huggate::{Route, Rule};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::world::{Ask, FRONTS, World, upgraded};
@@ -32,7 +32,7 @@ async fn a_cross_origin_websocket_is_refused() {
     // handshake.
     for front in FRONTS {
         let world = World::start(front, |gate| {
-            let public = Route::path(PathPattern::parse("/ws").unwrap()).public();
+            let public = Route::public("/ws");
             gate.allow(Rule::org("acme")).route(public)
         })
         .await;

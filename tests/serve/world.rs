@@ -115,7 +115,7 @@ pub(crate) fn http() -> reqwest::Client {
 pub(crate) async fn hub() -> Hub {
     let hub = Hub::start(TcpListener::bind("127.0.0.1:0").await.unwrap(), Settings::default()).await.unwrap();
     let client = Client::confidential("serve", "secret", "Serve", &[]);
-    hub.register(Client { any_loopback_redirect: true, ..client });
+    hub.register(client.any_loopback_redirect(true));
     hub.consent("ada", "serve", &["acme"]);
     hub
 }

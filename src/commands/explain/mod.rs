@@ -94,8 +94,7 @@ pub(crate) fn run(
     let loaded = LoadedGate {
         public_url: config.gate.public_url.as_str().to_owned(),
         routes_from: config.routes_from,
-        gate: Gate::new(config.gate, Clock::system())
-            .map_err(|error| Failure::Configuration(error.to_string()))?,
+        gate: Gate::new(config.gate, Clock::system()).map_err(|error| Failure::configuration(&error))?,
     };
     let (Some(asked), None) = (asked, &arguments.cases) else {
         let path = arguments.cases.as_deref().unwrap_or(Path::new("cases.toml"));

@@ -1,6 +1,7 @@
 //! Path patterns: the paths that a route matches.
 
 use std::borrow::Cow;
+use std::convert::Infallible;
 use std::fmt;
 
 use super::variants::VARIANTS;
@@ -88,6 +89,28 @@ impl PathPattern {
 
     pub(crate) fn paths(&self) -> PathSet<'_> {
         if self.below { PathSet::Folder(&self.path) } else { PathSet::Exact(&self.path) }
+    }
+}
+
+impl TryFrom<&str> for PathPattern {
+    type Error = PatternError;
+
+    fn try_from(text: &str) -> Result<Self, PatternError> {
+        Self::parse(text)
+    }
+}
+
+impl TryFrom<String> for PathPattern {
+    type Error = PatternError;
+
+    fn try_from(text: String) -> Result<Self, PatternError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Infallible> for PatternError {
+    fn from(never: Infallible) -> Self {
+        match never {}
     }
 }
 

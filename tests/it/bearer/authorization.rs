@@ -176,8 +176,8 @@ async fn without_bearer_tokens_the_apps_own_logins_work_and_hub_tokens_are_remov
     for front in FRONTS {
         let world = World::start(front, |gate| {
             gate.allow(Rule::org("acme"))
-                .route(route("/public/**").public())
-                .route(route("/forward/**").public().forward_authorization())
+                .route(route("/public/**").without_sign_in())
+                .route(route("/forward/**").without_sign_in().forward_authorization())
         })
         .await;
         let git = format!("Basic {}", STANDARD.encode("ada:hf_abcdefgh"));

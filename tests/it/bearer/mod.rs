@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use huggate::authn::BearerSettings;
 use huggate::hub::Endpoint;
 use huggate::policy::BearerUse;
-use huggate::{GateBuilder, PathPattern, Route, Rule};
+use huggate::{GateBuilder, Route, Rule};
 use serde_json::Value;
 
 use crate::world::{Ask, Echo, Front, World};
@@ -25,12 +25,12 @@ async fn of_acme(front: Front) -> World {
 async fn with_routes(front: Front) -> World {
     World::start(front, |gate| {
         with_tokens(gate.allow(Rule::org("acme")))
-            .route(route("/public/**").public())
+            .route(route("/public/**").without_sign_in())
             .route(route("/only/**").bearer(BearerUse::Only))
             .route(route("/off/**").bearer(BearerUse::Off))
-            .route(route("/off-public/**").public().bearer(BearerUse::Off))
+            .route(route("/off-public/**").without_sign_in().bearer(BearerUse::Off))
             .route(route("/forward/**").forward_authorization())
-            .route(route("/forward-public/**").public().forward_authorization())
+            .route(route("/forward-public/**").without_sign_in().forward_authorization())
             .route(route("/forward-off/**").bearer(BearerUse::Off).forward_authorization())
             .route(route("/admin/**").allow(vec![Rule::org("acme").with_role(huggate::Role::Admin)]))
     })
@@ -42,7 +42,7 @@ fn with_tokens(gate: GateBuilder) -> GateBuilder {
 }
 
 fn route(path: &str) -> Route {
-    Route::path(PathPattern::parse(path).unwrap())
+    Route::path(path)
 }
 
 /// A request like curl's.

@@ -179,7 +179,7 @@ async fn proxy_errors_use_openais_error_format_too() {
     let ask = || with(&world.token("ada"), "/v1").method("POST").set("user-agent", "OpenAI/Python 2.8.0");
     openai(world.send(ask()).await, 502, "server_error", "upstream_down");
     openai(world.send(ask().body("more than ten bytes")).await, 413, "invalid_request_error", "too_large");
-    running.stop.cancel();
+    running.stop();
 }
 
 #[tokio::test]

@@ -53,7 +53,7 @@ async fn a_token_is_not_forwarded_in_another_header() {
     // `access_token` applies to the token of a sign-in, which was issued to this app.
     for front in FRONTS {
         let world = World::start(front, |gate| {
-            let headers = HeaderSettings { access_token: true, ..HeaderSettings::default() };
+            let headers = HeaderSettings::default().access_token(true);
             with_tokens(gate.allow(Rule::org("acme"))).headers(headers)
         })
         .await;
@@ -94,7 +94,7 @@ async fn policies_apply_to_tokens_and_sessions_alike() {
                     ]),
                 )
                 .route(super::route("/anyone").allow(vec![Rule::pro(true), Rule::pro(false)]))
-                .route(super::route("/public").public())
+                .route(super::route("/public").without_sign_in())
         })
         .await;
         for (path, expected) in [
@@ -199,7 +199,7 @@ async fn a_valid_token_of_another_app_is_refused() {
     // Attack: the hub accepts an hf_oauth_ token that was issued to any app.
     for front in FRONTS {
         let world = World::start(front, |gate| {
-            let settings = BearerSettings { clients: vec!["listed".to_owned()], app_tokens: false };
+            let settings = BearerSettings::default().clients(vec!["listed".to_owned()]).app_tokens(false);
             gate.allow(Rule::org("acme")).bearer(settings)
         })
         .await;
@@ -309,7 +309,7 @@ async fn app_tokens_need_a_rule_with_the_apps_id() {
     for front in FRONTS {
         let app = huggate::hub::Settings::default().apps[0].clone();
         let world = World::start(front, |gate| {
-            let settings = BearerSettings { app_tokens: true, ..BearerSettings::default() };
+            let settings = BearerSettings::default().app_tokens(true);
             gate.allow(Rule::user(app.id.clone()))
                 .bearer(settings)
                 // An app can have the name of an account, so app names match no rule.
@@ -317,8 +317,8 @@ async fn app_tokens_need_a_rule_with_the_apps_id() {
                 .route(super::route("/by-its-name").allow(vec![Rule::user(format!("app:{}", app.name))]))
                 .route(super::route("/acme").allow(vec![Rule::org("acme")]))
                 .route(super::route("/pro").allow(vec![Rule::pro(true), Rule::pro(false)]))
-                .route(super::route("/denied").public().deny(vec![Rule::user(app.id.clone())]))
-                .route(super::route("/public").public())
+                .route(super::route("/denied").without_sign_in().deny(vec![Rule::user(app.id.clone())]))
+                .route(super::route("/public").without_sign_in())
         })
         .await;
         // Other properties in the hub's answer are not the app's.

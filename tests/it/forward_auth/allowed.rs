@@ -137,15 +137,13 @@ async fn identity_headers_without_a_value_are_sent_empty() {
 async fn configured_headers_are_used_and_the_default_ones_are_sent_empty() {
     for front in FRONTS {
         let world = World::start(front, |gate| {
-            let headers = HeaderSettings {
-                claims: vec![(HeaderName::from_static("x-who"), Claim::PreferredUsername)],
-                access_token: true,
-                ..HeaderSettings::default()
-            };
+            let headers = HeaderSettings::default()
+                .claims(vec![(HeaderName::from_static("x-who"), Claim::PreferredUsername)])
+                .access_token(true);
             let proof = vec![HeaderName::from_static("x-proof"), HeaderName::from_static("x-other-proof")];
             gate.allow(Rule::org("acme"))
                 .headers(headers)
-                .assertion(AssertionSettings { enabled: true, headers: proof })
+                .assertion(AssertionSettings::default().enabled(true).headers(proof))
                 .trusted_proxies(local())
         })
         .await;
@@ -168,7 +166,7 @@ async fn configured_headers_are_used_and_the_default_ones_are_sent_empty() {
 async fn only_a_trusted_proxy_receives_cookies_and_tokens() {
     for front in FRONTS {
         let world = World::start(front, |gate| {
-            let headers = HeaderSettings { access_token: true, ..HeaderSettings::default() };
+            let headers = HeaderSettings::default().access_token(true);
             gate.allow(Rule::org("acme")).headers(headers)
         })
         .await;

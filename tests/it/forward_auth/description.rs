@@ -171,7 +171,7 @@ async fn a_target_that_is_not_a_path_is_refused() {
     // Attack: Authelia CVE-2021-32637; raw `#` (CVE-2025-54576, GHSA-pxq7).
     for front in FRONTS {
         let world = World::start(front, |gate| {
-            gate.allow(Rule::org("acme")).route(path("/**").public()).trusted_proxies(local())
+            gate.allow(Rule::org("acme")).route(path("/**").without_sign_in()).trusted_proxies(local())
         })
         .await;
         for target in
@@ -201,7 +201,7 @@ async fn the_gates_own_endpoints_are_refused_as_targets() {
     // Attack: access through the gate's own prefix.
     for front in FRONTS {
         let world = World::start(front, |gate| {
-            gate.allow(Rule::org("acme")).route(path("/**").public()).trusted_proxies(local())
+            gate.allow(Rule::org("acme")).route(path("/**").without_sign_in()).trusted_proxies(local())
         })
         .await;
         let mut ada = world.browser();
@@ -266,8 +266,8 @@ async fn a_path_is_evaluated_in_every_reading() {
             gate.allow(Rule::org("acme"))
                 .route(closed("/admin/**"))
                 .route(closed("/settings"))
-                .route(path("/public/**").public())
-                .route(path("/status").public())
+                .route(path("/public/**").without_sign_in())
+                .route(path("/status").without_sign_in())
                 .trusted_proxies(local())
         })
         .await;
@@ -309,9 +309,9 @@ async fn a_path_is_evaluated_in_every_reading() {
 async fn the_original_method_and_host_select_the_route() {
     for front in FRONTS {
         let world = World::start(front, |gate| {
-            let mut read = path("/data/**").public();
+            let mut read = path("/data/**").without_sign_in();
             read.methods = vec![http::Method::GET];
-            let docs = Route::host("docs.example.com").public();
+            let docs = Route::host("docs.example.com").without_sign_in();
             gate.allow(Rule::org("acme")).route(read).route(docs).trusted_proxies(local())
         })
         .await;

@@ -5,7 +5,7 @@ mod description;
 mod refused;
 mod sign_in;
 
-use huggate::{GateBuilder, PathPattern, Route, Rule, TrustedProxies};
+use huggate::{GateBuilder, Route, Rule, TrustedProxies};
 
 use crate::world::{Ask, Front, World};
 
@@ -55,19 +55,19 @@ impl Contract {
 }
 
 fn path(text: &str) -> Route {
-    Route::path(PathPattern::parse(text).unwrap())
+    Route::path(text)
 }
 
 /// Trusts every peer on this machine.
 fn local() -> TrustedProxies {
-    TrustedProxies::new(vec!["127.0.0.0/8".parse().unwrap()])
+    TrustedProxies::parse(["127.0.0.0/8"]).unwrap()
 }
 
 /// `/public/**` is public, `/admin/**` admits nobody, and the rest requires acme.
 fn rules(gate: GateBuilder) -> GateBuilder {
     gate.allow(Rule::org("acme"))
         .route(path("/admin/**").allow(vec![Rule::user("nobody-at-all")]))
-        .route(path("/public/**").public())
+        .route(path("/public/**").without_sign_in())
 }
 
 /// A gate with these rules that trusts every peer.

@@ -190,7 +190,7 @@ async fn shutdown_sends_goaway_and_completes_requests_in_flight() {
     let request = frame(HEADERS, 4 | 1, 1, &[0x82, 0x86, 0x84, 0x41, 1, b'x']);
     client.write_all(&request).await.unwrap();
     let (mut upstream, _) = app.request().await;
-    proxy.running.stop.cancel();
+    proxy.running.stop();
     until_frame(&mut client, GOAWAY).await;
     upstream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
     // :status 204 in HPACK's static table.

@@ -31,16 +31,14 @@ async fn id_tokens_can_be_forged() {
         assert_eq!(part(tokens["id_token"].as_str().unwrap(), 0)["alg"], expected);
     }
     world.hub.behave(|behaviour| {
-        *behaviour = Behaviour {
-            no_kid: true,
-            edit_id_token: Some(EditToken::new(|header, claims| {
-                header.insert("crit".to_owned(), json!(["x"]));
-                claims.insert("iss".to_owned(), "https://evil.example".into());
-                claims.insert("exp".to_owned(), 1e300.into());
-                claims.remove("sub");
-            })),
-            ..Behaviour::default()
-        }
+        *behaviour = Behaviour::default();
+        behaviour.no_kid = true;
+        behaviour.edit_id_token = Some(EditToken::new(|header, claims| {
+            header.insert("crit".to_owned(), json!(["x"]));
+            claims.insert("iss".to_owned(), "https://evil.example".into());
+            claims.insert("exp".to_owned(), 1e300.into());
+            claims.remove("sub");
+        }));
     });
     let tokens = world.sign_in("ada", "openid", &[]).await;
     let header = part(tokens["id_token"].as_str().unwrap(), 0);

@@ -40,7 +40,7 @@ impl World {
             Client::confidential("app", "s3cret", "An <App>", &[CALLBACK]),
             Client::public("spa", "A page", &[CALLBACK]),
         ];
-        let settings = Settings { clients, behaviour, clock: clock.clone(), ..Settings::default() };
+        let settings = Settings::default().clients(clients).behaviour(behaviour).clock(clock.clone());
         let hub = Hub::start(TcpListener::bind("127.0.0.1:0").await.unwrap(), settings).await.unwrap();
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())

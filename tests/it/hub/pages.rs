@@ -110,10 +110,7 @@ async fn an_unknown_client_or_redirect_uri_shows_a_page() {
 #[tokio::test]
 async fn other_errors_are_reported_to_the_client() {
     let world = World::start().await;
-    world.hub.register(Client {
-        scopes: vec!["openid".to_owned()],
-        ..Client::public("small", "Small", &[CALLBACK])
-    });
+    world.hub.register(Client::public("small", "Small", &[CALLBACK]).scopes(vec!["openid".to_owned()]));
     for (query, expected) in [
         ("client_id=app&response_type=token", "unsupported_response_type"),
         (

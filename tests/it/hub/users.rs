@@ -122,7 +122,9 @@ async fn whoami_distinguishes_kinds_of_tokens() {
 
 #[tokio::test]
 async fn whoami_is_rate_limited_per_window() {
-    let world = World::with(Behaviour { rate_limit: 1, ..Behaviour::default() }).await;
+    let mut behaviour = Behaviour::default();
+    behaviour.rate_limit = 1;
+    let world = World::with(behaviour).await;
     let token = world.hub.token_of("ada").unwrap();
     assert_eq!(world.bearer("/api/whoami-v2", &token).await.status(), 200);
     let refused = world.bearer("/api/whoami-v2", &token).await;

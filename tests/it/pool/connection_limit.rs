@@ -88,7 +88,7 @@ pub(crate) async fn on_threads(
     let mut settings = world::upstream(UpstreamUrl::parse(&format!("http://{app}")).unwrap());
     change(&mut settings);
     let running = Running::default();
-    let upstream = Upstream::new(&settings, running.tasks.clone(), running.stop.clone()).unwrap();
+    let upstream = Upstream::new(&settings, &running).unwrap();
     let proxy = Proxy::new(gate, upstream);
     let start = |_| {
         let (proxy, (said, address)) = (proxy.clone(), mpsc::channel());

@@ -36,7 +36,7 @@ pub(crate) type AppBody = UnsyncBoxBody<Bytes, Infallible>;
 
 /// The addresses of one app.
 pub(crate) fn target(urls: &[String]) -> Target {
-    Target { urls: urls.iter().map(|url| UpstreamUrl::parse(url).unwrap()).collect(), health: None }
+    Target::new(urls.iter().map(|url| UpstreamUrl::parse(url).unwrap()).collect::<Vec<_>>())
 }
 
 /// A proxy without access rules in front of these addresses.

@@ -35,7 +35,7 @@ async fn kept_endpoints_keep_their_connections_and_requests_to_removed_ones_fini
     let mut settings = world::upstream(url(staying));
     settings.default.urls.push(url(going_address));
     let running = Running::default();
-    let before = Upstream::new(&settings, running.tasks.clone(), running.stop.clone()).unwrap();
+    let before = Upstream::new(&settings, &running).unwrap();
     let old = serve(before.clone()).await;
     // They take turns.
     assert!(raw(&old, &get("/")).await.starts_with("HTTP/1.1 200"));
@@ -64,7 +64,7 @@ async fn a_dropped_upstream_closes_its_idle_connections() {
     let (app, address) = ScriptedApp::start().await;
     let settings = world::upstream(UpstreamUrl::parse(&format!("http://{address}")).unwrap());
     let running = Running::default();
-    let before = Upstream::new(&settings, running.tasks.clone(), running.stop.clone()).unwrap();
+    let before = Upstream::new(&settings, &running).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let front = listener.local_addr().unwrap().to_string();
     let gate = public_gate(&format!("http://{front}")).await;

@@ -94,7 +94,7 @@ async fn secure_app(cert: &(PathBuf, PathBuf), protocols: &[&str], clients: Opti
 }
 
 fn trusting(cert: &(PathBuf, PathBuf)) -> UpstreamTls {
-    UpstreamTls { ca_file: Some(cert.0.clone()), ..UpstreamTls::default() }
+    UpstreamTls::default().ca_file(&cert.0)
 }
 
 #[tokio::test]
@@ -124,12 +124,11 @@ async fn an_app_that_requests_a_client_certificate_gets_it() {
     let cert = certificate(folder.path(), "localhost");
     let ours = certificate(folder.path(), "huggate");
     let app = secure_app(&cert, &["http/1.1"], Some(&ours.0)).await;
-    for (client, expected) in [
-        (Some(ClientCertificate { cert_file: ours.0.clone(), key_file: ours.1.clone() }), "HTTP/1.1 200"),
-        (None, "HTTP/1.1 502"),
-    ] {
+    for (client, expected) in
+        [(Some(ClientCertificate::new(&ours.0, &ours.1)), "HTTP/1.1 200"), (None, "HTTP/1.1 502")]
+    {
         let url = format!("https://localhost:{}", app.port);
-        let tls = UpstreamTls { client, ..trusting(&cert) };
+        let tls = trusting(&cert).client(client);
         let proxy = proxy_for(&[url], |upstream| upstream.tls = tls).await;
         let answer = raw(&proxy.address, &get("/")).await;
         assert!(answer.starts_with(expected), "{answer}");
@@ -144,7 +143,8 @@ async fn server_name_replaces_the_host_in_certificate_verification() {
     for (server_name, expected) in [(Some("app.internal".to_owned()), "HTTP/1.1 200"), (None, "HTTP/1.1 502")]
     {
         let url = format!("https://127.0.0.1:{}", app.port);
-        let tls = UpstreamTls { server_name, ..trusting(&cert) };
+        let mut tls = trusting(&cert);
+        tls.server_name = server_name;
         let proxy = proxy_for(&[url], |upstream| upstream.tls = tls).await;
         let answer = raw(&proxy.address, &get("/")).await;
         assert!(answer.starts_with(expected), "{answer}");
@@ -171,16 +171,10 @@ async fn later_connections_resume_the_tls_session() {
 async fn an_unusable_file_is_named_at_startup() {
     let folder = tempfile::tempdir().unwrap();
     let cert = certificate(folder.path(), "localhost");
-    let client = |cert: &Path, key: &Path| UpstreamTls {
-        client: Some(ClientCertificate { cert_file: cert.to_owned(), key_file: key.to_owned() }),
-        ..UpstreamTls::default()
-    };
+    let client = |cert: &Path, key: &Path| UpstreamTls::default().client(ClientCertificate::new(cert, key));
     for (tls, expected) in [
-        (
-            UpstreamTls { ca_file: Some(folder.path().join("none")), ..UpstreamTls::default() },
-            "upstream_tls.ca_file",
-        ),
-        (UpstreamTls { ca_file: Some(cert.1.clone()), ..UpstreamTls::default() }, "contains no certificate"),
+        (UpstreamTls::default().ca_file(folder.path().join("none")), "upstream_tls.ca_file"),
+        (UpstreamTls::default().ca_file(&cert.1), "contains no certificate"),
         (client(&cert.0, &cert.0), "upstream_tls.key_file"),
         (client(&cert.1, &cert.1), "upstream_tls.cert_file"),
     ] {
@@ -188,7 +182,8 @@ async fn an_unusable_file_is_named_at_startup() {
         let mut settings = crate::world::upstream(url);
         settings.tls = tls;
         let running = huggate::server::Running::default();
-        let error = huggate::upstream::Upstream::new(&settings, running.tasks, running.stop).unwrap_err();
-        assert!(error.to_string().contains(expected), "{error}");
+        let error = huggate::upstream::Upstream::new(&settings, &running).unwrap_err();
+        let texts = crate::errors::chain(&error).join(": ");
+        assert!(texts.contains(expected), "{texts}");
     }
 }

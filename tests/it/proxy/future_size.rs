@@ -19,7 +19,7 @@ async fn rare_paths_are_boxed_out_of_the_request_future() {
     let address = listener.local_addr().unwrap().to_string();
     let running = Running::default();
     let to_app = world::upstream(UpstreamUrl::parse(&format!("http://{app}")).unwrap());
-    let upstream = Upstream::new(&to_app, running.tasks.clone(), running.stop.clone()).unwrap();
+    let upstream = Upstream::new(&to_app, &running).unwrap();
     let proxy = huggate::proxy::Proxy::new(public_gate("http://x").await, upstream);
     let size = Arc::new(AtomicUsize::new(0));
     let measured = Arc::clone(&size);

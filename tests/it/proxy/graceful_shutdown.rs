@@ -23,7 +23,7 @@ async fn requests_in_flight_are_completed_and_no_connection_is_accepted() {
     let ready =
         raw(&proxy.address, b"GET /oauth2/readyz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
     assert!(ready.starts_with("HTTP/1.1 503"), "{ready}");
-    proxy.running.stop.cancel();
+    proxy.running.stop();
     assert!(super::wait_closed(&mut idle).await, "an idle connection delays the shutdown");
     let refused = with_timeout(async {
         loop {
@@ -50,7 +50,7 @@ async fn requests_past_the_drain_timeout_are_aborted() {
             .await;
     let _busy = proxy.open(b"GET /long HTTP/1.1\r\nhost: x\r\n\r\n").await;
     let _upstream = app.request().await;
-    proxy.running.stop.cancel();
+    proxy.running.stop();
     assert!(!with_timeout(proxy.ended).await.unwrap());
 }
 

@@ -22,7 +22,7 @@ use crate::world::{self, raw};
 const GET: &[u8] = b"GET /x HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
 
 fn loopback() -> TrustedProxies {
-    TrustedProxies::new(vec!["127.0.0.1/32".parse().unwrap()])
+    TrustedProxies::parse(["127.0.0.1/32"]).unwrap()
 }
 
 async fn all(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> String {
@@ -46,16 +46,16 @@ async fn a_unix_socket_gets_its_mode_and_its_peer_can_be_trusted() {
             .public_client("nobody")
             .secret(world::SECRET)
             .allow_anyone()
-            .route(huggate::Route::path(huggate::PathPattern::parse("/**").unwrap()).public())
+            .route(huggate::Route::public("/**"))
             .trusted_proxies(proxies.clone())
             .build()
             .await
             .unwrap();
         let running = Running::default();
         let to_app = world::upstream(UpstreamUrl::parse(&format!("http://{app}")).unwrap());
-        let upstream = Upstream::new(&to_app, running.tasks.clone(), running.stop.clone()).unwrap();
+        let upstream = Upstream::new(&to_app, &running).unwrap();
         let proxy = huggate::proxy::Proxy::new(gate, upstream);
-        let settings = ServerSettings { trusted_proxies: proxies, ..world::server() };
+        let settings = world::server().trusted_proxies(proxies);
         let server = Server::new(settings, running.clone()).unwrap();
         let listener = Listener::bind(&ListenAddress::Unix(path.clone()), 0o620).unwrap();
         let service = move |request, context| {
@@ -74,7 +74,7 @@ async fn a_unix_socket_gets_its_mode_and_its_peer_can_be_trusted() {
         let answer = all(&mut client).await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         assert_eq!(answer.contains("x-forwarded-for: 203.0.113.7"), expected, "{answer}");
-        running.stop.cancel();
+        running.stop();
         assert!(with_timeout(ended).await.unwrap());
         assert!(!path.exists(), "the socket file was not removed");
     }
@@ -85,7 +85,7 @@ async fn several_addresses_are_served_ipv6_among_them() {
     let (app, _) = echo_app().await;
     let running = Running::default();
     let to_app = world::upstream(UpstreamUrl::parse(&format!("http://{app}")).unwrap());
-    let upstream = Upstream::new(&to_app, running.tasks.clone(), running.stop.clone()).unwrap();
+    let upstream = Upstream::new(&to_app, &running).unwrap();
     let proxy = huggate::proxy::Proxy::new(public_gate("http://x").await, upstream);
     let bind = |address| Listener::bind(&ListenAddress::parse(address).unwrap(), 0).unwrap();
     let listeners = Listeners::new(vec![bind("127.0.0.1:0"), bind("[::1]:0"), bind("[::]:0")]);
@@ -200,7 +200,7 @@ fn certificate(folder: &Path, name: &str) -> CertificateFiles {
     let (cert_file, key_file) = (folder.join(format!("{name}.pem")), folder.join(format!("{name}.key")));
     std::fs::write(&cert_file, made.cert.pem()).unwrap();
     std::fs::write(&key_file, made.signing_key.serialize_pem()).unwrap();
-    CertificateFiles { cert_file, key_file }
+    CertificateFiles::new(cert_file, key_file)
 }
 
 /// The certificate, TLS version and ALPN protocol (RFC 7301) that a client gets.
@@ -316,9 +316,9 @@ async fn certificates_and_listeners_are_replaced_while_connections_stay_open() {
     let gate = public_gate("http://a.example").await;
     let running = Running::default();
     let to_app = world::upstream(UpstreamUrl::parse(&format!("http://{app}")).unwrap());
-    let upstream = Upstream::new(&to_app, running.tasks.clone(), running.stop.clone()).unwrap();
+    let upstream = Upstream::new(&to_app, &running).unwrap();
     let proxy = huggate::proxy::Proxy::new(gate, upstream);
-    let settings = ServerSettings { tls: vec![first.clone()], ..world::server() };
+    let settings = world::server().tls(vec![first.clone()]);
     let server = Server::new(settings.clone(), running.clone()).unwrap();
     let bind = || Listener::bind(&ListenAddress::parse("127.0.0.1:0").unwrap(), 0).unwrap();
     let listeners = Listeners::new(vec![bind()]);
@@ -333,10 +333,10 @@ async fn certificates_and_listeners_are_replaced_while_connections_stay_open() {
         handshake(&address.to_string(), "a.example", &[&rustls::version::TLS13], &[]).await.unwrap().0
     };
     assert_eq!(got(&old).await, der(&first));
-    let missing = CertificateFiles { cert_file: folder.path().join("missing"), ..first.clone() };
-    server.reload(ServerSettings { tls: vec![missing], ..settings.clone() }).unwrap_err();
+    let missing = CertificateFiles::new(folder.path().join("missing"), first.key_file.clone());
+    server.reload(settings.clone().tls(vec![missing])).unwrap_err();
     assert_eq!(got(&old).await, der(&first), "a failed reload must change nothing");
-    server.reload(ServerSettings { tls: vec![second.clone()], ..settings }).unwrap();
+    server.reload(settings.tls(vec![second.clone()])).unwrap();
     assert_eq!(got(&old).await, der(&second));
     // Adds an address, then removes all.
     let new = bind();
@@ -360,9 +360,9 @@ async fn connections_are_spread_over_all_threads() {
     let gate = public_gate("http://x").await;
     let running = Running::default();
     let to_app = world::upstream(UpstreamUrl::parse(&format!("http://{app}")).unwrap());
-    let upstream = Upstream::new(&to_app, running.tasks.clone(), running.stop.clone()).unwrap();
+    let upstream = Upstream::new(&to_app, &running).unwrap();
     let proxy = huggate::proxy::Proxy::new(gate, upstream);
-    let server = Server::new(ServerSettings { threads: 3, ..world::server() }, running.clone()).unwrap();
+    let server = Server::new(world::server().threads(3), running.clone()).unwrap();
     let listeners =
         Listeners::new(vec![Listener::bind(&ListenAddress::parse("127.0.0.1:0").unwrap(), 0).unwrap()]);
     let address = listeners.addresses()[0].to_string();
@@ -387,6 +387,6 @@ async fn connections_are_spread_over_all_threads() {
         seen.lock().unwrap().iter().map(String::as_str).collect::<Vec<_>>(),
         ["huggate-1", "huggate-2", "huggate-3"]
     );
-    running.stop.cancel();
+    running.stop();
     assert!(with_timeout(ended).await.unwrap());
 }

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use huggate::server::{Running, ServerSettings};
 use huggate::upstream::{UpstreamSettings, UpstreamUrl};
-use huggate::{Gate, PathPattern, Route};
+use huggate::{Gate, Route};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -74,7 +74,7 @@ pub(crate) async fn public_gate(public_url: &str) -> Gate {
         .public_client("nobody")
         .secret(SECRET)
         .allow_anyone()
-        .route(Route::path(PathPattern::parse("/**").unwrap()).public())
+        .route(Route::public("/**"))
         .build()
         .await
         .unwrap()

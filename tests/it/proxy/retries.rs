@@ -3,8 +3,8 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use huggate::Route;
 use huggate::upstream::UpstreamUrl;
-use huggate::{PathPattern, Route};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
@@ -132,7 +132,7 @@ async fn each_route_has_its_own_app() {
     let (other, _) = echo_app().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let route = |path: &str| Route::path(PathPattern::parse(path).unwrap()).public();
+    let route = |path: &str| Route::public(path);
     let gate = huggate::Gate::builder()
         .public_url(format!("http://{address}"))
         .issuer("http://127.0.0.1:1")

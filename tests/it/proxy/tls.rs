@@ -29,7 +29,7 @@ async fn clients_are_served_over_tls() {
     let folder = tempfile::tempdir().unwrap();
     let (cert_file, key_file) = certificate(folder.path());
     let (app, _) = echo_app().await;
-    let tls = CertificateFiles { cert_file: cert_file.clone(), key_file };
+    let tls = CertificateFiles::new(cert_file.clone(), key_file);
     let proxy = TestProxy::start_with(app, |_| {}, |server| server.tls = vec![tls]).await;
     let root = reqwest::Certificate::from_pem(&std::fs::read(&cert_file).unwrap()).unwrap();
     let client = reqwest::Client::builder().tls_certs_only([root]).build().unwrap();
@@ -59,7 +59,7 @@ async fn an_unusable_certificate_is_named_at_startup() {
         (cert_file, other_key, "cert.pem"),
     ] {
         let mut settings = world::server();
-        settings.tls = vec![CertificateFiles { cert_file, key_file }];
+        settings.tls = vec![CertificateFiles::new(cert_file, key_file)];
         let error = huggate::server::Server::new(settings, huggate::server::Running::default()).unwrap_err();
         assert!(error.to_string().contains(named), "{error}");
     }

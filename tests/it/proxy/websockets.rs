@@ -135,7 +135,7 @@ async fn websockets_are_closed_at_shutdown() {
     let proxy = TestProxy::start(echo_websocket_app().await).await;
     let request = format!("ws://{}/ws", proxy.address).into_client_request().unwrap();
     let (mut socket, _) = with_timeout(tokio_tungstenite::connect_async(request)).await.unwrap();
-    proxy.running.stop.cancel();
+    proxy.running.stop();
     let Message::Close(Some(frame)) = with_timeout(socket.next()).await.unwrap().unwrap() else {
         panic!("no close")
     };
@@ -192,7 +192,7 @@ async fn the_close_frame_comes_after_the_current_frame() {
     let mut half = [0; 8];
     with_timeout(upstream.read_exact(&mut half)).await.unwrap();
     with_timeout(client.read_exact(&mut half[..4])).await.unwrap();
-    proxy.running.stop.cancel();
+    proxy.running.stop();
     // Both frames are completed, and later ones are not forwarded.
     client.write_all(b"llo\x81\x83\0\0\0\0not").await.unwrap();
     upstream.write_all(&[b'x'; 0x80]).await.unwrap();
@@ -229,7 +229,7 @@ async fn the_close_frame_to_the_app_is_masked() {
     let request = format!("ws://{}/ws", proxy.address).into_client_request().unwrap();
     let (mut socket, _) = with_timeout(tokio_tungstenite::connect_async(request)).await.unwrap();
     socket.send(Message::text("hello")).await.unwrap();
-    proxy.running.stop.cancel();
+    proxy.running.stop();
     while with_timeout(socket.next()).await.is_some_and(|message| message.is_ok()) {}
     let got = with_timeout(app).await.unwrap();
     let Some(Message::Close(Some(frame))) = got.last() else { panic!("no close: {got:?}") };
@@ -242,7 +242,7 @@ async fn a_side_that_does_not_answer_the_close_frame_is_closed_after_a_timeout()
     let proxy = TestProxy::start(address).await;
     let (mut client, mut upstream) = both_ends(&proxy, &app).await;
     let began = std::time::Instant::now();
-    proxy.running.stop.cancel();
+    proxy.running.stop();
     assert_eq!(frame(&mut client).await.0, 0x88);
     assert_eq!(frame(&mut upstream).await.0, 0x88);
     assert!(wait_closed(&mut upstream).await);

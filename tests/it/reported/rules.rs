@@ -8,7 +8,7 @@ use huggate::authn::BearerSettings;
 use huggate::hub::{Behaviour, Edit, Endpoint, Fault};
 use huggate::identity::HeaderSettings;
 use huggate::session::StoreSettings;
-use huggate::{GateBuilder, PathPattern, Role, Route, Rule, TrustedProxies};
+use huggate::{GateBuilder, Role, Route, Rule, TrustedProxies};
 use tokio::io::AsyncReadExt;
 
 // What lies between two rules: requests under way, entries that cannot be read.
@@ -202,11 +202,10 @@ async fn rules_that_the_session_can_be_judged_by_ask_nothing() {
 #[tokio::test]
 async fn a_deny_of_a_route_binds_at_once_and_leaves_other_routes_alone() {
     let rules: Rules = |gate| {
-        let closed = Route::path(PathPattern::parse("/closed/**").unwrap())
-            .deny(vec![Rule::org("example-labs").with_resource_group("gpu-team")]);
-        let open = Route::path(PathPattern::parse("/open/**").unwrap())
-            .public()
-            .deny(vec![Rule::org("example-labs").with_resource_group("gpu-team")]);
+        let closed =
+            Route::path("/closed/**").deny(vec![Rule::org("example-labs").with_resource_group("gpu-team")]);
+        let open =
+            Route::public("/open/**").deny(vec![Rule::org("example-labs").with_resource_group("gpu-team")]);
         acme(gate).route(closed).route(open)
     };
     for (change, store) in Change::all() {
@@ -230,9 +229,9 @@ async fn a_deny_of_a_route_binds_at_once_and_leaves_other_routes_alone() {
 #[tokio::test]
 async fn forward_auth_and_http2_are_decided_by_the_rules_in_force() {
     let trusting: Rules =
-        |gate| anyone(gate).trusted_proxies(TrustedProxies::new(vec!["127.0.0.0/8".parse().unwrap()]));
+        |gate| anyone(gate).trusted_proxies(TrustedProxies::parse(["127.0.0.0/8"]).unwrap());
     let denying: Rules =
-        |gate| not_gpu_team(gate).trusted_proxies(TrustedProxies::new(vec!["127.0.0.0/8".parse().unwrap()]));
+        |gate| not_gpu_team(gate).trusted_proxies(TrustedProxies::parse(["127.0.0.0/8"]).unwrap());
     for (change, store) in Change::all() {
         let world = world_of(Front::Proxy, store, trusting).await;
         let ada = world.signed_in("ada").await;

@@ -8,7 +8,7 @@ use http::{Request, Response};
 use http_body::Body;
 use huggate::proxy::Proxy;
 use huggate::server::{Listener, Listeners, Running, Server, ServerSettings};
-use huggate::upstream::{Upstream, UpstreamSettings, UpstreamTls, UpstreamUrl};
+use huggate::upstream::{Upstream, UpstreamSettings, UpstreamUrl};
 use huggate::{Gate, Peer};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -58,30 +58,19 @@ pub(crate) async fn serve(front: Front, gate: &Gate, app: &App, listener: TcpLis
 
 /// The default upstream settings of the proxy in tests.
 pub(crate) fn upstream(default: UpstreamUrl) -> UpstreamSettings {
-    UpstreamSettings {
-        default: default.into(),
-        routes: Vec::new(),
-        connect_timeout: Duration::from_secs(5),
-        response_timeout: Duration::from_secs(30),
-        // Longer than any time that a test skips at once.
-        stream_timeout: Duration::from_secs(30 * 24 * 3600),
-        idle_timeout: Duration::from_secs(60),
-        tls: UpstreamTls::default(),
-        body_bytes: None,
-        connections: 10_000,
-    }
+    // Longer than any time that a test skips at once.
+    let stream = Duration::from_secs(30 * 24 * 3600);
+    UpstreamSettings::new(default).response_timeout(Duration::from_secs(30)).stream_timeout(stream)
 }
 
 /// The default listener settings of the proxy in tests.
 pub(crate) fn server() -> ServerSettings {
-    ServerSettings {
-        listen: Vec::new(),
-        drain_timeout: Duration::from_secs(10),
-        connections: 1_000,
+    ServerSettings::default()
+        .listen([])
+        .drain_timeout(Duration::from_secs(10))
+        .connections(1_000)
         // Some tests skip hours at once.
-        stream_timeout: Duration::from_secs(30 * 24 * 3600),
-        ..ServerSettings::default()
-    }
+        .stream_timeout(Duration::from_secs(30 * 24 * 3600))
 }
 
 /// Runs the proxy; the returned handle stops it and reports when it has stopped.
@@ -92,7 +81,7 @@ pub(crate) fn proxy(
     listener: TcpListener,
 ) -> (Running, tokio::task::JoinHandle<bool>) {
     let running = Running::default();
-    let upstream = Upstream::new(upstream, running.tasks.clone(), running.stop.clone()).unwrap();
+    let upstream = Upstream::new(upstream, &running).unwrap();
     let proxy = Proxy::new(gate.clone(), upstream);
     let server = Server::new(server, running.clone()).unwrap();
     let service = move |request, context| {
@@ -119,7 +108,7 @@ where
         let (stream, addr) = listener.accept().await.unwrap();
         let service = service.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(Peer { addr: Some(addr), tls: false });
+            request.extensions_mut().insert(Peer::new(addr));
             service.clone().oneshot(request)
         });
         let connection = http1::Builder::new()

@@ -212,7 +212,7 @@ async fn start_hub(address: &str, clock: &Clock, public_url: &str) -> Hub {
     ];
     let callbacks: Vec<&str> = callbacks.iter().map(String::as_str).collect();
     let client = Client::confidential(CLIENT, CLIENT_SECRET, "The App", &callbacks);
-    let settings = Settings { clients: vec![client], clock: clock.clone(), ..Settings::default() };
+    let settings = Settings::default().clients(vec![client]).clock(clock.clone());
     Hub::start(TcpListener::bind(address).await.unwrap(), settings).await.unwrap()
 }
 

@@ -19,7 +19,7 @@ const ALL_PLACES: u64 = 32;
 /// tests choose the client's address.
 async fn world(front: Front) -> World {
     World::start(front, |gate| {
-        let local = TrustedProxies::new(vec!["127.0.0.0/8".parse().unwrap()]);
+        let local = TrustedProxies::parse(["127.0.0.0/8"]).unwrap();
         gate.allow(Rule::org("acme")).bearer(BearerSettings::default()).trusted_proxies(local)
     })
     .await

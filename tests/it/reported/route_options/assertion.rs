@@ -6,13 +6,13 @@ use huggate::authn::BearerSettings;
 use huggate::hub::Membership;
 use huggate::identity::{AssertionSettings, HeaderSettings};
 use huggate::policy::AssertionUse;
-use huggate::{GateBuilder, PathPattern, Route, Rule, TrustedProxies};
+use huggate::{GateBuilder, Route, Rule, TrustedProxies};
 use serde_json::Value;
 
 use crate::world::{Answer, Ask, Echo, FRONTS, Front, World};
 
 fn path(text: &str) -> Route {
-    Route::path(PathPattern::parse(text).unwrap())
+    Route::path(text)
 }
 
 /// A route for each value of the option.
@@ -106,7 +106,7 @@ async fn a_route_says_how_the_app_gets_the_assertion() {
 #[tokio::test]
 async fn an_assertion_that_is_off_is_off_on_every_route() {
     for front in FRONTS {
-        let off = AssertionSettings { enabled: false, ..AssertionSettings::default() };
+        let off = AssertionSettings::default().enabled(false);
         let world = World::start(front, |gate| routes(gate.allow(Rule::org("acme")).assertion(off))).await;
         let mut ada = world.signed_in("ada").await;
         for target in ["/", "/both/x", "/header/x", "/cookie/x"] {
@@ -119,7 +119,7 @@ async fn an_assertion_that_is_off_is_off_on_every_route() {
 #[tokio::test]
 async fn forward_auth_answers_with_the_assertion_as_the_route_says() {
     let world = World::start(Front::Proxy, |gate| {
-        let local = TrustedProxies::new(vec!["127.0.0.0/8".parse().unwrap()]);
+        let local = TrustedProxies::parse(["127.0.0.0/8"]).unwrap();
         routes(gate.allow(Rule::org("acme")).trusted_proxies(local))
     })
     .await;
@@ -150,7 +150,7 @@ async fn groups_are_bounded_in_the_header_and_in_the_assertion() {
     for front in FRONTS {
         for (bytes, whole) in [(200, false), (16 * 1024, true)] {
             let world = World::start(front, |gate| {
-                let headers = HeaderSettings { groups_bytes: bytes, ..HeaderSettings::default() };
+                let headers = HeaderSettings::default().groups_bytes(bytes);
                 gate.allow(Rule::org("acme")).headers(headers).bearer(BearerSettings::default())
             })
             .await;
@@ -185,7 +185,7 @@ async fn groups_are_bounded_in_the_header_and_in_the_assertion() {
 #[tokio::test]
 async fn without_room_for_groups_the_rules_still_see_the_organisation() {
     let world = World::start(Front::Proxy, |gate| {
-        let headers = HeaderSettings { groups_bytes: 0, ..HeaderSettings::default() };
+        let headers = HeaderSettings::default().groups_bytes(0);
         gate.allow(Rule::org("acme")).headers(headers)
     })
     .await;

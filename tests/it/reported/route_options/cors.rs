@@ -4,7 +4,7 @@ use http::Method;
 use huggate::authn::BearerSettings;
 use huggate::hub::{Endpoint, Fault};
 use huggate::policy::CorsOrigin;
-use huggate::{PathPattern, Route, Rule, TrustedProxies};
+use huggate::{Route, Rule, TrustedProxies};
 use tokio::net::TcpListener;
 
 use crate::world::{Answer, Ask, FRONTS, Front, World, proxy, send, server, upstream};
@@ -13,7 +13,7 @@ const PAGE: &str = "https://app.example.com";
 const OTHER: &str = "https://other.example";
 
 fn path(text: &str) -> Route {
-    Route::path(PathPattern::parse(text).unwrap())
+    Route::path(text)
 }
 
 fn listed() -> Vec<CorsOrigin> {
@@ -22,7 +22,7 @@ fn listed() -> Vec<CorsOrigin> {
 
 async fn world(front: Front) -> World {
     World::start(front, |gate| {
-        let local = TrustedProxies::new(vec!["127.0.0.0/8".parse().unwrap()]);
+        let local = TrustedProxies::parse(["127.0.0.0/8"]).unwrap();
         let mut posts = path("/posts/**").cors(listed());
         posts.methods = vec![Method::POST];
         gate.allow(Rule::org("acme"))
@@ -32,7 +32,7 @@ async fn world(front: Front) -> World {
             .route(path("/admin/**").allow(vec![Rule::user("nobody-at-all")]).cors(listed()))
             .route(path("/both/**").preflight().cors(listed()))
             .route(posts)
-            .route(path("/public/**").public().cors(listed()))
+            .route(path("/public/**").without_sign_in().cors(listed()))
     })
     .await
 }
@@ -170,8 +170,10 @@ async fn a_preflight_of_a_listed_origin_reaches_the_app_and_no_other() {
 #[tokio::test]
 async fn the_answers_of_the_app_are_unchanged() {
     for front in FRONTS {
-        let world =
-            World::start(front, |gate| gate.allow_anyone().route(path("/**").public().cors(listed()))).await;
+        let world = World::start(front, |gate| {
+            gate.allow_anyone().route(path("/**").without_sign_in().cors(listed()))
+        })
+        .await;
         let target = "/respond?access-control-allow-origin=https%3A%2F%2Fapps-own.example&vary=Accept";
         let answer = world.send(fetch(target, PAGE)).await.expect(200);
         assert_eq!(answer.header("access-control-allow-origin"), Some("https://apps-own.example"));

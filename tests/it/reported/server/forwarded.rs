@@ -1,6 +1,6 @@
 //! `Forwarded` (RFC 7239) of a trusted proxy.
 
-use huggate::{PathPattern, Route, Rule, TrustedProxies};
+use huggate::{Route, Rule, TrustedProxies};
 
 use crate::world::{Ask, Echo, FRONTS, World};
 
@@ -8,11 +8,9 @@ use crate::world::{Ask, Echo, FRONTS, World};
 async fn echoes(trusted: &[&str], headers: &[(&str, &str)]) -> Vec<Echo> {
     let mut echoes = Vec::new();
     for front in FRONTS {
-        let networks = trusted.iter().map(|network| network.parse().unwrap()).collect();
+        let trusted = TrustedProxies::parse(trusted.iter().copied()).unwrap();
         let world = World::start(front, |gate| {
-            gate.allow(Rule::org("acme"))
-                .route(Route::path(PathPattern::parse("/public/**").unwrap()).public())
-                .trusted_proxies(TrustedProxies::new(networks))
+            gate.allow(Rule::org("acme")).route(Route::public("/public/**")).trusted_proxies(trusted)
         })
         .await;
         let ask = headers.iter().fold(Ask::get("/public/x"), |ask, (name, value)| ask.with(name, value));

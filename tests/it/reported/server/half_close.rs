@@ -113,7 +113,7 @@ async fn a_half_closed_tls_client_is_answered() {
     let (cert_file, key_file) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
     std::fs::write(&cert_file, key.cert.pem()).unwrap();
     std::fs::write(&key_file, key.signing_key.serialize_pem()).unwrap();
-    let files = huggate::server::CertificateFiles { cert_file, key_file };
+    let files = huggate::server::CertificateFiles::new(cert_file, key_file);
     let proxy = TestProxy::start_with(app, |_| {}, |server| server.tls = vec![files]).await;
     let mut roots = rustls::RootCertStore::empty();
     roots.add(key.cert.der().clone()).unwrap();

@@ -37,7 +37,7 @@ fn in_memory(gate: GateBuilder) -> GateBuilder {
 const STORES: [fn(GateBuilder) -> GateBuilder; 2] = [acme, in_memory];
 
 fn local() -> TrustedProxies {
-    TrustedProxies::new(vec!["127.0.0.0/8".parse().unwrap()])
+    TrustedProxies::parse(["127.0.0.0/8"]).unwrap()
 }
 
 /// Asserts that a server with default limits passes the answer and the next request.

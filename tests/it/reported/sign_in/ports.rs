@@ -24,7 +24,7 @@ async fn gate(front: Front, secret: &str) -> World {
     let public_url = format!("http://{address}");
     let callback = format!("{public_url}/oauth2/callback");
     let client = Client::confidential(CLIENT, CLIENT_SECRET, "The App", &[&callback]);
-    let settings = Settings { clients: vec![client], clock: world.clock.clone(), ..Settings::default() };
+    let settings = Settings::default().clients(vec![client]).clock(world.clock.clone());
     let hub = Hub::start(TcpListener::bind("127.0.0.1:0").await.unwrap(), settings).await.unwrap();
     let gate = Gate::builder()
         .public_url(&public_url)

@@ -1,6 +1,6 @@
 //! What a trusted proxy says of the scheme.
 
-use huggate::{PathPattern, Route, Rule};
+use huggate::{Route, Rule};
 
 use super::{HEAD, local, noise};
 use crate::world::{Answer, Ask, FRONTS, Front, World};
@@ -14,9 +14,9 @@ const HTTP: [(&str, &str); 3] = [
 
 async fn world(front: Front) -> World {
     World::at(front, "https://app.example.com", |gate| {
-        let mut docs = Route::path(PathPattern::parse("/**").unwrap());
+        let mut docs = Route::path("/**");
         docs.host = Some("docs.example.com".to_owned());
-        let public = Route::path(PathPattern::parse("/public/**").unwrap()).public();
+        let public = Route::public("/public/**");
         gate.allow(Rule::org("acme")).route(docs).route(public).trusted_proxies(local())
     })
     .await

@@ -1,7 +1,7 @@
 //! Tabs, long addresses, other browsers.
 
 use huggate::hub::Endpoint;
-use huggate::{PathPattern, Route, Rule};
+use huggate::{Route, Rule};
 
 use super::{STORES, acme, explore, fits, noise};
 use crate::world::{Ask, Browser, FRONTS, World, parameter};
@@ -262,7 +262,7 @@ async fn a_sign_in_on_another_host_of_the_app_ends_there() {
     for front in FRONTS {
         for same_site in [huggate::session::SameSitePolicy::Lax, huggate::session::SameSitePolicy::None] {
             let world = World::at(front, "https://app.example.com", |gate| {
-                let mut docs = Route::path(PathPattern::parse("/**").unwrap());
+                let mut docs = Route::path("/**");
                 docs.host = Some(host.to_owned());
                 gate.allow(Rule::org("acme"))
                     .route(docs)

@@ -49,23 +49,23 @@ impl Full {
             std::fs::File::create(&path).unwrap().write_all(text.as_bytes()).unwrap();
             path
         };
-        let files = CertificateFiles {
-            cert_file: write("cert.pem", made.cert.pem()),
-            key_file: write("key.pem", made.signing_key.serialize_pem()),
-        };
+        let files = CertificateFiles::new(
+            write("cert.pem", made.cert.pem()),
+            write("key.pem", made.signing_key.serialize_pem()),
+        );
         let (app, to) = ScriptedApp::start().await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let running = Running::default();
         let to_app = world::upstream(UpstreamUrl::parse(&format!("http://{to}")).unwrap());
-        let upstream = Upstream::new(&to_app, running.tasks.clone(), running.stop.clone()).unwrap();
+        let upstream = Upstream::new(&to_app, &running).unwrap();
         let proxy = Proxy::new(public_gate(&format!("http://{address}")).await, upstream);
         let service = move |request, context| {
             let proxy = proxy.clone();
             async move { proxy.handle(request, context).await }
         };
         let log = Log::start();
-        let mut settings = ServerSettings { connections: 1, ..world::server() };
+        let mut settings = world::server().connections(1);
         let server = Server::new(settings.clone(), running).unwrap();
         let listeners = world::listeners(listener);
         tokio::spawn(server.clone().run(listeners.clone(), service));
