@@ -146,6 +146,7 @@ pub use client::{Client, Peer, PublicUrl, TrustedProxies};
 pub use gate::{ExtractError, Gate, GateBuilder, GateLayer, GateService, Grant, Refusal};
 pub use identity::{AccessToken, Org, Role, User};
 pub use policy::{PathPattern, Route, Rule};
+pub use session::store;
 
 // Compiles what README and docs show.
 #[cfg(all(doctest, feature = "axum", feature = "bin"))]
