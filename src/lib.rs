@@ -86,6 +86,7 @@
 //! | `axum` | [`User`], [`Grant`], [`Client`] and [`AccessToken`] as extractors; `ConnectInfo` and `OriginalUri` are read |
 //! | `config` | settings from a TOML file and the environment: `Gate::from_config` |
 //! | `proxy` | the reverse proxy as a library: `proxy`, `server`, `upstream`; with `config` |
+//! | `testing` | `testing::store_conformance`, which checks a session store of your own |
 //! | `hub` | the offline stand-in for huggingface.co, for your tests |
 //! | `bin` | the program `huggate`, with all but `axum`; on by default |
 
@@ -142,6 +143,9 @@ pub mod hub;
 #[cfg(feature = "bin")]
 pub mod telemetry;
 
+#[cfg(feature = "testing")]
+pub mod testing;
+
 pub use client::{Client, Peer, PublicUrl, TrustedProxies};
 pub use gate::{ExtractError, Gate, GateBuilder, GateLayer, GateService, Grant, Refusal};
 pub use identity::{AccessToken, Org, Role, User};
@@ -155,3 +159,6 @@ struct Readme;
 #[cfg(all(doctest, feature = "axum", feature = "bin"))]
 #[doc = include_str!("../docs/start/layer.md")]
 struct Layer;
+#[cfg(all(doctest, feature = "axum", feature = "bin"))]
+#[doc = include_str!("../docs/explanations/stores.md")]
+struct Stores;

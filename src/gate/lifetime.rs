@@ -45,7 +45,7 @@ impl Ruleset {
         loop {
             let ruleset = self.latest();
             let sessions = &ruleset.authn.sessions.sessions;
-            if sessions.is_past_grace(session) {
+            if sessions.is_past_grace(session).await {
                 tracing::debug!("streams end: the session store does not answer for too long");
                 return;
             }

@@ -66,10 +66,11 @@ impl Sessions {
     }
 
     /// Whether the store's last answer about a session is so old that nothing may stay open
-    /// under it.
-    pub(crate) fn is_past_grace(&self, active: &ActiveSession) -> bool {
+    /// under it, and there is no new one.
+    pub(crate) async fn is_past_grace(&self, active: &ActiveSession) -> bool {
         let (Some(cache), Some(kept)) = (self.lifetimes.cache, &active.shared().kept) else { return false };
         !within_grace(kept, cache, self.clock.now_millis())
+            && self.refresh(&active.cached.shared).await.is_err()
     }
 
     /// How often a session with open streams is looked at.

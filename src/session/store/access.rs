@@ -146,11 +146,11 @@ impl StoreAccess {
         match answer {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) if !error.is_unavailable() => {
-                tracing::error!(operation, error = %chain(&error), "the session store refused a call");
+                tracing::error!(operation, reason = %causes(&error), "the session store refused a call");
                 Err(StoreDown)
             }
             Ok(Err(error)) => {
-                self.lose(operation, &chain(&error));
+                self.lose(operation, &causes(&error));
                 Err(StoreDown)
             }
             Err(_) => {
@@ -252,7 +252,7 @@ async fn keep_watching(store: Arc<dyn StoreObject>, access: Weak<StoreAccess>) {
         let Some(known) = access.upgrade() else { return };
         known.observe(StoreEvent::Notice(Notice::Missed));
         drop(known);
-        tracing::debug!(error = %chain(&error), "the session store is no longer watched; trying again");
+        tracing::debug!(reason = %causes(&error), "the session store is no longer watched; trying again");
         if begun.elapsed() >= WORKED {
             pause = PAUSE;
         }
@@ -267,12 +267,14 @@ fn jittered(pause: Duration) -> Duration {
     pause * 3 / 4 + pause * u32::from(byte) / 510
 }
 
-/// An error with what caused it.
-fn chain(error: &StoreError) -> String {
-    let mut text = error.to_string();
+/// What caused an error, and what caused that.
+fn causes(error: &StoreError) -> String {
+    let mut text = String::new();
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
-        text.push_str(": ");
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
         text.push_str(&error.to_string());
         cause = error.source();
     }
