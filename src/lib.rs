@@ -153,10 +153,12 @@ pub mod testing;
 #[cfg(feature = "bin")]
 pub mod telemetry;
 
+
 pub use client::{Client, Peer, PublicUrl, TrustedProxies};
 pub use gate::{ExtractError, Gate, GateBuilder, GateLayer, GateService, Grant, Refusal};
 pub use identity::{AccessToken, Org, Role, User};
 pub use policy::{PathPattern, Route, Rule};
+pub use session::store;
 
 // Compiles what README and docs show.
 #[cfg(all(doctest, feature = "axum", feature = "bin"))]
@@ -165,3 +167,6 @@ struct Readme;
 #[cfg(all(doctest, feature = "axum", feature = "bin"))]
 #[doc = include_str!("../docs/start/layer.md")]
 struct Layer;
+#[cfg(all(doctest, feature = "axum", feature = "bin"))]
+#[doc = include_str!("../docs/explanations/stores.md")]
+struct Stores;

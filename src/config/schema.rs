@@ -84,6 +84,8 @@ pub(crate) const ROOT: &[Key] = &[
             text("revalidate"),
             text("revalidate_grace"),
             text("store"),
+            text("cache"),
+            text("store_grace"),
         ],
     ),
     table("access", &[rules("allow"), rules("deny")]),

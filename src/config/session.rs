@@ -29,6 +29,7 @@ pub(super) fn read(
     // Zero is valid: a failed revalidation then ends the session at once.
     let grace = at_least(Duration::ZERO, "revalidate_grace");
     let store = table.field("store").and_then(|field| field.parse(store));
+    let (cache, store_grace) = (duration("cache"), at_least(Duration::ZERO, "store_grace"));
 
     let mut settings = SessionSettings::new(secrets.first()?.clone());
     settings.secrets = secrets;
@@ -36,6 +37,8 @@ pub(super) fn read(
     settings.cookie_name = cookie_name.or(default_name).unwrap_or(settings.cookie_name);
     settings.same_site = same_site.unwrap_or(settings.same_site);
     settings.store = store.unwrap_or(settings.store);
+    settings.cache = cache.unwrap_or(settings.cache);
+    settings.store_grace = store_grace.unwrap_or(settings.store_grace);
     settings.max_age = max_age.unwrap_or(settings.max_age);
     settings.revalidate = revalidate.unwrap_or(settings.revalidate);
     settings.revalidate_grace = grace.unwrap_or(settings.revalidate_grace);

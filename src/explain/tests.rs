@@ -199,7 +199,7 @@ async fn done(
 async fn cookie(gate: &Gate, person: Person) -> HeaderValue {
     let tokens = Tokens { access: SecretString::new("hf_oauth_x"), refresh: None, expires: None };
     let origin = SignInOrigin { browser: [0; 8], bindings: Vec::new(), began: 0, session: None };
-    let lines = gate.inner.oauth2.sessions.begin(person, tokens, &origin, &HeaderMap::new()).await.unwrap();
+    let lines = gate.inner.oauth2.sessions.begin(person, tokens, &origin, (&HeaderMap::new(), None)).await.unwrap();
     let pairs: Vec<_> = lines.iter().map(|line| line.to_str().unwrap().split(';').next().unwrap()).collect();
     HeaderValue::from_str(&pairs.join("; ")).unwrap()
 }

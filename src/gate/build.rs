@@ -226,6 +226,11 @@ impl Parts {
                 (sessions.with_state_of(&before.sessions), pendings.with_state_of(&before.pendings))
             }
         };
+        let sessions = sessions.with_tasks();
+        if before.is_none() {
+            // After a reload, once that is in force.
+            sessions.attach();
+        }
         let draining = before.map_or_else(Arc::default, |before| Arc::clone(&before.draining));
         OAuth2 {
             urls,
@@ -233,7 +238,7 @@ impl Parts {
             return_hosts: settings.return_hosts,
             hosts,
             provider: self.provider,
-            sessions: Arc::new(sessions),
+            sessions,
             pendings,
             jwks,
             retain: self.retain,

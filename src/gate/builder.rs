@@ -16,6 +16,7 @@ use crate::policy::{Access, Route, Rule};
 #[cfg(feature = "testing")]
 use crate::provider::InProcess;
 use crate::provider::{DEFAULT_CLOCK_SKEW, Issuer, ProviderSettings};
+use crate::session::store::{CustomStore, SessionStore};
 use crate::session::{SessionSettings, default_cookie_name};
 
 /// The closures passed to [`GateBuilder::session`], in order.
@@ -176,6 +177,20 @@ impl GateBuilder {
     pub fn session(mut self, change: impl Fn(&mut SessionSettings) + Send + Sync + 'static) -> Self {
         self.session.0.push(Arc::new(change));
         self
+    }
+
+    /// Keeps the sessions in `store`, which any number of gates can share.
+    ///
+    /// ```
+    /// use huggate::store::MemoryStore;
+    ///
+    /// let store = MemoryStore::new();
+    /// huggate::Gate::builder().session_store(store.clone());
+    /// ```
+    #[must_use]
+    pub fn session_store(self, store: impl SessionStore) -> Self {
+        let store = CustomStore::new(store);
+        self.session(move |session| session.custom_store = Some(store.clone()))
     }
 
     /// The identity headers.

@@ -45,16 +45,24 @@ impl Ruleset {
         loop {
             let ruleset = self.latest();
             let sessions = &ruleset.authn.sessions.sessions;
-            let Some(left) = sessions.time_left(session) else {
+            if sessions.is_past_grace(session).await {
+                tracing::debug!("streams end: the session store does not answer for too long");
+                return;
+            }
+            let Some(left) = sessions.time_left_anywhere(session).await else {
                 tracing::debug!(user = session.user().username(), "a session is over that had open streams");
                 if let Err(down) = sessions.expire(session).await {
                     tracing::error!(error = %down, "a session that is over could not be removed from the store");
                 }
                 return;
             };
+            let look = sessions.look_interval().unwrap_or(AT_MOST).min(AT_MOST);
             tokio::select! {
                 () = ruleset.replaced() => {}
-                () = tokio::time::sleep(left.min(AT_MOST)) => sessions.record_stream(session),
+                () = tokio::time::sleep(left.min(look)) => {
+                    sessions.record_stream(session);
+                    sessions.look_after(session);
+                }
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
@@ -23,6 +24,17 @@ pub(crate) enum Purpose {
     Session,
     /// The cookie of a pending sign-in.
     Pending,
+}
+
+/// What seals bytes for a store, beside the secret.
+#[derive(Clone, Copy)]
+pub(crate) struct StoreSeal<'a> {
+    /// What the bytes are for; each purpose has its own keys.
+    pub(crate) purpose: &'static str,
+    /// A key that somebody else holds, or nothing.
+    pub(crate) share: &'a [u8],
+    /// Where the bytes are kept. They open nowhere else.
+    pub(crate) place: &'a [u8],
 }
 
 /// The keys of all configured secrets: the first one seals, all of them open.
@@ -98,10 +110,56 @@ impl Keyring {
         Some(Zeroizing::new(keys.secret.derive(&format!("assertion es256 v1 {attempt}"))))
     }
 
-    /// The key for session ids that leave the process as a hash (`sid`): without it, an id
-    /// cannot be derived from its hash.
-    pub(crate) fn fingerprint_key(&self) -> [u8; 32] {
-        self.secrets.first().map_or([0; 32], |keys| keys.secret.derive("fingerprint v1"))
+    /// Seals `plain` for a store, under a key derived from the first secret, `purpose` and
+    /// `share` (a key that the browser holds, or nothing). `place` is authenticated: the
+    /// bytes open nowhere else. `nonce` must come from [`random`](super::random).
+    pub(crate) fn seal_for_store(
+        &self,
+        StoreSeal { purpose, share, place }: StoreSeal<'_>,
+        nonce: [u8; NONCE_LEN],
+        plain: &[u8],
+    ) -> Vec<u8> {
+        let Some(keys) = self.secrets.first() else { return Vec::new() };
+        let mut sealed = Vec::with_capacity(HEADER_LEN + plain.len() + 16);
+        sealed.push(VERSION);
+        sealed.extend_from_slice(&keys.id);
+        sealed.extend_from_slice(&nonce);
+        let mut body = plain.to_vec();
+        keys.store_key(purpose, share)
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(place), &mut body)
+            .expect("a record is far below the cipher's limit of 2^36 bytes");
+        sealed.extend_from_slice(&body);
+        sealed
+    }
+
+    /// Opens what [`Keyring::seal_for_store`] sealed with the same arguments, under any of
+    /// the secrets.
+    pub(crate) fn open_from_store(
+        &self,
+        StoreSeal { purpose, share, place }: StoreSeal<'_>,
+        sealed: &[u8],
+    ) -> Option<Zeroizing<Vec<u8>>> {
+        let (head, body) = sealed.split_at_checked(HEADER_LEN)?;
+        let (&version, rest) = head.split_first()?;
+        let (id, nonce) = rest.split_at(4);
+        let keys = self.secrets.iter().find(|keys| version == VERSION && keys.id == *id)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+        let mut plain = Zeroizing::new(body.to_vec());
+        let length =
+            keys.store_key(purpose, share).open_in_place(nonce, Aad::from(place), &mut plain).ok()?.len();
+        plain.truncate(length);
+        Some(plain)
+    }
+
+    /// What replaces an account id in a store: HMAC-SHA256 under a key of each secret, the
+    /// first secret's first.
+    pub(crate) fn account_tags(&self, sub: &str) -> Vec<[u8; 16]> {
+        let tag = |keys: &SecretKeys| {
+            let key: Zeroizing<[u8; 32]> = Zeroizing::new(keys.secret.derive("session owner v1"));
+            let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_slice());
+            hmac::sign(&key, sub.as_bytes()).as_ref().first_chunk().copied().unwrap_or_default()
+        };
+        self.secrets.iter().map(tag).collect()
     }
 
     /// The key of [`Fingerprints`](super::Fingerprints), derived from the first secret.
@@ -131,6 +189,13 @@ impl SecretKeys {
             pending: key("pending seal v1"),
             secret: secret.clone(),
         }
+    }
+
+    fn store_key(&self, purpose: &'static str, share: &[u8]) -> LessSafeKey {
+        let bytes: Zeroizing<[u8; 32]> = Zeroizing::new(self.secret.derive_with(purpose, share));
+        LessSafeKey::new(
+            UnboundKey::new(&AES_256_GCM_SIV, bytes.as_slice()).expect("the key has the cipher's 32 bytes"),
+        )
     }
 
     fn key(&self, purpose: Purpose) -> &LessSafeKey {

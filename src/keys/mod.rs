@@ -17,6 +17,6 @@ mod secret_string;
 pub(crate) use compact::{Packed, deflate, inflate};
 pub(crate) use crypto::{equal, random, sha256};
 pub(crate) use fingerprint::{Fingerprint, Fingerprints};
-pub(crate) use keyring::{Keyring, Purpose};
+pub(crate) use keyring::{Keyring, Purpose, StoreSeal};
 pub use secret::{MIN_SECRET_BYTES, Secret, SecretError};
 pub use secret_string::SecretString;

@@ -57,10 +57,16 @@ impl Secret {
 
     /// HKDF-SHA256 with `purpose` as the info.
     pub(super) fn derive<const N: usize>(&self, purpose: &str) -> [u8; N] {
+        self.derive_with(purpose, &[])
+    }
+
+    /// The same for a key that also depends on `share`, a key that somebody else holds.
+    /// No purpose is the start of another one, so the two cannot be confused.
+    pub(super) fn derive_with<const N: usize>(&self, purpose: &str, share: &[u8]) -> [u8; N] {
         let mut key = [0; N];
         Salt::new(HKDF_SHA256, b"huggate")
             .extract(&self.0)
-            .expand(&[purpose.as_bytes()], Length(N))
+            .expand(&[purpose.as_bytes(), share], Length(N))
             .and_then(|okm| okm.fill(&mut key))
             .expect("every length asked for here is far below HKDF's limit of 8160 bytes");
         key

@@ -14,7 +14,7 @@ use super::start::ATTEMPTS_LIFETIME;
 use crate::client::IncomingRequest;
 use crate::pages;
 use crate::provider::{CodeGrant, truncated};
-use crate::respond::{SignInFailure, answer, sign_in_failed};
+use crate::respond::{SignInFailure, answer, sign_in_failed, unavailable};
 use crate::session::{NotBegun, SessionLookup};
 
 /// The parameters of a callback. Each may occur at most once (RFC 6749, section 3.1).
@@ -57,6 +57,10 @@ impl OAuth2 {
         let Ok(parameters) = Parameters::read(request.parts.uri.query().unwrap_or_default()) else {
             return self.failed(request, &SignInFailure::RepeatedParameter, &ReturnTo::root());
         };
+        if self.sessions.store_is_up() == Some(false) {
+            // Before the state and the code are used: the same address works later.
+            return unavailable::store_unavailable(request);
+        }
         let state = parameters.state.as_deref().unwrap_or_default();
         match self.pendings.take(state, &request.parts.headers, self.clock.now()) {
             Taken::Yes { pending, removal } => self.take_up(request, &parameters, pending, removal).await,
@@ -162,13 +166,14 @@ impl OAuth2 {
         let (mut person, tokens) = self.provider.sign_in(&grant).await.map_err(SignInFailure::Exchange)?;
         self.retain.apply(&mut person);
         let username = person.shown().to_owned();
-        let mut lines =
-            self.sessions.begin(person, tokens, &pending.origin, &request.parts.headers).await.map_err(
-                |problem| match problem {
-                    NotBegun::StoreDown => SignInFailure::StoreUnavailable,
-                    NotBegun::TooLarge => SignInFailure::SessionTooLarge,
-                },
-            )?;
+        let mut lines = self
+            .sessions
+            .begin(person, tokens, &pending.origin, (&request.parts.headers, request.client.ip))
+            .await
+            .map_err(|problem| match problem {
+                NotBegun::StoreDown => SignInFailure::StoreUnavailable,
+                NotBegun::TooLarge => SignInFailure::SessionTooLarge,
+            })?;
         tracing::info!(target: "huggate::audit", event = "sign_in", user = %username, client = ?request.client.ip, "signed in");
         let cookies = self.sessions.cookies();
         let attempts = self.attempts(request).saturating_add(1).to_string();

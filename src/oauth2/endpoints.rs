@@ -105,17 +105,24 @@ impl OAuth2 {
         response
     }
 
-    /// Ready until draining begins. The provider's state is reported and does not affect
-    /// readiness: signed-in people are served without the provider.
+    /// Ready until draining begins, and while the session store answers. The provider's
+    /// state is reported and does not affect readiness: signed-in people are served without
+    /// the provider.
     fn readyz(&self) -> Response<Bytes> {
-        let ready = !self.draining.load(Ordering::Relaxed);
+        let store = self.sessions.store_is_up();
+        let ready = !self.draining.load(Ordering::Relaxed) && store != Some(false);
         let provider = match self.provider.reachability() {
             Reachability::Reachable => "reachable",
             Reachability::Unreachable => "unreachable",
             Reachability::Unknown => "not asked yet",
         };
         let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        answer::json(status, &json!({"ready": ready, "provider": provider}))
+        let mut report = json!({"ready": ready, "provider": provider});
+        if let (Some(up), Some(report)) = (store, report.as_object_mut()) {
+            let store = if up { "reachable" } else { "unreachable" };
+            report.insert("store".to_owned(), store.into());
+        }
+        answer::json(status, &report)
     }
 }
 

@@ -73,6 +73,10 @@ impl OAuth2 {
         return_to: &ReturnTo,
         org: Option<&str>,
     ) -> Result<Response<Bytes>, DiscoveryError> {
+        if self.sessions.store_is_up() == Some(false) {
+            // The session that would begin could not be stored.
+            return Ok(unavailable::store_unavailable(request));
+        }
         let metadata = self.provider.metadata().await?;
         let redirect_uri = self.redirect_uri(request.client);
         // An organisation id is hexadecimal; anything else is ignored.

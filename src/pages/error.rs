@@ -31,11 +31,11 @@ pub(crate) fn access_ended() -> Page {
     )
 }
 
-/// An internal error (500); the details are in the log.
-pub(crate) fn internal_error() -> Page {
+/// The session store does not answer (503).
+pub(crate) fn store_unavailable() -> Page {
     plain(
-        "Something went wrong",
-        "An error occurred while handling your request. It has been logged for the people who run this app. Try again later.",
+        "Please try again in a moment",
+        "This app cannot look up who is signed in right now. Nobody is signed out by this: load the page again in a few seconds.",
     )
 }
 

@@ -14,7 +14,7 @@ mod signed_out;
 #[cfg(any(feature = "proxy", test))]
 mod upstream_error;
 
-pub(crate) use error::{access_ended, bad_request, internal_error, not_found, provider_unavailable};
+pub(crate) use error::{access_ended, bad_request, not_found, provider_unavailable, store_unavailable};
 pub(crate) use forbidden::{Forbidden, OrganisationHint, Requirement, forbidden};
 pub(crate) use layout::Page;
 pub(crate) use sign_in::{

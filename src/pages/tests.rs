@@ -116,7 +116,7 @@ fn every_page(text: impl Fn(&str) -> String, url: impl Fn(&str) -> String) -> Ve
             bad_request(&text("Different servers would read this path differently: /a/..;/admin.")),
         ),
         ("body_too_large", body_too_large(&text("10 MiB"))),
-        ("internal_error", internal_error()),
+        ("store_unavailable", store_unavailable()),
         ("not_found", not_found()),
     ]
 }

@@ -63,9 +63,10 @@ pub(crate) fn unconfirmed(
 /// 503: the session cannot be looked up because the store is unavailable. The cookie is
 /// kept.
 pub(crate) fn store_unavailable(request: IncomingRequest<'_>) -> Response<Bytes> {
-    tracing::error!("a session could not be looked up: the session store does not answer");
+    // The change of the store's state has one line at a higher level.
+    tracing::debug!("a request needs the session store, which does not answer");
     let mut response = if request.wants_page() {
-        answer::page(StatusCode::SERVICE_UNAVAILABLE, pages::internal_error())
+        answer::page(StatusCode::SERVICE_UNAVAILABLE, pages::store_unavailable())
     } else {
         answer::json(
             StatusCode::SERVICE_UNAVAILABLE,

@@ -59,8 +59,11 @@ impl Sessions {
         let now = self.clock.now();
         match (unsealed.content, &self.store) {
             (Sealed::Whole(session), None) => Inspected::Session(self.report(&session, now)),
-            (Sealed::Ticket(id), Some(store)) => match store.load(id, now).await {
-                Ok(Some(session)) => Inspected::Session(self.report(&session, now)),
+            (Sealed::Ticket(ticket), Some(store)) => match store.load(ticket.id.key(), now).await {
+                Ok(Some(stored)) => match self.vault.open(&ticket, &stored) {
+                    Some(opened) => Inspected::Session(self.report(&opened.session, now)),
+                    None => Inspected::DoesNotOpen,
+                },
                 Ok(None) => Inspected::NotInStore,
                 Err(_) => Inspected::StoreUnavailable,
             },

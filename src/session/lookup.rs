@@ -8,10 +8,12 @@ use http::header::HeaderMap;
 
 use super::active::SessionLookup;
 use super::cached::CachedSession;
-use super::record::{Session, SessionId};
+use super::kept_state::KeptState;
+use super::record::Session;
 use super::sealing::{Sealed, Unsealed};
 use super::sessions::{Sessions, handle};
-use crate::clock::UnixTime;
+use super::ticket::Ticket;
+use crate::clock::{UnixMillis, UnixTime};
 use crate::keys::equal;
 
 /// The result that is available without waiting.
@@ -19,15 +21,18 @@ use crate::keys::equal;
 pub(crate) enum ImmediateLookup {
     /// The lookup is complete.
     Done(SessionLookup),
-    /// The cookie is a ticket that is not cached in this process.
+    /// The store has to be asked.
     InStore(TicketedSession),
 }
 
 /// A ticket whose session is in a server-side store.
-pub(crate) struct TicketedSession {
-    id: SessionId,
-    sealed: Box<[u8]>,
-    by_first_secret: bool,
+pub(crate) struct TicketedSession(Asked);
+
+enum Asked {
+    /// It is not cached in this process.
+    Ticket { ticket: Ticket, sealed: Box<[u8]>, by_first_secret: bool },
+    /// It is, and the store's last answer is too old.
+    Again(Arc<CachedSession>),
 }
 
 impl fmt::Debug for TicketedSession {
@@ -53,53 +58,91 @@ impl Sessions {
         let Some(sealed) = self.cookies.session(request) else { return none };
         let now = self.clock.now();
         if let Some(found) = self.cached(&sealed) {
-            return ImmediateLookup::Done(found);
+            return found;
         }
         let Some(Unsealed { content, by_first_secret }) = self.sealer.unseal(&sealed) else { return none };
         match (content, &self.store) {
             (Sealed::Whole(session), None) => {
-                ImmediateLookup::Done(self.enter(*session, &sealed, by_first_secret, now))
+                ImmediateLookup::Done(self.enter((*session, None), &sealed, by_first_secret, now))
             }
-            (Sealed::Ticket(id), Some(_)) => {
+            (Sealed::Ticket(ticket), Some(_)) => {
                 let sealed = sealed.as_ref().into();
-                ImmediateLookup::InStore(TicketedSession { id, sealed, by_first_secret })
+                ImmediateLookup::InStore(TicketedSession(Asked::Ticket { ticket, sealed, by_first_secret }))
             }
             // It was encrypted for another kind of store: treated as signed out.
             (Sealed::Whole(_), Some(_)) | (Sealed::Ticket(_), None) => none,
         }
     }
 
-    /// Loads the session of a ticket from the store.
-    pub(crate) async fn load(&self, ticket: TicketedSession) -> SessionLookup {
-        let Some(store) = &self.store else { return SessionLookup::Nobody };
-        let now = self.clock.now();
-        match store.load(ticket.id, now).await {
-            Ok(Some(session)) => self.enter(session, &ticket.sealed, ticket.by_first_secret, now),
-            Ok(None) => SessionLookup::Nobody,
-            Err(down) => SessionLookup::Unknown(down),
+    /// The ticket of a request, whether or not there is a session for it.
+    pub(super) fn ticket(&self, request: &HeaderMap) -> Option<Ticket> {
+        match self.sealer.unseal(&self.cookies.session(request)?)?.content {
+            Sealed::Ticket(ticket) => Some(ticket),
+            Sealed::Whole(_) => None,
         }
+    }
+
+    /// Loads the session of a ticket from the store.
+    pub(crate) async fn load(&self, TicketedSession(asked): TicketedSession) -> SessionLookup {
+        let Some(store) = &self.store else { return SessionLookup::Nobody };
+        let (ticket, sealed, by_first_secret) = match asked {
+            Asked::Again(cached) => return self.ask_again(cached).await,
+            Asked::Ticket { ticket, sealed, by_first_secret } => (ticket, sealed, by_first_secret),
+        };
+        let (now, asked) = (self.clock.now(), self.clock.now_millis());
+        let stored = match store.load(ticket.id.key(), now).await {
+            Ok(Some(stored)) => stored,
+            Ok(None) => return SessionLookup::Nobody,
+            Err(down) => return SessionLookup::Unknown(down),
+        };
+        let Some(opened) = self.vault.open(&ticket, &stored) else {
+            tracing::warn!(sid = %ticket.id.key(), "the record of a session does not open; the person signs in again");
+            return SessionLookup::Nobody;
+        };
+        let kept = KeptState::new(ticket, stored.revision, opened.enclosed.clone(), asked);
+        let lookup = self.enter((opened.session.clone(), Some(kept)), &sealed, by_first_secret, now);
+        // It may have been in use already, in an older revision.
+        if let SessionLookup::Session(session) = &lookup {
+            self.take(&session.cached.shared, &stored, opened, asked);
+            return SessionLookup::Session(self.latest(session));
+        }
+        lookup
+    }
+
+    /// Loads a cached session again. While the store does not answer, it goes on for
+    /// `store_grace`.
+    async fn ask_again(&self, cached: Arc<CachedSession>) -> SessionLookup {
+        let found = self.refresh(&cached.shared).await;
+        let now = self.clock.now_millis();
+        match found {
+            Ok(true) if self.is_in_force(&cached, now) => {}
+            Err(_) if self.is_in_force(&cached, now) && self.is_within_grace(&cached, now) => {}
+            Err(down) => return SessionLookup::Unknown(down),
+            Ok(_) => return SessionLookup::Nobody,
+        }
+        self.record_request(&cached, now);
+        SessionLookup::Session(self.activate(cached))
     }
 
     /// Caches a decrypted session, if it is valid.
     pub(super) fn enter(
         &self,
-        session: Session,
+        (session, kept): (Session, Option<KeptState>),
         sealed: &[u8],
         by_first_secret: bool,
         now: UnixTime,
     ) -> SessionLookup {
         // An open stream may have used the session since.
         let used_since = || {
-            let last_use = self.revocations.last_use(session.id)?;
+            let last_use = self.revocations.last_use(session.id.key())?;
             self.lifetimes.time_left(session.began, last_use, self.clock.now_millis())
         };
         if !self.lifetimes.in_force(session.began, session.seen, now) && used_since().is_none() {
             return SessionLookup::Nobody;
         }
         let (id, began, seen, version) = (session.id, session.began, session.seen, session.version());
-        let Some(shared) = self.revocations.enter(session, |session| self.snapshot_of(session), now) else {
-            return SessionLookup::Nobody;
-        };
+        let entered = self.revocations.enter((session, kept), |session| self.snapshot_of(session), now);
+        let Some(shared) = entered else { return SessionLookup::Nobody };
         let cached = Arc::new(CachedSession {
             sealed: sealed.into(),
             by_first_secret,
@@ -119,16 +162,29 @@ impl Sessions {
     }
 
     /// The result for a cookie that is cached.
-    fn cached(&self, sealed: &[u8]) -> Option<SessionLookup> {
+    fn cached(&self, sealed: &[u8]) -> Option<ImmediateLookup> {
         let cached = self.cache.get(&handle(sealed)?)?;
         if !equal(&cached.sealed, sealed) {
             return None;
         }
-        let (last_use, now) = (cached.shared.last_use(), self.clock.now_millis());
-        if cached.shared.has_ended() || self.lifetimes.time_left(cached.began, last_use, now).is_none() {
-            return Some(SessionLookup::Nobody);
+        let now = self.clock.now_millis();
+        let nobody = Some(ImmediateLookup::Done(SessionLookup::Nobody));
+        if cached.shared.has_ended() {
+            return nobody;
+        }
+        let in_force = self.is_in_force(&cached, now);
+        if self.lifetimes.cache.is_some() && !self.is_known(&cached, in_force, now) {
+            return Some(ImmediateLookup::InStore(TicketedSession(Asked::Again(cached))));
+        }
+        if !in_force {
+            return nobody;
         }
         self.record_request(&cached, now);
-        Some(SessionLookup::Session(self.activate(cached)))
+        Some(ImmediateLookup::Done(SessionLookup::Session(self.activate(cached))))
+    }
+
+    /// Whether a session is within its limits, as far as this process knows.
+    fn is_in_force(&self, cached: &CachedSession, now: UnixMillis) -> bool {
+        self.lifetimes.time_left(cached.began, cached.shared.last_use(), now).is_some()
     }
 }

@@ -7,20 +7,24 @@ mod cookie_pairs;
 mod cookie_rewrite;
 mod fitting;
 mod inspect;
+mod kept_state;
 mod lookup;
 mod record;
 mod renewal;
 mod revocation;
 mod sealing;
+mod server_side;
 mod sessions;
 mod settings;
 mod shared_session;
 mod sign_in;
 mod snapshot;
-mod store;
+pub mod store;
 #[cfg(test)]
 mod tests;
+mod ticket;
 mod usage;
+mod vault;
 
 pub(crate) use active::{ActiveSession, SessionLookup};
 pub use cookie::SameSitePolicy;

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::store::SessionKey;
 use crate::clock::UnixTime;
 use crate::identity::{Dropped, FilterId, Person, Tokens};
+use crate::keys::sha256;
 
 /// The id of a session; new at each sign-in.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -23,6 +25,14 @@ impl SessionId {
         first.copy_from_slice(&browser);
         second.copy_from_slice(&random);
         Self(id)
+    }
+
+    /// What names the session in a store, and outside this process (`sid`). No key is needed
+    /// to hide an id, since it cannot be guessed: half of it is random. So the name stays the
+    /// same when the session secret is rotated.
+    pub(crate) fn key(self) -> SessionKey {
+        let hash = sha256(&[b"huggate session key v1".as_slice(), &self.0].concat());
+        SessionKey::from_bytes(hash.first_chunk().copied().unwrap_or_default())
     }
 
     /// Whether the sign-in of this session was begun in the browser with this binding.

@@ -37,8 +37,8 @@ impl Sessions {
             return Some(Arc::clone(&renewed.lines));
         }
         let remaining = self.lifetimes.max_age.saturating_sub(now.saturating_sub(session.began));
-        let sealed = match self.store {
-            Some(_) => self.sealer.seal_ticket(session.id),
+        let sealed = match &cached.shared.kept {
+            Some(kept) => self.sealer.seal_ticket(&kept.ticket),
             None => {
                 let session = Session { seen: now, ..session.clone() };
                 seal_to_fit(&self.sealer, &session, &self.kept_orgs).ok()?
@@ -91,19 +91,11 @@ impl Sessions {
     /// # Errors
     /// [`StoreDown`] if the store does not answer.
     pub(crate) async fn is_kept(&self, active: &ActiveSession) -> Result<bool, StoreDown> {
-        let Some(store) = &self.store else { return Ok(true) };
-        let Some(kept) = store.load(active.id(), self.clock.now()).await? else { return Ok(false) };
-        if let Some(newer) = active.latest().snapshot.session.with_newer_of(&kept) {
-            active.shared().update(self.snapshot_of(newer));
-        }
-        Ok(true)
+        self.refresh(&active.cached.shared).await
     }
 
     async fn update(&self, active: &ActiveSession, session: Session) -> Result<(), StoreDown> {
-        active.shared().update(self.snapshot_of(session.clone()));
-        match &self.store {
-            Some(store) => store.replace(&session).await,
-            None => Ok(()),
-        }
+        active.shared().update(self.snapshot_of(session));
+        self.save(&active.cached.shared).await
     }
 }

@@ -7,9 +7,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use super::record::{Session, SessionId};
+use super::kept_state::KeptState;
+use super::record::Session;
 use super::shared_session::SharedSession;
 use super::snapshot::SessionSnapshot;
+use super::store::SessionKey;
 use crate::clock::{UnixMillis, UnixTime};
 
 /// The maximum number of ended sessions. Each required a complete sign-in, so the limit
@@ -17,6 +19,8 @@ use crate::clock::{UnixMillis, UnixTime};
 const CAPACITY: usize = 100_000;
 /// The number of insertions between two sweeps.
 const SWEEP: usize = 1_024;
+/// The maximum number of sessions whose end a store has yet to be told.
+const OWED: usize = 10_000;
 
 /// The ended sessions, and the shared state of the sessions in use.
 #[derive(Debug, Default)]
@@ -27,9 +31,11 @@ pub(crate) struct RevocationTable {
 #[derive(Debug, Default)]
 struct State {
     /// Ended sessions, and when the last cookie of each expires.
-    ended: HashMap<SessionId, UnixTime>,
-    open: HashMap<SessionId, Weak<SharedSession>>,
+    ended: HashMap<SessionKey, UnixTime>,
+    open: HashMap<SessionKey, Weak<SharedSession>>,
     added: usize,
+    /// Sessions that ended here while the store did not answer.
+    owed: Vec<SessionKey>,
 }
 
 impl RevocationTable {
@@ -37,24 +43,24 @@ impl RevocationTable {
     /// Content that is older than the current snapshot is ignored.
     pub(super) fn enter(
         &self,
-        session: Session,
+        (session, kept): (Session, Option<KeptState>),
         snapshot_of: impl Fn(Session) -> SessionSnapshot,
         now: UnixTime,
     ) -> Option<Arc<SharedSession>> {
-        let id = session.id;
+        let key = session.id.key();
         let mut state = self.lock();
-        if state.ended.contains_key(&id) {
+        if state.ended.contains_key(&key) {
             return None;
         }
-        if let Some(shared) = state.open.get(&id).and_then(Weak::upgrade) {
+        if let Some(shared) = state.open.get(&key).and_then(Weak::upgrade) {
             if let Some(newer) = shared.snapshot().session.with_newer_of(&session) {
                 shared.update(snapshot_of(newer));
             }
             return Some(shared);
         }
         state.sweep(now);
-        let shared = Arc::new(SharedSession::new(snapshot_of(session)));
-        state.open.insert(id, Arc::downgrade(&shared));
+        let shared = Arc::new(SharedSession::new(snapshot_of(session), kept));
+        state.open.insert(key, Arc::downgrade(&shared));
         Some(shared)
     }
 
@@ -63,18 +69,24 @@ impl RevocationTable {
         self.lock().open.values().filter_map(Weak::upgrade).collect()
     }
 
+    /// A session in use.
+    pub(super) fn get(&self, key: SessionKey) -> Option<Arc<SharedSession>> {
+        self.lock().open.get(&key).and_then(Weak::upgrade)
+    }
+
     /// Ends the session: it is refused from now on, and all tasks that wait for its end
     /// are notified.
-    pub(crate) fn end(&self, id: SessionId, until: UnixTime, now: UnixTime) {
+    pub(crate) fn end(&self, key: SessionKey, until: UnixTime, now: UnixTime) {
         let mut state = self.lock();
         state.sweep(now);
         if state.ended.len() >= CAPACITY
-            && let Some(first) = state.ended.iter().min_by_key(|(_, until)| **until).map(|(id, _)| *id)
+            && let Some(first) = state.ended.iter().min_by_key(|(_, until)| **until).map(|(key, _)| *key)
         {
             state.ended.remove(&first);
         }
-        state.ended.insert(id, until);
-        if let Some(shared) = state.open.remove(&id).and_then(|shared| shared.upgrade()) {
+        let until = state.ended.get(&key).map_or(until, |known| until.max(*known));
+        state.ended.insert(key, until);
+        if let Some(shared) = state.open.remove(&key).and_then(|shared| shared.upgrade()) {
             shared.finish();
         }
     }
@@ -82,28 +94,35 @@ impl RevocationTable {
     /// Notifies what is open under a session that has passed one of its time limits. Its
     /// id is not added to the table: its cookies are refused for their age, and one that
     /// another process has renewed since is valid.
-    pub(super) fn expire(&self, id: SessionId, shared: &Arc<SharedSession>) {
+    pub(super) fn expire(&self, key: SessionKey, shared: &Arc<SharedSession>) {
         let mut state = self.lock();
-        if state.open.get(&id).is_some_and(|open| std::ptr::eq(open.as_ptr(), Arc::as_ptr(shared))) {
-            state.open.remove(&id);
+        if state.open.get(&key).is_some_and(|open| std::ptr::eq(open.as_ptr(), Arc::as_ptr(shared))) {
+            state.open.remove(&key);
         }
         shared.finish();
     }
 
-    /// A session in use whose id and state are as asked.
-    pub(super) fn find(
-        &self,
-        has_id: impl Fn(SessionId) -> bool,
-        is_it: impl Fn(&Arc<SharedSession>) -> bool,
-    ) -> Option<Arc<SharedSession>> {
-        let state = self.lock();
-        let found = state.open.iter().filter(|(id, _)| has_id(**id));
-        found.filter_map(|(_, shared)| shared.upgrade()).find(is_it)
+    /// A session in use that is in a state as asked.
+    pub(super) fn find(&self, is_it: impl Fn(&Arc<SharedSession>) -> bool) -> Option<Arc<SharedSession>> {
+        self.lock().open.values().filter_map(Weak::upgrade).find(is_it)
+    }
+
+    /// Notes that the store has yet to be told of the end of a session.
+    pub(super) fn owe(&self, key: SessionKey) {
+        let mut state = self.lock();
+        if state.owed.len() < OWED {
+            state.owed.push(key);
+        }
+    }
+
+    /// Takes the sessions whose end the store has yet to be told.
+    pub(super) fn owed(&self) -> Vec<SessionKey> {
+        std::mem::take(&mut self.lock().owed)
     }
 
     /// When a session in use was last used.
-    pub(super) fn last_use(&self, id: SessionId) -> Option<UnixMillis> {
-        self.lock().open.get(&id).and_then(Weak::upgrade).map(|shared| shared.last_use())
+    pub(super) fn last_use(&self, key: SessionKey) -> Option<UnixMillis> {
+        self.lock().open.get(&key).and_then(Weak::upgrade).map(|shared| shared.last_use())
     }
 
     /// A panic while the lock was held leaves both maps consistent: every change is a
@@ -128,11 +147,12 @@ mod tests {
     use super::*;
     use crate::identity::Tokens;
     use crate::keys::SecretString;
+    use crate::session::record::SessionId;
     use crate::session::tests::{session, snapshot};
 
     fn enter(register: &RevocationTable, id: [u8; 16], now: UnixTime) -> Option<Arc<SharedSession>> {
         let session = Session { id: id.into(), ..session() };
-        register.enter(session, snapshot, now)
+        register.enter((session, None), snapshot, now)
     }
 
     #[tokio::test]
@@ -144,7 +164,7 @@ mod tests {
             let shared = Arc::clone(&shared);
             async move { shared.ended().await }
         });
-        register.end(id.into(), 100, 0);
+        register.end(SessionId::from(id).key(), 100, 0);
         waiting.await.unwrap();
         assert!(shared.has_ended());
         assert!(enter(&register, id, 50).is_none());
@@ -159,7 +179,7 @@ mod tests {
             id[..4].copy_from_slice(&n.to_be_bytes());
             let now = u64::from(n);
             enter(&register, id, now);
-            register.end(SessionId::from(id), now + 1, now);
+            register.end(SessionId::from(id).key(), now + 1, now);
         }
         let state = register.lock();
         assert!(state.ended.len() <= SWEEP + 1 && state.open.len() <= SWEEP + 1, "{}", state.ended.len());
@@ -174,14 +194,14 @@ mod tests {
             expires: Some(expires),
         };
         let old = Session { tokens: tokens("old", 100), checked: 10, ..session() };
-        let shared = register.enter(old.clone(), snapshot, 0).unwrap();
+        let shared = register.enter((old.clone(), None), snapshot, 0).unwrap();
         // Another process contacted the provider and refreshed the tokens.
         let newer = Session { tokens: tokens("new", 200), checked: 20, ..session() };
-        register.enter(newer, snapshot, 0).unwrap();
-        register.enter(old, snapshot, 0).unwrap();
+        register.enter((newer, None), snapshot, 0).unwrap();
+        register.enter((old, None), snapshot, 0).unwrap();
         // A third one contacted the provider later, with the old token.
         register
-            .enter(Session { tokens: tokens("old", 100), checked: 30, ..session() }, snapshot, 0)
+            .enter((Session { tokens: tokens("old", 100), checked: 30, ..session() }, None), snapshot, 0)
             .unwrap();
         let session = shared.snapshot().session.clone();
         assert_eq!((session.tokens.access.expose(), session.checked), ("new", 30));

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::record::{Session, SessionId};
+use super::record::Session;
+use super::ticket::Ticket;
 use crate::identity::Tokens;
 use crate::keys::{Keyring, Packed, Purpose, SecretString, deflate, inflate, random};
 
@@ -17,15 +18,15 @@ const MAX_PLAIN: usize = 256 * 1024;
 pub(super) enum Sealed {
     /// The session.
     Whole(Box<Session>),
-    /// The id of a session in a server-side store.
-    Ticket(SessionId),
+    /// The ticket of a session in a server-side store.
+    Ticket(Ticket),
 }
 
 /// The same, as it is encrypted.
 #[derive(Serialize, Deserialize)]
 enum Written {
     Whole(Whole),
-    Ticket(SessionId),
+    Ticket(Ticket),
 }
 
 /// A session in as few bytes as possible: what fits one cookie passes every server with
@@ -72,8 +73,8 @@ impl SessionSealer {
         self.seal(&Written::Whole(Whole { access, refresh, rest, deflated }))
     }
 
-    pub(super) fn seal_ticket(&self, id: SessionId) -> String {
-        self.seal(&Written::Ticket(id))
+    pub(super) fn seal_ticket(&self, ticket: &Ticket) -> String {
+        self.seal(&Written::Ticket(ticket.clone()))
     }
 
     fn seal(&self, content: &Written) -> String {
@@ -88,7 +89,7 @@ impl SessionSealer {
         let (&FORMAT, plain) = unsealed.plain.split_first()? else { return None };
         let content = match postcard::from_bytes(plain).ok()? {
             Written::Whole(whole) => Sealed::Whole(Box::new(whole.session()?)),
-            Written::Ticket(id) => Sealed::Ticket(id),
+            Written::Ticket(ticket) => Sealed::Ticket(ticket),
         };
         Some(Unsealed { content, by_first_secret: unsealed.current })
     }

@@ -1,25 +1,27 @@
 //! Begins and ends sessions, and holds their shared state.
 
 use std::fmt;
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::sync::{Arc, Weak};
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::header::{HeaderMap, HeaderValue};
+use http::header::{HeaderMap, HeaderValue, USER_AGENT};
 
 use super::active::{ActiveSession, SessionLookup};
 use super::cached::CachedSession;
 use super::cookie::Cookies;
 use super::fitting::{KeptOrgs, seal_to_fit};
+use super::kept_state::KeptState;
 use super::record::{Session, SessionId, SignInOrigin};
 use super::revocation::RevocationTable;
 use super::sealing::SessionSealer;
 use super::settings::{Lifetimes, SessionSettings};
 use super::snapshot::SessionSnapshot;
-use super::store::{Store, StoreDown};
+use super::store::{CustomStore, MemoryStore, Revision, StoreAccess, StoreDown, StoreSettings};
+use super::ticket::Ticket;
+use super::vault::{Enclosed, Origin, RecordTooLarge, Vault};
 use crate::clock::Clock;
 use crate::identity::{AuthMethod, IdentityRenderer, Person, Tokens, User};
-use crate::keys::{Keyring, random, sha256};
+use crate::keys::{Keyring, random};
 
 /// The number of characters that identify an encrypted text: version, key id and nonce
 /// are 17 bytes, and 24 characters of base64 hold 18.
@@ -31,17 +33,18 @@ pub(crate) struct Sessions {
     pub(super) cookies: Cookies,
     pub(super) renderer: IdentityRenderer,
     pub(super) lifetimes: Lifetimes,
-    pub(super) store: Option<Arc<Store>>,
+    pub(super) store: Option<Arc<StoreAccess>>,
+    pub(super) vault: Vault,
     pub(super) revocations: Arc<RevocationTable>,
     pub(super) cache: quick_cache::sync::Cache<[u8; HANDLE], Arc<CachedSession>>,
-    /// The key of the hash that replaces a session's id outside this process.
-    fingerprint_key: [u8; 32],
     /// The organisations that a session keeps, however large it is.
     pub(super) kept_orgs: KeptOrgs,
     /// Greater than that of the settings before a reload. What one of them rendered is
     /// not used by the next, whenever it was written.
     generation: u64,
     pub(super) clock: Clock,
+    /// This value, for tasks.
+    pub(super) own: Weak<Self>,
 }
 
 /// Why a session did not begin.
@@ -59,6 +62,12 @@ impl From<StoreDown> for NotBegun {
     }
 }
 
+impl From<RecordTooLarge> for NotBegun {
+    fn from(RecordTooLarge: RecordTooLarge) -> Self {
+        Self::TooLarge
+    }
+}
+
 impl Sessions {
     pub(crate) fn new(
         settings: &SessionSettings,
@@ -68,17 +77,18 @@ impl Sessions {
         clock: Clock,
     ) -> Self {
         Self {
-            fingerprint_key: keyring.fingerprint_key(),
+            vault: Vault::new(Arc::clone(&keyring)),
             sealer: SessionSealer::new(keyring, cookies.session_name()),
             cookies,
             renderer,
             lifetimes: settings.lifetimes(),
-            store: Store::open(settings.store).map(Arc::new),
+            store: open_store(settings),
             revocations: Arc::default(),
             cache: quick_cache::sync::Cache::new(settings.cached_sessions),
             kept_orgs: KeptOrgs::all(),
             generation: 0,
             clock,
+            own: Weak::new(),
         }
     }
 
@@ -88,11 +98,20 @@ impl Sessions {
         Self { kept_orgs, ..self }
     }
 
+    /// The same value, which can begin tasks of its own.
+    pub(crate) fn with_tasks(mut self) -> Arc<Self> {
+        Arc::new_cyclic(move |own| {
+            self.own = own.clone();
+            self
+        })
+    }
+
     /// Takes over the state of `before` across a reload: ended sessions, sessions in use,
-    /// and the store's sessions if it is of the same kind.
+    /// and the store if it is of the same kind.
     pub(crate) fn with_state_of(self, before: &Self) -> Self {
+        let is_same_kind = self.lifetimes.cache.is_some() == before.lifetimes.cache.is_some();
         let store = match (&self.store, &before.store) {
-            (Some(_), Some(before)) => Some(Arc::clone(before)),
+            (Some(_), Some(before)) if is_same_kind => Some(Arc::clone(before)),
             (own, _) => own.clone(),
         };
         let generation = before.generation + 1;
@@ -101,7 +120,8 @@ impl Sessions {
 
     /// Renders the identity of all sessions in use with these settings, and wakes the
     /// tasks that wait for a change.
-    pub(crate) fn rebind(&self) {
+    pub(crate) fn rebind(self: &Arc<Self>) {
+        self.attach();
         for shared in self.revocations.open() {
             shared.update(self.snapshot_of(shared.snapshot().session.clone()));
         }
@@ -126,7 +146,7 @@ impl Sessions {
         person: Person,
         tokens: Tokens,
         origin: &SignInOrigin,
-        request: &HeaderMap,
+        (request, client): (&HeaderMap, Option<IpAddr>),
     ) -> Result<Vec<HeaderValue>, NotBegun> {
         let old = match self.open(request).await {
             SessionLookup::Session(old) => Some(old),
@@ -136,9 +156,7 @@ impl Sessions {
         if let Some(shared) = self.begun_meanwhile(&person, origin, present) {
             return self.take_over(&shared, person, tokens, request).await;
         }
-        if let Some(old) = old {
-            self.end_session(&old).await?;
-        }
+        self.end_session_of(request).await?;
         let now = self.clock.now();
         let session = Session {
             id: SessionId::new(origin.browser, random()),
@@ -148,14 +166,24 @@ impl Sessions {
             checked: now,
             tokens,
         };
-        let sealed = match &self.store {
+        let (sealed, kept) = match &self.store {
             Some(store) => {
-                store.save(&session, now + self.lifetimes.max_age, now).await?;
-                self.sealer.seal_ticket(session.id)
+                let ticket = Ticket::new(session.id);
+                let agent = request.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+                let enclosed = Enclosed { origin: Origin::new(client, agent), ..Enclosed::default() };
+                let expires = self.lifetimes.forgotten(now, now);
+                let record = self.vault.seal(&ticket, Revision::FIRST, (&session, &enclosed), expires)?;
+                let asked = self.clock.now_millis();
+                store.create(ticket.id.key(), record, now).await?;
+                let sealed = self.sealer.seal_ticket(&ticket);
+                (sealed, Some(KeptState::new(ticket, Revision::FIRST, enclosed, asked)))
             }
-            None => seal_to_fit(&self.sealer, &session, &self.kept_orgs).map_err(|_| NotBegun::TooLarge)?,
+            None => {
+                let sealed = seal_to_fit(&self.sealer, &session, &self.kept_orgs);
+                (sealed.map_err(|_| NotBegun::TooLarge)?, None)
+            }
         };
-        self.remember(session, &sealed, now);
+        self.remember((session, kept), &sealed, now);
         Ok(self.cookies.set_session(&sealed, self.lifetimes.max_age, request))
     }
 
@@ -165,12 +193,23 @@ impl Sessions {
     /// # Errors
     /// [`StoreDown`] if it could not be removed from a server-side store.
     pub(crate) async fn end(&self, request: &HeaderMap) -> Result<Vec<HeaderValue>, StoreDown> {
-        match self.open(request).await {
-            SessionLookup::Session(session) => self.end_session(&session).await?,
-            SessionLookup::Nobody => {}
-            SessionLookup::Unknown(down) => return Err(down),
-        }
+        self.end_session_of(request).await?;
         Ok(self.cookies.remove_session(request))
+    }
+
+    /// Ends the session of a request. A store is told by the ticket alone, also of a session
+    /// that has ended here and may not have there.
+    async fn end_session_of(&self, request: &HeaderMap) -> Result<(), StoreDown> {
+        if self.store.is_some() {
+            let Some(ticket) = self.ticket(request) else { return Ok(()) };
+            let until = self.clock.now() + self.lifetimes.max_age;
+            return self.end_everywhere(ticket.id.key(), until).await;
+        }
+        match self.open(request).await {
+            SessionLookup::Session(session) => self.end_session(&session).await,
+            SessionLookup::Nobody => Ok(()),
+            SessionLookup::Unknown(down) => Err(down),
+        }
     }
 
     /// Ends a session, with all its cookies.
@@ -178,17 +217,13 @@ impl Sessions {
     /// # Errors
     /// [`StoreDown`] if it could not be removed from a server-side store.
     pub(crate) async fn end_session(&self, session: &ActiveSession) -> Result<(), StoreDown> {
-        self.revocations.end(session.id(), session.ends(), self.clock.now());
-        match &self.store {
-            Some(store) => store.remove(session.id()).await,
-            None => Ok(()),
-        }
+        self.end_everywhere(session.id().key(), session.ends()).await
     }
 
     /// The snapshot of a session's content, with the rendered identity.
     pub(super) fn snapshot_of(&self, session: Session) -> SessionSnapshot {
         let user = User::new(Arc::clone(&session.person), AuthMethod::Session);
-        let sid = self.fingerprint(session.id);
+        let sid = session.id.key().to_string();
         let identity = self.renderer.render(user, sid, session.tokens.access.expose());
         SessionSnapshot { identity, session, generation: self.generation }
     }
@@ -212,21 +247,22 @@ impl Sessions {
     pub(crate) fn latest(&self, session: &ActiveSession) -> ActiveSession {
         self.activate(Arc::clone(&session.cached))
     }
-
-    /// The public fingerprint of a session: a hash that does not reveal the id.
-    fn fingerprint(&self, id: SessionId) -> String {
-        let mut input = [0; 48];
-        let (key, rest) = input.split_at_mut(32);
-        key.copy_from_slice(&self.fingerprint_key);
-        rest.copy_from_slice(&id.0);
-        URL_SAFE_NO_PAD.encode(sha256(&input).get(..16).unwrap_or_default())
-    }
 }
 
 impl fmt::Debug for Sessions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sessions").field("store", &self.store).finish_non_exhaustive()
     }
+}
+
+/// The configured store; `None` if the cookie contains the session.
+fn open_store(settings: &SessionSettings) -> Option<Arc<StoreAccess>> {
+    let store = match (&settings.custom_store, settings.store) {
+        (Some(custom), _) => custom.clone(),
+        (None, StoreSettings::Memory) => CustomStore::new(MemoryStore::new()),
+        (None, StoreSettings::Cookie) => return None,
+    };
+    Some(StoreAccess::new(store, settings.store_timeout))
 }
 
 /// The start of an encrypted text, which is its cache key.

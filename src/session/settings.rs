@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::cookie::{DEFAULT_COOKIE_NAME, SameSitePolicy};
-use super::store::StoreSettings;
+use super::store::{CustomStore, StoreSettings};
 use crate::clock::{UnixMillis, UnixTime};
 use crate::keys::Secret;
 use crate::setters::setters;
@@ -29,8 +29,18 @@ pub struct SessionSettings {
     pub revalidate: Duration,
     /// How much longer it is valid while the provider is unavailable.
     pub revalidate_grace: Duration,
-    /// The session store.
+    /// The session store, unless there is a custom one.
     pub store: StoreSettings,
+    /// A store of another kind, in place of [`SessionSettings::store`].
+    pub custom_store: Option<CustomStore>,
+    /// How old a custom store's answer about a session may be when a request uses it. What
+    /// the store [tells](super::store::Notices) counts at once.
+    pub cache: Duration,
+    /// How much longer the sessions that this process knows go on while the custom store
+    /// does not answer.
+    pub store_grace: Duration,
+    /// The time limit of a custom store's answer.
+    pub store_timeout: Duration,
     /// The maximum number of cached sessions, whose requests need no decryption and no
     /// signature. One takes about 4 kB.
     pub cached_sessions: usize,
@@ -49,6 +59,10 @@ impl SessionSettings {
             revalidate: Duration::from_secs(15 * 60),
             revalidate_grace: Duration::from_secs(3600),
             store: StoreSettings::Cookie,
+            custom_store: None,
+            cache: Duration::from_secs(10),
+            store_grace: Duration::from_secs(5 * 60),
+            store_timeout: Duration::from_millis(500),
             cached_sessions: 8_192,
         }
     }
@@ -71,6 +85,11 @@ impl SessionSettings {
             max_age: self.max_age.as_secs(),
             revalidate: self.revalidate.as_secs(),
             grace: self.revalidate_grace.as_secs(),
+            cache: self.custom_store.is_some().then(|| CacheLifetimes {
+                age: millis(self.cache),
+                grace: millis(self.store_grace),
+                timeout: self.store_timeout,
+            }),
         }
     }
 }
@@ -82,7 +101,27 @@ pub(crate) struct Lifetimes {
     pub(super) max_age: u64,
     pub(super) revalidate: u64,
     pub(super) grace: u64,
+    /// Absent where nobody else changes the sessions, or nothing is stored.
+    pub(super) cache: Option<CacheLifetimes>,
 }
+
+/// How long a store's answer about a session is used, in milliseconds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct CacheLifetimes {
+    pub(super) age: UnixMillis,
+    /// How much longer while the store does not answer.
+    pub(super) grace: UnixMillis,
+    /// The time limit of one answer.
+    pub(super) timeout: Duration,
+}
+
+fn millis(duration: Duration) -> UnixMillis {
+    UnixMillis::try_from(duration.as_millis()).unwrap_or(UnixMillis::MAX)
+}
+
+/// How much longer than a session a store keeps its record: the use of an open stream is
+/// told to the store once a minute.
+const STORED_LONGER: u64 = 120;
 
 /// Whether the provider's last answer about a person is still valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +152,12 @@ impl Lifetimes {
         let end = began.saturating_add(self.max_age).saturating_mul(1000);
         let idle = last_use.saturating_add(self.idle.saturating_mul(1000));
         Some(Duration::from_millis(end.min(idle).checked_sub(now)?)).filter(|left| !left.is_zero())
+    }
+
+    /// From when on a store need not have a session.
+    pub(super) fn forgotten(&self, began: UnixTime, last_use: UnixTime) -> UnixTime {
+        let (end, idle) = (began.saturating_add(self.max_age), last_use.saturating_add(self.idle));
+        end.min(idle).saturating_add(STORED_LONGER)
     }
 
     /// The freshness of an answer from the time `checked`.

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
+use super::kept_state::KeptState;
 use super::snapshot::SessionSnapshot;
 use crate::clock::{UnixMillis, UnixTime};
 
@@ -28,6 +29,8 @@ pub(crate) struct SharedSession {
     revalidation: Arc<tokio::sync::Mutex<()>>,
     /// No requests to the provider before this time, since the last one failed.
     not_before: AtomicU64,
+    /// The record in a server-side store.
+    pub(super) kept: Option<KeptState>,
 }
 
 /// The permit to revalidate a session. There is one per session.
@@ -37,7 +40,7 @@ pub(crate) struct RevalidationPermit(
 );
 
 impl SharedSession {
-    pub(super) fn new(snapshot: SessionSnapshot) -> Self {
+    pub(super) fn new(snapshot: SessionSnapshot, kept: Option<KeptState>) -> Self {
         Self {
             ended: AtomicBool::new(false),
             end: Notify::new(),
@@ -46,6 +49,7 @@ impl SharedSession {
             changed: Notify::new(),
             revalidation: Arc::default(),
             not_before: AtomicU64::new(0),
+            kept,
         }
     }
 
@@ -135,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_pause_from_before_the_clock_was_turned_back_is_over() {
-        let shared = SharedSession::new(snapshot(session()));
+        let shared = SharedSession::new(snapshot(session()), None);
         shared.pause_until(10_300);
         for (now, expected) in [(9_999, 0), (10_000, 300), (10_299, 1), (10_300, 0), (0, 0)] {
             assert_eq!(shared.pause(now), expected, "{now}");

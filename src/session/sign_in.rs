@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::header::{HeaderMap, HeaderValue};
 
 use super::fitting::seal_to_fit;
+use super::kept_state::KeptState;
 use super::record::{Session, SignInOrigin};
 use super::sealing::{Sealed, Unsealed};
 use super::sessions::{NotBegun, Sessions};
@@ -31,25 +32,32 @@ impl Sessions {
         };
         match present {
             Some(present) => Some(present).filter(|shared| is_it(shared)).cloned(),
-            None => self.revocations.find(|id| origin.has_binding_of(id), is_it),
+            None => self.revocations.find(|shared| {
+                origin.has_binding_of(shared.snapshot().session.id) && is_it(shared)
+            }),
         }
     }
 
     /// Makes a session that has begun known to the callbacks of other tabs. What is known
     /// of it is what its cookie says, from which much may have been left out.
-    pub(super) fn remember(&self, session: Session, sealed: &str, now: UnixTime) {
+    pub(super) fn remember(
+        &self,
+        (session, kept): (Session, Option<KeptState>),
+        sealed: &str,
+        now: UnixTime,
+    ) {
         let session = match self.sealer.unseal(sealed.as_bytes()) {
             Some(Unsealed { content: Sealed::Whole(sealed), .. }) => *sealed,
             Some(Unsealed { content: Sealed::Ticket(_), .. }) | None => session,
         };
-        self.enter(session, sealed.as_bytes(), true, now);
+        self.enter((session, kept), sealed.as_bytes(), true, now);
     }
 
     /// Goes on with a session under the result of another sign-in: returns the lines of its
     /// cookie.
     pub(super) async fn take_over(
         &self,
-        shared: &SharedSession,
+        shared: &Arc<SharedSession>,
         person: Person,
         tokens: Tokens,
         request: &HeaderMap,
@@ -57,15 +65,14 @@ impl Sessions {
         let now = self.clock.now();
         let before = shared.snapshot().session.clone();
         let session = Session { person: person.into(), tokens, checked: now, seen: now, ..before };
-        let sealed = match &self.store {
-            Some(_) => self.sealer.seal_ticket(session.id),
+        let sealed = match &shared.kept {
+            Some(kept) => self.sealer.seal_ticket(&kept.ticket),
             None => seal_to_fit(&self.sealer, &session, &self.kept_orgs).map_err(|_| NotBegun::TooLarge)?,
         };
-        shared.update(self.snapshot_of(session.clone()));
-        if let Some(store) = &self.store {
-            store.replace(&session).await?;
-        }
-        let left = self.lifetimes.max_age.saturating_sub(now.saturating_sub(session.began));
+        let began = session.began;
+        shared.update(self.snapshot_of(session));
+        self.save(shared).await?;
+        let left = self.lifetimes.max_age.saturating_sub(now.saturating_sub(began));
         Ok(self.cookies.set_session(&sealed, left, request))
     }
 }

@@ -83,7 +83,7 @@ fn origin() -> SignInOrigin {
 }
 
 async fn begin(sessions: &Sessions) -> HeaderMap {
-    request(&sessions.begin(ada(), tokens("hf_oauth_x"), &origin(), &HeaderMap::new()).await.unwrap())
+    request(&sessions.begin(ada(), tokens("hf_oauth_x"), &origin(), (&HeaderMap::new(), None)).await.unwrap())
 }
 
 async fn is_open(sessions: &Sessions, request: &HeaderMap) -> bool {
@@ -174,7 +174,7 @@ async fn each_sign_in_has_a_new_id_and_ends_the_session_before() {
     for settings in each_store() {
         let sessions = sessions(&settings, &Clock::manual(NOW));
         let planted = begin(&sessions).await;
-        let lines = sessions.begin(ada(), tokens("x"), &origin(), &planted).await.unwrap();
+        let lines = sessions.begin(ada(), tokens("x"), &origin(), (&planted, None)).await.unwrap();
         assert!(is_open(&sessions, &request(&lines)).await);
         assert!(!is_open(&sessions, &planted).await, "the previous session is still valid");
     }
@@ -203,7 +203,7 @@ async fn an_invalid_cookie_is_ignored() {
 #[tokio::test]
 async fn debug_output_reveals_no_session_content() {
     let sessions = sessions(&SessionSettings::new(secret(1)), &Clock::manual(NOW));
-    let lines = sessions.begin(ada(), tokens("hf_oauth_secret"), &origin(), &HeaderMap::new()).await.unwrap();
+    let lines = sessions.begin(ada(), tokens("hf_oauth_secret"), &origin(), (&HeaderMap::new(), None)).await.unwrap();
     let SessionLookup::Session(session) = sessions.open(&request(&lines)).await else { panic!("no session") };
     let response = http::Response::builder().header(SET_COOKIE, &lines[0]).body(()).unwrap();
     let printed = format!("{:?} {response:?}", session.snapshot.session);

@@ -19,14 +19,28 @@ impl Sessions {
         self.lifetimes.time_left(active.cached.began, last_use, self.clock.now_millis())
     }
 
+    /// The same after asking a server-side store: another process may have used the
+    /// session.
+    pub(crate) async fn time_left_anywhere(&self, active: &ActiveSession) -> Option<Duration> {
+        if let Some(left) = self.time_left(active) {
+            return Some(left);
+        }
+        if self.lifetimes.cache.is_some() {
+            // Without an answer, what this process knows counts.
+            let _ = self.refresh(&active.cached.shared).await;
+        }
+        self.time_left(active)
+    }
+
     /// Ends what is open under a session that has passed one of its time limits.
     ///
     /// # Errors
     /// [`StoreDown`] if it could not be removed from a server-side store.
     pub(crate) async fn expire(&self, active: &ActiveSession) -> Result<(), StoreDown> {
-        self.revocations.expire(active.id(), &active.cached.shared);
+        let key = active.id().key();
+        self.revocations.expire(key, &active.cached.shared);
         match &self.store {
-            Some(store) => store.remove(active.id()).await,
+            Some(store) => store.end(key).await.map(|_| ()),
             None => Ok(()),
         }
     }
@@ -34,17 +48,13 @@ impl Sessions {
     /// Records the use by a request; in a server-side store once a second.
     pub(super) fn record_request(&self, cached: &CachedSession, now: UnixMillis) {
         let before = cached.shared.record_use(now);
-        if let Some(store) = &self.store
-            && now / 1000 > before / 1000
-        {
-            store.touch(cached.id, now / 1000);
+        if self.store.is_some() && now / 1000 > before / 1000 {
+            self.touch(&cached.shared);
         }
     }
 
     /// Records the last use by a stream in a server-side store.
     pub(crate) fn record_stream(&self, active: &ActiveSession) {
-        if let Some(store) = &self.store {
-            store.touch(active.id(), active.cached.shared.last_use() / 1000);
-        }
+        self.touch(&active.cached.shared);
     }
 }

@@ -59,6 +59,11 @@
 //! A request without a `Host` is one for the public URL, `https://app.test` if none is set. The
 //! peer of a request is unknown, as it is behind `axum::serve` without connect info; insert a
 //! [`Peer`](crate::Peer), or with axum add a `MockConnectInfo`, where the address matters.
+//!
+//! # Session stores
+//!
+//! [`store_conformance`] checks what a [`SessionStore`](crate::store::SessionStore) of your own
+//! promises.
 
 mod cookie_jar;
 mod gate;
@@ -67,11 +72,13 @@ mod provider;
 mod refused;
 mod sign_in;
 mod signed_in;
+mod store;
 mod user;
 
 pub use gate::{advance, from_settings, gate, provider};
 pub use refused::Refused;
 pub use signed_in::SignedIn;
+pub use store::store_conformance;
 pub use user::{TestUser, user};
 
 pub use crate::identity::Role;

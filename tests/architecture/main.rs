@@ -14,7 +14,7 @@ use source::{File, files};
 const ORDER: &[&[&str]] = &[
     &["main"],
     &["commands"],
-    &["telemetry", "explain"],
+    &["telemetry", "explain", "testing"],
     &["config"],
     &["testing"],
     &["proxy"],

@@ -22,6 +22,8 @@ mod revalidate;
 mod sessions;
 mod sign_in;
 mod sign_out;
+#[cfg(feature = "testing")]
+mod stores;
 mod unauthenticated;
 
 // Authorization, and the identity for the app.

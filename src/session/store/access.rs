@@ -1,0 +1,282 @@
+//! A gate's access to its store: each call has a time limit, and a store that does not
+//! answer costs the gate one of them, not one for each request.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::contract::{CustomStore, StoreObject};
+use super::error::{StoreDown, StoreError};
+use super::identifier::{Revision, SessionKey};
+use super::notice::{Notice, Notices};
+use super::stored::{SessionRecord, StoredSession, Update};
+use crate::clock::UnixTime;
+use crate::keys::random;
+
+/// The pause before a store that does not answer is asked again, and before a watch that
+/// ended is begun again. It doubles up to [`LONGEST_PAUSE`].
+const PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// A watch that lasted this long has worked.
+const WORKED: Duration = Duration::from_secs(10);
+
+/// What happens in a store, or to it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum StoreEvent {
+    Notice(Notice),
+    /// It answers again.
+    Back,
+}
+
+/// Who hears of it.
+pub(crate) trait StoreObserver: Send + Sync {
+    fn observe(&self, event: StoreEvent);
+}
+
+/// A server-side store, as one gate uses it.
+pub(crate) struct StoreAccess {
+    store: Arc<dyn StoreObject>,
+    timeout_millis: AtomicU64,
+    /// Whether it answered last.
+    up: watch::Sender<bool>,
+    /// The gate in force.
+    observer: Mutex<Option<Weak<dyn StoreObserver>>>,
+    started: AtomicBool,
+    watching: OnceLock<AbortHandle>,
+}
+
+impl StoreAccess {
+    pub(crate) fn new(store: CustomStore, timeout: Duration) -> Arc<Self> {
+        let access = Self {
+            store: store.0,
+            timeout_millis: AtomicU64::new(0),
+            up: watch::Sender::new(true),
+            observer: Mutex::new(None),
+            started: AtomicBool::new(false),
+            watching: OnceLock::new(),
+        };
+        access.set_timeout(timeout);
+        Arc::new(access)
+    }
+
+    pub(crate) fn set_timeout(&self, timeout: Duration) {
+        let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).max(1);
+        self.timeout_millis.store(millis, Ordering::Relaxed);
+    }
+
+    /// Tells `observer` from now on, in place of the one before.
+    pub(crate) fn tell(self: &Arc<Self>, observer: Weak<dyn StoreObserver>) {
+        *self.observer.lock().unwrap_or_else(PoisonError::into_inner) = Some(observer);
+        self.start();
+    }
+
+    /// Whether the store answered last.
+    pub(crate) fn is_up(&self) -> bool {
+        *self.up.borrow()
+    }
+
+    pub(crate) async fn create(
+        self: &Arc<Self>,
+        key: SessionKey,
+        record: SessionRecord,
+        now: UnixTime,
+    ) -> Result<(), StoreDown> {
+        self.call("create", || self.store.create(key, record, now)).await
+    }
+
+    pub(crate) async fn load(
+        self: &Arc<Self>,
+        key: SessionKey,
+        now: UnixTime,
+    ) -> Result<Option<StoredSession>, StoreDown> {
+        self.call("load", || self.store.load(key, now)).await
+    }
+
+    pub(crate) async fn update(
+        self: &Arc<Self>,
+        key: SessionKey,
+        expected: Revision,
+        record: SessionRecord,
+        now: UnixTime,
+    ) -> Result<Update, StoreDown> {
+        self.call("update", || self.store.update(key, expected, record, now)).await
+    }
+
+    pub(crate) async fn touch(
+        self: &Arc<Self>,
+        key: SessionKey,
+        last_used: UnixTime,
+        expires: UnixTime,
+        now: UnixTime,
+    ) -> Result<(), StoreDown> {
+        self.call("touch", || self.store.touch(key, last_used, expires, now)).await
+    }
+
+    pub(crate) async fn end(self: &Arc<Self>, key: SessionKey) -> Result<bool, StoreDown> {
+        self.call("end", || self.store.end(key)).await
+    }
+
+    /// One call. It fails at once while the store does not answer, and as soon as another
+    /// call finds that out.
+    async fn call<T, F>(
+        self: &Arc<Self>,
+        operation: &'static str,
+        begin: impl FnOnce() -> F,
+    ) -> Result<T, StoreDown>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        self.start();
+        let mut up = self.up.subscribe();
+        if !*up.borrow_and_update() {
+            return Err(StoreDown);
+        }
+        let limit = Duration::from_millis(self.timeout_millis.load(Ordering::Relaxed));
+        let answer = tokio::select! {
+            biased;
+            answer = timeout(limit, begin()) => answer,
+            _ = up.wait_for(|up| !up) => return Err(StoreDown),
+        };
+        match answer {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) if !error.is_unavailable() => {
+                tracing::error!(operation, reason = %causes(&error), "the session store refused a call");
+                Err(StoreDown)
+            }
+            Ok(Err(error)) => {
+                self.lose(operation, &causes(&error));
+                Err(StoreDown)
+            }
+            Err(_) => {
+                self.lose(operation, &format!("no answer within {} ms", limit.as_millis()));
+                Err(StoreDown)
+            }
+        }
+    }
+
+    /// Notes that the store does not answer, and asks it until it does.
+    fn lose(self: &Arc<Self>, operation: &'static str, reason: &str) {
+        if !self.up.send_replace(false) {
+            return;
+        }
+        tracing::error!(
+            operation, %reason,
+            "the session store does not answer: sessions in use go on for session.store_grace, others get 503",
+        );
+        let access = Arc::downgrade(self);
+        tokio::spawn(async move {
+            let mut pause = PAUSE;
+            loop {
+                sleep(jittered(pause)).await;
+                let Some(access) = access.upgrade() else { return };
+                if access.answers().await {
+                    access.up.send_replace(true);
+                    tracing::info!("the session store answers again");
+                    access.observe(StoreEvent::Back);
+                    return;
+                }
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        });
+    }
+
+    /// Whether the store knows that it does not have some session.
+    async fn answers(&self) -> bool {
+        let limit = Duration::from_millis(self.timeout_millis.load(Ordering::Relaxed));
+        let nobody = SessionKey::from_bytes(random());
+        matches!(timeout(limit, self.store.load(nobody, 0)).await, Ok(Ok(_)))
+    }
+
+    /// Asks the store whether it is there, and watches it for as long as this value lives. A
+    /// gate can be made outside of a runtime; then its first call does this.
+    fn start(self: &Arc<Self>) {
+        if self.started.load(Ordering::Relaxed) {
+            return;
+        }
+        let Ok(runtime) = Handle::try_current() else { return };
+        if self.started.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (store, access) = (Arc::clone(&self.store), Arc::downgrade(self));
+        let watching = runtime.spawn(keep_watching(store, access));
+        // It is set once, since it was started once.
+        let _ = self.watching.set(watching.abort_handle());
+        let access = Arc::clone(self);
+        runtime.spawn(async move {
+            let nobody = SessionKey::from_bytes(random());
+            // The call itself notes what it finds.
+            let _ = access.load(nobody, 0).await;
+        });
+    }
+
+    fn observe(&self, event: StoreEvent) {
+        let observer = self.observer.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(observer) = observer.and_then(|observer| observer.upgrade()) {
+            observer.observe(event);
+        }
+    }
+}
+
+impl Drop for StoreAccess {
+    fn drop(&mut self) {
+        if let Some(watching) = self.watching.get() {
+            watching.abort();
+        }
+    }
+}
+
+impl fmt::Debug for StoreAccess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreAccess").field("up", &self.is_up()).finish_non_exhaustive()
+    }
+}
+
+/// Watches the store, again and again.
+async fn keep_watching(store: Arc<dyn StoreObject>, access: Weak<StoreAccess>) {
+    let mut pause = PAUSE;
+    loop {
+        let begun = Instant::now();
+        let told = access.clone();
+        let notices = Notices::new(move |notice| {
+            if let Some(access) = told.upgrade() {
+                access.observe(StoreEvent::Notice(notice));
+            }
+        });
+        let error = store.watch(notices).await;
+        let Some(known) = access.upgrade() else { return };
+        known.observe(StoreEvent::Notice(Notice::Missed));
+        drop(known);
+        tracing::debug!(reason = %causes(&error), "the session store is no longer watched; trying again");
+        if begun.elapsed() >= WORKED {
+            pause = PAUSE;
+        }
+        sleep(jittered(pause)).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Between three quarters and five quarters of `pause`, so that replicas do not ask at once.
+fn jittered(pause: Duration) -> Duration {
+    let [byte] = random();
+    pause * 3 / 4 + pause * u32::from(byte) / 510
+}
+
+/// What caused an error, and what caused that.
+fn causes(error: &StoreError) -> String {
+    let mut text = String::new();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
