@@ -116,6 +116,8 @@ pub mod oauth2;
 
 mod pages;
 
+pub mod hooks;
+
 // What those stand on.
 pub mod identity;
 
@@ -144,7 +146,8 @@ pub mod telemetry;
 
 pub use client::{Client, Peer, PublicUrl, TrustedProxies};
 pub use gate::{ExtractError, Gate, GateBuilder, GateLayer, GateService, Grant, Refusal};
-pub use identity::{AccessToken, Org, Role, User};
+pub use identity::{AccessToken, AppClaims, Org, Role, User};
+pub use pages::escape_html;
 pub use policy::{PathPattern, Route, Rule};
 
 // Compiles what README and docs show.
@@ -154,3 +157,6 @@ struct Readme;
 #[cfg(all(doctest, feature = "axum", feature = "bin"))]
 #[doc = include_str!("../docs/start/layer.md")]
 struct Layer;
+#[cfg(all(doctest, feature = "axum", feature = "bin"))]
+#[doc = include_str!("../docs/guides/hooks.md")]
+struct HooksGuide;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixTime;
-use crate::identity::{Dropped, FilterId, Person, Tokens};
+use crate::identity::{AppClaims, Dropped, FilterId, Person, Tokens};
 
 /// The id of a session; new at each sign-in.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -90,6 +90,10 @@ pub(crate) struct Session {
     pub(crate) checked: UnixTime,
     /// The tokens for requests to the provider.
     pub(crate) tokens: Tokens,
+    /// What the app added when the session began. Written beside the session, so that
+    /// sessions from before there were claims can be read: `sealing`.
+    #[serde(skip)]
+    pub(crate) claims: AppClaims,
 }
 
 /// Identifies the state of a session: when it was checked, what its person lost to which

@@ -64,8 +64,8 @@ impl RevocationTable {
     }
 
     /// Ends the session: it is refused from now on, and all tasks that wait for its end
-    /// are notified.
-    pub(crate) fn end(&self, id: SessionId, until: UnixTime, now: UnixTime) {
+    /// are notified. Returns whether it had not ended before.
+    pub(crate) fn end(&self, id: SessionId, until: UnixTime, now: UnixTime) -> bool {
         let mut state = self.lock();
         state.sweep(now);
         if state.ended.len() >= CAPACITY
@@ -73,10 +73,11 @@ impl RevocationTable {
         {
             state.ended.remove(&first);
         }
-        state.ended.insert(id, until);
+        let before = state.ended.insert(id, until);
         if let Some(shared) = state.open.remove(&id).and_then(|shared| shared.upgrade()) {
             shared.finish();
         }
+        before.is_none()
     }
 
     /// Notifies what is open under a session that has passed one of its time limits. Its

@@ -18,7 +18,7 @@ use super::settings::{Lifetimes, SessionSettings};
 use super::snapshot::SessionSnapshot;
 use super::store::{Store, StoreDown};
 use crate::clock::Clock;
-use crate::identity::{AuthMethod, IdentityRenderer, Person, Tokens, User};
+use crate::identity::{AppClaims, IdentityRenderer, Person, Tokens, User};
 use crate::keys::{Keyring, random, sha256};
 
 /// The number of characters that identify an encrypted text: version, key id and nonce
@@ -116,7 +116,8 @@ impl Sessions {
     /// request came with, if any, ends: its id must not be valid for the new identity
     /// (session fixation). One that another tab has begun for the same person since
     /// `origin` goes on instead: its streams are open, and a second session would not end
-    /// with it.
+    /// with it. `claims` are the app's own; a session that goes on
+    /// keeps those that it has.
     ///
     /// # Errors
     /// [`NotBegun`] if the session cannot be saved in a server-side store, or does not fit
@@ -125,6 +126,7 @@ impl Sessions {
         &self,
         person: Person,
         tokens: Tokens,
+        claims: AppClaims,
         origin: &SignInOrigin,
         request: &HeaderMap,
     ) -> Result<Vec<HeaderValue>, NotBegun> {
@@ -147,6 +149,7 @@ impl Sessions {
             seen: now,
             checked: now,
             tokens,
+            claims,
         };
         let sealed = match &self.store {
             Some(store) => {
@@ -160,34 +163,39 @@ impl Sessions {
     }
 
     /// Ends the session of a request and returns the lines that remove its cookies, even
-    /// if there was no session to end.
+    /// if there was no session to end; and whose session this call ended, if any.
     ///
     /// # Errors
     /// [`StoreDown`] if it could not be removed from a server-side store.
-    pub(crate) async fn end(&self, request: &HeaderMap) -> Result<Vec<HeaderValue>, StoreDown> {
-        match self.open(request).await {
-            SessionLookup::Session(session) => self.end_session(&session).await?,
-            SessionLookup::Nobody => {}
+    pub(crate) async fn end(
+        &self,
+        request: &HeaderMap,
+    ) -> Result<(Vec<HeaderValue>, Option<User>), StoreDown> {
+        let ended = match self.open(request).await {
+            SessionLookup::Session(session) => {
+                self.end_session(&session).await?.then(|| session.user().clone())
+            }
+            SessionLookup::Nobody => None,
             SessionLookup::Unknown(down) => return Err(down),
-        }
-        Ok(self.cookies.remove_session(request))
+        };
+        Ok((self.cookies.remove_session(request), ended))
     }
 
-    /// Ends a session, with all its cookies.
+    /// Ends a session, with all its cookies. Returns whether nothing else had ended it here.
     ///
     /// # Errors
     /// [`StoreDown`] if it could not be removed from a server-side store.
-    pub(crate) async fn end_session(&self, session: &ActiveSession) -> Result<(), StoreDown> {
-        self.revocations.end(session.id(), session.ends(), self.clock.now());
-        match &self.store {
-            Some(store) => store.remove(session.id()).await,
-            None => Ok(()),
+    pub(crate) async fn end_session(&self, session: &ActiveSession) -> Result<bool, StoreDown> {
+        let first = self.revocations.end(session.id(), session.ends(), self.clock.now());
+        if let Some(store) = &self.store {
+            store.remove(session.id()).await?;
         }
+        Ok(first)
     }
 
     /// The snapshot of a session's content, with the rendered identity.
     pub(super) fn snapshot_of(&self, session: Session) -> SessionSnapshot {
-        let user = User::new(Arc::clone(&session.person), AuthMethod::Session);
+        let user = User::of_session(Arc::clone(&session.person), &session.claims);
         let sid = self.fingerprint(session.id);
         let identity = self.renderer.render(user, sid, session.tokens.access.expose());
         SessionSnapshot { identity, session, generation: self.generation }

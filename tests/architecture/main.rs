@@ -26,6 +26,7 @@ const ORDER: &[&[&str]] = &[
     &["authn"],
     &["policy"],
     &["session"],
+    &["hooks"],
     &["provider"],
     &["identity"],
     &["server"],

@@ -30,6 +30,8 @@ mod attack_sign_in;
 mod bearer;
 mod data_plane;
 mod embedding;
+mod embedding_hooks;
+mod embedding_pages;
 mod headers;
 mod layer;
 mod paths;
