@@ -120,6 +120,8 @@ pub mod oauth2;
 
 mod pages;
 
+pub mod hooks;
+
 // What those stand on.
 pub mod identity;
 
@@ -156,7 +158,8 @@ pub mod telemetry;
 
 pub use client::{Client, Peer, PublicUrl, TrustedProxies};
 pub use gate::{ExtractError, Gate, GateBuilder, GateLayer, GateService, Grant, Refusal};
-pub use identity::{AccessToken, Org, Role, User};
+pub use identity::{AccessToken, AppClaims, Org, Role, User};
+pub use pages::escape_html;
 pub use policy::{PathPattern, Route, Rule};
 pub use session::store;
 
@@ -170,3 +173,6 @@ struct Layer;
 #[cfg(all(doctest, feature = "axum", feature = "bin"))]
 #[doc = include_str!("../docs/explanations/stores.md")]
 struct Stores;
+#[cfg(all(doctest, feature = "axum", feature = "bin"))]
+#[doc = include_str!("../docs/guides/hooks.md")]
+struct HooksGuide;

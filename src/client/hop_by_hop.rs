@@ -5,9 +5,16 @@ use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, TE, UPGRADE};
 use super::field_set::FieldSet;
 
 /// Whether a field of this name is hop-by-hop whatever `Connection` says.
-#[cfg(feature = "proxy")]
 pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
     FieldSet::of_name(name).has(FieldSet::HOP_BY_HOP)
+}
+
+/// Drops the hop-by-hop fields of an answer that is not from a connection.
+pub(crate) fn drop_hop_by_hop(headers: &mut HeaderMap) {
+    let names: Vec<HeaderName> = headers.keys().filter(|name| is_hop_by_hop(name)).cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
 }
 
 /// Whether a field of this name ends here in a request.

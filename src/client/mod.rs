@@ -21,7 +21,9 @@ pub(crate) use field_set::FieldSet;
 pub(crate) use forwarded_to_app::{ForwardedHeaders, is_dropped_claim};
 #[cfg(feature = "proxy")]
 pub(crate) use hop_by_hop::is_hop_by_hop;
-pub(crate) use hop_by_hop::{accepts_trailers, is_hop_by_hop_in_request, is_websocket_handshake};
+pub(crate) use hop_by_hop::{
+    accepts_trailers, drop_hop_by_hop, is_hop_by_hop_in_request, is_websocket_handshake,
+};
 #[cfg(feature = "proxy")]
 pub(crate) use host::is_http;
 pub(crate) use host::{is_authority, name_and_port, normalized, requested_host};

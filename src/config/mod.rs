@@ -58,6 +58,7 @@ pub use secrets::EXAMPLE_SECRET;
 use crate::client::{PublicUrl, TrustedProxies};
 use crate::clock::Clock;
 use crate::gate::{BuildError, Gate, GateSettings};
+use crate::hooks::Hooks;
 use crate::oauth2::ReturnHosts;
 use crate::policy::{Access, OwnPrefix, Route};
 #[cfg(feature = "proxy")]
@@ -267,6 +268,7 @@ fn parts(root: &Table<'_>, folder: &Path, space: Option<&Space>, consumer: Consu
             return_hosts,
             trusted_proxies,
             bearer,
+            hooks: Hooks::default(),
         },
         #[cfg(feature = "proxy")]
         server,

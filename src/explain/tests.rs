@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::clock::Clock;
 use crate::gate::{GateBuilder, Grant};
-use crate::identity::{Email, Org, ResourceGroup, Role, Shown, Standing, Tokens};
+use crate::identity::{AppClaims, Email, Org, ResourceGroup, Role, Shown, Standing, Tokens};
 use crate::keys::SecretString;
 use crate::policy::{Access, Route, Rule};
 use crate::session::SignInOrigin;
@@ -199,7 +199,13 @@ async fn done(
 async fn cookie(gate: &Gate, person: Person) -> HeaderValue {
     let tokens = Tokens { access: SecretString::new("hf_oauth_x"), refresh: None, expires: None };
     let origin = SignInOrigin { browser: [0; 8], bindings: Vec::new(), began: 0, session: None };
-    let lines = gate.inner.oauth2.sessions.begin(person, tokens, &origin, (&HeaderMap::new(), None)).await.unwrap();
+    let lines = gate
+        .inner
+        .oauth2
+        .sessions
+        .begin(person, tokens, AppClaims::default(), &origin, (&HeaderMap::new(), None))
+        .await
+        .unwrap();
     let pairs: Vec<_> = lines.iter().map(|line| line.to_str().unwrap().split(';').next().unwrap()).collect();
     HeaderValue::from_str(&pairs.join("; ")).unwrap()
 }

@@ -1,16 +1,19 @@
 //! A request behind the layer, while the inner service is at work on it.
 
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use http::{Method, Request};
+use http::{Method, Request, StatusCode};
 
 use super::grant::{Grant, QUICK};
 use crate::client::{Client, FieldSet};
-use crate::respond::KeptHead;
+use crate::hooks::{ClientKind, RefusedRequest};
+use crate::identity::User;
+use crate::respond::{EndpointUrls, KeptHead, Said};
 
 /// How often a request that may be an upload is recorded as use.
 const USE_INTERVAL: Duration = Duration::from_secs(1);
@@ -19,8 +22,8 @@ const USE_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct Attended {
     pub(super) head: KeptHead,
     pub(super) host: Arc<str>,
-    /// The layer does not see the frames of a request's body.
-    may_upload: bool,
+    method: Method,
+    client_ip: Option<IpAddr>,
 }
 
 impl Attended {
@@ -28,7 +31,36 @@ impl Attended {
         Self {
             head: KeptHead::of(request, fields),
             host: client.host.clone(),
-            may_upload: !matches!(*request.method(), Method::GET | Method::HEAD),
+            method: request.method().clone(),
+            client_ip: client.ip,
+        }
+    }
+
+    /// The layer does not see the frames of a request's body.
+    fn may_upload(&self) -> bool {
+        !matches!(self.method, Method::GET | Method::HEAD)
+    }
+
+    /// The request for the app's hook, if the permission ended.
+    pub(super) fn refused(
+        &self,
+        Said { code, text }: Said,
+        status: StatusCode,
+        user: Option<&User>,
+        urls: &EndpointUrls,
+    ) -> RefusedRequest {
+        let request = self.head.request(&self.host, user.is_some());
+        RefusedRequest {
+            code,
+            status,
+            reason: text,
+            user: user.cloned(),
+            method: self.method.clone(),
+            path: request.target.split('?').next().unwrap_or_default().to_owned(),
+            host: self.host.clone(),
+            client_ip: self.client_ip,
+            client_kind: if request.wants_page() { ClientKind::Page } else { ClientKind::Program },
+            sign_in_url: urls.sign_in(request.target),
         }
     }
 
@@ -59,7 +91,7 @@ impl Attended {
                 tokio::select! {
                     biased;
                     output = &mut inner => return output,
-                    _ = interval.tick(), if self.may_upload => grant.record_use(),
+                    _ = interval.tick(), if self.may_upload() => grant.record_use(),
                 }
             }
         };

@@ -243,6 +243,7 @@ impl Parts {
             jwks,
             retain: self.retain,
             draining,
+            hooks: settings.hooks,
             clock: self.clock,
         }
     }

@@ -9,6 +9,7 @@ use super::settings::{BuildError, GateSettings, default_scope};
 use crate::authn::BearerSettings;
 use crate::client::{PublicUrl, TrustedProxies};
 use crate::clock::Clock;
+use crate::hooks::Hooks;
 use crate::identity::{AssertionSettings, HeaderSettings};
 use crate::keys::{Secret, SecretString};
 use crate::oauth2::ReturnHosts;
@@ -55,6 +56,7 @@ pub struct GateBuilder {
     bearer: Option<BearerSettings>,
     trusted_proxies: TrustedProxies,
     return_hosts: ReturnHosts,
+    pub(super) hooks: Hooks,
     clock: Clock,
     #[cfg(feature = "testing")]
     start_provider: Option<StartProvider>,
@@ -325,6 +327,7 @@ impl GateBuilder {
             bearer: self.bearer,
             return_hosts: self.return_hosts,
             trusted_proxies: self.trusted_proxies,
+            hooks: self.hooks,
         })
     }
 }

@@ -10,6 +10,7 @@ use super::refusal::{Forbidden, Refusal};
 use super::request::RequestView;
 use super::ruleset::Ruleset;
 use crate::authn::{Authentication, Caller, PendingAuthentication};
+use crate::identity::{RenderedIdentity, User};
 use crate::policy::{BearerUse, CorsOrigin, Credential, Denial, RouteQuery, Verdict};
 use crate::session::ActiveSession;
 
@@ -175,7 +176,8 @@ impl Ruleset {
         bearer_use: BearerUse,
         caller: Caller,
     ) -> Result<Authorization, Refusal> {
-        let person = caller.identity().map(|identity| identity.user().person());
+        let user = caller.identity().map(RenderedIdentity::user);
+        let person = user.map(User::person);
         let verdict = self.policy.decide(route, person);
         if verdict.admits() {
             return Ok(Authorization::Granted(Grant::new(caller, route, Some(Arc::clone(self)))));
@@ -191,8 +193,10 @@ impl Ruleset {
             let credential = Credential { is_token: token.is_some(), asks: self.policy.asks, missing };
             Denial::of(&verdict, person, credential)
         });
-        match denial {
-            Some(denial) => Err(Refusal::Forbidden(Forbidden { denial: Box::new(denial), token })),
+        match denial.zip(user.cloned()) {
+            Some((denial, user)) => {
+                Err(Refusal::Forbidden(Forbidden { denial: Box::new(denial), token, user }))
+            }
             None if bearer_use == BearerUse::Only => Err(Refusal::TokenNeeded),
             None => Err(Refusal::SignIn),
         }

@@ -18,6 +18,7 @@ mod attended;
 mod body;
 mod build;
 mod builder;
+mod builder_hooks;
 mod connection_options;
 mod decide;
 mod discovery;
@@ -31,6 +32,7 @@ mod lifetime;
 mod own_endpoints;
 mod permission_watch;
 mod position;
+mod presentation;
 mod provider_unusable;
 mod refusal;
 mod refuse;
@@ -79,6 +81,7 @@ use crate::respond::{Interruption, KeptHead, OrgNames, cors, grpc, interrupted, 
 use attended::Attended;
 use own_endpoints::OwnEndpoints;
 use position::{Decided, Warnings};
+use presentation::present_as;
 use refuse::Refuser;
 pub(crate) use rewrite::ConnectionFields;
 use rewrite::{RewriteSubject, Rewriter};
@@ -190,11 +193,14 @@ impl Gate {
         extensions.insert(client);
         extensions.insert(grant.clone());
         // Ours, if the permission ends before the inner service answers.
-        let mut response = match attended.unless_ended(pin!(inner(request)), &grant).await {
-            Some(response) => {
-                self.complete(response?, &grant, renewal.as_ref(), Some(PermissionWatch::new(grant.clone())))
-            }
-            None => self.interrupted(&grant, &attended.head, &attended.host).map(GateBody::own),
+        let watch = || PermissionWatch::new(grant.clone());
+        let answered = match attended.unless_ended(pin!(inner(request)), &grant).await {
+            Some(response) => Some(self.complete(response?, &grant, renewal.as_ref(), Some(watch()))),
+            None => None,
+        };
+        let mut response = match answered {
+            Some(response) => response,
+            None => self.interrupted_and_presented(&grant, &attended).await.map(GateBody::own),
         };
         // For an embedder's log: who was answered. The inner service cannot say so itself.
         let extensions = response.extensions_mut();
@@ -311,6 +317,17 @@ impl Gate {
         self.expose(grant, head.origin(), &mut response);
         tracing::info!(status = response.status().as_u16(), "ended a request with its permission");
         response
+    }
+
+    /// The same, as the app's hook wants it.
+    async fn interrupted_and_presented(&self, grant: &Grant, attended: &Attended) -> Response<Bytes> {
+        let oauth2 = &self.inner.oauth2;
+        let response = self.interrupted(grant, &attended.head, &attended.host);
+        if !oauth2.hooks.present_answers() {
+            return response;
+        }
+        let refused = |said, status| attended.refused(said, status, grant.user(), &oauth2.urls);
+        Box::pin(present_as(oauth2, response, refused)).await
     }
 
     /// Makes `readyz` answer 503 from now on: the drain has begun.

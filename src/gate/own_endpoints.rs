@@ -9,7 +9,8 @@ use http::request::Parts;
 
 use super::decide::Decision;
 use super::grant::Grant;
-use super::refusal::Refusal;
+use super::presentation::present;
+use super::refusal::{Forbidden, Refusal};
 use super::refuse::Refuser;
 use super::request::{RequestView, the_origin};
 use super::rewrite::Rewriter;
@@ -18,7 +19,7 @@ use crate::authn::Caller;
 use crate::client::{Client, IncomingRequest, RequestKind, name_and_port};
 use crate::forward_auth::{self, Allowed, Contract, DescriptionRules};
 use crate::identity::{RenderedIdentity, SignedAssertion};
-use crate::oauth2::{Endpoint, OAuth2};
+use crate::oauth2::{Endpoint, NotAdmitted, OAuth2};
 use crate::policy::{AssertionUse, BearerUse, RouteAccess};
 use crate::respond::{OrgNames, cors, grpc};
 
@@ -62,7 +63,12 @@ impl OwnEndpoints<'_> {
             _ => Caller::Nobody,
         };
         let user = caller.identity().map(RenderedIdentity::user);
-        self.oauth2.answer(endpoint, request, user).await
+        match self.oauth2.answer(endpoint, request, user, &self.ruleset.policy).await {
+            Ok(response) => present(self.oauth2, response, request, user).await,
+            Err(NotAdmitted { denial, user }) => {
+                self.refuse(Refusal::Forbidden(Forbidden { denial, token: None, user }), request).await
+            }
+        }
     }
 
     async fn refuse(&self, refusal: Refusal, request: IncomingRequest<'_>) -> Response<Bytes> {

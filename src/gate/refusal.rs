@@ -2,7 +2,7 @@
 
 use crate::authn::{AuthnError, SessionError, TokenError};
 use crate::forward_auth::AmbiguousOriginal;
-use crate::identity::{AuthMethod, TokenKind};
+use crate::identity::{AuthMethod, TokenKind, User};
 use crate::policy::{Ambiguity, BearerUse, Denial};
 
 /// Why a request did not reach the app. The response carries it in its extensions, for
@@ -68,18 +68,34 @@ pub enum Refusal {
 }
 
 /// A person who may not enter, and the reasons.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Forbidden {
     pub(super) denial: Box<Denial>,
     /// The kind of token they came with; `None` is a session.
     pub(super) token: Option<TokenKind>,
+    pub(super) user: User,
 }
+
+/// The reasons name the person.
+impl PartialEq for Forbidden {
+    fn eq(&self, other: &Self) -> bool {
+        self.denial == other.denial && self.token == other.token
+    }
+}
+
+impl Eq for Forbidden {}
 
 impl Forbidden {
     /// The username.
     #[must_use]
     pub fn username(&self) -> &str {
         &self.denial.username
+    }
+
+    /// The person.
+    #[must_use]
+    pub fn user(&self) -> &User {
+        &self.user
     }
 
     /// How the person authenticated.

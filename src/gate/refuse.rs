@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::Response;
 
+use super::presentation::present;
 use super::refusal::{Forbidden, Refusal};
 use crate::authn::SessionError;
 use crate::client::{IncomingRequest, speaks_openai};
@@ -22,7 +23,12 @@ impl Refuser<'_> {
     /// its extensions.
     pub(super) async fn refuse(&self, refusal: Refusal, request: IncomingRequest<'_>) -> Response<Bytes> {
         let response = self.answer(&refusal, request).await;
-        let mut response = openai::adapt(speaks_openai(&request.parts.headers), response);
+        let response = openai::adapt(speaks_openai(&request.parts.headers), response);
+        let user = match &refusal {
+            Refusal::Forbidden(forbidden) => Some(forbidden.user()),
+            _ => None,
+        };
+        let mut response = present(self.oauth2, response, request, user).await;
         response.extensions_mut().insert(request.client.clone());
         response.extensions_mut().insert(refusal);
         response
@@ -39,7 +45,7 @@ impl Refuser<'_> {
             }
             Refusal::NotSecure => oauth2.to_https(request),
             Refusal::SignIn => oauth2.require_sign_in(request).await,
-            Refusal::Forbidden(Forbidden { denial, token }) => {
+            Refusal::Forbidden(Forbidden { denial, token, .. }) => {
                 let return_to = oauth2.here(request);
                 let context = ForbiddenContext {
                     urls: &oauth2.urls,

@@ -40,7 +40,7 @@ pub(super) fn finish<B: Body<Data = Bytes>>(
 }
 
 /// Removes `Set-Cookie` lines for our cookies.
-fn guard_cookies(cookies: &Cookies, headers: &mut HeaderMap) {
+pub(super) fn guard_cookies(cookies: &Cookies, headers: &mut HeaderMap) {
     if !headers.get_all(SET_COOKIE).iter().any(|line| cookies.claims(line)) {
         return;
     }

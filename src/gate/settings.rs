@@ -3,6 +3,7 @@
 use super::provider_unusable::ProviderUnusable;
 use crate::authn::BearerSettings;
 use crate::client::{PublicUrl, PublicUrlError, TrustedProxies};
+use crate::hooks::Hooks;
 use crate::identity::{AssertionSettings, HeaderSettings};
 use crate::keys::SecretError;
 use crate::oauth2::ReturnHosts;
@@ -39,6 +40,8 @@ pub struct GateSettings {
     pub return_hosts: ReturnHosts,
     /// Networks whose `X-Forwarded-*` are used.
     pub trusted_proxies: TrustedProxies,
+    /// The app's own code at a sign-in, at a sign-out, and in place of refusals.
+    pub hooks: Hooks,
 }
 
 /// Why a gate cannot be built: which setting is wrong, and what it accepts.

@@ -72,6 +72,9 @@ struct Claims<'a> {
     sid: &'a str,
     #[serde(flatten)]
     token: TokenClaims,
+    /// None of them has the name of one above.
+    #[serde(flatten)]
+    app: Option<&'a serde_json::Map<String, serde_json::Value>>,
 }
 
 /// The validity period (RFC 7519, sections 4.1.4 to 4.1.7).
@@ -136,6 +139,7 @@ impl AssertionSigner {
                 exp: now + LIFETIME,
                 jti: URL_SAFE_NO_PAD.encode(random::<16>()),
             },
+            app: user.claims().map(),
         };
         let token = serde_json::to_vec(&claims).ok().and_then(|claims| self.sign(&claims));
         if token.is_none() {

@@ -4,6 +4,7 @@
 //! size ([`Person`] cannot contain a line break or a forged group).
 
 mod access_token;
+mod app_claims;
 pub(crate) mod assertion;
 mod auth_method;
 mod completeness;
@@ -16,6 +17,8 @@ mod tokens;
 mod user;
 
 pub use access_token::AccessToken;
+pub(crate) use app_claims::ClaimsDraft;
+pub use app_claims::{AppClaims, MAX_CLAIM_NAME, MAX_CLAIMS, MAX_CLAIMS_BYTES};
 pub use assertion::AssertionSettings;
 pub use auth_method::AuthMethod;
 pub(crate) use auth_method::TokenKind;

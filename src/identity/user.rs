@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
+use super::app_claims::AppClaims;
 use super::auth_method::AuthMethod;
 use super::org::Org;
 use super::person::Person;
@@ -25,13 +26,23 @@ struct Inner {
     groups: Vec<String>,
     groups_cut: bool,
     method: AuthMethod,
+    claims: AppClaims,
 }
 
 impl User {
     pub(crate) fn new(person: impl Into<Arc<Person>>, method: AuthMethod) -> Self {
+        Self::with_claims(person, method, AppClaims::none().clone())
+    }
+
+    /// The person of a session, with the claims that the app added when it began.
+    pub(crate) fn of_session(person: impl Into<Arc<Person>>, claims: &AppClaims) -> Self {
+        Self::with_claims(person, AuthMethod::Session, claims.clone())
+    }
+
+    fn with_claims(person: impl Into<Arc<Person>>, method: AuthMethod, claims: AppClaims) -> Self {
         let person = person.into();
         let groups = person.groups();
-        Self { inner: Arc::new(Inner { person, groups, groups_cut: false, method }) }
+        Self { inner: Arc::new(Inner { person, groups, groups_cut: false, method, claims }) }
     }
 
     /// The same with at most `most` bytes of groups, those of organisations that `named`
@@ -43,7 +54,8 @@ impl User {
         }
         let (person, method) = (self.inner.person.clone(), self.inner.method);
         let groups = person.groups_within(most, named);
-        Self { inner: Arc::new(Inner { person, groups, groups_cut: true, method }) }
+        let claims = self.inner.claims.clone();
+        Self { inner: Arc::new(Inner { person, groups, groups_cut: true, method, claims }) }
     }
 
     /// The stable id (`sub`). Key your data by it: usernames can change hands.
@@ -105,6 +117,14 @@ impl User {
     #[must_use]
     pub fn auth_method(&self) -> AuthMethod {
         self.inner.method
+    }
+
+    /// The claims that the app's own [`on_sign_in`](crate::GateBuilder::on_sign_in) hook added
+    /// when the session began; none for tokens of API clients. The assertion has them, and the
+    /// endpoint `userinfo` does not.
+    #[must_use]
+    pub fn claims(&self) -> &AppClaims {
+        &self.inner.claims
     }
 
     pub(crate) fn person(&self) -> &Person {

@@ -7,12 +7,15 @@ use bytes::Bytes;
 use http::header::HeaderValue;
 use http::{Response, StatusCode};
 
+use super::admission::NotFinished;
 use super::endpoints::OAuth2;
+use super::not_admitted::NotAdmitted;
 use super::pending_sign_in::{PendingSignIn, Taken, Unfinished};
 use super::return_to::ReturnTo;
 use super::start::ATTEMPTS_LIFETIME;
 use crate::client::IncomingRequest;
 use crate::pages;
+use crate::policy::Policy;
 use crate::provider::{CodeGrant, truncated};
 use crate::respond::{SignInFailure, answer, sign_in_failed, unavailable};
 use crate::session::{NotBegun, SessionLookup};
@@ -53,17 +56,26 @@ impl<'a> Parameters<'a> {
 impl OAuth2 {
     /// Completes a sign-in. `state` is checked first: a callback that this browser did
     /// not cause never leads to a request to the provider.
-    pub(super) async fn callback(&self, request: IncomingRequest<'_>) -> Response<Bytes> {
+    ///
+    /// # Errors
+    /// [`NotAdmitted`] by `policy`, where a hook is asked whom it admits.
+    pub(super) async fn callback(
+        &self,
+        request: IncomingRequest<'_>,
+        policy: &Policy,
+    ) -> Result<Response<Bytes>, NotAdmitted> {
         let Ok(parameters) = Parameters::read(request.parts.uri.query().unwrap_or_default()) else {
-            return self.failed(request, &SignInFailure::RepeatedParameter, &ReturnTo::root());
+            return Ok(self.failed(request, &SignInFailure::RepeatedParameter, &ReturnTo::root()));
         };
         if self.sessions.store_is_up() == Some(false) {
             // Before the state and the code are used: the same address works later.
-            return unavailable::store_unavailable(request);
+            return Ok(unavailable::store_unavailable(request));
         }
         let state = parameters.state.as_deref().unwrap_or_default();
-        match self.pendings.take(state, &request.parts.headers, self.clock.now()) {
-            Taken::Yes { pending, removal } => self.take_up(request, &parameters, pending, removal).await,
+        Ok(match self.pendings.take(state, &request.parts.headers, self.clock.now()) {
+            Taken::Yes { pending, removal } => {
+                self.take_up(request, &parameters, pending, removal, policy).await?
+            }
             Taken::UsedBefore(attempt) => self.stale(request, SignInFailure::UsedBefore, Some(attempt)).await,
             Taken::Expired(attempt) => self.stale(request, SignInFailure::Expired, Some(attempt)).await,
             Taken::Elsewhere(attempt) => {
@@ -71,7 +83,7 @@ impl OAuth2 {
             }
             Taken::NoCookies => self.stale(request, SignInFailure::CookiesBlocked, None).await,
             Taken::Unknown => self.stale(request, SignInFailure::NotBegunHere, None).await,
-        }
+        })
     }
 
     /// Finishes a sign-in of this browser, unless another tab has signed it in meanwhile:
@@ -82,17 +94,20 @@ impl OAuth2 {
         parameters: &Parameters<'_>,
         pending: PendingSignIn,
         removal: Option<HeaderValue>,
-    ) -> Response<Bytes> {
+        policy: &Policy,
+    ) -> Result<Response<Bytes>, NotAdmitted> {
         if let SessionLookup::Session(session) = self.sessions.open(&request.parts.headers).await
             && pending.origin.is_overtaken_by(session.id())
         {
-            return self.arrive(pending.return_to.as_deref(), removal);
+            return Ok(self.arrive(pending.return_to.as_deref(), removal));
         }
-        match self.finish(request, parameters, &pending).await {
-            Ok(lines) => self.arrive(pending.return_to.as_deref(), lines.into_iter().chain(removal)),
-            Err(failure) => {
-                let return_to = pending.return_to.map_or_else(ReturnTo::root, |url| self.parse_return(&url));
-                self.failed(request, &failure, &return_to)
+        let return_to = pending.return_to.as_deref();
+        match self.finish(request, parameters, &pending, policy).await {
+            Ok(lines) => Ok(self.arrive(return_to, lines.into_iter().chain(removal))),
+            Err(NotFinished::NotAdmitted(not_admitted)) => Err(not_admitted),
+            Err(NotFinished::Failed(failure)) => {
+                let return_to = return_to.map_or_else(ReturnTo::root, |url| self.parse_return(url));
+                Ok(self.failed(request, &failure, &return_to))
             }
         }
     }
@@ -144,17 +159,16 @@ impl OAuth2 {
         request: IncomingRequest<'_>,
         parameters: &Parameters<'_>,
         pending: &PendingSignIn,
-    ) -> Result<Vec<HeaderValue>, SignInFailure> {
+        policy: &Policy,
+    ) -> Result<Vec<HeaderValue>, NotFinished> {
         self.check_issuer(parameters).await?;
         if let Some(error) = &parameters.error {
             if error == "access_denied" {
-                return Err(SignInFailure::Cancelled);
+                return Err(SignInFailure::Cancelled.into());
             }
             let description = parameters.error_description.as_deref().unwrap_or_default();
-            return Err(SignInFailure::Provider {
-                error: truncated(error, 64),
-                description: truncated(description, 300),
-            });
+            let (error, description) = (truncated(error, 64), truncated(description, 300));
+            return Err(SignInFailure::Provider { error, description }.into());
         }
         let code = parameters.code.as_deref().filter(|code| !code.is_empty()).ok_or(SignInFailure::NoCode)?;
         let grant = CodeGrant {
@@ -165,10 +179,13 @@ impl OAuth2 {
         };
         let (mut person, tokens) = self.provider.sign_in(&grant).await.map_err(SignInFailure::Exchange)?;
         self.retain.apply(&mut person);
+        let return_to =
+            pending.return_to.as_deref().map_or_else(ReturnTo::root, |url| self.parse_return(url));
+        let claims = self.admit(request, &person, &tokens, &return_to, policy).await?;
         let username = person.shown().to_owned();
         let mut lines = self
             .sessions
-            .begin(person, tokens, &pending.origin, (&request.parts.headers, request.client.ip))
+            .begin(person, tokens, claims, &pending.origin, (&request.parts.headers, request.client.ip))
             .await
             .map_err(|problem| match problem {
                 NotBegun::StoreDown => SignInFailure::StoreUnavailable,

@@ -10,15 +10,18 @@ use http::{Response, StatusCode};
 use serde_json::json;
 
 use super::endpoint::Endpoint;
+use super::not_admitted::NotAdmitted;
 use super::pending_sign_in::PendingSignIns;
 use super::return_to::ReturnHosts;
 use crate::authn::PersonFilter;
 use crate::client::{IncomingRequest, speaks_openai};
 use crate::clock::Clock;
+use crate::hooks::{Hooks, PageContent, SignInPage};
 use crate::identity::User;
 use crate::pages;
+use crate::policy::Policy;
 use crate::provider::{Provider, Reachability};
-use crate::respond::{EndpointUrls, answer, bad_request, openai, unauthenticated};
+use crate::respond::{EndpointUrls, Said, answer, bad_request, openai, unauthenticated};
 use crate::session::Sessions;
 
 /// The shared state of the endpoints.
@@ -36,24 +39,29 @@ pub(crate) struct OAuth2 {
     pub(crate) retain: PersonFilter,
     /// Shared with the gates that replace this one: a drain may come while one does.
     pub(crate) draining: Arc<AtomicBool>,
+    pub(crate) hooks: Hooks,
     pub(crate) clock: Clock,
 }
 
 impl OAuth2 {
     /// Answers a request below the gate's prefix: by an endpoint, or with 404 if there is
     /// none. `user` is the signed-in person, if known.
+    ///
+    /// # Errors
+    /// [`NotAdmitted`] if `policy` admits a person nowhere who signs in.
     pub(crate) async fn answer(
         &self,
         endpoint: Option<Endpoint>,
         request: IncomingRequest<'_>,
         user: Option<&User>,
-    ) -> Response<Bytes> {
+        policy: &Policy,
+    ) -> Result<Response<Bytes>, NotAdmitted> {
         let response = match endpoint {
             None => bad_request::no_such_endpoint(request, self.urls.prefix.as_str()),
             Some(endpoint) if !endpoint.takes(&request.parts.method) => method_not_allowed(endpoint),
-            Some(endpoint) => self.answer_endpoint(endpoint, request, user).await,
+            Some(endpoint) => self.answer_endpoint(endpoint, request, user, policy).await?,
         };
-        openai::adapt(speaks_openai(&request.parts.headers), response)
+        Ok(openai::adapt(speaks_openai(&request.parts.headers), response))
     }
 
     async fn answer_endpoint(
@@ -61,20 +69,27 @@ impl OAuth2 {
         endpoint: Endpoint,
         request: IncomingRequest<'_>,
         user: Option<&User>,
-    ) -> Response<Bytes> {
-        match endpoint {
+        policy: &Policy,
+    ) -> Result<Response<Bytes>, NotAdmitted> {
+        Ok(match endpoint {
             Endpoint::Start => self.start(request).await,
-            Endpoint::Callback => self.callback(request).await,
+            Endpoint::Callback => return self.callback(request, policy).await,
             Endpoint::SignIn => {
                 let start = self.urls.start(self.return_after_sign_in(request).as_str(), None);
-                answer::page(StatusCode::OK, pages::sign_in(&request.client.host, &start, &self.scope))
+                let page = pages::sign_in(&request.client.host, &start, &self.scope);
+                let content = SignInPage {
+                    host: request.client.host.to_string(),
+                    start_url: start,
+                    scope: self.scope.clone(),
+                };
+                answer::about(answer::page(StatusCode::OK, page), PageContent::SignIn(content))
             }
             Endpoint::SignOut => self.sign_out(request).await,
             Endpoint::Userinfo => self.userinfo(request, user),
             Endpoint::Jwks => self.keys(),
             Endpoint::Healthz => answer::text(StatusCode::OK, "ok\n"),
             Endpoint::Readyz => self.readyz(),
-        }
+        })
     }
 
     /// Whether people can sign in on this host: the public URL's, or a route's.
@@ -133,8 +148,10 @@ impl fmt::Debug for OAuth2 {
 }
 
 fn method_not_allowed(endpoint: Endpoint) -> Response<Bytes> {
-    let mut response =
-        answer::text(StatusCode::METHOD_NOT_ALLOWED, "this method is not supported here; use GET\n");
+    const TEXT: &str = "this method is not supported here; use GET\n";
+    let mut response = answer::text(StatusCode::METHOD_NOT_ALLOWED, TEXT);
+    let said = Said { code: "method_not_allowed".to_owned(), text: TEXT.trim_end().to_owned() };
+    response.extensions_mut().insert(said);
     let allow = if endpoint == Endpoint::SignOut { "GET, HEAD, POST" } else { "GET, HEAD" };
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
     response

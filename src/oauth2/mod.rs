@@ -3,10 +3,12 @@
 //! The names are those of oauth2-proxy, so that its recipes for other proxies work
 //! unchanged.
 
+mod admission;
 mod callback;
 mod endpoint;
 mod endpoints;
 mod held_addresses;
+mod not_admitted;
 mod pending_sign_in;
 mod return_source;
 mod return_to;
@@ -15,6 +17,7 @@ mod start;
 
 pub(crate) use endpoint::Endpoint;
 pub(crate) use endpoints::OAuth2;
+pub(crate) use not_admitted::NotAdmitted;
 pub(crate) use pending_sign_in::PendingSignIns;
 pub(crate) use return_source::AUTH_REQUEST_REDIRECT;
 pub use return_to::{ReturnHostError, ReturnHosts};

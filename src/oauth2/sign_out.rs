@@ -7,9 +7,11 @@ use http::{Response, StatusCode};
 use super::endpoints::OAuth2;
 use super::return_to::ReturnTo;
 use crate::client::{IncomingRequest, is_cross_site, may_change_state};
+use crate::hooks::{PageContent, SignedOut, SignedOutPage, guarded};
+use crate::identity::User;
 use crate::pages::{self, ContinueLink};
 use crate::respond::{answer, unavailable};
-use crate::session::{SessionLookup, StoreDown};
+use crate::session::StoreDown;
 
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 const REFRESH: HeaderName = HeaderName::from_static("refresh");
@@ -34,17 +36,15 @@ impl OAuth2 {
             let page = pages::confirm_sign_out(&request.client.host, &url, "/", cross_site);
             return answer::page(StatusCode::OK, page);
         }
-        let user = match self.sessions.open(headers).await {
-            SessionLookup::Session(session) => Some(session.user().username().to_owned()),
-            SessionLookup::Nobody | SessionLookup::Unknown(_) => None,
-        };
-        let mut lines = match self.sessions.end(headers).await {
-            Ok(lines) => lines,
+        let (mut lines, user) = match self.sessions.end(headers).await {
+            Ok(ended) => ended,
             Err(StoreDown) => return unavailable::store_unavailable(request),
         };
         let ended = user.is_some();
         if let Some(user) = user {
-            tracing::info!(target: "huggate::audit", event = "sign_out", %user, client = ?request.client.ip, "signed out");
+            let username = user.username();
+            tracing::info!(target: "huggate::audit", event = "sign_out", user = %username, client = ?request.client.ip, "signed out");
+            self.tell_of_sign_out(request, user).await;
         }
         let cookies = self.sessions.cookies();
         lines.extend(cookies.set(cookies.attempts_name(), None, 0));
@@ -52,7 +52,13 @@ impl OAuth2 {
         let onward = (return_to.as_str() != "/").then_some(&onward);
         let start = self.urls.start(ReturnTo::root().as_str(), None);
         let page = pages::signed_out(&request.client.host, &start, onward);
-        let mut response = answer::with_cookies(answer::page(StatusCode::OK, page), lines);
+        let content = SignedOutPage {
+            host: request.client.host.to_string(),
+            start_url: start,
+            continue_url: onward.map(|onward| onward.url.to_owned()),
+        };
+        let page = answer::about(answer::page(StatusCode::OK, page), PageContent::SignedOut(content));
+        let mut response = answer::with_cookies(page, lines);
         // Clears the browser's cached pages of the app, so that the back button shows
         // nothing to the next person at this device.
         response.headers_mut().insert(CLEAR_SITE_DATA, HeaderValue::from_static("\"cache\""));
@@ -67,5 +73,13 @@ impl OAuth2 {
             response.headers_mut().insert(REFRESH, again);
         }
         response
+    }
+
+    /// Tells the app's hook that a session has ended. The person is signed out in any case.
+    async fn tell_of_sign_out(&self, request: IncomingRequest<'_>, user: User) {
+        let Some(hook) = &self.hooks.sign_out else { return };
+        let signed_out = SignedOut { user, client_ip: request.client.ip, host: request.client.host.clone() };
+        // A failure is in the log.
+        let _ = guarded("on_sign_out", self.hooks.timeout, hook, signed_out).await;
     }
 }

@@ -23,6 +23,8 @@ const MAX_ATTEMPTS: u32 = 2;
 /// `nonce` and `code_challenge`: the latter two, cookies, and the fields of every answer.
 const OTHER_FIELDS: usize = 800;
 
+const SIGN_IN_LOOP: &str = "The browser signed in repeatedly but does not send the session cookie.";
+
 impl OAuth2 {
     /// `start`: starts a sign-in, unless the request could not follow the redirect.
     pub(super) async fn start(&self, request: IncomingRequest<'_>) -> Response<Bytes> {
@@ -114,7 +116,10 @@ impl OAuth2 {
             let start = self.urls.start(self.here(request).as_str(), None);
             let page = pages::sign_in_loop(self.urls.public_url.as_str(), &start);
             let forget = cookies.set(cookies.attempts_name(), None, 0);
-            return Ok(answer::with_cookies(answer::page(StatusCode::BAD_REQUEST, page), forget));
+            return Ok(answer::with_cookies(
+                answer::error_page(StatusCode::BAD_REQUEST, "sign_in_loop", SIGN_IN_LOOP, page),
+                forget,
+            ));
         }
         self.begin(request, &self.here(request), None).await
     }

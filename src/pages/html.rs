@@ -51,6 +51,19 @@ impl Html {
     }
 }
 
+/// Escapes `text` for use between tags and in quoted attributes, as the gate does in its own
+/// pages. In an address, as in `href`, check the scheme as well if the text is not the gate's.
+///
+/// ```
+/// assert_eq!(huggate::escape_html("<b title='x'>&"), "&lt;b title=&#39;x&#39;&gt;&amp;");
+/// ```
+#[must_use]
+pub fn escape_html(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    escape(text, &mut escaped);
+    escaped
+}
+
 /// Escapes `text` for use between tags and in quoted attributes.
 pub(super) fn escape(text: &str, into: &mut String) {
     for character in text.chars() {

@@ -16,6 +16,7 @@ mod upstream_error;
 
 pub(crate) use error::{access_ended, bad_request, not_found, provider_unavailable, store_unavailable};
 pub(crate) use forbidden::{Forbidden, OrganisationHint, Requirement, forbidden};
+pub use html::escape_html;
 pub(crate) use layout::Page;
 pub(crate) use sign_in::{
     SignInFailed, form_not_sent, onward, session_ended, sign_in, sign_in_cancelled, sign_in_failed,

@@ -16,7 +16,7 @@ pub(crate) const AMBIGUOUS_METHOD: &str = "The request method has lower-case let
 /// 400: a page for people, JSON for programs.
 pub(crate) fn bad_request(request: IncomingRequest<'_>, code: &str, cause: &str) -> Response<Bytes> {
     if request.wants_page() {
-        return answer::page(StatusCode::BAD_REQUEST, pages::bad_request(cause));
+        return answer::error_page(StatusCode::BAD_REQUEST, code, cause, pages::bad_request(cause));
     }
     answer::json(StatusCode::BAD_REQUEST, &json!({"error": code, "error_description": cause}))
 }
@@ -34,9 +34,9 @@ pub(crate) fn cross_origin(code: &str) -> Response<Bytes> {
 
 /// 404 below the gate's prefix.
 pub(crate) fn no_such_endpoint(request: IncomingRequest<'_>, prefix: &str) -> Response<Bytes> {
-    if request.wants_page() {
-        return answer::page(StatusCode::NOT_FOUND, pages::not_found());
-    }
     let description = format!("There is no endpoint with this name below {prefix}.");
+    if request.wants_page() {
+        return answer::error_page(StatusCode::NOT_FOUND, "not_found", &description, pages::not_found());
+    }
     answer::json(StatusCode::NOT_FOUND, &json!({"error": "not_found", "error_description": description}))
 }

@@ -8,6 +8,7 @@ use super::answer;
 use super::endpoint_urls::EndpointUrls;
 use super::org_names::OrgNames;
 use crate::client::IncomingRequest;
+use crate::hooks::{ForbiddenPage, PageContent};
 use crate::identity::TokenKind;
 use crate::pages::{self, Forbidden, OrganisationHint, Requirement};
 use crate::policy::{Denial, DenialKind, Remedy, RemedyKind};
@@ -99,7 +100,17 @@ fn page(
         again_url: &links.again_url,
         somebody_else_url: &context.urls.sign_out(context.return_to),
     });
-    answer::page(StatusCode::FORBIDDEN, page)
+    let content = ForbiddenPage {
+        host: request.client.host.to_string(),
+        username: denial.username.clone(),
+        user: None,
+        reasons: denial.sentences(),
+        again_url: links.again_url.clone(),
+        share_url: links.grant_url.clone(),
+        sign_out_url: context.urls.sign_out(context.return_to),
+    };
+    let page = answer::error_page(StatusCode::FORBIDDEN, "access_denied", &description(denial), page);
+    answer::about(page, PageContent::Forbidden(content))
 }
 
 fn organisation_hint<'a>(remedy: &'a Remedy, links: &'a Links) -> OrganisationHint<'a> {

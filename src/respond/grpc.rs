@@ -1,7 +1,7 @@
 //! Answers for gRPC clients, which evaluate only `grpc-status`.
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use http::{Response, StatusCode};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::Value;
@@ -44,6 +44,11 @@ pub(crate) fn adapt(kind: Option<&HeaderValue>, response: Response<Bytes>) -> Re
         parts.headers.insert(GRPC_MESSAGE, message);
     }
     Response::from_parts(parts, Bytes::new())
+}
+
+/// Whether a request is a gRPC client's.
+pub(crate) fn is_grpc_request(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(is_grpc)
 }
 
 /// Whether this `Content-Type` is gRPC's: `application/grpc`, `application/grpc+proto`.

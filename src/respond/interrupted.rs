@@ -11,6 +11,11 @@ use super::unauthenticated::CHALLENGE;
 use super::{EndpointUrls, answer, grpc, openai};
 use crate::pages;
 
+const SESSION_ENDED: &str =
+    "The session ended before the app answered. The app may have received the request.";
+const ACCESS_ENDED: &str =
+    "The rules stopped allowing this request before the app answered. The app may have received it.";
+
 /// Why the permission ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Interruption {
@@ -38,14 +43,18 @@ pub(crate) fn interrupted(
 fn session_ended(request: FailedRequest<'_>, urls: &EndpointUrls) -> Response<Bytes> {
     let mut response = if request.wants_page() {
         let start = urls.start(request.target, None);
-        answer::page(StatusCode::UNAUTHORIZED, pages::session_ended(request.host, &start))
+        answer::error_page(
+            StatusCode::UNAUTHORIZED,
+            "session_ended",
+            SESSION_ENDED,
+            pages::session_ended(request.host, &start),
+        )
     } else {
         answer::json(
             StatusCode::UNAUTHORIZED,
             &json!({
                 "error": "session_ended",
-                "error_description":
-                    "The session ended before the app answered. The app may have received the request.",
+                "error_description": SESSION_ENDED,
                 "sign_in_url": urls.sign_in(request.target),
             }),
         )
@@ -56,14 +65,12 @@ fn session_ended(request: FailedRequest<'_>, urls: &EndpointUrls) -> Response<By
 
 fn access_ended(request: FailedRequest<'_>) -> Response<Bytes> {
     if request.wants_page() {
-        return answer::page(StatusCode::FORBIDDEN, pages::access_ended());
+        return answer::error_page(
+            StatusCode::FORBIDDEN,
+            "access_ended",
+            ACCESS_ENDED,
+            pages::access_ended(),
+        );
     }
-    answer::json(
-        StatusCode::FORBIDDEN,
-        &json!({
-            "error": "access_ended",
-            "error_description":
-                "The rules stopped allowing this request before the app answered. The app may have received it.",
-        }),
-    )
+    answer::json(StatusCode::FORBIDDEN, &json!({"error": "access_ended", "error_description": ACCESS_ENDED}))
 }

@@ -21,6 +21,7 @@ pub(crate) mod unavailable;
 #[cfg(feature = "proxy")]
 mod upstream_failed;
 
+pub(crate) use answer::Said;
 pub(crate) use endpoint_urls::EndpointUrls;
 pub(crate) use forbidden::{ForbiddenContext, forbidden};
 pub(crate) use interrupted::{Interruption, interrupted};

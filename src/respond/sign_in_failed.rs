@@ -12,6 +12,8 @@ use crate::client::IncomingRequest;
 use crate::pages::{self, SignInFailed};
 use crate::provider::{IdTokenError, Issuer, SignInError, TokenError, UserinfoError};
 
+const CANCELLED: &str = "The person chose not to sign in.";
+
 /// Why a sign-in failed.
 #[derive(Debug)]
 pub(crate) enum SignInFailure {
@@ -39,6 +41,10 @@ pub(crate) enum SignInFailure {
     StoreUnavailable,
     /// The session does not fit the browser's cookies.
     SessionTooLarge,
+    /// The app's own hook refused the person, with this message for them.
+    Refused(String),
+    /// The app's own hook gave no usable answer. The log says which and why.
+    HookFailed,
 }
 
 impl SignInFailure {
@@ -67,7 +73,7 @@ pub(crate) fn sign_in_failed(
 ) -> Response<Bytes> {
     if request.wants_page() && matches!(failure, SignInFailure::Cancelled) {
         let page = pages::sign_in_cancelled(&request.client.host, start_url);
-        return answer::page(StatusCode::FORBIDDEN, page);
+        return answer::error_page(StatusCode::FORBIDDEN, "access_denied", CANCELLED, page);
     }
     let Some(Wording { status, code, title, cause, advice }) = Wording::of(failure, issuer) else {
         return store_unavailable(request);
@@ -76,12 +82,12 @@ pub(crate) fn sign_in_failed(
     if request.wants_page() {
         if failure.is_unfinished() {
             // With cookies of another sign-in, the cause is not known.
-            let cause = Some(cause.as_str()).filter(|_| !matches!(failure, SignInFailure::NotBegunHere));
-            let page = pages::unfinished_sign_in(cause, urls.public_url.as_str(), start_url);
-            return answer::page(status, page);
+            let known = Some(cause.as_str()).filter(|_| !matches!(failure, SignInFailure::NotBegunHere));
+            let page = pages::unfinished_sign_in(known, urls.public_url.as_str(), start_url);
+            return answer::error_page(status, code, &cause, page);
         }
         let page = pages::sign_in_failed(&SignInFailed { title, cause: &cause, advice, start_url });
-        return answer::page(status, page);
+        return answer::error_page(status, code, &cause, page);
     }
     answer::json(status, &json!({"error": code, "error_description": cause}))
 }
@@ -99,7 +105,7 @@ impl Wording {
                 status: StatusCode::FORBIDDEN,
                 code: "access_denied",
                 title: "",
-                cause: "The person chose not to sign in.".to_owned(),
+                cause: CANCELLED.to_owned(),
                 advice: "",
             },
             SignInFailure::RepeatedParameter => Self {
@@ -136,16 +142,42 @@ impl Wording {
             },
             SignInFailure::Exchange(error) => Self::of_exchange(error),
             SignInFailure::StoreUnavailable => return None,
-            SignInFailure::SessionTooLarge => Self {
-                status: StatusCode::INTERNAL_SERVER_ERROR,
-                code: "session_too_large",
-                title: "The session is too large for a cookie",
-                cause:
-                    "What the rules need to know about this account does not fit the cookies of a browser."
-                        .to_owned(),
-                advice: "The people who run this app can keep sessions in a server-side store instead (session.store).",
-            },
+            SignInFailure::Refused(message) => Self::refused(message),
+            SignInFailure::HookFailed => Self::hook_failed(),
+            SignInFailure::SessionTooLarge => Self::session_too_large(),
         })
+    }
+
+    /// The app's own hook refused the person.
+    fn refused(message: &str) -> Self {
+        Self {
+            status: StatusCode::FORBIDDEN,
+            code: "sign_in_refused",
+            title: "You cannot sign in to this app",
+            cause: message.to_owned(),
+            advice: "Nobody was signed in.",
+        }
+    }
+
+    fn hook_failed() -> Self {
+        Self {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            code: "internal_error",
+            title: "Something went wrong",
+            cause: "The app could not check whether you may sign in.".to_owned(),
+            advice: "Nobody was signed in. Try again. If it happens again, the people who run this app find the cause in the log.",
+        }
+    }
+
+    fn session_too_large() -> Self {
+        Self {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            code: "session_too_large",
+            title: "The session is too large for a cookie",
+            cause: "What the rules need to know about this account does not fit the cookies of a browser."
+                .to_owned(),
+            advice: "The people who run this app can keep sessions in a server-side store instead (session.store).",
+        }
     }
 
     /// A sign-in that cannot be finished in this browser.

@@ -15,6 +15,7 @@ use crate::provider::DiscoveryError;
 
 const UNCONFIRMED: &str =
     "Hugging Face is unavailable and cannot confirm that you still have access; its last answer is too old";
+const STORE_DOWN: &str = "The session store does not answer. Nobody is signed out by this; try again.";
 const NOT_HELD: &str = "The rules of this app have changed, and they depend on something that only Hugging Face knows, which is unavailable";
 
 /// 503, or 502 if waiting will not help: the provider is unavailable.
@@ -26,7 +27,12 @@ pub(crate) fn provider_unavailable(
     let status = if error.is_transient() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::BAD_GATEWAY };
     let mut response = if request.wants_page() {
         let cause = format!("The error: {}.", Causes(error));
-        answer::page(status, pages::provider_unavailable(&cause, retry_url(request, urls)))
+        answer::error_page(
+            status,
+            "temporarily_unavailable",
+            &cause,
+            pages::provider_unavailable(&cause, retry_url(request, urls)),
+        )
     } else {
         answer::json(
             status,
@@ -51,7 +57,12 @@ pub(crate) fn unconfirmed(
     let status = StatusCode::SERVICE_UNAVAILABLE;
     let mut response = if request.wants_page() {
         let cause = format!("{why}. You are still signed in.");
-        answer::page(status, pages::provider_unavailable(&cause, retry_url(request, urls)))
+        answer::error_page(
+            status,
+            "temporarily_unavailable",
+            &cause,
+            pages::provider_unavailable(&cause, retry_url(request, urls)),
+        )
     } else {
         let description = format!("{why}. Nobody is signed out by this; try again.");
         answer::json(status, &json!({"error": "temporarily_unavailable", "error_description": description}))
@@ -66,11 +77,16 @@ pub(crate) fn store_unavailable(request: IncomingRequest<'_>) -> Response<Bytes>
     // The change of the store's state has one line at a higher level.
     tracing::debug!("a request needs the session store, which does not answer");
     let mut response = if request.wants_page() {
-        answer::page(StatusCode::SERVICE_UNAVAILABLE, pages::store_unavailable())
+        answer::error_page(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "temporarily_unavailable",
+            STORE_DOWN,
+            pages::store_unavailable(),
+        )
     } else {
         answer::json(
             StatusCode::SERVICE_UNAVAILABLE,
-            &json!({"error": "temporarily_unavailable", "error_description": "The session store does not answer. Nobody is signed out by this; try again."}),
+            &json!({"error": "temporarily_unavailable", "error_description": STORE_DOWN}),
         )
     };
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));

@@ -6,7 +6,7 @@ use super::record::Session;
 use super::sealing::Sealed;
 use super::sessions::Sessions;
 use crate::clock::UnixTime;
-use crate::identity::{AuthMethod, User};
+use crate::identity::User;
 
 /// What the session cookie of a request is.
 #[derive(Debug, Clone)]
@@ -73,7 +73,7 @@ impl Sessions {
 
     fn report(&self, session: &Session, now: UnixTime) -> SessionReport {
         SessionReport {
-            user: User::new(session.person.clone(), AuthMethod::Session),
+            user: User::of_session(session.person.clone(), &session.claims),
             began: session.began,
             seen: session.seen,
             checked: session.checked,

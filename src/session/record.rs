@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::store::SessionKey;
 use crate::clock::UnixTime;
-use crate::identity::{Dropped, FilterId, Person, Tokens};
+use crate::identity::{AppClaims, Dropped, FilterId, Person, Tokens};
 use crate::keys::sha256;
 
 /// The id of a session; new at each sign-in.
@@ -100,6 +100,10 @@ pub(crate) struct Session {
     pub(crate) checked: UnixTime,
     /// The tokens for requests to the provider.
     pub(crate) tokens: Tokens,
+    /// What the app added when the session began. Written beside the session, so that
+    /// sessions from before there were claims can be read: `sealing`.
+    #[serde(skip)]
+    pub(crate) claims: AppClaims,
 }
 
 /// Identifies the state of a session: when it was checked, what its person lost to which

@@ -75,8 +75,8 @@ impl RevocationTable {
     }
 
     /// Ends the session: it is refused from now on, and all tasks that wait for its end
-    /// are notified.
-    pub(crate) fn end(&self, key: SessionKey, until: UnixTime, now: UnixTime) {
+    /// are notified. Returns whether it had not ended before.
+    pub(crate) fn end(&self, key: SessionKey, until: UnixTime, now: UnixTime) -> bool {
         let mut state = self.lock();
         state.sweep(now);
         if state.ended.len() >= CAPACITY
@@ -84,11 +84,12 @@ impl RevocationTable {
         {
             state.ended.remove(&first);
         }
-        let until = state.ended.get(&key).map_or(until, |known| until.max(*known));
-        state.ended.insert(key, until);
+        let known = state.ended.get(&key).copied();
+        state.ended.insert(key, known.map_or(until, |known| until.max(known)));
         if let Some(shared) = state.open.remove(&key).and_then(|shared| shared.upgrade()) {
             shared.finish();
         }
+        known.is_none()
     }
 
     /// Notifies what is open under a session that has passed one of its time limits. Its

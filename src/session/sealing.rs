@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::record::Session;
 use super::ticket::Ticket;
-use crate::identity::Tokens;
+use crate::identity::{AppClaims, Tokens};
 use crate::keys::{Keyring, Packed, Purpose, SecretString, deflate, inflate, random};
 
 /// The format of an encrypted session; any other is treated as signed out.
@@ -27,6 +27,10 @@ pub(super) enum Sealed {
 enum Written {
     Whole(Whole),
     Ticket(Ticket),
+    /// A session, and the app's claims as JSON. Another variant and no other [`FORMAT`], so
+    /// that sessions without claims are read and written as before. The claims are not
+    /// compressed: a person may choose some of them, and could guess others by the length.
+    WithClaims(Whole, String),
 }
 
 /// A session in as few bytes as possible: what fits one cookie passes every server with
@@ -70,7 +74,11 @@ impl SessionSealer {
         };
         let access = Packed::new(session.tokens.access.expose());
         let refresh = session.tokens.refresh.as_ref().map(|refresh| Packed::new(refresh.expose()));
-        self.seal(&Written::Whole(Whole { access, refresh, rest, deflated }))
+        let whole = Whole { access, refresh, rest, deflated };
+        self.seal(&match session.claims.to_json() {
+            None => Written::Whole(whole),
+            Some(claims) => Written::WithClaims(whole, claims),
+        })
     }
 
     pub(super) fn seal_ticket(&self, ticket: &Ticket) -> String {
@@ -90,6 +98,10 @@ impl SessionSealer {
         let content = match postcard::from_bytes(plain).ok()? {
             Written::Whole(whole) => Sealed::Whole(Box::new(whole.session()?)),
             Written::Ticket(ticket) => Sealed::Ticket(ticket),
+            Written::WithClaims(whole, claims) => {
+                let claims = AppClaims::parse(&claims)?;
+                Sealed::Whole(Box::new(Session { claims, ..whole.session()? }))
+            }
         };
         Some(Unsealed { content, by_first_secret: unsealed.current })
     }
@@ -117,4 +129,66 @@ fn without_secrets(tokens: &Tokens) -> Tokens {
 
 fn to_bytes(session: &Session) -> Vec<u8> {
     postcard::to_allocvec(session).expect("writing plain data to memory does not fail")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::UnixTime;
+    use crate::identity::{ClaimsDraft, Person};
+    use crate::keys::Secret;
+    use crate::session::tests::session;
+
+    /// A session as it was written before there were claims.
+    #[derive(Serialize)]
+    struct SessionBefore {
+        id: crate::session::record::SessionId,
+        person: Arc<Person>,
+        began: UnixTime,
+        seen: UnixTime,
+        checked: UnixTime,
+        tokens: Tokens,
+    }
+
+    #[derive(Serialize)]
+    enum WrittenBefore {
+        Whole(Whole),
+    }
+
+    fn sealer() -> SessionSealer {
+        let secret = Secret::parse(&"01".repeat(32)).unwrap();
+        SessionSealer::new(Arc::new(Keyring::new(&[secret])), "huggate")
+    }
+
+    fn opened(sealer: &SessionSealer, sealed: &str) -> Session {
+        match sealer.unseal(sealed.as_bytes()).unwrap().content {
+            Sealed::Whole(session) => *session,
+            Sealed::Ticket(_) => panic!("a ticket"),
+        }
+    }
+
+    #[test]
+    fn a_cookie_from_before_there_were_claims_is_still_read() {
+        let Session { id, person, began, seen, checked, tokens, claims: _ } = session();
+        let access = Packed::new(tokens.access.expose());
+        let tokens = without_secrets(&tokens);
+        let before = SessionBefore { id, person, began, seen, checked, tokens };
+        let rest = postcard::to_allocvec(&before).unwrap();
+        let whole = Whole { access, refresh: None, rest, deflated: false };
+        let plain = postcard::to_extend(&WrittenBefore::Whole(whole), vec![3]).unwrap();
+        let sealer = sealer();
+        let sealed = sealer.keyring.seal(Purpose::Session, "huggate", random(), &plain);
+        let read = opened(&sealer, &sealed);
+        assert_eq!((&*read.person.username, read.tokens.access.expose()), ("ada", "hf_oauth_x"));
+        assert!(read.claims.is_empty());
+    }
+
+    #[test]
+    fn claims_are_written_beside_the_session() {
+        let mut claims = ClaimsDraft::default();
+        claims.add("tier", "gold");
+        let sealer = sealer();
+        let sealed = sealer.seal_session(&Session { claims: claims.finish().unwrap(), ..session() });
+        assert_eq!(opened(&sealer, &sealed).claims.text("tier"), Some("gold"));
+    }
 }

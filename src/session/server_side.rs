@@ -205,11 +205,11 @@ impl Sessions {
 
     /// Ends a session here and in the store. If the store does not answer, the session
     /// ends here, and there as soon as it does.
-    pub(super) async fn end_everywhere(&self, key: SessionKey, until: u64) -> Result<(), StoreDown> {
-        self.revocations.end(key, until, self.clock.now());
-        let Some(store) = &self.store else { return Ok(()) };
+    pub(super) async fn end_everywhere(&self, key: SessionKey, until: u64) -> Result<bool, StoreDown> {
+        let is_first = self.revocations.end(key, until, self.clock.now());
+        let Some(store) = &self.store else { return Ok(is_first) };
         match store.end(key).await {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(is_first),
             Err(down) => {
                 self.revocations.owe(key);
                 Err(down)
@@ -265,7 +265,7 @@ impl StoreObserver for Sessions {
         let now = self.clock.now();
         match event {
             StoreEvent::Back => self.catch_up(),
-            StoreEvent::Notice(Notice::Ended(key)) => self.revocations.end(key, now + REFUSED, now),
+            StoreEvent::Notice(Notice::Ended(key)) => _ = self.revocations.end(key, now + REFUSED, now),
             StoreEvent::Notice(Notice::Changed(key, revision)) => {
                 let Some(shared) = self.revocations.get(key) else { return };
                 if shared.kept.as_ref().is_some_and(|kept| kept.revision() < revision) {

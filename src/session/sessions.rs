@@ -20,7 +20,7 @@ use super::store::{CustomStore, MemoryStore, Revision, StoreAccess, StoreDown, S
 use super::ticket::Ticket;
 use super::vault::{Enclosed, Origin, RecordTooLarge, Vault};
 use crate::clock::Clock;
-use crate::identity::{AuthMethod, IdentityRenderer, Person, Tokens, User};
+use crate::identity::{AppClaims, IdentityRenderer, Person, Tokens, User};
 use crate::keys::{Keyring, random};
 
 /// The number of characters that identify an encrypted text: version, key id and nonce
@@ -136,7 +136,8 @@ impl Sessions {
     /// request came with, if any, ends: its id must not be valid for the new identity
     /// (session fixation). One that another tab has begun for the same person since
     /// `origin` goes on instead: its streams are open, and a second session would not end
-    /// with it.
+    /// with it. `claims` are the app's own; a session that goes on
+    /// keeps those that it has.
     ///
     /// # Errors
     /// [`NotBegun`] if the session cannot be saved in a server-side store, or does not fit
@@ -145,6 +146,7 @@ impl Sessions {
         &self,
         person: Person,
         tokens: Tokens,
+        claims: AppClaims,
         origin: &SignInOrigin,
         (request, client): (&HeaderMap, Option<IpAddr>),
     ) -> Result<Vec<HeaderValue>, NotBegun> {
@@ -165,6 +167,7 @@ impl Sessions {
             seen: now,
             checked: now,
             tokens,
+            claims,
         };
         let (sealed, kept) = match &self.store {
             Some(store) => {
@@ -188,41 +191,49 @@ impl Sessions {
     }
 
     /// Ends the session of a request and returns the lines that remove its cookies, even
-    /// if there was no session to end.
+    /// if there was no session to end; and whose session this call ended, if any.
     ///
     /// # Errors
     /// [`StoreDown`] if it could not be removed from a server-side store.
-    pub(crate) async fn end(&self, request: &HeaderMap) -> Result<Vec<HeaderValue>, StoreDown> {
-        self.end_session_of(request).await?;
-        Ok(self.cookies.remove_session(request))
+    pub(crate) async fn end(
+        &self,
+        request: &HeaderMap,
+    ) -> Result<(Vec<HeaderValue>, Option<User>), StoreDown> {
+        let user = match self.open(request).await {
+            SessionLookup::Session(session) => Some(session.user().clone()),
+            SessionLookup::Nobody | SessionLookup::Unknown(_) => None,
+        };
+        let is_first = self.end_session_of(request).await?;
+        Ok((self.cookies.remove_session(request), user.filter(|_| is_first)))
     }
 
-    /// Ends the session of a request. A store is told by the ticket alone, also of a session
-    /// that has ended here and may not have there.
-    async fn end_session_of(&self, request: &HeaderMap) -> Result<(), StoreDown> {
+    /// Ends the session of a request, and returns whether there was one that nothing else had
+    /// ended here. A store is told by the ticket alone, also of a session that has ended here
+    /// and may not have there.
+    async fn end_session_of(&self, request: &HeaderMap) -> Result<bool, StoreDown> {
         if self.store.is_some() {
-            let Some(ticket) = self.ticket(request) else { return Ok(()) };
+            let Some(ticket) = self.ticket(request) else { return Ok(false) };
             let until = self.clock.now() + self.lifetimes.max_age;
             return self.end_everywhere(ticket.id.key(), until).await;
         }
         match self.open(request).await {
             SessionLookup::Session(session) => self.end_session(&session).await,
-            SessionLookup::Nobody => Ok(()),
+            SessionLookup::Nobody => Ok(false),
             SessionLookup::Unknown(down) => Err(down),
         }
     }
 
-    /// Ends a session, with all its cookies.
+    /// Ends a session, with all its cookies. Returns whether nothing else had ended it here.
     ///
     /// # Errors
     /// [`StoreDown`] if it could not be removed from a server-side store.
-    pub(crate) async fn end_session(&self, session: &ActiveSession) -> Result<(), StoreDown> {
+    pub(crate) async fn end_session(&self, session: &ActiveSession) -> Result<bool, StoreDown> {
         self.end_everywhere(session.id().key(), session.ends()).await
     }
 
     /// The snapshot of a session's content, with the rendered identity.
     pub(super) fn snapshot_of(&self, session: Session) -> SessionSnapshot {
-        let user = User::new(Arc::clone(&session.person), AuthMethod::Session);
+        let user = User::of_session(Arc::clone(&session.person), &session.claims);
         let sid = session.id.key().to_string();
         let identity = self.renderer.render(user, sid, session.tokens.access.expose());
         SessionSnapshot { identity, session, generation: self.generation }

@@ -8,7 +8,9 @@ use super::sessions::Sessions;
 use super::snapshot::SessionSnapshot;
 use super::*;
 use crate::clock::{Clock, UnixTime};
-use crate::identity::{AuthMethod, HeaderSettings, IdentityRenderer, Person, Tokens, User};
+use crate::identity::{
+    AppClaims, AuthMethod, ClaimsDraft, HeaderSettings, IdentityRenderer, Person, Tokens, User,
+};
 use crate::identity::{Org, Role, Shown, Standing};
 use crate::keys::SecretString;
 use crate::keys::{Keyring, Secret};
@@ -61,7 +63,8 @@ pub(super) fn tokens(access: &str) -> Tokens {
 /// A session of Ada's.
 pub(super) fn session() -> Session {
     let id = SessionId::from([0; 16]);
-    Session { id, person: ada().into(), began: NOW, seen: NOW, checked: NOW, tokens: tokens("hf_oauth_x") }
+    let (tokens, claims) = (tokens("hf_oauth_x"), AppClaims::default());
+    Session { id, person: ada().into(), began: NOW, seen: NOW, checked: NOW, tokens, claims }
 }
 
 /// The snapshot of a session, as far as these tests need it.
@@ -83,7 +86,12 @@ fn origin() -> SignInOrigin {
 }
 
 async fn begin(sessions: &Sessions) -> HeaderMap {
-    request(&sessions.begin(ada(), tokens("hf_oauth_x"), &origin(), (&HeaderMap::new(), None)).await.unwrap())
+    request(
+        &sessions
+            .begin(ada(), tokens("hf_oauth_x"), AppClaims::default(), &origin(), (&HeaderMap::new(), None))
+            .await
+            .unwrap(),
+    )
 }
 
 async fn is_open(sessions: &Sessions, request: &HeaderMap) -> bool {
@@ -102,7 +110,9 @@ async fn a_session_is_valid_until_it_is_ended_and_its_old_cookie_is_refused_afte
         let request = begin(&sessions).await;
         let SessionLookup::Session(session) = sessions.open(&request).await else { panic!("no session") };
         assert_eq!(session.user().username(), "ada");
-        let lines = sessions.end(&request).await.unwrap();
+        let (lines, ended) = sessions.end(&request).await.unwrap();
+        assert_eq!(ended.unwrap().username(), "ada");
+        assert!(sessions.end(&request).await.unwrap().1.is_none(), "it had ended before");
         assert!(lines[0].to_str().unwrap().starts_with("__Host-huggate=; "));
         assert!(!is_open(&sessions, &request).await);
         session.shared().ended().await;
@@ -174,7 +184,8 @@ async fn each_sign_in_has_a_new_id_and_ends_the_session_before() {
     for settings in each_store() {
         let sessions = sessions(&settings, &Clock::manual(NOW));
         let planted = begin(&sessions).await;
-        let lines = sessions.begin(ada(), tokens("x"), &origin(), (&planted, None)).await.unwrap();
+        let lines =
+            sessions.begin(ada(), tokens("x"), AppClaims::default(), &origin(), (&planted, None)).await.unwrap();
         assert!(is_open(&sessions, &request(&lines)).await);
         assert!(!is_open(&sessions, &planted).await, "the previous session is still valid");
     }
@@ -203,7 +214,10 @@ async fn an_invalid_cookie_is_ignored() {
 #[tokio::test]
 async fn debug_output_reveals_no_session_content() {
     let sessions = sessions(&SessionSettings::new(secret(1)), &Clock::manual(NOW));
-    let lines = sessions.begin(ada(), tokens("hf_oauth_secret"), &origin(), (&HeaderMap::new(), None)).await.unwrap();
+    let lines = sessions
+        .begin(ada(), tokens("hf_oauth_secret"), AppClaims::default(), &origin(), (&HeaderMap::new(), None))
+        .await
+        .unwrap();
     let SessionLookup::Session(session) = sessions.open(&request(&lines)).await else { panic!("no session") };
     let response = http::Response::builder().header(SET_COOKIE, &lines[0]).body(()).unwrap();
     let printed = format!("{:?} {response:?}", session.snapshot.session);
@@ -239,4 +253,29 @@ async fn a_cookie_can_be_inspected_after_it_expired() {
     assert!(matches!(memory.inspect(&ticket).await, Inspected::Session(_)));
     memory.end(&ticket).await.unwrap();
     assert!(matches!(memory.inspect(&ticket).await, Inspected::NotInStore));
+}
+
+#[tokio::test]
+async fn a_session_keeps_the_claims_of_the_app_when_it_is_renewed_and_confirmed() {
+    for settings in each_store() {
+        let clock = Clock::manual(NOW);
+        let sessions = sessions(&settings, &clock);
+        let mut claims = ClaimsDraft::default();
+        claims.add("tier", "gold");
+        let claims = claims.finish().unwrap();
+        let lines = sessions.begin(ada(), tokens("x"), claims, &origin(), (&HeaderMap::new(), None)).await.unwrap();
+        let mut cookies = request(&lines);
+        for _ in 0..3 {
+            let SessionLookup::Session(session) = sessions.open(&cookies).await else { panic!("no session") };
+            assert_eq!(session.user().claims().text("tier"), Some("gold"));
+            sessions.confirm(&session, ada()).await.unwrap();
+            sessions.keep_tokens(&session, tokens("y")).await.unwrap();
+            clock.advance(settings.idle_timeout / 2);
+            let SessionLookup::Session(session) = sessions.open(&cookies).await else { panic!("no session") };
+            assert_eq!(session.user().claims().text("tier"), Some("gold"));
+            if let Some(lines) = sessions.renewal(&session, &cookies) {
+                cookies = request(&lines);
+            }
+        }
+    }
 }

@@ -14,6 +14,7 @@ use super::record::Session;
 use super::store::{OwnerKey, Revision, SessionKey, SessionRecord, StoredSession};
 use super::ticket::Ticket;
 use crate::clock::UnixTime;
+use crate::identity::AppClaims;
 use crate::keys::{Keyring, StoreSeal, random};
 
 /// The format of a sealed record and of a summary. A version writes the format that the
@@ -56,6 +57,8 @@ impl Origin {
 struct Content {
     /// The session on its own, so that what a later version appends to it is skipped.
     session: Vec<u8>,
+    /// The app's claims as JSON.
+    claims: Option<String>,
     origin: Origin,
     extensions: Vec<Extension>,
 }
@@ -108,6 +111,7 @@ impl Vault {
         let key = ticket.id.key();
         let content = Content {
             session: to_bytes(session),
+            claims: session.claims.to_json(),
             origin: enclosed.origin.clone(),
             extensions: enclosed.extensions.clone(),
         };
@@ -149,7 +153,11 @@ impl Vault {
         if session.id != ticket.id {
             return None;
         }
-        let session = Session { seen: session.seen.max(stored.record.last_used), ..session };
+        let claims = match &content.claims {
+            Some(claims) => AppClaims::parse(claims)?,
+            None => AppClaims::default(),
+        };
+        let session = Session { claims, seen: session.seen.max(stored.record.last_used), ..session };
         let enclosed = Enclosed { origin: content.origin, extensions: content.extensions };
         Some(Opened { session, enclosed })
     }
@@ -244,6 +252,7 @@ mod tests {
         let session = Session { id: ticket.id, ..session() };
         let extensions = vec![Extension { tag: 7, content: vec![1, 2, 3] }];
         let content = Content {
+            claims: None,
             session: [to_bytes(&session), vec![9; 5]].concat(),
             origin: Origin::default(),
             extensions,

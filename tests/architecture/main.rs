@@ -27,6 +27,7 @@ const ORDER: &[&[&str]] = &[
     &["authn"],
     &["policy"],
     &["session"],
+    &["hooks"],
     &["provider"],
     &["identity"],
     &["server"],

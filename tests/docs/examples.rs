@@ -55,6 +55,22 @@ async fn axum() {
 }
 
 #[tokio::test]
+async fn pages() {
+    let hub = hub(Clock::system()).await;
+    let (_running, url) = start("pages", &hub).await;
+    let sign_in = page(format!("{url}/oauth2/sign_in"), "").await;
+    assert!(sign_in.contains("<h1>Welcome</h1>") && sign_in.contains("/oauth2/start?rd=%2F"), "{sign_in}");
+    let refused = http().get(format!("{url}/api/x")).send().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(refused.headers()["content-type"], "application/problem+json");
+    assert!(refused.headers().contains_key("www-authenticate"));
+    assert!(refused.text().await.unwrap().contains("https://example.com/errors/login_required"));
+
+    let cookies = self::sign_in(&format!("{url}/plan")).await;
+    assert_eq!(page(format!("{url}/plan"), &cookies).await, "ada, your plan is gold\n");
+}
+
+#[tokio::test]
 async fn hyper() {
     let hub = hub(Clock::system()).await;
     let (_running, url) = start("hyper", &hub).await;

@@ -32,6 +32,8 @@ mod attack_sign_in;
 mod bearer;
 mod data_plane;
 mod embedding;
+mod embedding_hooks;
+mod embedding_pages;
 #[cfg(feature = "testing")]
 mod embedding_testing;
 mod errors;

@@ -19,7 +19,7 @@ pub(crate) use app::{App, Echo};
 pub(crate) use browser::Browser;
 pub(crate) use front::{FRONTS, Front, listeners, proxy, serve, server, upstream};
 pub(crate) use log::Log;
-pub(crate) use wire::{Answer, Ask, JWT, begin, raw, send, upgraded};
+pub(crate) use wire::{Answer, Ask, EMBEDDER_POLICY, JWT, begin, raw, send, upgraded};
 
 /// The start time of every world.
 pub(crate) const NOW: u64 = 1_790_000_000;
