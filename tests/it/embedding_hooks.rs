@@ -374,9 +374,9 @@ fn line(refused: &RefusedRequest) -> String {
 async fn refusing(front: Front, notes: &Notes) -> World {
     let notes = notes.clone();
     World::start(front, move |gate| {
-        let public = Route::path(PathPattern::parse("/public/**").unwrap()).public();
+        let public = Route::public("/public/**");
         let admin = Route::path(PathPattern::parse("/admin/**").unwrap());
-        let loopback = TrustedProxies::new(vec!["127.0.0.0/8".parse().unwrap()]);
+        let loopback = TrustedProxies::parse(["127.0.0.0/8"]).unwrap();
         gate.allow(Rule::org("acme"))
             .route(public)
             .route(admin.allow(vec![Rule::user("nobody")]))
@@ -479,7 +479,7 @@ async fn a_provider_that_is_down_is_a_refusal_of_the_embedders() {
 async fn an_answer_of_the_embedder_stays_a_refusal() {
     let log = Log::start();
     let world = World::start(AXUM, |gate| {
-        let loopback = TrustedProxies::new(vec!["127.0.0.0/8".parse().unwrap()]);
+        let loopback = TrustedProxies::parse(["127.0.0.0/8"]).unwrap();
         gate.allow(Rule::org("acme")).trusted_proxies(loopback).on_refusal(|refused| async move {
             let response = Response::builder()
                 .status(200)
