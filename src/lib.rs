@@ -150,7 +150,9 @@ pub mod testing;
 pub mod telemetry;
 
 pub use client::{Client, Peer, PublicUrl, TrustedProxies};
-pub use gate::{ExtractError, Gate, GateBuilder, GateLayer, GateService, Grant, Refusal};
+pub use gate::{
+    ExtractError, Gate, GateBuilder, GateLayer, GateService, Grant, Refusal, RequireLayer, RequireService,
+};
 pub use identity::{AccessToken, Org, Role, User};
 pub use policy::{PathPattern, Route, Rule};
 

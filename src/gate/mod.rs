@@ -9,6 +9,7 @@
 //! | `refusal`, `refuse` | every "no", and the answer it gets |
 //! | `own_endpoints` | requests below our prefix, forward auth included |
 //! | `lifetime`, `permission_watch` | long-lived streams: decided anew, ended |
+//! | `require`, `names` | rules for one router, and what sessions keep for them |
 //! | `position`, `extract` | where a layer stands, and what handlers read from a request |
 //! | `in_process` | what differs for a gate in a test |
 //! | `layer`, `builder`, `build`, `reload` | the layer, and how a gate is made and replaced |
@@ -28,6 +29,7 @@ mod grant;
 mod in_process;
 mod layer;
 mod lifetime;
+mod names;
 mod own_endpoints;
 mod permission_watch;
 mod position;
@@ -35,6 +37,7 @@ mod refusal;
 mod refuse;
 mod reload;
 mod request;
+mod require;
 mod response;
 mod rewrite;
 mod ruleset;
@@ -45,7 +48,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{CONTENT_TYPE, COOKIE, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Request, Response};
 use http_body::Body;
@@ -65,6 +68,7 @@ pub(crate) use permission_watch::PermissionWatch;
 pub use refusal::{Forbidden, Refusal};
 pub use reload::PreparedReload;
 pub(crate) use request::{RequestView, the_origin};
+pub use require::{RequireLayer, RequireService};
 pub use settings::{BuildError, GateSettings, default_scope};
 
 use crate::client::{
@@ -76,8 +80,9 @@ use crate::oauth2::OAuth2;
 use crate::policy::Route;
 use crate::respond::{Interruption, KeptHead, OrgNames, cors, grpc, interrupted, misuse};
 use attended::Attended;
+use names::AddedRules;
 use own_endpoints::OwnEndpoints;
-use position::{Decided, Warnings};
+use position::{Decided, OwnAnswer, Warnings};
 use refuse::Refuser;
 pub(crate) use rewrite::ConnectionFields;
 use rewrite::{RewriteSubject, Rewriter};
@@ -107,6 +112,8 @@ pub struct Gate {
 /// The shared parts of a gate. Each step of a request uses one of them.
 pub(crate) struct Inner {
     pub(crate) ruleset: Arc<Ruleset>,
+    /// The rules of every [`Gate::require`].
+    added_rules: Arc<AddedRules>,
     pub(crate) oauth2: OAuth2,
     rewriter: Rewriter,
     org_names: Arc<OrgNames>,
@@ -154,7 +161,7 @@ impl Gate {
         Fut: Future<Output = Result<Response<ResB>, E>>,
     {
         if let Some(decided) = request.extensions().get::<Decided>() {
-            if decided.was_by(&self.inner.ruleset) {
+            if decided.was_by(self) {
                 return Ok(inner(request).await?.map(GateBody::inner));
             }
             tracing::error!(
@@ -170,6 +177,10 @@ impl Gate {
             self.inner.warnings.peer_unknown();
         }
         let mounted = position::restore_original_uri(&mut request);
+        let cookies: Vec<HeaderValue> = match self.inner.added_rules.any() {
+            true => request.headers().get_all(COOKIE).iter().cloned().collect(),
+            false => Vec::new(),
+        };
         let Admission { grant, client, renewal, fields } =
             match self.admit(peer.as_ref().map(PeerRef::from), &mut request, ConnectionFields::Keep).await {
                 Ok(admission) => admission,
@@ -185,13 +196,18 @@ impl Gate {
         if let Some(user) = grant.user() {
             extensions.insert(user.clone());
         }
-        extensions.insert(Decided::new(Arc::clone(&self.inner.ruleset)));
+        let cookies = if grant.user().is_none() { cookies } else { Vec::new() };
+        extensions.insert(Decided::new(self.clone(), cookies));
         extensions.insert(client);
         extensions.insert(grant.clone());
         // Ours, if the permission ends before the inner service answers.
         let mut response = match attended.unless_ended(pin!(inner(request)), &grant).await {
             Some(response) => {
-                self.complete(response?, &grant, renewal.as_ref(), Some(PermissionWatch::new(grant.clone())))
+                let mut response = response?;
+                if response.extensions_mut().remove::<OwnAnswer>().is_some() {
+                    return Ok(response.map(GateBody::inner));
+                }
+                self.complete(response, &grant, renewal.as_ref(), Some(PermissionWatch::new(grant.clone())))
             }
             None => self.interrupted(&grant, &attended.head, &attended.host).map(GateBody::own),
         };

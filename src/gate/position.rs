@@ -7,28 +7,53 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use http::{Extensions, Request, Uri};
+use http::header::COOKIE;
+use http::{Extensions, HeaderMap, HeaderValue, Request, Uri};
 
-use super::ruleset::Ruleset;
+use super::Gate;
 use crate::client::Peer;
 
 /// Marks a request that a gate let through, so that the same gate does not decide again
 /// further in: it has replaced the session cookie, and would see nobody.
 #[derive(Clone)]
 pub(super) struct Decided {
-    by: Arc<Ruleset>,
+    by: Gate,
+    /// The `Cookie` lines of somebody who is not signed in, with the gate's own: a sign-in
+    /// that starts further in needs those of other tabs.
+    cookies: Vec<HeaderValue>,
 }
 
 impl Decided {
-    pub(super) fn new(by: Arc<Ruleset>) -> Self {
-        Self { by }
+    pub(super) fn new(by: Gate, cookies: Vec<HeaderValue>) -> Self {
+        Self { by, cookies }
     }
 
-    /// Whether the gate with this ruleset decided, before a reload or after it.
-    pub(super) fn was_by(&self, ruleset: &Arc<Ruleset>) -> bool {
-        Arc::ptr_eq(&self.by, ruleset) || Arc::ptr_eq(&self.by.latest(), &ruleset.latest())
+    /// Whether `gate` decided, before a reload or after it.
+    pub(super) fn was_by(&self, gate: &Gate) -> bool {
+        let (by, ruleset) = (&self.by.inner.ruleset, &gate.inner.ruleset);
+        Arc::ptr_eq(by, ruleset) || Arc::ptr_eq(&by.latest(), &ruleset.latest())
+    }
+
+    /// The gate that decided.
+    pub(super) fn gate(&self) -> &Gate {
+        &self.by
+    }
+
+    /// Puts the `Cookie` lines as the client sent them into `headers`.
+    pub(super) fn restore_cookies(&self, headers: &mut HeaderMap) {
+        if self.cookies.is_empty() {
+            return;
+        }
+        headers.remove(COOKIE);
+        for line in &self.cookies {
+            headers.append(COOKIE, line.clone());
+        }
     }
 }
+
+/// Marks a response that is the gate's own, made below its layer: the cookies in it stay.
+#[derive(Clone, Copy)]
+pub(super) struct OwnAnswer;
 
 impl fmt::Debug for Decided {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -24,7 +24,6 @@ use crate::session::Sessions;
 /// The shared state of the endpoints.
 pub(crate) struct OAuth2 {
     pub(crate) urls: EndpointUrls,
-    pub(crate) scope: String,
     pub(crate) return_hosts: ReturnHosts,
     /// Hosts of routes, besides the public URL's. A sign-in that starts on one of them
     /// returns to it, since host cookies are sent to no other host.
@@ -67,7 +66,10 @@ impl OAuth2 {
             Endpoint::Callback => self.callback(request).await,
             Endpoint::SignIn => {
                 let start = self.urls.start(self.return_after_sign_in(request).as_str(), None);
-                answer::page(StatusCode::OK, pages::sign_in(&request.client.host, &start, &self.scope))
+                answer::page(
+                    StatusCode::OK,
+                    pages::sign_in(&request.client.host, &start, &self.provider.scope()),
+                )
             }
             Endpoint::SignOut => self.sign_out(request).await,
             Endpoint::Userinfo => self.userinfo(request, user),

@@ -10,7 +10,7 @@ use http::header::{HeaderMap, HeaderValue};
 use super::active::{ActiveSession, SessionLookup};
 use super::cached::CachedSession;
 use super::cookie::Cookies;
-use super::fitting::{KeptOrgs, seal_to_fit};
+use super::fitting::{KeptOrgsSource, seal_to_fit};
 use super::record::{Session, SessionId, SignInOrigin};
 use super::revocation::RevocationTable;
 use super::sealing::SessionSealer;
@@ -37,7 +37,7 @@ pub(crate) struct Sessions {
     /// The key of the hash that replaces a session's id outside this process.
     fingerprint_key: [u8; 32],
     /// The organisations that a session keeps, however large it is.
-    pub(super) kept_orgs: KeptOrgs,
+    pub(super) kept_orgs: KeptOrgsSource,
     /// Greater than that of the settings before a reload. What one of them rendered is
     /// not used by the next, whenever it was written.
     generation: u64,
@@ -76,7 +76,7 @@ impl Sessions {
             store: Store::open(settings.store).map(Arc::new),
             revocations: Arc::default(),
             cache: quick_cache::sync::Cache::new(settings.cached_sessions),
-            kept_orgs: KeptOrgs::all(),
+            kept_orgs: KeptOrgsSource::all(),
             generation: 0,
             clock,
         }
@@ -84,7 +84,7 @@ impl Sessions {
 
     /// Lets a session that is too large for a cookie leave out organisations that
     /// `kept_orgs` does not name.
-    pub(crate) fn with_kept_orgs(self, kept_orgs: KeptOrgs) -> Self {
+    pub(crate) fn with_kept_orgs(self, kept_orgs: KeptOrgsSource) -> Self {
         Self { kept_orgs, ..self }
     }
 
@@ -153,7 +153,9 @@ impl Sessions {
                 store.save(&session, now + self.lifetimes.max_age, now).await?;
                 self.sealer.seal_ticket(session.id)
             }
-            None => seal_to_fit(&self.sealer, &session, &self.kept_orgs).map_err(|_| NotBegun::TooLarge)?,
+            None => {
+                seal_to_fit(&self.sealer, &session, &self.kept_orgs.now()).map_err(|_| NotBegun::TooLarge)?
+            }
         };
         self.remember(session, &sealed, now);
         Ok(self.cookies.set_session(&sealed, self.lifetimes.max_age, request))

@@ -59,7 +59,9 @@ impl Sessions {
         let session = Session { person: person.into(), tokens, checked: now, seen: now, ..before };
         let sealed = match &self.store {
             Some(_) => self.sealer.seal_ticket(session.id),
-            None => seal_to_fit(&self.sealer, &session, &self.kept_orgs).map_err(|_| NotBegun::TooLarge)?,
+            None => {
+                seal_to_fit(&self.sealer, &session, &self.kept_orgs.now()).map_err(|_| NotBegun::TooLarge)?
+            }
         };
         shared.update(self.snapshot_of(session.clone()));
         if let Some(store) = &self.store {

@@ -30,6 +30,7 @@ mod attack_sign_in;
 mod bearer;
 mod data_plane;
 mod embedding;
+mod embedding_require;
 #[cfg(feature = "testing")]
 mod embedding_testing;
 mod headers;
