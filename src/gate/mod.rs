@@ -48,7 +48,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, COOKIE, HeaderName, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Request, Response};
 use http_body::Body;
@@ -160,8 +160,8 @@ impl Gate {
         ResB: Body<Data = Bytes>,
         Fut: Future<Output = Result<Response<ResB>, E>>,
     {
-        if let Some(decided) = request.extensions().get::<Decided>() {
-            if decided.was_by(self) {
+        if let Some(decided) = request.extensions().get::<Decided<Self>>() {
+            if decided.was_by(&self.inner.ruleset) {
                 return Ok(inner(request).await?.map(GateBody::inner));
             }
             tracing::error!(
@@ -177,10 +177,7 @@ impl Gate {
             self.inner.warnings.peer_unknown();
         }
         let mounted = position::restore_original_uri(&mut request);
-        let cookies: Vec<HeaderValue> = match self.inner.added_rules.any() {
-            true => request.headers().get_all(COOKIE).iter().cloned().collect(),
-            false => Vec::new(),
-        };
+        let cookies = position::cookies(request.headers(), self.inner.added_rules.any());
         let Admission { grant, client, renewal, fields } =
             match self.admit(peer.as_ref().map(PeerRef::from), &mut request, ConnectionFields::Keep).await {
                 Ok(admission) => admission,
@@ -197,18 +194,12 @@ impl Gate {
             extensions.insert(user.clone());
         }
         let cookies = if grant.user().is_none() { cookies } else { Vec::new() };
-        extensions.insert(Decided::new(self.clone(), cookies));
+        extensions.insert(Decided::new(self.clone(), &self.inner.ruleset, cookies));
         extensions.insert(client);
         extensions.insert(grant.clone());
         // Ours, if the permission ends before the inner service answers.
         let mut response = match attended.unless_ended(pin!(inner(request)), &grant).await {
-            Some(response) => {
-                let mut response = response?;
-                if response.extensions_mut().remove::<OwnAnswer>().is_some() {
-                    return Ok(response.map(GateBody::inner));
-                }
-                self.complete(response, &grant, renewal.as_ref(), Some(PermissionWatch::new(grant.clone())))
-            }
+            Some(response) => self.complete_below(response?, &grant, renewal.as_ref()),
             None => self.interrupted(&grant, &attended.head, &attended.host).map(GateBody::own),
         };
         // For an embedder's log: who was answered. The inner service cannot say so itself.
@@ -303,6 +294,19 @@ impl Gate {
         let fields = rewrite.fields_left();
         rewrite.apply(request.headers_mut());
         Ok(Admission { grant, client, renewal, fields })
+    }
+
+    /// The step after the inner service; an answer that the gate made further in is complete.
+    fn complete_below<B: Body<Data = Bytes>>(
+        &self,
+        mut response: Response<B>,
+        grant: &Grant,
+        renewal: Option<&Renewal>,
+    ) -> Response<GateBody<B>> {
+        if response.extensions_mut().remove::<OwnAnswer>().is_some() {
+            return response.map(GateBody::inner);
+        }
+        self.complete(response, grant, renewal, Some(PermissionWatch::new(grant.clone())))
     }
 
     /// The step after the app. `watch` ends the body with its permission.

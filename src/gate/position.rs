@@ -10,28 +10,28 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use http::header::COOKIE;
 use http::{Extensions, HeaderMap, HeaderValue, Request, Uri};
 
-use super::Gate;
+use super::ruleset::Ruleset;
 use crate::client::Peer;
 
 /// Marks a request that a gate let through, so that the same gate does not decide again
 /// further in: it has replaced the session cookie, and would see nobody.
 #[derive(Clone)]
-pub(super) struct Decided {
+pub(super) struct Decided<Gate> {
     by: Gate,
+    ruleset: Arc<Ruleset>,
     /// The `Cookie` lines of somebody who is not signed in, with the gate's own: a sign-in
     /// that starts further in needs those of other tabs.
     cookies: Vec<HeaderValue>,
 }
 
-impl Decided {
-    pub(super) fn new(by: Gate, cookies: Vec<HeaderValue>) -> Self {
-        Self { by, cookies }
+impl<Gate> Decided<Gate> {
+    pub(super) fn new(by: Gate, ruleset: &Arc<Ruleset>, cookies: Vec<HeaderValue>) -> Self {
+        Self { by, ruleset: Arc::clone(ruleset), cookies }
     }
 
-    /// Whether `gate` decided, before a reload or after it.
-    pub(super) fn was_by(&self, gate: &Gate) -> bool {
-        let (by, ruleset) = (&self.by.inner.ruleset, &gate.inner.ruleset);
-        Arc::ptr_eq(by, ruleset) || Arc::ptr_eq(&by.latest(), &ruleset.latest())
+    /// Whether the gate with this ruleset decided, before a reload or after it.
+    pub(super) fn was_by(&self, ruleset: &Arc<Ruleset>) -> bool {
+        Arc::ptr_eq(&self.ruleset, ruleset) || Arc::ptr_eq(&self.ruleset.latest(), &ruleset.latest())
     }
 
     /// The gate that decided.
@@ -51,11 +51,16 @@ impl Decided {
     }
 }
 
+/// The `Cookie` lines of a request, if something further in may need them.
+pub(super) fn cookies(headers: &HeaderMap, needed: bool) -> Vec<HeaderValue> {
+    if needed { headers.get_all(COOKIE).iter().cloned().collect() } else { Vec::new() }
+}
+
 /// Marks a response that is the gate's own, made below its layer: the cookies in it stay.
 #[derive(Clone, Copy)]
 pub(super) struct OwnAnswer;
 
-impl fmt::Debug for Decided {
+impl<Gate> fmt::Debug for Decided<Gate> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Decided")
     }

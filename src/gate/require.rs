@@ -173,10 +173,14 @@ impl Requirement {
     }
 
     /// What the gate's layer left in a request, and the rule to decide it by.
-    fn place(&self, extensions: &Extensions) -> Result<(Decided, Grant, Client, &Arc<[Rule]>), Misplaced> {
-        let found = (extensions.get::<Decided>(), extensions.get::<Grant>(), extensions.get::<Client>());
+    fn place(
+        &self,
+        extensions: &Extensions,
+    ) -> Result<(Decided<Gate>, Grant, Client, &Arc<[Rule]>), Misplaced> {
+        let found =
+            (extensions.get::<Decided<Gate>>(), extensions.get::<Grant>(), extensions.get::<Client>());
         let (Some(decided), Some(grant), Some(client)) = found else { return Err(Misplaced::NoGate) };
-        if !decided.was_by(&self.gate) {
+        if !decided.was_by(&self.gate.inner.ruleset) {
             return Err(Misplaced::AnotherGate);
         }
         let rule = self.rule.as_ref().map_err(|why| Misplaced::Impossible(Arc::clone(why)))?;
