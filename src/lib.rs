@@ -155,9 +155,10 @@ pub mod testing;
 #[cfg(feature = "bin")]
 pub mod telemetry;
 
-
 pub use client::{Client, Peer, PublicUrl, TrustedProxies};
-pub use gate::{ExtractError, Gate, GateBuilder, GateLayer, GateService, Grant, Refusal};
+pub use gate::{
+    ExtractError, Gate, GateBuilder, GateLayer, GateService, Grant, Refusal, RequireLayer, RequireService,
+};
 pub use identity::{AccessToken, AppClaims, Org, Role, User};
 pub use pages::escape_html;
 pub use policy::{PathPattern, Route, Rule};

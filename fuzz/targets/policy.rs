@@ -12,10 +12,10 @@ mod identity;
 #[allow(dead_code, unused_imports)]
 mod policy;
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use http::Method;
-use identity::{FilterId, Shown};
+use identity::{FilterId, Needs, Shown};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use policy::{
     Access, OwnAddress, OwnPrefix, PathReadings, Policy, Route, RouteQuery, RouteTable, Rule, readings,
@@ -37,8 +37,7 @@ static POLICY: LazyLock<Policy> = LazyLock::new(|| {
             prefix: OwnPrefix::parse("/oauth2").unwrap(),
             authority: "app.example".to_owned(),
         },
-        filter: FilterId([0; 8]),
-        asks: Shown::ALL,
+        needs: Arc::new(Needs::new(FilterId([0; 8]), Shown::ALL)),
     }
 });
 
@@ -50,13 +49,13 @@ fuzz_target!(|input: (&str, bool)| -> Corpus {
     let method = if lower_case { Method::from_bytes(b"get").unwrap() } else { Method::GET };
     let query = RouteQuery { host: "app.example", by_name: false, method: &method, preflight: None };
     let Ok(route) = POLICY.place(path, query) else { return Corpus::Keep };
-    if !POLICY.decide(route, None).admits() {
+    if !POLICY.decide(route, &[], None).admits() {
         return Corpus::Keep;
     }
     let Ok(PathReadings::Several(several)) = readings(path) else { return Corpus::Keep };
     for reading in several {
         let found = POLICY.routes.find(query, &reading);
-        assert!(POLICY.decide(found, None).admits(), "{path:?} is public, and its reading {reading:?} is not");
+        assert!(POLICY.decide(found, &[], None).admits(), "{path:?} is public, and its reading {reading:?} is not");
     }
     Corpus::Keep
 });

@@ -147,7 +147,12 @@ impl TokenIntrospector {
 
     fn cached_answer(&self, fingerprint: &Fingerprint, now: UnixTime) -> Option<Verification> {
         let valid = self.valid.get(fingerprint);
-        if let Some(verified) = valid.filter(|verified| is_current(verified.until, now, VALID_FOR)) {
+        // Rules that were added since may need what the answer was filtered of.
+        let holds = |verified: &Arc<VerifiedToken>| {
+            is_current(verified.until, now, VALID_FOR)
+                && self.retain.suffices(verified.identity.user().person())
+        };
+        if let Some(verified) = valid.filter(holds) {
             return Some(Ok(verified));
         }
         let invalid = self.invalid.get(fingerprint);

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::header::HeaderName;
 
 use super::app_assertion::AppAssertions;
+use super::names::NamesInForce;
 use super::position::Warnings;
 use super::rewrite::Rewriter;
 use super::ruleset::Ruleset;
@@ -18,14 +19,14 @@ use crate::clock::Clock;
 use crate::identity::assertion::AssertionSigner;
 use crate::identity::headers::{ACCESS_TOKEN, AUTH_REQUEST, IdentityHeaderNames, REMOTE};
 use crate::identity::{
-    AssertionSettings, Claim, FilterId, HeaderSettings, IdentityRenderer, NamedOrgs, Org, Person, Shown,
+    AssertionSettings, Claim, HeaderSettings, IdentityRenderer, NamedOrgs, Org, Person, Shown,
 };
-use crate::keys::{Keyring, sha256};
+use crate::keys::Keyring;
 use crate::oauth2::{OAuth2, PendingSignIns};
 use crate::policy::{BearerUse, OwnAddress, OwnPrefix, Policy, Route, RouteTable, Rule, all_rules};
 use crate::provider::Provider;
 use crate::respond::{EndpointUrls, OrgNames};
-use crate::session::{Cookies, KeptOrgs, Sessions};
+use crate::session::{Cookies, KeptOrgs, KeptOrgsSource, Sessions};
 
 impl Gate {
     /// Makes a gate of typed settings, without asking the provider anything.
@@ -56,15 +57,17 @@ impl Gate {
         let signer =
             AssertionSigner::new(settings.public_url.as_str(), &keyring).map_err(|_| BuildError::Key)?;
         let jwks = Bytes::from(signer.jwks().to_owned());
-        let parts = Parts::new(&settings, &hosts, keyring, clock.clone());
+        let added_rules = before.map_or_else(Arc::default, |before| Arc::clone(&before.added_rules));
+        let names = added_rules.bind(rules_of(&settings), Shown::by_scope(&settings.provider.scope));
+        let needs = Arc::clone(&names.needs);
+        let parts = Parts::new(&settings, &hosts, names, keyring, clock.clone());
         let authority = settings.public_url.authority().to_owned();
         let policy = Policy {
             access: settings.access.clone(),
             deny: settings.deny.clone(),
             routes: RouteTable::new(settings.routes.clone()),
             own: OwnAddress { prefix: prefix.clone(), authority },
-            filter: filter_id(&rules_of(&settings)),
-            asks: Shown::by_scope(&settings.provider.scope),
+            needs,
         };
         let rewriter = parts.rewriter(&settings, &policy.routes, signer, &hosts);
         let identity_headers = identity_headers(&settings);
@@ -85,6 +88,7 @@ impl Gate {
         let own_host = normalized(oauth2.urls.public_url.authority()).into();
         let inner = Inner {
             ruleset,
+            added_rules,
             oauth2,
             rewriter,
             org_names,
@@ -144,20 +148,32 @@ struct Parts {
     renderer: IdentityRenderer,
     provider: Arc<Provider>,
     retain: PersonFilter,
+    names: Arc<NamesInForce>,
     org_names: Arc<OrgNames>,
     clock: Clock,
 }
 
 impl Parts {
-    fn new(settings: &GateSettings, hosts: &Hosts, keyring: Arc<Keyring>, clock: Clock) -> Self {
+    fn new(
+        settings: &GateSettings,
+        hosts: &Hosts,
+        names: Arc<NamesInForce>,
+        keyring: Arc<Keyring>,
+        clock: Clock,
+    ) -> Self {
         let org_names = Arc::new(OrgNames::default());
         let (session, https) = (&settings.session, settings.public_url.is_https());
         Self {
             keyring,
             cookies: Cookies::new(&session.cookie_name, https, session.same_site),
-            renderer: IdentityRenderer::new(settings.headers.clone(), named(settings), hosts.origins.len()),
-            provider: Arc::new(Provider::new(settings.provider.clone(), clock.clone())),
-            retain: person_filter(settings, Arc::clone(&org_names)),
+            renderer: IdentityRenderer::new(settings.headers.clone(), named(&names), hosts.origins.len()),
+            provider: Arc::new(Provider::new(
+                settings.provider.clone(),
+                Arc::clone(&names.needs),
+                clock.clone(),
+            )),
+            retain: person_filter(settings, &names, Arc::clone(&org_names)),
+            names,
             org_names,
             clock,
         }
@@ -218,7 +234,7 @@ impl Parts {
             self.renderer,
             self.clock.clone(),
         )
-        .with_kept_orgs(kept_orgs(&settings));
+        .with_kept_orgs(kept_orgs(&self.names));
         let pendings = PendingSignIns::new(self.keyring, self.cookies);
         let (sessions, pendings) = match before {
             None => (sessions, pendings),
@@ -234,7 +250,6 @@ impl Parts {
         let draining = before.map_or_else(Arc::default, |before| Arc::clone(&before.draining));
         OAuth2 {
             urls,
-            scope: settings.provider.scope,
             return_hosts: settings.return_hosts,
             hosts,
             provider: self.provider,
@@ -250,47 +265,41 @@ impl Parts {
 }
 
 /// What a session keeps, however large it is: the organisations that rules name.
-fn kept_orgs(settings: &GateSettings) -> KeptOrgs {
-    KeptOrgs { named: named(settings), filter: filter_id(&rules_of(settings)) }
-}
-
-/// Identifies the organisations and resource groups that `rules` name, whatever else they
-/// say. Replicas with the same rules agree on it, and so does a process after a restart.
-fn filter_id(rules: &[Rule]) -> FilterId {
-    let named: BTreeSet<_> = rules.iter().flat_map(Rule::named_orgs).collect();
-    let mut text = Vec::new();
-    for name in named.iter().flat_map(|(org, group)| [Some(*org), *group]) {
-        // The length keeps two names apart from one that contains both.
-        let name = name.map_or(&[][..], str::as_bytes);
-        text.extend_from_slice(&name.len().to_be_bytes());
-        text.extend_from_slice(name);
-    }
-    FilterId(sha256(&text).first_chunk().copied().unwrap_or_default())
+fn kept_orgs(names: &Arc<NamesInForce>) -> KeptOrgsSource {
+    let (needs, names) = (Arc::clone(&names.needs), Arc::clone(names));
+    KeptOrgsSource::new(needs, move || {
+        let names = names.now();
+        let filter = names.id;
+        KeptOrgs { named: Arc::new(move |org: &Org| names.have(org)), filter }
+    })
 }
 
 /// Drops from a person what neither rules nor headers need, and notes the names of
 /// organisations that rules have.
-fn person_filter(settings: &GateSettings, org_names: Arc<OrgNames>) -> PersonFilter {
-    let rules = rules_of(settings);
-    let id = filter_id(&rules);
+fn person_filter(
+    settings: &GateSettings,
+    names: &Arc<NamesInForce>,
+    org_names: Arc<OrgNames>,
+) -> PersonFilter {
     let groups_wanted = settings.headers.wants(Claim::Groups) || settings.assertion.enabled;
     let groups_bytes = groups_wanted.then_some(settings.headers.groups_bytes);
-    PersonFilter::new(id, move |person: &mut Person| {
-        let is_named = |org: &&Org| rules.iter().any(|rule| rule.names(org));
-        person.orgs.iter().filter(is_named).for_each(|org| org_names.note(org));
+    let (names, needs) = (Arc::clone(names), Arc::clone(&names.needs));
+    PersonFilter::new(needs, move |person: &mut Person| {
+        let names = names.now();
+        person.orgs.iter().filter(|org| names.have(org)).for_each(|org| org_names.note(org));
         person.retain(
-            id,
-            |org| rules.iter().any(|rule| rule.names(org)),
-            |org, group| rules.iter().any(|rule| rule.names_group(org, group)),
+            names.id,
+            |org| names.have(org),
+            |org, group| names.have_group(org, group),
             groups_bytes,
         );
     })
 }
 
 /// The organisations that rules name.
-fn named(settings: &GateSettings) -> NamedOrgs {
-    let rules = rules_of(settings);
-    Arc::new(move |org: &Org| rules.iter().any(|rule| rule.names(org)))
+fn named(names: &Arc<NamesInForce>) -> NamedOrgs {
+    let names = Arc::clone(names);
+    Arc::new(move |org: &Org| names.now().have(org))
 }
 
 fn rules_of(settings: &GateSettings) -> Vec<Rule> {

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use http::header::{HeaderMap, HeaderValue, ORIGIN};
 
 use super::grant::Grant;
+use super::lifetime::Place;
 use super::refusal::{Forbidden, Refusal};
 use super::request::RequestView;
 use super::ruleset::Ruleset;
 use crate::authn::{Authentication, Caller, PendingAuthentication};
 use crate::identity::{RenderedIdentity, User};
-use crate::policy::{BearerUse, CorsOrigin, Credential, Denial, RouteQuery, Verdict};
+use crate::policy::{BearerUse, CorsOrigin, Credential, Denial, RouteQuery, Rule, Verdict};
 use crate::session::ActiveSession;
 
 /// The result of a decision that did not wait.
@@ -55,12 +56,12 @@ impl Ruleset {
         };
         let route = self.place(request, query)?;
         if preflight.is_some() && self.policy.admits_preflight(route, query, request.origin()) {
-            return Ok(Decision::Granted(Grant::new(Caller::Nobody, route, None)));
+            return Ok(Decision::Granted(Grant::new(Caller::Nobody, route, None, None)));
         }
         let bearer_use = self.policy.routes.bearer_use(route);
         let authentication = self.authn.authenticate(request.headers, bearer_use);
         match authentication.map_err(|error| Refusal::of_authn(&error, bearer_use))? {
-            Authentication::Caller(caller) => Ok(match self.authorize(route, bearer_use, caller)? {
+            Authentication::Caller(caller) => Ok(match self.authorize(route, None, bearer_use, caller)? {
                 Authorization::Granted(grant) => Decision::Granted(grant),
                 Authorization::NotHeld(session) => {
                     let authentication = PendingAuthentication::Completion(session);
@@ -102,9 +103,9 @@ impl Ruleset {
             let caller = caller.map_err(|error| Refusal::of_authn(&error, bearer_use))?;
             let latest = self.latest();
             if !Arc::ptr_eq(self, &latest) {
-                return latest.decide_again(self, route, bearer_use, caller).await;
+                return latest.decide_again(self, (route, None), bearer_use, caller).await;
             }
-            match self.authorize(route, bearer_use, caller)? {
+            match self.authorize(route, None, bearer_use, caller)? {
                 Authorization::Granted(grant) => return Ok(grant),
                 Authorization::NotHeld(session) => {
                     authentication = PendingAuthentication::Completion(session);
@@ -119,7 +120,7 @@ impl Ruleset {
     async fn decide_again(
         self: &Arc<Self>,
         before: &Self,
-        route: Option<usize>,
+        (route, required): (Option<usize>, Option<&Arc<[Rule]>>),
         bearer_use: BearerUse,
         caller: Caller,
     ) -> Result<Grant, Refusal> {
@@ -128,28 +129,58 @@ impl Ruleset {
         if !alike || !accepted {
             return Err(Refusal::NotHeld { retry_after: 1 });
         }
-        let session = match self.authorize(route, bearer_use, caller)? {
+        let session = match self.authorize(route, required, bearer_use, caller)? {
             Authorization::Granted(grant) => return Ok(grant),
             Authorization::NotHeld(session) => session,
         };
         let completed = self.authn.sessions.completed(session).await;
         let completed = completed.map_err(|error| Refusal::of_authn(&error.into(), bearer_use))?;
         let caller = completed.map_or(Caller::Nobody, Caller::Session);
-        match self.authorize(route, bearer_use, caller)? {
+        match self.authorize(route, required, bearer_use, caller)? {
             Authorization::Granted(grant) => Ok(grant),
             Authorization::NotHeld(_) => Err(Refusal::NotHeld { retry_after: 1 }),
         }
     }
 
-    /// Whether a person may still enter `route`. What the session does not hold of them
+    /// Whether a request that `grant` let through may go on to where `rule` is required as
+    /// well: the one decision again, with what is known of the caller by now.
+    pub(super) async fn decide_required(grant: &Grant, rule: &Arc<[Rule]>) -> Result<Grant, Refusal> {
+        // A preflight has no credentials, and asks about a request that is decided itself.
+        let Some(ruleset) = grant.ruleset() else { return Ok(grant.clone()) };
+        let required = match grant.required() {
+            [] => Arc::clone(rule),
+            outer => outer.iter().chain(&**rule).cloned().collect(),
+        };
+        let bearer_use = ruleset.policy.routes.bearer_use(grant.route());
+        let mut caller = grant.caller().clone();
+        for _ in 0..QUESTIONS {
+            match ruleset.authorize(grant.route(), Some(&required), bearer_use, caller)? {
+                Authorization::Granted(grant) => return Ok(grant),
+                Authorization::NotHeld(session) => {
+                    let completed = Box::pin(ruleset.authn.sessions.completed(session)).await;
+                    let completed =
+                        completed.map_err(|error| Refusal::of_authn(&error.into(), bearer_use))?;
+                    caller = completed.map_or(Caller::Nobody, Caller::Session);
+                    let latest = ruleset.latest();
+                    if !Arc::ptr_eq(ruleset, &latest) {
+                        let place = (grant.route(), Some(&required));
+                        return Box::pin(latest.decide_again(ruleset, place, bearer_use, caller)).await;
+                    }
+                }
+            }
+        }
+        Err(Refusal::NotHeld { retry_after: 1 })
+    }
+
+    /// Whether a person may still be at a place. What the session does not hold of them
     /// is requested first; without an answer they may not.
-    pub(super) async fn still_admits(&self, session: ActiveSession, route: Option<usize>) -> bool {
-        match self.policy.decide(route, Some(session.user().person())) {
+    pub(super) async fn still_admits(&self, session: ActiveSession, (route, required): Place<'_>) -> bool {
+        match self.policy.decide(route, required, Some(session.user().person())) {
             Verdict::NotHeld(_) => {}
             verdict => return verdict.admits(),
         }
         match self.authn.sessions.completed(session).await {
-            Ok(Some(session)) => self.policy.decide(route, Some(session.user().person())).admits(),
+            Ok(Some(session)) => self.policy.decide(route, required, Some(session.user().person())).admits(),
             Ok(None) | Err(_) => false,
         }
     }
@@ -173,14 +204,16 @@ impl Ruleset {
     fn authorize(
         self: &Arc<Self>,
         route: Option<usize>,
+        required: Option<&Arc<[Rule]>>,
         bearer_use: BearerUse,
         caller: Caller,
     ) -> Result<Authorization, Refusal> {
         let user = caller.identity().map(RenderedIdentity::user);
         let person = user.map(User::person);
-        let verdict = self.policy.decide(route, person);
+        let verdict = self.policy.decide(route, required.map(|rules| &**rules).unwrap_or_default(), person);
         if verdict.admits() {
-            return Ok(Authorization::Granted(Grant::new(caller, route, Some(Arc::clone(self)))));
+            let grant = Grant::new(caller, route, required.cloned(), Some(Arc::clone(self)));
+            return Ok(Authorization::Granted(grant));
         }
         if let Verdict::NotHeld(_) = verdict {
             // Answers about tokens are cached under the rules that filtered them.
@@ -189,8 +222,9 @@ impl Ruleset {
         }
         let token = caller.token();
         let denial = person.and_then(|person| {
-            let missing = person.missing_for(self.policy.filter);
-            let credential = Credential { is_token: token.is_some(), asks: self.policy.asks, missing };
+            let missing = person.missing_for(self.policy.needs.filter());
+            let asks = self.policy.needs.asks();
+            let credential = Credential { is_token: token.is_some(), asks, missing };
             Denial::of(&verdict, person, credential)
         });
         match denial.zip(user.cloned()) {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::ruleset::Ruleset;
 use crate::authn::Caller;
 use crate::identity::{AccessToken, RenderedIdentity, User};
+use crate::policy::Rule;
 use crate::session::ActiveSession;
 
 /// A request that takes longer is watched for the end of its permission; another ends
@@ -23,11 +24,11 @@ pub(crate) const QUICK: Duration = Duration::from_millis(100);
 /// There is no other way to get one:
 ///
 /// ```compile_fail,E0451
-/// let grant = huggate::Grant { caller: todo!(), route: None, ruleset: None };
+/// let grant = huggate::Grant { caller: todo!(), route: None, required: None, ruleset: None };
 /// ```
 ///
 /// ```compile_fail,E0624
-/// let grant = huggate::Grant::new(todo!(), None, None);
+/// let grant = huggate::Grant::new(todo!(), None, None, None);
 /// ```
 ///
 /// [`Upstream::send`]: ../upstream/struct.Upstream.html#method.send
@@ -35,13 +36,20 @@ pub(crate) const QUICK: Duration = Duration::from_millis(100);
 pub struct Grant {
     caller: Caller,
     route: Option<usize>,
+    /// What [`Gate::require`](crate::Gate::require) demands besides.
+    required: Option<Arc<[Rule]>>,
     /// The ruleset that decides whether the grant still holds; `None` for a CORS preflight.
     ruleset: Option<Arc<Ruleset>>,
 }
 
 impl Grant {
-    pub(super) fn new(caller: Caller, route: Option<usize>, ruleset: Option<Arc<Ruleset>>) -> Self {
-        Self { caller, route, ruleset }
+    pub(super) fn new(
+        caller: Caller,
+        route: Option<usize>,
+        required: Option<Arc<[Rule]>>,
+        ruleset: Option<Arc<Ruleset>>,
+    ) -> Self {
+        Self { caller, route, required, ruleset }
     }
 
     /// The person who is signed in; `None` on a public route without a session.
@@ -76,10 +84,11 @@ impl Grant {
     /// when that was due, reports what the rules refuse; or rules came into force that do.
     /// An open tunnel or stream is closed then.
     pub async fn ended(&self) {
+        let place = (self.route, self.required());
         match (&self.caller, &self.ruleset) {
-            (Caller::Session(session), Some(ruleset)) => ruleset.until_refused(session, self.route).await,
-            (Caller::Token(caller), Some(ruleset)) => ruleset.until_token_refused(caller, self.route).await,
-            (Caller::Nobody, Some(ruleset)) => ruleset.until_not_public(self.route).await,
+            (Caller::Session(session), Some(ruleset)) => ruleset.until_refused(session, place).await,
+            (Caller::Token(caller), Some(ruleset)) => ruleset.until_token_refused(caller, place).await,
+            (Caller::Nobody, Some(ruleset)) => ruleset.until_not_public(place).await,
             (Caller::Session(_) | Caller::Token(_) | Caller::Nobody, None) => std::future::pending().await,
         }
     }
@@ -108,6 +117,21 @@ impl Grant {
         self.session().is_some_and(ActiveSession::has_ended)
     }
 
+    /// Who it was given to.
+    pub(super) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// What is demanded besides the rules of the route.
+    pub(super) fn required(&self) -> &[Rule] {
+        self.required.as_deref().unwrap_or_default()
+    }
+
+    /// The ruleset that it was decided by; `None` for a CORS preflight.
+    pub(super) fn ruleset(&self) -> Option<&Arc<Ruleset>> {
+        self.ruleset.as_ref()
+    }
+
     /// The identity that the app is told.
     pub(super) fn identity(&self) -> Option<&RenderedIdentity> {
         self.caller.identity()
@@ -124,6 +148,7 @@ impl fmt::Debug for Grant {
         f.debug_struct("Grant")
             .field("caller", &self.caller)
             .field("route", &self.route)
+            .field("required", &self.required())
             .finish_non_exhaustive()
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::ruleset::Ruleset;
 use crate::authn::{TokenCaller, TokenError};
+use crate::policy::Rule;
 use crate::session::{ActiveSession, Freshness};
 
 /// How many seconds pass before a token is introspected again that could not be.
@@ -16,22 +17,25 @@ const AT_LEAST: Duration = Duration::from_secs(1);
 /// session is looked at this often even if it lasts longer.
 const AT_MOST: Duration = Duration::from_secs(60);
 
+/// Where a request was let in: its route, and what is required besides.
+pub(super) type Place<'a> = (Option<usize>, &'a [Rule]);
+
 impl Ruleset {
-    /// Waits until `session` has ended, or may no longer be at `route`.
-    pub(super) async fn until_refused(self: &Arc<Self>, session: &ActiveSession, route: Option<usize>) {
+    /// Waits until `session` has ended, or may no longer be at `place`.
+    pub(super) async fn until_refused(self: &Arc<Self>, session: &ActiveSession, place: Place<'_>) {
         tokio::select! {
             biased;
             () = session.shared().ended() => {}
             () = self.until_over(session) => {}
-            () = self.until_not_admitted(session, route) => {}
+            () = self.until_not_admitted(session, place) => {}
         }
     }
 
-    /// Waits until rules are in force by which `route` is not public.
-    pub(super) async fn until_not_public(self: &Arc<Self>, route: Option<usize>) {
+    /// Waits until rules are in force by which `place` is not public.
+    pub(super) async fn until_not_public(self: &Arc<Self>, (route, required): Place<'_>) {
         loop {
             let latest = self.latest();
-            if !self.has_routes_of(&latest) || !latest.policy.decide(route, None).admits() {
+            if !self.has_routes_of(&latest) || !latest.policy.decide(route, required, None).admits() {
                 return;
             }
             latest.replaced().await;
@@ -67,13 +71,13 @@ impl Ruleset {
         }
     }
 
-    async fn until_not_admitted(self: &Arc<Self>, session: &ActiveSession, route: Option<usize>) {
+    async fn until_not_admitted(self: &Arc<Self>, session: &ActiveSession, place: Place<'_>) {
         loop {
             // Before anything is looked at, so that no change is missed.
             let changed = session.shared().changed();
             let ruleset = self.latest();
             let latest = session.latest();
-            if !self.has_routes_of(&ruleset) || !ruleset.still_admits(latest.clone(), route).await {
+            if !self.has_routes_of(&ruleset) || !ruleset.still_admits(latest.clone(), place).await {
                 return;
             }
             let latest = session.latest();
@@ -97,9 +101,13 @@ impl Ruleset {
         }
     }
 
-    /// Waits until a token is no longer valid, or its owner may no longer be at `route`.
+    /// Waits until a token is no longer valid, or its owner may no longer be at `place`.
     /// It is introspected as often as a session is revalidated.
-    pub(super) async fn until_token_refused(self: &Arc<Self>, caller: &TokenCaller, route: Option<usize>) {
+    pub(super) async fn until_token_refused(
+        self: &Arc<Self>,
+        caller: &TokenCaller,
+        (route, required): Place<'_>,
+    ) {
         let mut answered = self.clock.now();
         let mut known = None;
         let mut wait = self.authn.sessions.sessions.intervals().0;
@@ -116,7 +124,7 @@ impl Ruleset {
             match tokens.reauthenticate(caller).await {
                 Ok(latest) => {
                     let person = latest.identity().user().person();
-                    if !ruleset.policy.decide(route, Some(person)).admits() {
+                    if !ruleset.policy.decide(route, required, Some(person)).admits() {
                         return;
                     }
                     known = Some(latest);
@@ -128,7 +136,7 @@ impl Ruleset {
                     // The rules in force decide by what is known; what they need beyond it
                     // cannot be asked.
                     let person = known.as_deref().unwrap_or(caller).identity().user().person();
-                    if !ruleset.policy.decide(route, Some(person)).admits() {
+                    if !ruleset.policy.decide(route, required, Some(person)).admits() {
                         return;
                     }
                     if self.clock.now().saturating_sub(answered) >= revalidate.saturating_add(grace) {

@@ -9,6 +9,7 @@
 //! | `refusal`, `refuse` | every "no", and the answer it gets |
 //! | `own_endpoints` | requests below our prefix, forward auth included |
 //! | `lifetime`, `permission_watch` | long-lived streams: decided anew, ended |
+//! | `require`, `names` | rules for one router, and what sessions keep for them |
 //! | `position`, `extract` | where a layer stands, and what handlers read from a request |
 //! | `in_process` | what differs for a gate in a test |
 //! | `layer`, `builder`, `build`, `reload` | the layer, and how a gate is made and replaced |
@@ -29,6 +30,7 @@ mod grant;
 mod in_process;
 mod layer;
 mod lifetime;
+mod names;
 mod own_endpoints;
 mod permission_watch;
 mod position;
@@ -38,6 +40,7 @@ mod refusal;
 mod refuse;
 mod reload;
 mod request;
+mod require;
 mod response;
 mod rewrite;
 mod ruleset;
@@ -68,6 +71,7 @@ pub use provider_unusable::ProviderUnusable;
 pub use refusal::{Forbidden, Refusal};
 pub use reload::PreparedReload;
 pub(crate) use request::{RequestView, the_origin};
+pub use require::{RequireLayer, RequireService};
 pub use settings::{BuildError, GateSettings, default_scope};
 
 use crate::client::{
@@ -79,8 +83,9 @@ use crate::oauth2::OAuth2;
 use crate::policy::Route;
 use crate::respond::{Interruption, KeptHead, OrgNames, cors, grpc, interrupted, misuse};
 use attended::Attended;
+use names::AddedRules;
 use own_endpoints::OwnEndpoints;
-use position::{Decided, Warnings};
+use position::{Decided, OwnAnswer, Warnings};
 use presentation::present_as;
 use refuse::Refuser;
 pub(crate) use rewrite::ConnectionFields;
@@ -111,6 +116,8 @@ pub struct Gate {
 /// The shared parts of a gate. Each step of a request uses one of them.
 pub(crate) struct Inner {
     pub(crate) ruleset: Arc<Ruleset>,
+    /// The rules of every [`Gate::require`].
+    added_rules: Arc<AddedRules>,
     pub(crate) oauth2: OAuth2,
     rewriter: Rewriter,
     org_names: Arc<OrgNames>,
@@ -157,7 +164,7 @@ impl Gate {
         ResB: Body<Data = Bytes>,
         Fut: Future<Output = Result<Response<ResB>, E>>,
     {
-        if let Some(decided) = request.extensions().get::<Decided>() {
+        if let Some(decided) = request.extensions().get::<Decided<Self>>() {
             if decided.was_by(&self.inner.ruleset) {
                 return Ok(inner(request).await?.map(GateBody::inner));
             }
@@ -174,6 +181,7 @@ impl Gate {
             self.inner.warnings.peer_unknown();
         }
         let mounted = position::restore_original_uri(&mut request);
+        let cookies = position::cookies(request.headers(), self.inner.added_rules.any());
         let Admission { grant, client, renewal, fields } =
             match self.admit(peer.as_ref().map(PeerRef::from), &mut request, ConnectionFields::Keep).await {
                 Ok(admission) => admission,
@@ -189,13 +197,13 @@ impl Gate {
         if let Some(user) = grant.user() {
             extensions.insert(user.clone());
         }
-        extensions.insert(Decided::new(Arc::clone(&self.inner.ruleset)));
+        let cookies = if grant.user().is_none() { cookies } else { Vec::new() };
+        extensions.insert(Decided::new(self.clone(), &self.inner.ruleset, cookies));
         extensions.insert(client);
         extensions.insert(grant.clone());
         // Ours, if the permission ends before the inner service answers.
-        let watch = || PermissionWatch::new(grant.clone());
         let answered = match attended.unless_ended(pin!(inner(request)), &grant).await {
-            Some(response) => Some(self.complete(response?, &grant, renewal.as_ref(), Some(watch()))),
+            Some(response) => Some(self.complete_below(response?, &grant, renewal.as_ref())),
             None => None,
         };
         let mut response = match answered {
@@ -294,6 +302,19 @@ impl Gate {
         let fields = rewrite.fields_left();
         rewrite.apply(request.headers_mut());
         Ok(Admission { grant, client, renewal, fields })
+    }
+
+    /// The step after the inner service; an answer that the gate made further in is complete.
+    fn complete_below<B: Body<Data = Bytes>>(
+        &self,
+        mut response: Response<B>,
+        grant: &Grant,
+        renewal: Option<&Renewal>,
+    ) -> Response<GateBody<B>> {
+        if response.extensions_mut().remove::<OwnAnswer>().is_some() {
+            return response.map(GateBody::inner);
+        }
+        self.complete(response, grant, renewal, Some(PermissionWatch::new(grant.clone())))
     }
 
     /// The step after the app. `watch` ends the body with its permission.

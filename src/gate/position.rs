@@ -7,7 +7,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use http::{Extensions, Request, Uri};
+use http::header::COOKIE;
+use http::{Extensions, HeaderMap, HeaderValue, Request, Uri};
 
 use super::ruleset::Ruleset;
 use crate::client::Peer;
@@ -15,22 +16,51 @@ use crate::client::Peer;
 /// Marks a request that a gate let through, so that the same gate does not decide again
 /// further in: it has replaced the session cookie, and would see nobody.
 #[derive(Clone)]
-pub(super) struct Decided {
-    by: Arc<Ruleset>,
+pub(super) struct Decided<Gate> {
+    by: Gate,
+    ruleset: Arc<Ruleset>,
+    /// The `Cookie` lines of somebody who is not signed in, with the gate's own: a sign-in
+    /// that starts further in needs those of other tabs.
+    cookies: Vec<HeaderValue>,
 }
 
-impl Decided {
-    pub(super) fn new(by: Arc<Ruleset>) -> Self {
-        Self { by }
+impl<Gate> Decided<Gate> {
+    pub(super) fn new(by: Gate, ruleset: &Arc<Ruleset>, cookies: Vec<HeaderValue>) -> Self {
+        Self { by, ruleset: Arc::clone(ruleset), cookies }
     }
 
     /// Whether the gate with this ruleset decided, before a reload or after it.
     pub(super) fn was_by(&self, ruleset: &Arc<Ruleset>) -> bool {
-        Arc::ptr_eq(&self.by, ruleset) || Arc::ptr_eq(&self.by.latest(), &ruleset.latest())
+        Arc::ptr_eq(&self.ruleset, ruleset) || Arc::ptr_eq(&self.ruleset.latest(), &ruleset.latest())
+    }
+
+    /// The gate that decided.
+    pub(super) fn gate(&self) -> &Gate {
+        &self.by
+    }
+
+    /// Puts the `Cookie` lines as the client sent them into `headers`.
+    pub(super) fn restore_cookies(&self, headers: &mut HeaderMap) {
+        if self.cookies.is_empty() {
+            return;
+        }
+        headers.remove(COOKIE);
+        for line in &self.cookies {
+            headers.append(COOKIE, line.clone());
+        }
     }
 }
 
-impl fmt::Debug for Decided {
+/// The `Cookie` lines of a request, if something further in may need them.
+pub(super) fn cookies(headers: &HeaderMap, needed: bool) -> Vec<HeaderValue> {
+    if needed { headers.get_all(COOKIE).iter().cloned().collect() } else { Vec::new() }
+}
+
+/// Marks a response that is the gate's own, made below its layer: the cookies in it stay.
+#[derive(Clone, Copy)]
+pub(super) struct OwnAnswer;
+
+impl<Gate> fmt::Debug for Decided<Gate> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Decided")
     }

@@ -1,6 +1,8 @@
 //! How complete the description of a person is: what the credential shows, and what was
 //! dropped from the provider's answer.
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
 use serde::{Deserialize, Serialize};
 
 /// What a credential shows of its owner. What it does not show may be so or not.
@@ -47,6 +49,52 @@ pub(crate) struct FilterId(pub(crate) [u8; 8]);
 impl FilterId {
     /// That of no rules at all: a person under it has to be asked for again.
     pub(crate) const OF_NO_RULES: Self = Self([0xff; 8]);
+}
+
+/// What the rules in force need of people. It grows while the gate is in use, since a rule may
+/// be added for one router; a decision reads it without a lock.
+#[derive(Debug)]
+pub(crate) struct Needs {
+    filter: AtomicU64,
+    email: AtomicBool,
+    memberships: AtomicBool,
+    profile: AtomicBool,
+}
+
+impl Needs {
+    /// `asks` is what a sign-in asks for.
+    pub(crate) fn new(filter: FilterId, asks: Shown) -> Self {
+        Self {
+            filter: AtomicU64::new(u64::from_be_bytes(filter.0)),
+            email: AtomicBool::new(asks.email),
+            memberships: AtomicBool::new(asks.memberships),
+            profile: AtomicBool::new(asks.profile),
+        }
+    }
+
+    /// Identifies the organisations and resource groups that the rules name.
+    pub(crate) fn filter(&self) -> FilterId {
+        FilterId(self.filter.load(Ordering::Acquire).to_be_bytes())
+    }
+
+    /// What a sign-in asks for.
+    pub(crate) fn asks(&self) -> Shown {
+        let read = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
+        Shown {
+            email: read(&self.email),
+            memberships: read(&self.memberships),
+            profile: read(&self.profile),
+            pro: true,
+        }
+    }
+
+    /// From now on the rules name what `filter` identifies, and need `more` as well.
+    pub(crate) fn grow(&self, filter: FilterId, more: Shown) {
+        self.email.fetch_or(more.email, Ordering::Relaxed);
+        self.memberships.fetch_or(more.memberships, Ordering::Relaxed);
+        self.profile.fetch_or(more.profile, Ordering::Relaxed);
+        self.filter.store(u64::from_be_bytes(filter.0), Ordering::Release);
+    }
 }
 
 /// What a filter dropped from the provider's answer. Rules that name the same

@@ -23,7 +23,7 @@ pub use assertion::AssertionSettings;
 pub use auth_method::AuthMethod;
 pub(crate) use auth_method::TokenKind;
 pub use completeness::Shown;
-pub(crate) use completeness::{Dropped, FilterId, Missing};
+pub(crate) use completeness::{Dropped, FilterId, Missing, Needs};
 pub use headers::{Claim, HeaderSettings};
 pub use org::{Org, ResourceGroup, Standing};
 pub use person::{Email, Person};

@@ -67,7 +67,7 @@ impl OAuth2 {
 
 fn is_admitted_somewhere(person: &Person, policy: &Policy) -> bool {
     let routes = (0..policy.routes.list().len()).map(Some);
-    std::iter::once(None).chain(routes).any(|route| policy.decide(route, Some(person)).admits())
+    std::iter::once(None).chain(routes).any(|route| policy.decide(route, &[], Some(person)).admits())
 }
 
 /// What keeps the person from the page that they were on the way to.
@@ -82,7 +82,7 @@ fn denial(
         RouteQuery { host: &request.client.host, by_name: false, method: &Method::GET, preflight: None };
     // An address on another host has no route here.
     let route = if path.starts_with('/') { policy.place(path, query).ok().flatten() } else { None };
-    let credential =
-        Credential { is_token: false, asks: policy.asks, missing: person.missing_for(policy.filter) };
-    Denial::of(&policy.decide(route, Some(person)), person, credential)
+    let missing = person.missing_for(policy.needs.filter());
+    let credential = Credential { is_token: false, asks: policy.needs.asks(), missing };
+    Denial::of(&policy.decide(route, &[], Some(person)), person, credential)
 }

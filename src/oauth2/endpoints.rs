@@ -27,7 +27,6 @@ use crate::session::Sessions;
 /// The shared state of the endpoints.
 pub(crate) struct OAuth2 {
     pub(crate) urls: EndpointUrls,
-    pub(crate) scope: String,
     pub(crate) return_hosts: ReturnHosts,
     /// Hosts of routes, besides the public URL's. A sign-in that starts on one of them
     /// returns to it, since host cookies are sent to no other host.
@@ -76,11 +75,12 @@ impl OAuth2 {
             Endpoint::Callback => return self.callback(request, policy).await,
             Endpoint::SignIn => {
                 let start = self.urls.start(self.return_after_sign_in(request).as_str(), None);
-                let page = pages::sign_in(&request.client.host, &start, &self.scope);
+                let scope = self.provider.scope();
+                let page = pages::sign_in(&request.client.host, &start, &scope);
                 let content = SignInPage {
                     host: request.client.host.to_string(),
                     start_url: start,
-                    scope: self.scope.clone(),
+                    scope: scope.to_string(),
                 };
                 answer::about(answer::page(StatusCode::OK, page), PageContent::SignIn(content))
             }

@@ -4,6 +4,7 @@
 //! path. `fuzz/` and `tests/policy` compile this folder without the rest of the crate.
 
 mod access;
+mod contradiction;
 mod cors;
 mod denial;
 mod evaluate;

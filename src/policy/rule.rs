@@ -185,7 +185,6 @@ impl Rule {
     }
 
     /// Whether the rule needs a username. An id is part of every sign-in.
-    #[cfg(feature = "config")]
     pub(crate) fn needs_username(&self) -> bool {
         self.conditions
             .iter()

@@ -1,11 +1,13 @@
 //! Evaluates the `allow` and `deny` rules for a person.
 
+use std::sync::Arc;
+
 use super::access::Access;
 use super::own_prefix::OwnPrefix;
 use super::route::{Route, RouteAccess};
 use super::route_table::RouteTable;
 use super::rule::{Match, Rule};
-use crate::identity::{FilterId, Missing, Person, Shown};
+use crate::identity::{Missing, Needs, Person};
 
 /// The access rules of the gate.
 #[derive(Debug)]
@@ -15,10 +17,8 @@ pub(crate) struct Policy {
     pub(crate) deny: Vec<Rule>,
     pub(crate) routes: RouteTable,
     pub(crate) own: OwnAddress,
-    /// Identifies the organisations and resource groups that the rules name.
-    pub(crate) filter: FilterId,
-    /// What a sign-in asks for.
-    pub(crate) asks: Shown,
+    /// What the rules need of people, those of further requirements included.
+    pub(crate) needs: Arc<Needs>,
 }
 
 /// The public address of the app, and the path prefix of the gate's own endpoints.
@@ -74,14 +74,48 @@ impl Verdict<'_> {
 }
 
 impl Policy {
-    /// Decides whether a person (or an anonymous client) may enter `route`. A matching
-    /// `deny` always wins.
-    pub(crate) fn decide(&self, route: Option<usize>, person: Option<&Person>) -> Verdict<'_> {
-        self.decide_with(route, person, |_| {})
+    /// Decides whether a person (or an anonymous client) may enter `route`, where each of
+    /// `required` has to match as well. A matching `deny` always wins.
+    pub(crate) fn decide<'a>(
+        &'a self,
+        route: Option<usize>,
+        required: &'a [Rule],
+        person: Option<&Person>,
+    ) -> Verdict<'a> {
+        let verdict = self.decide_with(route, person, |_| {});
+        if required.is_empty() { verdict } else { self.with_required(verdict, required, person) }
     }
 
-    /// Like [`Policy::decide`]; also calls `observe` with each evaluated rule, in order,
-    /// so that an explanation reports the evaluations that made the decision.
+    /// The decision where each of `required` has to match besides `verdict`, which is the
+    /// one without them. Nobody is let in without a person, also where the route is public.
+    fn with_required<'a>(
+        &self,
+        verdict: Verdict<'a>,
+        required: &'a [Rule],
+        person: Option<&Person>,
+    ) -> Verdict<'a> {
+        let mut not_held = match verdict {
+            Verdict::Public | Verdict::Anyone | Verdict::Allowed => None,
+            // A requirement that does not match decides, whatever the provider answers.
+            Verdict::NotHeld(evaluation) if evaluation.allow => Some(evaluation),
+            refused => return refused,
+        };
+        let Some(person) = person else { return Verdict::Nobody };
+        let missing = person.missing_for(self.needs.filter());
+        for (index, rule) in required.iter().enumerate() {
+            let matches = rule.matches(person, missing);
+            let evaluation = RuleEvaluation { allow: true, of_route: None, index, rule, matches, missing };
+            match matches {
+                Match::Yes => {}
+                Match::NotHeld => not_held = not_held.or(Some(evaluation)),
+                Match::No | Match::Unknown => return Verdict::NotAllowed(std::slice::from_ref(rule)),
+            }
+        }
+        not_held.map_or(Verdict::Allowed, Verdict::NotHeld)
+    }
+
+    /// The decision without further requirements. Calls `observe` with each evaluated rule,
+    /// in order, so that an explanation reports the evaluations that made the decision.
     pub(crate) fn decide_with<'a>(
         &'a self,
         route: Option<usize>,
@@ -93,7 +127,7 @@ impl Policy {
         let Some(person) = person else {
             return if *access == RouteAccess::Public { Verdict::Public } else { Verdict::Nobody };
         };
-        let missing = person.missing_for(self.filter);
+        let missing = person.missing_for(self.needs.filter());
         let mut evaluate = |allow, of_route, index, rule: &'a Rule| {
             let matches = rule.matches(person, missing);
             let evaluation = RuleEvaluation { allow, of_route, index, rule, matches, missing };

@@ -19,6 +19,7 @@ pub(crate) struct AuthorizationRequest<'a> {
 pub(super) fn url(
     settings: &ProviderSettings,
     metadata: &Metadata,
+    scope: &str,
     request: &AuthorizationRequest<'_>,
 ) -> Url {
     let mut url = metadata.authorization_endpoint.clone();
@@ -34,7 +35,7 @@ pub(super) fn url(
             .append_pair("client_id", &settings.client_id)
             .append_pair("redirect_uri", request.redirect_uri)
             .append_pair("response_type", "code")
-            .append_pair("scope", &settings.scope)
+            .append_pair("scope", scope)
             .append_pair("state", request.state)
             .append_pair("nonce", request.nonce)
             .append_pair("code_challenge", request.code_challenge)

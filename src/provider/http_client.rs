@@ -269,12 +269,14 @@ async fn send_in_process(
     form: Option<&[(&str, &str)]>,
 ) -> Result<FetchResponse, FetchError> {
     let mut request = http::Request::new(bytes::Bytes::new());
-    let unreachable = |endpoint, error: io::Error| {
-        FetchError::Unreachable { endpoint, cause: ConnectionError(Arc::new(error)) }
+    let unreachable = |endpoint, error: io::Error| FetchError::Unreachable {
+        endpoint,
+        cause: ConnectionError(Arc::new(error)),
     };
-    let uri = url.as_str().parse().map_err(|_| {
-        unreachable(name(url), io::Error::other("this is not the address of an endpoint"))
-    })?;
+    let uri = url
+        .as_str()
+        .parse()
+        .map_err(|_| unreachable(name(url), io::Error::other("this is not the address of an endpoint")))?;
     (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (method, uri, headers);
     if let Some(form) = form {
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
@@ -287,9 +289,7 @@ async fn send_in_process(
         Ok((status, headers, body)) => Ok(FetchResponse { endpoint, status, headers, body }),
         Err(ExchangeError::Timeout) => Err(FetchError::Timeout { endpoint }),
         Err(ExchangeError::TooLong) => Err(FetchError::TooLong { endpoint }),
-        Err(ExchangeError::Connection(error)) => {
-            Err(unreachable(endpoint, describe(&*error)))
-        }
+        Err(ExchangeError::Connection(error)) => Err(unreachable(endpoint, describe(&*error))),
     }
 }
 

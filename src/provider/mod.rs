@@ -20,6 +20,7 @@ mod token;
 mod userinfo;
 mod whoami;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::clock::Clock;
-use crate::identity::{Person, Shown, Tokens};
+use crate::identity::{Needs, Person, Shown, Tokens};
 use crate::keys::SecretString;
 
 pub(crate) use authorization::AuthorizationRequest;
@@ -49,6 +50,8 @@ pub(crate) use whoami::{TokenOwner, Whoami, WhoamiError};
 /// The client of one provider.
 pub(crate) struct Provider {
     settings: ProviderSettings,
+    /// What the rules need of people; scopes that are missing for it are added.
+    needs: Arc<Needs>,
     http: HttpClient,
     metadata: discovery::Cache,
     jwks: jwks::Cache,
@@ -109,10 +112,11 @@ impl SignInError {
 }
 
 impl Provider {
-    pub(crate) fn new(settings: ProviderSettings, clock: Clock) -> Self {
+    pub(crate) fn new(settings: ProviderSettings, needs: Arc<Needs>, clock: Clock) -> Self {
         Self {
             http: HttpClient::new(&settings.issuer),
             settings,
+            needs,
             metadata: discovery::Cache::default(),
             jwks: jwks::Cache::default(),
             clock,
@@ -127,6 +131,23 @@ impl Provider {
     /// Our client id.
     pub(crate) fn client_id(&self) -> &str {
         &self.settings.client_id
+    }
+
+    /// The scopes that a sign-in requests: those of the settings, and what rules need that
+    /// were added since.
+    pub(crate) fn scope(&self) -> Cow<'_, str> {
+        let (configured, asks) = (Shown::by_scope(&self.settings.scope), self.needs.asks());
+        let mut scope = Cow::Borrowed(self.settings.scope.as_str());
+        if asks.profile && !configured.profile {
+            scope.to_mut().push_str(" profile");
+        }
+        if asks.email && !configured.email {
+            scope.to_mut().push_str(" email");
+        }
+        if asks.memberships && !configured.memberships {
+            scope.to_mut().push_str(" read-memberships");
+        }
+        scope
     }
 
     /// Whether every sign-in requests organisations.
@@ -152,7 +173,7 @@ impl Provider {
 
     /// The authorization request (RFC 6749, section 4.1.1; RFC 7636, section 4.3).
     pub(crate) fn authorize_url(&self, metadata: &Metadata, request: &AuthorizationRequest<'_>) -> Url {
-        authorization::url(&self.settings, metadata, request)
+        authorization::url(&self.settings, metadata, &self.scope(), request)
     }
 
     /// Exchanges the code, validates the ID token and fetches userinfo; returns the person and
@@ -181,7 +202,7 @@ impl Provider {
             verified => verified?,
         };
         let person = userinfo::fetch(&self.http, &metadata, &tokens.access, &subject).await?;
-        let shown = person.shown.and(Shown::by_scope(&self.settings.scope));
+        let shown = person.shown.and(self.needs.asks());
         Ok((Person { shown, ..person }, tokens))
     }
 

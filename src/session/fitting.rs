@@ -6,13 +6,42 @@ use std::sync::Arc;
 use super::cookie::{MAX_SEALED, MAX_SEALED_ALONE};
 use super::record::Session;
 use super::sealing::SessionSealer;
-use crate::identity::{FilterId, NamedOrgs, Org};
+use crate::identity::{FilterId, NamedOrgs, Needs, Org, Shown};
 
 /// The organisations that must stay in a session, and the rules that name them.
 #[derive(Clone)]
 pub(crate) struct KeptOrgs {
     pub(crate) named: NamedOrgs,
     pub(crate) filter: FilterId,
+}
+
+/// The organisations that must stay by now: rules may be added while the gate is in use.
+pub(crate) struct KeptOrgsSource {
+    needs: Arc<Needs>,
+    now: Box<dyn Fn() -> KeptOrgs + Send + Sync>,
+}
+
+impl KeptOrgsSource {
+    /// `now` returns them for the rules with the filter of `needs`.
+    pub(crate) fn new(needs: Arc<Needs>, now: impl Fn() -> KeptOrgs + Send + Sync + 'static) -> Self {
+        Self { needs, now: Box::new(now) }
+    }
+
+    /// Nothing may be left out.
+    pub(super) fn all() -> Self {
+        let needs = Needs::new(KeptOrgs::all().filter, Shown::ALL);
+        Self::new(Arc::new(needs), KeptOrgs::all)
+    }
+
+    /// Identifies the names in the rules. It costs a load.
+    pub(super) fn filter(&self) -> FilterId {
+        self.needs.filter()
+    }
+
+    /// The organisations, for one session that is sealed.
+    pub(super) fn now(&self) -> KeptOrgs {
+        (self.now)()
+    }
 }
 
 impl KeptOrgs {

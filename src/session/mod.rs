@@ -31,7 +31,7 @@ pub use cookie::SameSitePolicy;
 pub(crate) use cookie::{Cookies, default_cookie_name};
 pub(crate) use cookie_pairs::find as find_cookie;
 pub(crate) use cookie_rewrite::{Replacement, RewrittenLine};
-pub(crate) use fitting::KeptOrgs;
+pub(crate) use fitting::{KeptOrgs, KeptOrgsSource};
 pub use inspect::{Inspected, SessionReport};
 pub(crate) use lookup::{ImmediateLookup, TicketedSession};
 pub(crate) use record::{BrowserTag, SessionId, SignInOrigin};

@@ -27,7 +27,7 @@ impl Sessions {
         let now = self.clock.now();
         let stale = now.saturating_sub(cached.seen_when_sealed) > self.lifetimes.idle / 10;
         let outdated =
-            self.store.is_none() && (stale || !session.is_in(cached.version, self.kept_orgs.filter));
+            self.store.is_none() && (stale || !session.is_in(cached.version, self.kept_orgs.filter()));
         if (!outdated && cached.by_first_secret) || cached.shared.has_ended() {
             return None;
         }
@@ -41,7 +41,7 @@ impl Sessions {
             Some(kept) => self.sealer.seal_ticket(&kept.ticket),
             None => {
                 let session = Session { seen: now, ..session.clone() };
-                seal_to_fit(&self.sealer, &session, &self.kept_orgs).ok()?
+                seal_to_fit(&self.sealer, &session, &self.kept_orgs.now()).ok()?
             }
         };
         let lines = Arc::new(self.cookies.set_session(&sealed, remaining, request));

@@ -9,7 +9,7 @@ use http::header::{HeaderMap, HeaderValue, USER_AGENT};
 use super::active::{ActiveSession, SessionLookup};
 use super::cached::CachedSession;
 use super::cookie::Cookies;
-use super::fitting::{KeptOrgs, seal_to_fit};
+use super::fitting::{KeptOrgsSource, seal_to_fit};
 use super::kept_state::KeptState;
 use super::record::{Session, SessionId, SignInOrigin};
 use super::revocation::RevocationTable;
@@ -38,7 +38,7 @@ pub(crate) struct Sessions {
     pub(super) revocations: Arc<RevocationTable>,
     pub(super) cache: quick_cache::sync::Cache<[u8; HANDLE], Arc<CachedSession>>,
     /// The organisations that a session keeps, however large it is.
-    pub(super) kept_orgs: KeptOrgs,
+    pub(super) kept_orgs: KeptOrgsSource,
     /// Greater than that of the settings before a reload. What one of them rendered is
     /// not used by the next, whenever it was written.
     generation: u64,
@@ -85,7 +85,7 @@ impl Sessions {
             store: open_store(settings),
             revocations: Arc::default(),
             cache: quick_cache::sync::Cache::new(settings.cached_sessions),
-            kept_orgs: KeptOrgs::all(),
+            kept_orgs: KeptOrgsSource::all(),
             generation: 0,
             clock,
             own: Weak::new(),
@@ -94,7 +94,7 @@ impl Sessions {
 
     /// Lets a session that is too large for a cookie leave out organisations that
     /// `kept_orgs` does not name.
-    pub(crate) fn with_kept_orgs(self, kept_orgs: KeptOrgs) -> Self {
+    pub(crate) fn with_kept_orgs(self, kept_orgs: KeptOrgsSource) -> Self {
         Self { kept_orgs, ..self }
     }
 
@@ -182,7 +182,7 @@ impl Sessions {
                 (sealed, Some(KeptState::new(ticket, Revision::FIRST, enclosed, asked)))
             }
             None => {
-                let sealed = seal_to_fit(&self.sealer, &session, &self.kept_orgs);
+                let sealed = seal_to_fit(&self.sealer, &session, &self.kept_orgs.now());
                 (sealed.map_err(|_| NotBegun::TooLarge)?, None)
             }
         };

@@ -32,9 +32,9 @@ impl Sessions {
         };
         match present {
             Some(present) => Some(present).filter(|shared| is_it(shared)).cloned(),
-            None => self.revocations.find(|shared| {
-                origin.has_binding_of(shared.snapshot().session.id) && is_it(shared)
-            }),
+            None => self
+                .revocations
+                .find(|shared| origin.has_binding_of(shared.snapshot().session.id) && is_it(shared)),
         }
     }
 
@@ -67,7 +67,9 @@ impl Sessions {
         let session = Session { person: person.into(), tokens, checked: now, seen: now, ..before };
         let sealed = match &shared.kept {
             Some(kept) => self.sealer.seal_ticket(&kept.ticket),
-            None => seal_to_fit(&self.sealer, &session, &self.kept_orgs).map_err(|_| NotBegun::TooLarge)?,
+            None => {
+                seal_to_fit(&self.sealer, &session, &self.kept_orgs.now()).map_err(|_| NotBegun::TooLarge)?
+            }
         };
         let began = session.began;
         shared.update(self.snapshot_of(session));

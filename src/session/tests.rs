@@ -184,8 +184,10 @@ async fn each_sign_in_has_a_new_id_and_ends_the_session_before() {
     for settings in each_store() {
         let sessions = sessions(&settings, &Clock::manual(NOW));
         let planted = begin(&sessions).await;
-        let lines =
-            sessions.begin(ada(), tokens("x"), AppClaims::default(), &origin(), (&planted, None)).await.unwrap();
+        let lines = sessions
+            .begin(ada(), tokens("x"), AppClaims::default(), &origin(), (&planted, None))
+            .await
+            .unwrap();
         assert!(is_open(&sessions, &request(&lines)).await);
         assert!(!is_open(&sessions, &planted).await, "the previous session is still valid");
     }
@@ -263,7 +265,8 @@ async fn a_session_keeps_the_claims_of_the_app_when_it_is_renewed_and_confirmed(
         let mut claims = ClaimsDraft::default();
         claims.add("tier", "gold");
         let claims = claims.finish().unwrap();
-        let lines = sessions.begin(ada(), tokens("x"), claims, &origin(), (&HeaderMap::new(), None)).await.unwrap();
+        let lines =
+            sessions.begin(ada(), tokens("x"), claims, &origin(), (&HeaderMap::new(), None)).await.unwrap();
         let mut cookies = request(&lines);
         for _ in 0..3 {
             let SessionLookup::Session(session) = sessions.open(&cookies).await else { panic!("no session") };

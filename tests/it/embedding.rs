@@ -21,13 +21,13 @@ async fn world() -> World {
 }
 
 /// An axum app on a socket of its own.
-struct Served {
-    address: String,
-    host: String,
+pub(crate) struct Served {
+    pub(crate) address: String,
+    pub(crate) host: String,
 }
 
 impl Served {
-    async fn new(world: &World, router: Router) -> Self {
+    pub(crate) async fn new(world: &World, router: Router) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
@@ -36,11 +36,11 @@ impl Served {
     }
 
     /// Sends a request for the world's host, whose cookies the browser has.
-    async fn send(&self, ask: Ask) -> Answer {
+    pub(crate) async fn send(&self, ask: Ask) -> Answer {
         send(&self.address, ask.or_host(&self.host)).await
     }
 
-    async fn get(&self, path: &str, cookie: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str, cookie: &str) -> Answer {
         self.send(Ask::get(path).with("cookie", cookie)).await
     }
 }

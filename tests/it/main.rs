@@ -34,6 +34,7 @@ mod data_plane;
 mod embedding;
 mod embedding_hooks;
 mod embedding_pages;
+mod embedding_require;
 #[cfg(feature = "testing")]
 mod embedding_testing;
 mod errors;

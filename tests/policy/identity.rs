@@ -13,7 +13,7 @@ mod person;
 #[expect(dead_code, reason = "public in the library, and more than the policy needs")]
 mod role;
 
-pub(crate) use completeness::{FilterId, Missing, Shown};
+pub(crate) use completeness::{FilterId, Missing, Needs, Shown};
 pub(crate) use org::{Org, ResourceGroup, Standing};
 pub(crate) use person::{Email, Person};
 pub(crate) use role::Role;

@@ -11,15 +11,17 @@ mod identity;
 #[expect(dead_code, unused_imports, unreachable_pub, reason = "what the rest of the crate uses")]
 mod policy;
 
+use std::sync::Arc;
+
 use http::Method;
-use identity::{FilterId, Org, Person, Role, Shown, Standing};
+use identity::{FilterId, Needs, Org, Person, Role, Shown, Standing};
 use policy::{Access, OwnAddress, OwnPrefix, Policy, Route, RouteQuery, RouteTable, Rule, Verdict};
 
 fn policy(access: Access, deny: Vec<Rule>, routes: Vec<Route>) -> Policy {
     let prefix = OwnPrefix::parse("/oauth2").unwrap();
     let own = OwnAddress { prefix, authority: "app.example".to_owned() };
-    let (filter, asks) = (FilterId([0; 8]), Shown::ALL);
-    Policy { access, deny, routes: RouteTable::new(routes), own, filter, asks }
+    let needs = Arc::new(Needs::new(FilterId([0; 8]), Shown::ALL));
+    Policy { access, deny, routes: RouteTable::new(routes), own, needs }
 }
 
 fn member(role: &str) -> Person {
@@ -48,7 +50,7 @@ fn member(role: &str) -> Person {
 fn verdict<'a>(policy: &'a Policy, path: &str, person: Option<&Person>) -> Verdict<'a> {
     let query = RouteQuery { host: "app.example", by_name: false, method: &Method::GET, preflight: None };
     let route = policy.place(path, query).unwrap();
-    policy.decide(route, person)
+    policy.decide(route, &[], person)
 }
 
 #[test]
