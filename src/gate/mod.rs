@@ -9,6 +9,7 @@
 //! | `refusal`, `refuse` | every "no", and the answer it gets |
 //! | `own_endpoints` | requests below our prefix, forward auth included |
 //! | `lifetime`, `permission_watch` | long-lived streams: decided anew, ended |
+//! | `interrupt` | the answer where a permission ended before the app's |
 //! | `require`, `names` | rules for one router, and what sessions keep for them |
 //! | `position`, `extract` | where a layer stands, and what handlers read from a request |
 //! | `in_process` | what differs for a gate in a test |
@@ -28,6 +29,7 @@ mod extract;
 mod grant;
 #[cfg(feature = "testing")]
 mod in_process;
+mod interrupt;
 mod layer;
 mod lifetime;
 mod names;
@@ -81,12 +83,11 @@ use crate::forward_auth::Contract;
 use crate::identity::User;
 use crate::oauth2::OAuth2;
 use crate::policy::Route;
-use crate::respond::{Interruption, KeptHead, OrgNames, cors, grpc, interrupted, misuse};
+use crate::respond::{OrgNames, cors, grpc, misuse};
 use attended::Attended;
 use names::AddedRules;
 use own_endpoints::OwnEndpoints;
 use position::{Decided, OwnAnswer, Warnings};
-use presentation::present_as;
 use refuse::Refuser;
 pub(crate) use rewrite::ConnectionFields;
 use rewrite::{RewriteSubject, Rewriter};
@@ -327,28 +328,6 @@ impl Gate {
     ) -> Response<GateBody<B>> {
         let renewal = renewal.map(|lines| &**lines).map(Vec::as_slice);
         response::finish(response, grant, self.inner.oauth2.sessions.cookies(), renewal, watch)
-    }
-
-    /// The answer to a request whose permission ended before the app's answer came.
-    pub(crate) fn interrupted(&self, grant: &Grant, head: &KeptHead, host: &str) -> Response<Bytes> {
-        let goes_on = grant.session().is_some_and(|session| !session.has_ended());
-        let interruption = if goes_on { Interruption::Access } else { Interruption::Session };
-        let request = head.request(host, goes_on);
-        let mut response = interrupted(interruption, request, &self.inner.oauth2.urls);
-        self.expose(grant, head.origin(), &mut response);
-        tracing::info!(status = response.status().as_u16(), "ended a request with its permission");
-        response
-    }
-
-    /// The same, as the app's hook wants it.
-    async fn interrupted_and_presented(&self, grant: &Grant, attended: &Attended) -> Response<Bytes> {
-        let oauth2 = &self.inner.oauth2;
-        let response = self.interrupted(grant, &attended.head, &attended.host);
-        if !oauth2.hooks.present_answers() {
-            return response;
-        }
-        let refused = |said, status| attended.refused(said, status, grant.user(), &oauth2.urls);
-        Box::pin(present_as(oauth2, response, refused)).await
     }
 
     /// Makes `readyz` answer 503 from now on: the drain has begun.

@@ -42,6 +42,9 @@ struct Requirement {
     rule: Result<Arc<[Rule]>, Arc<str>>,
 }
 
+/// What a decision needs: who decided before, what for, about whose request, and the rule.
+type Place<'a> = (Decided<Gate>, Grant, Client, &'a Arc<[Rule]>);
+
 /// A requirement that cannot be decided: the layers are in an order that cannot work.
 #[derive(Debug, thiserror::Error)]
 enum Misplaced {
@@ -163,20 +166,22 @@ impl Requirement {
             extensions.insert(user.clone());
         }
         extensions.insert(grant.clone());
-        Ok(match attended.unless_ended(pin!(inner(request)), &grant).await {
-            Some(response) => response?.map(|body| match body.is_end_stream() {
+        // The inner service's error may not be `Send`, and so is returned before the next wait.
+        let answered = match attended.unless_ended(pin!(inner(request)), &grant).await {
+            Some(response) => Some(response?),
+            None => None,
+        };
+        Ok(match answered {
+            Some(response) => response.map(|body| match body.is_end_stream() {
                 true => GateBody::inner(body),
                 false => GateBody::inner_while(body, PermissionWatch::new(grant)),
             }),
-            None => gate.interrupted(&grant, &attended.head, &attended.host).map(GateBody::own),
+            None => gate.interrupted_and_presented(&grant, &attended).await.map(GateBody::own),
         })
     }
 
     /// What the gate's layer left in a request, and the rule to decide it by.
-    fn place(
-        &self,
-        extensions: &Extensions,
-    ) -> Result<(Decided<Gate>, Grant, Client, &Arc<[Rule]>), Misplaced> {
+    fn place(&self, extensions: &Extensions) -> Result<Place<'_>, Misplaced> {
         let found =
             (extensions.get::<Decided<Gate>>(), extensions.get::<Grant>(), extensions.get::<Client>());
         let (Some(decided), Some(grant), Some(client)) = found else { return Err(Misplaced::NoGate) };
