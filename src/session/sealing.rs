@@ -175,7 +175,7 @@ mod tests {
         let before = SessionBefore { id, person, began, seen, checked, tokens };
         let rest = postcard::to_allocvec(&before).unwrap();
         let whole = Whole { access, refresh: None, rest, deflated: false };
-        let plain = postcard::to_extend(&WrittenBefore::Whole(whole), vec![3]).unwrap();
+        let plain = postcard::to_extend(&WrittenBefore::Whole(whole), vec![FORMAT]).unwrap();
         let sealer = sealer();
         let sealed = sealer.keyring.seal(Purpose::Session, "huggate", random(), &plain);
         let read = opened(&sealer, &sealed);

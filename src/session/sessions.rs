@@ -136,8 +136,7 @@ impl Sessions {
     /// request came with, if any, ends: its id must not be valid for the new identity
     /// (session fixation). One that another tab has begun for the same person since
     /// `origin` goes on instead: its streams are open, and a second session would not end
-    /// with it. `claims` are the app's own; a session that goes on
-    /// keeps those that it has.
+    /// with it. `claims` are the app's own; a session that goes on keeps those that it has.
     ///
     /// # Errors
     /// [`NotBegun`] if the session cannot be saved in a server-side store, or does not fit
