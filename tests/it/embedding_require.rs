@@ -33,7 +33,7 @@ async fn world() -> World {
 }
 
 fn open(gate: huggate::GateBuilder) -> huggate::GateBuilder {
-    let public = huggate::Route::public("/public/**");
+    let public = Route::public("/public/**");
     gate.allow_anyone().deny(Rule::user("ben")).route(public).bearer(BearerSettings::default())
 }
 
