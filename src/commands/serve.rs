@@ -13,7 +13,7 @@ use huggate::server::{Listener, Listeners, Running, Server};
 use huggate::telemetry::AuditEntry;
 use huggate::upstream::Upstream;
 
-use super::failure::Failure;
+use super::failure::{Failure, with_causes};
 use super::file_descriptors::FileDescriptorLimit;
 use super::listen::bind;
 use super::reload::Reload;
@@ -130,11 +130,19 @@ async fn discover(gate: Gate) {
         Ok(_) => tracing::info!("the provider is reachable"),
         Err(reason) if reason.is_transient() => {
             let advice = reason.advice();
-            tracing::warn!(%reason, advice, "the provider is not reachable yet; sign-ins fail until it is");
+            tracing::warn!(
+                reason = with_causes(&reason),
+                advice,
+                "the provider is not reachable yet; sign-ins fail until it is"
+            );
         }
         Err(reason) => {
             let advice = reason.advice();
-            tracing::error!(%reason, advice, "the provider cannot be used, so nobody can sign in");
+            tracing::error!(
+                reason = with_causes(&reason),
+                advice,
+                "the provider cannot be used, so nobody can sign in"
+            );
         }
     }
 }

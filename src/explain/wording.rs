@@ -55,17 +55,7 @@ impl ConditionResult<'_> {
             ),
             Self::Member(membership) if membership.role.is_unsaid() => membership.text(),
             Self::Member(membership) => format!("{} with the role {}", membership.text(), membership.role),
-            Self::RoleTooLow(membership, needed) => {
-                // A custom role has no rank.
-                let rank =
-                    if matches!(membership.role, Role::Custom(_)) { ", which has no rank," } else { "" };
-                format!(
-                    "{}, but the role is {}{rank} and {} is needed",
-                    membership.text(),
-                    membership.role,
-                    needed_role(*needed)
-                )
-            }
+            Self::RoleTooLow(membership, needed) => membership.role_too_low(&needed_role(*needed)),
             Self::RoleNotSaid(membership, needed) => {
                 let (text, needed) = (membership.text(), needed_role(Some(needed)));
                 format!("not known: {text}, but the role was not given and {needed} is needed")
@@ -86,6 +76,12 @@ impl ConditionResult<'_> {
 }
 
 impl Membership<'_> {
+    fn role_too_low(&self, needed: &str) -> String {
+        // A custom role has no rank.
+        let rank = if matches!(self.role, Role::Custom(_)) { ", which has no rank," } else { "" };
+        format!("{}, but the role is {}{rank} and {needed} is needed", self.text(), self.role)
+    }
+
     /// `acme: a member`, or `acme: in gpu-team`.
     fn text(&self) -> String {
         match self.group {

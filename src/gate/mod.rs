@@ -55,7 +55,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::request::Parts;
-use http::{Request, Response};
+use http::{Extensions, Request, Response};
 use http_body::Body;
 
 pub use body::GateBody;
@@ -193,11 +193,7 @@ impl Gate {
             *request.uri_mut() = mounted;
         }
         let extensions = request.extensions_mut();
-        // One that a layer outside of this one left is not ours.
-        extensions.remove::<User>();
-        if let Some(user) = grant.user() {
-            extensions.insert(user.clone());
-        }
+        set_user(extensions, grant.user());
         let cookies = if grant.user().is_none() { cookies } else { Vec::new() };
         extensions.insert(Decided::new(self.clone(), &self.inner.ruleset, cookies));
         extensions.insert(client);
@@ -212,11 +208,7 @@ impl Gate {
             None => self.interrupted_and_presented(&grant, &attended).await.map(GateBody::own),
         };
         // For an embedder's log: who was answered. The inner service cannot say so itself.
-        let extensions = response.extensions_mut();
-        extensions.remove::<User>();
-        if let Some(user) = grant.user() {
-            extensions.insert(user.clone());
-        }
+        set_user(response.extensions_mut(), grant.user());
         Ok(response)
     }
 
@@ -345,6 +337,14 @@ impl Gate {
     #[must_use]
     pub fn routes(&self) -> &[Route] {
         self.inner.ruleset.policy.routes.list()
+    }
+}
+
+/// Tells who was let in. A `User` that a layer outside of this one left is not ours.
+fn set_user(extensions: &mut Extensions, user: Option<&User>) {
+    extensions.remove::<User>();
+    if let Some(user) = user {
+        extensions.insert(user.clone());
     }
 }
 

@@ -82,18 +82,9 @@ impl Obstacle {
             ConditionResult::RoleTooLow(membership, needed) => Self::role(membership, *needed),
             ConditionResult::RoleNotSaid(membership, needed) => Self::role(membership, Some(needed)),
             ConditionResult::NotInGroup(org, group) => Self::not_in_group(org, group),
-            ConditionResult::NoEmail => Self::new(
-                "email_not_shared",
-                "Your Hugging Face account does not share an e-mail address with this app.",
-            ),
-            ConditionResult::EmailNotVerified(_) => Self::new(
-                "email_not_verified",
-                "Your e-mail address at Hugging Face is not verified. Verify it in the settings of your \
-                 account there, then sign in again.",
-            ),
-            ConditionResult::OtherEmail(_) => {
-                Self::new("other_email", "Your Hugging Face account has a different e-mail address.")
-            }
+            ConditionResult::NoEmail
+            | ConditionResult::EmailNotVerified(_)
+            | ConditionResult::OtherEmail(_) => Self::email(result),
             ConditionResult::NotPro(false) => {
                 Self::new("pro_needed", "Your account has no PRO subscription.")
             }
@@ -108,6 +99,21 @@ impl Obstacle {
                 Self::new("not_an_account", "An app has no subscription of its own.")
             }
         })
+    }
+
+    fn email(result: &ConditionResult<'_>) -> Self {
+        match result {
+            ConditionResult::NoEmail => Self::new(
+                "email_not_shared",
+                "Your Hugging Face account does not share an e-mail address with this app.",
+            ),
+            ConditionResult::EmailNotVerified(_) => Self::new(
+                "email_not_verified",
+                "Your e-mail address at Hugging Face is not verified. Verify it in the settings of your \
+                 account there, then sign in again.",
+            ),
+            _ => Self::new("other_email", "Your Hugging Face account has a different e-mail address."),
+        }
     }
 
     /// The sign-in did not ask for what the rule needs, and another one would.

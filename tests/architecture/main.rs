@@ -16,7 +16,6 @@ const ORDER: &[&[&str]] = &[
     &["commands"],
     &["telemetry", "explain", "testing"],
     &["config"],
-    &["testing"],
     &["proxy"],
     &["upstream"],
     &["gate"],
