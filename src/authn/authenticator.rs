@@ -59,7 +59,8 @@ impl Authenticator {
                     return Err(SessionError::StoreUnavailable.into());
                 }
                 ImmediateLookup::Done(SessionLookup::Session(session)) => {
-                    return Ok(match self.sessions.confirm(session) {
+                    let freshness = self.sessions.sessions.freshness_at_lookup(&session);
+                    return Ok(match self.sessions.confirm(session, freshness) {
                         Confirmation::Holds(session) => Authentication::Caller(Caller::Session(session)),
                         Confirmation::Expired(session) => {
                             Authentication::Pending(PendingAuthentication::Revalidation(session))

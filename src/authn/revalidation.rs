@@ -76,8 +76,8 @@ impl SessionRevalidator {
 
     /// Whether a session's last answer is still valid. If a new one is due, it is
     /// requested in the background, and the old one is used until it arrives.
-    pub(super) fn confirm(self: &Arc<Self>, session: ActiveSession) -> Confirmation {
-        match self.sessions.freshness(&session) {
+    pub(super) fn confirm(self: &Arc<Self>, session: ActiveSession, freshness: Freshness) -> Confirmation {
+        match freshness {
             Freshness::Fresh => Confirmation::Holds(session),
             Freshness::Stale => {
                 if session.shared().pause(self.clock.now()) == 0
@@ -97,7 +97,8 @@ impl SessionRevalidator {
         self: &Arc<Self>,
         session: ActiveSession,
     ) -> Result<Option<ActiveSession>, SessionError> {
-        match self.confirm(session) {
+        let freshness = self.sessions.freshness(&session);
+        match self.confirm(session, freshness) {
             Confirmation::Holds(session) => Ok(Some(session)),
             Confirmation::Expired(session) => self.asked_in_time(&session, Need::Fresh).await,
         }

@@ -27,17 +27,15 @@ pub(crate) enum SessionLookup {
 pub(crate) struct ActiveSession {
     pub(super) cached: Arc<CachedSession>,
     pub(super) snapshot: Arc<SessionSnapshot>,
+    /// When it was looked up, so that the steps of a request do not read the clock again.
+    pub(super) at: UnixTime,
 }
 
 impl ActiveSession {
-    fn of(cached: Arc<CachedSession>) -> Self {
-        let snapshot = cached.shared.snapshot();
-        Self { cached, snapshot }
-    }
-
     /// The same session with its current snapshot.
     pub(crate) fn latest(&self) -> Self {
-        Self::of(Arc::clone(&self.cached))
+        let snapshot = self.cached.shared.snapshot();
+        Self { cached: Arc::clone(&self.cached), snapshot, at: self.at }
     }
 
     pub(crate) fn id(&self) -> SessionId {

@@ -56,10 +56,10 @@ impl Sessions {
     pub(crate) fn lookup(&self, request: &HeaderMap) -> ImmediateLookup {
         let none = ImmediateLookup::Done(SessionLookup::Nobody);
         let Some(sealed) = self.cookies.session(request) else { return none };
-        let now = self.clock.now();
         if let Some(found) = self.cached(&sealed) {
             return found;
         }
+        let now = self.clock.now();
         let Some(Unsealed { content, by_first_secret }) = self.sealer.unseal(&sealed) else { return none };
         match (content, &self.store) {
             (Sealed::Whole(session), None) => {
@@ -180,7 +180,7 @@ impl Sessions {
             return nobody;
         }
         self.record_request(&cached, now);
-        Some(ImmediateLookup::Done(SessionLookup::Session(self.activate(cached))))
+        Some(ImmediateLookup::Done(SessionLookup::Session(self.activate_at(cached, now / 1000))))
     }
 
     /// Whether a session is within its limits, as far as this process knows.

@@ -24,7 +24,7 @@ impl Sessions {
         request: &HeaderMap,
     ) -> Option<Arc<Vec<HeaderValue>>> {
         let (cached, session) = (&active.cached, &active.snapshot.session);
-        let now = self.clock.now();
+        let now = active.at;
         let stale = now.saturating_sub(cached.seen_when_sealed) > self.lifetimes.idle / 10;
         let outdated =
             self.store.is_none() && (stale || !session.is_in(cached.version, self.kept_orgs.filter()));
@@ -53,6 +53,11 @@ impl Sessions {
     /// Whether the provider's last answer about the session is still valid.
     pub(crate) fn freshness(&self, active: &ActiveSession) -> Freshness {
         self.lifetimes.freshness(active.checked(), self.clock.now())
+    }
+
+    /// The same at the time of the lookup.
+    pub(crate) fn freshness_at_lookup(&self, active: &ActiveSession) -> Freshness {
+        self.lifetimes.freshness(active.checked(), active.at)
     }
 
     /// The seconds after which the provider is contacted again, and the seconds for which

@@ -19,7 +19,7 @@ use super::snapshot::SessionSnapshot;
 use super::store::{CustomStore, MemoryStore, Revision, StoreAccess, StoreDown, StoreSettings};
 use super::ticket::Ticket;
 use super::vault::{Enclosed, Origin, RecordTooLarge, Vault};
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixTime};
 use crate::identity::{AppClaims, IdentityRenderer, Person, Tokens, User};
 use crate::keys::{Keyring, random};
 
@@ -242,15 +242,20 @@ impl Sessions {
     /// revalidation that began before a reload may have written what the settings before
     /// rendered.
     pub(super) fn activate(&self, cached: Arc<CachedSession>) -> ActiveSession {
+        self.activate_at(cached, self.clock.now())
+    }
+
+    /// The same at a time that the caller has read.
+    pub(super) fn activate_at(&self, cached: Arc<CachedSession>, at: UnixTime) -> ActiveSession {
         let snapshot = cached.shared.snapshot();
         if snapshot.generation == self.generation {
-            return ActiveSession { cached, snapshot };
+            return ActiveSession { cached, snapshot, at };
         }
         let own = Arc::new(self.snapshot_of(snapshot.session.clone()));
         if snapshot.generation < self.generation {
             cached.shared.replace(&snapshot, &own);
         }
-        ActiveSession { cached, snapshot: own }
+        ActiveSession { cached, snapshot: own, at }
     }
 
     /// The same session with its current state.
