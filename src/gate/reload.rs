@@ -32,6 +32,9 @@ impl PreparedReload {
     /// Puts the new settings in force and returns the gate for all further requests.
     /// Open tunnels and streams are decided by its rules; if the routes differ, those on
     /// routes that are not public are closed.
+    ///
+    /// A service that holds the gate before, or a layer of it, goes on deciding new requests
+    /// by the settings before: build the service again with the layer of the returned gate.
     #[must_use]
     pub fn activate(self) -> Gate {
         let (gate, before) = (self.gate, self.before);
