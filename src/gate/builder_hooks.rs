@@ -125,8 +125,8 @@ impl GateBuilder {
         self.change_hooks(|hooks| hooks.pages(pages))
     }
 
-    /// How long a hook may take. Default: 10 seconds. This ends what awaits, and not what
-    /// blocks its thread: use `tokio::task::spawn_blocking` for that.
+    /// The time limit of a hook; 10 seconds by default. It cancels a hook that awaits, and cannot
+    /// stop one that blocks its thread: use `tokio::task::spawn_blocking` for blocking calls.
     #[must_use]
     pub fn hook_timeout(self, timeout: Duration) -> Self {
         self.change_hooks(|hooks| hooks.timeout(timeout))

@@ -172,8 +172,8 @@ impl Ruleset {
         Err(Refusal::NotHeld { retry_after: 1 })
     }
 
-    /// Whether a person may still be at a place. What the session does not hold of them
-    /// is requested first; without an answer they may not.
+    /// Whether a person may still be at a place. If the session lacks memberships that the
+    /// rules name, the provider is asked first; without its answer the person may not.
     pub(super) async fn still_admits(&self, session: ActiveSession, (route, required): Place<'_>) -> bool {
         match self.policy.decide(route, required, Some(session.user().person())) {
             Verdict::NotHeld(_) => {}

@@ -1,4 +1,4 @@
-//! What is different for a gate whose provider is in this process.
+//! Adapts a gate to a provider in this process.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The organisations and resource groups that rules name. What they do not name is dropped
+//! The organisations and resource groups that rules name. All others are dropped
 //! from the provider's answer, so that sessions stay small.
 //!
 //! [`Gate::require`](super::Gate::require) adds rules to a gate in use. Sessions that were

@@ -67,7 +67,7 @@ pub(super) async fn present_as(
     }
 }
 
-/// What the page about a refusal says. A page that says no more than an error is one.
+/// The data of the page about a refusal: that of its own page, or of the error page.
 fn content_of(content: Option<PageContent>, refused: &RefusedRequest) -> PageContent {
     match content {
         Some(PageContent::Forbidden(page)) => {

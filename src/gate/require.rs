@@ -63,7 +63,7 @@ enum Misplaced {
 }
 
 impl Misplaced {
-    /// The body of the answer. What the rule names is in the log alone.
+    /// The body of the answer. Only the log contains the rule.
     fn line(&self) -> &'static str {
         match self {
             Self::NoGate => "huggate: the layer is missing in front of this requirement; add Gate::layer\n",
@@ -161,7 +161,7 @@ impl Requirement {
             *request.uri_mut() = mounted;
         }
         let extensions = request.extensions_mut();
-        // What was asked for this decision is newer than what the layer above knew.
+        // This decision may have asked the provider, so its person is the newer one.
         if let Some(user) = grant.user() {
             extensions.insert(user.clone());
         }

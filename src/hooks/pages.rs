@@ -65,7 +65,7 @@ impl Html {
     }
 }
 
-/// What the page with the sign-in button says.
+/// The data of the page with the sign-in button.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct SignInPage {
@@ -77,7 +77,7 @@ pub struct SignInPage {
     pub scope: String,
 }
 
-/// What the page at the end of a sign-out says.
+/// The data of the page at the end of a sign-out.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct SignedOutPage {
@@ -85,11 +85,11 @@ pub struct SignedOutPage {
     pub host: String,
     /// Begins another sign-in.
     pub start_url: String,
-    /// Where the link that led to the sign-out wants to go on, if it said so.
+    /// The return address of the link that led to the sign-out, if it has one.
     pub continue_url: Option<String>,
 }
 
-/// What the page for people who may not enter says.
+/// The data of the page for people who may not enter.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ForbiddenPage {
@@ -109,7 +109,7 @@ pub struct ForbiddenPage {
     pub sign_out_url: String,
 }
 
-/// What the page for another error says.
+/// The data of the page for another error.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ErrorPage {

@@ -1,4 +1,4 @@
-//! What the hook for refusals gets.
+//! The argument of the hook for refusals.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What the hook for sign-ins gets, and what it answers.
+//! The argument and the answer of the hook for sign-ins.
 
 use std::net::IpAddr;
 use std::sync::Arc;

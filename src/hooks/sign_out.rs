@@ -1,4 +1,4 @@
-//! What the hook for sign-outs gets.
+//! The argument of the hook for sign-outs.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -33,8 +33,8 @@ pub struct SessionSettings {
     pub store: StoreSettings,
     /// A store of another kind, in place of [`SessionSettings::store`].
     pub custom_store: Option<CustomStore>,
-    /// How old a custom store's answer about a session may be when a request uses it. What
-    /// the store [tells](super::store::Notices) counts at once.
+    /// The maximum age of a custom store's answer about a session when a request uses it.
+    /// [`Notices`](super::store::Notices) of the store take effect at once.
     pub cache: Duration,
     /// How much longer the sessions that this process knows go on while the custom store
     /// does not answer.
