@@ -35,7 +35,7 @@ pub(crate) fn access_ended() -> Page {
 pub(crate) fn store_unavailable() -> Page {
     plain(
         "Please try again in a moment",
-        "This app cannot look up who is signed in right now. Nobody is signed out by this: load the page again in a few seconds.",
+        "This app cannot look up who is signed in right now. Your session goes on. Load the page again in a few seconds.",
     )
 }
 
