@@ -15,7 +15,7 @@ use crate::provider::DiscoveryError;
 
 const UNCONFIRMED: &str =
     "Hugging Face is unavailable and cannot confirm that you still have access; its last answer is too old";
-const STORE_DOWN: &str = "The session store does not answer. Nobody is signed out by this; try again.";
+const STORE_DOWN: &str = "The session store does not answer. Sessions go on; try again.";
 const NOT_HELD: &str = "The rules of this app have changed, and they depend on something that only Hugging Face knows, which is unavailable";
 
 /// 503, or 502 if waiting will not help: the provider is unavailable.
@@ -64,7 +64,7 @@ pub(crate) fn unconfirmed(
             pages::provider_unavailable(&cause, retry_url(request, urls)),
         )
     } else {
-        let description = format!("{why}. Nobody is signed out by this; try again.");
+        let description = format!("{why}. Sessions go on; try again.");
         answer::json(status, &json!({"error": "temporarily_unavailable", "error_description": description}))
     };
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after.max(1)));

@@ -154,6 +154,7 @@ async fn a_session_cookie_is_renewed_only_if_necessary() {
     let SessionLookup::Session(session) = sessions.open(&request).await else { panic!("no session") };
     assert!(sessions.renewal(&session, &request).is_none());
     clock.advance(settings.idle_timeout / 10 + Duration::from_secs(1));
+    let SessionLookup::Session(session) = sessions.open(&request).await else { panic!("no session") };
     let first = sessions.renewal(&session, &request).unwrap();
     let second = sessions.renewal(&session, &request).unwrap();
     assert_eq!(first, second, "concurrent requests get the same cookie");

@@ -163,7 +163,7 @@ async fn while_the_store_is_away_known_sessions_go_on_and_nobody_is_signed_out_o
         let answer = elsewhere.fetch("/").await.expect(503);
         assert_eq!(answer.json()["error"], "temporarily_unavailable");
         assert!(answer.header("retry-after").is_some() && answer.cookies().is_empty());
-        let page = elsewhere.open("/").await.expect_page(503, "Nobody is signed out");
+        let page = elsewhere.open("/").await.expect_page(503, "Your session goes on");
         assert!(page.header("retry-after").is_some() && page.cookies().is_empty());
         // Known here, also when the answer is too old; until the grace is over.
         world.advance(11);
