@@ -32,8 +32,8 @@ impl Gate {
     /// Makes a gate of typed settings, without asking the provider anything.
     ///
     /// # Errors
-    /// [`BuildError::Prefix`], [`BuildError::Route`], [`BuildError::Bearer`] or
-    /// [`BuildError::Key`].
+    /// [`BuildError::Prefix`], [`BuildError::Route`], [`BuildError::Bearer`],
+    /// [`BuildError::Store`] or [`BuildError::Key`].
     pub fn new(settings: GateSettings, clock: Clock) -> Result<Self, BuildError> {
         Self::with(settings, clock, None)
     }
@@ -76,7 +76,7 @@ impl Gate {
         let (trusted_proxies, bearer) = (settings.trusted_proxies.clone(), settings.bearer.clone());
         let tokens_before = before.and_then(|before| before.ruleset.authn.tokens.as_ref());
         let tokens = bearer.map(|bearer| parts.token_authenticator(&bearer, tokens_before));
-        let oauth2 = parts.oauth2(settings, urls, hosts.names, jwks, before.map(|before| &before.oauth2));
+        let oauth2 = parts.oauth2(settings, urls, hosts.names, jwks, before.map(|before| &before.oauth2))?;
         let sessions = SessionRevalidator::new(
             Arc::clone(&oauth2.sessions),
             Arc::clone(&oauth2.provider),
@@ -226,21 +226,21 @@ impl Parts {
         hosts: Vec<String>,
         jwks: Bytes,
         before: Option<&OAuth2>,
-    ) -> OAuth2 {
+    ) -> Result<OAuth2, BuildError> {
         let sessions = Sessions::new(
             &settings.session,
             Arc::clone(&self.keyring),
             self.cookies.clone(),
             self.renderer,
             self.clock.clone(),
+            before.map(|before| &*before.sessions),
         )
+        .map_err(BuildError::Store)?
         .with_kept_orgs(kept_orgs(&self.names));
         let pendings = PendingSignIns::new(self.keyring, self.cookies);
-        let (sessions, pendings) = match before {
-            None => (sessions, pendings),
-            Some(before) => {
-                (sessions.with_state_of(&before.sessions), pendings.with_state_of(&before.pendings))
-            }
+        let pendings = match before {
+            None => pendings,
+            Some(before) => pendings.with_state_of(&before.pendings),
         };
         let sessions = sessions.with_tasks();
         if before.is_none() {
@@ -248,7 +248,7 @@ impl Parts {
             sessions.attach();
         }
         let draining = before.map_or_else(Arc::default, |before| Arc::clone(&before.draining));
-        OAuth2 {
+        Ok(OAuth2 {
             urls,
             return_hosts: settings.return_hosts,
             hosts,
@@ -260,7 +260,7 @@ impl Parts {
             draining,
             hooks: settings.hooks,
             clock: self.clock,
-        }
+        })
     }
 }
 

@@ -33,6 +33,7 @@ mod interrupt;
 mod layer;
 mod lifetime;
 mod names;
+mod operation;
 mod own_endpoints;
 mod permission_watch;
 mod position;
@@ -46,6 +47,7 @@ mod require;
 mod response;
 mod rewrite;
 mod ruleset;
+
 mod settings;
 
 use std::fmt;
@@ -320,11 +322,6 @@ impl Gate {
     ) -> Response<GateBody<B>> {
         let renewal = renewal.map(|lines| &**lines).map(Vec::as_slice);
         response::finish(response, grant, self.inner.oauth2.sessions.cookies(), renewal, watch)
-    }
-
-    /// Makes `readyz` answer 503 from now on: the drain has begun.
-    pub fn drain(&self) {
-        self.inner.oauth2.drain();
     }
 
     /// Lets a page of `origin` read `response`, by which a proxy says that the app did not

@@ -57,10 +57,10 @@ impl Sessions {
         let Some(sealed) = self.cookies.session(request) else { return Inspected::NoCookie };
         let Some(unsealed) = self.sealer.unseal(&sealed) else { return Inspected::DoesNotOpen };
         let now = self.clock.now();
-        match (unsealed.content, &self.store) {
+        match (unsealed.content, &self.backend.store) {
             (Sealed::Whole(session), None) => Inspected::Session(self.report(&session, now)),
             (Sealed::Ticket(ticket), Some(store)) => match store.load(ticket.id.key(), now).await {
-                Ok(Some(stored)) => match self.vault.open(&ticket, &stored) {
+                Ok(Some(stored)) => match self.backend.vault.open(&ticket, &stored) {
                     Some(opened) => Inspected::Session(self.report(&opened.session, now)),
                     None => Inspected::DoesNotOpen,
                 },

@@ -12,6 +12,7 @@ use super::kept_state::KeptState;
 use super::record::Session;
 use super::sealing::{Sealed, Unsealed};
 use super::sessions::{Sessions, handle};
+use super::store::StoreDown;
 use super::ticket::Ticket;
 use crate::clock::{UnixMillis, UnixTime};
 use crate::keys::equal;
@@ -61,9 +62,14 @@ impl Sessions {
         }
         let now = self.clock.now();
         let Some(Unsealed { content, by_first_secret }) = self.sealer.unseal(&sealed) else { return none };
-        match (content, &self.store) {
+        match (content, &self.backend.store) {
+            (Sealed::Whole(_), None) if !self.knows_revocations() => {
+                ImmediateLookup::Done(SessionLookup::Unknown(StoreDown))
+            }
             (Sealed::Whole(session), None) => {
-                ImmediateLookup::Done(self.enter((*session, None), &sealed, by_first_secret, now))
+                let found = self.enter((*session, None), &sealed, by_first_secret, now);
+                // Only now: what is entered ends with a time that is set later.
+                ImmediateLookup::Done(self.unless_revoked(found, now))
             }
             (Sealed::Ticket(ticket), Some(_)) => {
                 let sealed = sealed.as_ref().into();
@@ -84,7 +90,7 @@ impl Sessions {
 
     /// Loads the session of a ticket from the store.
     pub(crate) async fn load(&self, TicketedSession(asked): TicketedSession) -> SessionLookup {
-        let Some(store) = &self.store else { return SessionLookup::Nobody };
+        let Some(store) = &self.backend.store else { return SessionLookup::Nobody };
         let (ticket, sealed, by_first_secret) = match asked {
             Asked::Again(cached) => return self.ask_again(cached).await,
             Asked::Ticket { ticket, sealed, by_first_secret } => (ticket, sealed, by_first_secret),
@@ -95,7 +101,7 @@ impl Sessions {
             Ok(None) => return SessionLookup::Nobody,
             Err(down) => return SessionLookup::Unknown(down),
         };
-        let Some(opened) = self.vault.open(&ticket, &stored) else {
+        let Some(opened) = self.backend.vault.open(&ticket, &stored) else {
             tracing::warn!(sid = %ticket.id.key(), "the record of a session does not open; the person signs in again");
             return SessionLookup::Nobody;
         };
@@ -134,14 +140,15 @@ impl Sessions {
     ) -> SessionLookup {
         // An open stream may have used the session since.
         let used_since = || {
-            let last_use = self.revocations.last_use(session.id.key())?;
+            let last_use = self.backend.revocations.last_use(session.id.key())?;
             self.lifetimes.time_left(session.began, last_use, self.clock.now_millis())
         };
         if !self.lifetimes.in_force(session.began, session.seen, now) && used_since().is_none() {
             return SessionLookup::Nobody;
         }
         let (id, began, seen, version) = (session.id, session.began, session.seen, session.version());
-        let entered = self.revocations.enter((session, kept), |session| self.snapshot_of(session), now);
+        let entered =
+            self.backend.revocations.enter((session, kept), |session| self.snapshot_of(session), now);
         let Some(shared) = entered else { return SessionLookup::Nobody };
         let cached = Arc::new(CachedSession {
             sealed: sealed.into(),

@@ -26,8 +26,8 @@ impl Sessions {
         let (cached, session) = (&active.cached, &active.snapshot.session);
         let now = active.at;
         let stale = now.saturating_sub(cached.seen_when_sealed) > self.lifetimes.idle / 10;
-        let outdated =
-            self.store.is_none() && (stale || !session.is_in(cached.version, self.kept_orgs.filter()));
+        let outdated = self.backend.store.is_none()
+            && (stale || !session.is_in(cached.version, self.kept_orgs.filter()));
         if (!outdated && cached.by_first_secret) || cached.shared.has_ended() {
             return None;
         }

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::kept_state::KeptState;
+use super::not_before::NotBefore;
 use super::record::Session;
 use super::shared_session::SharedSession;
 use super::snapshot::SessionSnapshot;
@@ -90,6 +91,16 @@ impl RevocationTable {
             shared.finish();
         }
         known.is_none()
+    }
+
+    /// Ends the sessions in use that have ended by a time of `not_before`, and returns how
+    /// many these are.
+    pub(super) fn end_before(&self, not_before: &NotBefore, until: UnixTime, now: UnixTime) -> u64 {
+        let ended = |shared: &Arc<SharedSession>| not_before.has_ended(&shared.snapshot().session);
+        let ended = self.open().into_iter().filter(ended);
+        let keys: Vec<_> = ended.map(|shared| shared.snapshot().session.id.key()).collect();
+        let ended = keys.into_iter().filter(|key| self.end(*key, until, now)).count();
+        u64::try_from(ended).unwrap_or(u64::MAX)
     }
 
     /// Notifies what is open under a session that has passed one of its time limits. Its

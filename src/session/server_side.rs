@@ -27,9 +27,10 @@ const TOUCH: Duration = Duration::from_secs(2);
 const REFUSED: u64 = 60;
 
 impl Sessions {
-    /// Hears of the store's changes from now on, in place of the settings before a reload.
+    /// Hears of changes by other processes from now on, in place of the settings before a reload.
     pub(crate) fn attach(self: &Arc<Self>) {
-        let Some(store) = &self.store else { return };
+        self.follow_revocations();
+        let Some(store) = &self.backend.store else { return };
         if let Some(cache) = self.lifetimes.cache {
             store.set_timeout(cache.timeout);
         }
@@ -39,7 +40,7 @@ impl Sessions {
 
     /// Whether the store answered last; `None` without a store that can fail.
     pub(crate) fn store_is_up(&self) -> Option<bool> {
-        let store = self.store.as_ref().filter(|_| self.lifetimes.cache.is_some())?;
+        let store = self.backend.store.as_ref().filter(|_| self.lifetimes.cache.is_some())?;
         Some(store.is_up())
     }
 
@@ -56,7 +57,7 @@ impl Sessions {
             return true;
         }
         // Nobody waits for a store that is known not to answer.
-        let is_down = self.store.as_ref().is_some_and(|store| !store.is_up());
+        let is_down = self.backend.store.as_ref().is_some_and(|store| !store.is_up());
         in_force && is_down && within_grace(kept, cache, now)
     }
 
@@ -90,12 +91,15 @@ impl Sessions {
 
     /// Loads a session again; `false` if it has ended.
     pub(super) async fn refresh(&self, shared: &Arc<SharedSession>) -> Result<bool, StoreDown> {
-        let (Some(store), Some(kept)) = (&self.store, &shared.kept) else { return Ok(!shared.has_ended()) };
+        let (Some(store), Some(kept)) = (&self.backend.store, &shared.kept) else {
+            return Ok(!shared.has_ended());
+        };
         let (now, asked) = (self.clock.now(), self.clock.now_millis());
         let stored = store.load(kept.key, now).await?;
-        let opened = stored.and_then(|stored| Some((self.vault.open(&kept.ticket, &stored)?, stored)));
+        let opened =
+            stored.and_then(|stored| Some((self.backend.vault.open(&kept.ticket, &stored)?, stored)));
         let Some((opened, stored)) = opened else {
-            self.revocations.end(kept.key, now + REFUSED, now);
+            self.backend.revocations.end(kept.key, now + REFUSED, now);
             return Ok(false);
         };
         self.take(shared, &stored, opened, asked);
@@ -151,9 +155,17 @@ impl Sessions {
         });
     }
 
+    /// Notes in a store whose sessions a list by this user name has.
+    pub(super) async fn note_name(&self, session: &Session) -> Result<(), StoreDown> {
+        let Some(store) = &self.backend.store else { return Ok(()) };
+        let (person, now) = (&session.person, self.clock.now());
+        let expires = self.lifetimes.forgotten(now, now.saturating_add(self.lifetimes.max_age));
+        self.backend.names.note(store, (&person.username, &person.sub), (now, expires)).await
+    }
+
     /// Writes the session as this process has it. What another process wrote since is kept.
     pub(super) async fn save(&self, shared: &Arc<SharedSession>) -> Result<(), StoreDown> {
-        let (Some(store), Some(kept)) = (&self.store, &shared.kept) else { return Ok(()) };
+        let (Some(store), Some(kept)) = (&self.backend.store, &shared.kept) else { return Ok(()) };
         let saved = self.write(store, kept, shared).await;
         if saved.is_err() {
             kept.unsaved.store(true, Ordering::Relaxed);
@@ -173,7 +185,8 @@ impl Sessions {
             let session = Session { seen, ..shared.snapshot().session.clone() };
             let expires = self.lifetimes.forgotten(session.began, seen);
             let enclosed = kept.enclosed();
-            let record = self.vault.seal(&kept.ticket, expected.next(), (&session, &enclosed), expires);
+            let record =
+                self.backend.vault.seal(&kept.ticket, expected.next(), (&session, &enclosed), expires);
             let Ok(record) = record else {
                 tracing::error!(sid = %kept.key, "a session has become too large for the store");
                 return Err(StoreDown);
@@ -185,11 +198,13 @@ impl Sessions {
                     return Ok(());
                 }
                 Update::Ended => {
-                    self.revocations.end(kept.key, now + REFUSED, now);
+                    self.backend.revocations.end(kept.key, now + REFUSED, now);
                     return Ok(());
                 }
                 Update::Changed(stored) => {
-                    let Some(opened) = self.vault.open(&kept.ticket, &stored) else { return Err(StoreDown) };
+                    let Some(opened) = self.backend.vault.open(&kept.ticket, &stored) else {
+                        return Err(StoreDown);
+                    };
                     // Another process may have written all of it.
                     let done = opened.session.with_newer_of(&session).is_none();
                     self.take(shared, &stored, opened, asked);
@@ -206,12 +221,12 @@ impl Sessions {
     /// Ends a session here and in the store. If the store does not answer, the session
     /// ends here, and there as soon as it does.
     pub(super) async fn end_everywhere(&self, key: SessionKey, until: u64) -> Result<bool, StoreDown> {
-        let is_first = self.revocations.end(key, until, self.clock.now());
-        let Some(store) = &self.store else { return Ok(is_first) };
+        let is_first = self.backend.revocations.end(key, until, self.clock.now());
+        let Some(store) = &self.backend.store else { return Ok(is_first) };
         match store.end(key).await {
             Ok(_) => Ok(is_first),
             Err(down) => {
-                self.revocations.owe(key);
+                self.backend.revocations.owe(key);
                 Err(down)
             }
         }
@@ -220,7 +235,7 @@ impl Sessions {
     /// Tells a store of the last use, a little later and of all uses until then at once. A
     /// request does not wait for it.
     pub(super) fn touch(&self, shared: &Arc<SharedSession>) {
-        let (Some(store), Some(kept)) = (&self.store, &shared.kept) else { return };
+        let (Some(store), Some(kept)) = (&self.backend.store, &shared.kept) else { return };
         let is_told = kept.told_use.load(Ordering::Relaxed) >= shared.last_use();
         if is_told || kept.touching.swap(true, Ordering::Relaxed) {
             return;
@@ -243,14 +258,14 @@ impl Sessions {
 
     /// Writes what could not be written while the store did not answer.
     fn catch_up(&self) {
-        for shared in self.revocations.open() {
+        for shared in self.backend.revocations.open() {
             if shared.kept.as_ref().is_some_and(|kept| kept.unsaved.load(Ordering::Relaxed)) {
                 self.save_in_task(&shared);
             }
         }
         let Some(sessions) = self.own.upgrade() else { return };
         tokio::spawn(async move {
-            for key in sessions.revocations.owed() {
+            for key in sessions.backend.revocations.owed() {
                 let until = sessions.clock.now() + sessions.lifetimes.max_age;
                 if sessions.end_everywhere(key, until).await.is_err() {
                     tracing::warn!(sid = %key, "an ended session could not be removed from the store yet");
@@ -265,9 +280,11 @@ impl StoreObserver for Sessions {
         let now = self.clock.now();
         match event {
             StoreEvent::Back => self.catch_up(),
-            StoreEvent::Notice(Notice::Ended(key)) => _ = self.revocations.end(key, now + REFUSED, now),
+            StoreEvent::Notice(Notice::Ended(key)) => {
+                _ = self.backend.revocations.end(key, now + REFUSED, now)
+            }
             StoreEvent::Notice(Notice::Changed(key, revision)) => {
-                let Some(shared) = self.revocations.get(key) else { return };
+                let Some(shared) = self.backend.revocations.get(key) else { return };
                 if shared.kept.as_ref().is_some_and(|kept| kept.revision() < revision) {
                     self.distrust(&shared);
                     // For the streams that are open under it.
@@ -276,7 +293,7 @@ impl StoreObserver for Sessions {
             }
             StoreEvent::Notice(Notice::Missed) => {
                 // Each is loaded when it is used. That may be all of them, so not at once.
-                self.revocations.open().iter().for_each(|shared| self.distrust(shared));
+                self.backend.revocations.open().iter().for_each(|shared| self.distrust(shared));
             }
         }
     }

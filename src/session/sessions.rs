@@ -7,18 +7,19 @@ use std::sync::{Arc, Weak};
 use http::header::{HeaderMap, HeaderValue, USER_AGENT};
 
 use super::active::{ActiveSession, SessionLookup};
+use super::admin::SessionAdmin;
+use super::backend::Backend;
 use super::cached::CachedSession;
 use super::cookie::Cookies;
 use super::fitting::{KeptOrgsSource, seal_to_fit};
 use super::kept_state::KeptState;
 use super::record::{Session, SessionId, SignInOrigin};
-use super::revocation::RevocationTable;
 use super::sealing::SessionSealer;
 use super::settings::{Lifetimes, SessionSettings};
 use super::snapshot::SessionSnapshot;
-use super::store::{CustomStore, MemoryStore, Revision, StoreAccess, StoreDown, StoreSettings};
+use super::store::{Revision, StoreDown, StoreError};
 use super::ticket::Ticket;
-use super::vault::{Enclosed, Origin, RecordTooLarge, Vault};
+use super::vault::{Enclosed, Origin, RecordTooLarge};
 use crate::clock::{Clock, UnixTime};
 use crate::identity::{AppClaims, IdentityRenderer, Person, Tokens, User};
 use crate::keys::{Keyring, random};
@@ -33,9 +34,7 @@ pub(crate) struct Sessions {
     pub(super) cookies: Cookies,
     pub(super) renderer: IdentityRenderer,
     pub(super) lifetimes: Lifetimes,
-    pub(super) store: Option<Arc<StoreAccess>>,
-    pub(super) vault: Vault,
-    pub(super) revocations: Arc<RevocationTable>,
+    pub(super) backend: Arc<Backend>,
     pub(super) cache: quick_cache::sync::Cache<[u8; HANDLE], Arc<CachedSession>>,
     /// The organisations that a session keeps, however large it is.
     pub(super) kept_orgs: KeptOrgsSource,
@@ -69,27 +68,33 @@ impl From<RecordTooLarge> for NotBegun {
 }
 
 impl Sessions {
+    /// Sessions as `settings` have them. They take over the state of `before` across a reload:
+    /// ended sessions, sessions in use, and the store if it is the same.
+    ///
+    /// # Errors
+    /// The store's file cannot be opened.
     pub(crate) fn new(
         settings: &SessionSettings,
         keyring: Arc<Keyring>,
         cookies: Cookies,
         renderer: IdentityRenderer,
         clock: Clock,
-    ) -> Self {
-        Self {
-            vault: Vault::new(Arc::clone(&keyring)),
+        before: Option<&Self>,
+    ) -> Result<Self, StoreError> {
+        let former = before.map(|before| &*before.backend);
+        let backend = Backend::open(settings, Arc::clone(&keyring), clock.clone(), former)?;
+        Ok(Self {
+            backend: Arc::new(backend),
             sealer: SessionSealer::new(keyring, cookies.session_name()),
             cookies,
             renderer,
             lifetimes: settings.lifetimes(),
-            store: open_store(settings),
-            revocations: Arc::default(),
             cache: quick_cache::sync::Cache::new(settings.cached_sessions),
             kept_orgs: KeptOrgsSource::all(),
-            generation: 0,
+            generation: before.map_or(0, |before| before.generation + 1),
             clock,
             own: Weak::new(),
-        }
+        })
     }
 
     /// Lets a session that is too large for a cookie leave out organisations that
@@ -106,23 +111,16 @@ impl Sessions {
         })
     }
 
-    /// Takes over the state of `before` across a reload: ended sessions, sessions in use,
-    /// and the store if it is of the same kind.
-    pub(crate) fn with_state_of(self, before: &Self) -> Self {
-        let is_same_kind = self.lifetimes.cache.is_some() == before.lifetimes.cache.is_some();
-        let store = match (&self.store, &before.store) {
-            (Some(_), Some(before)) if is_same_kind => Some(Arc::clone(before)),
-            (own, _) => own.clone(),
-        };
-        let generation = before.generation + 1;
-        Self { store, revocations: Arc::clone(&before.revocations), generation, ..self }
+    /// Lists and ends sessions for operators, and for people who look at their own.
+    pub(crate) fn admin(&self) -> SessionAdmin {
+        SessionAdmin::of(Arc::clone(&self.backend))
     }
 
     /// Renders the identity of all sessions in use with these settings, and wakes the
     /// tasks that wait for a change.
     pub(crate) fn rebind(self: &Arc<Self>) {
         self.attach();
-        for shared in self.revocations.open() {
+        for shared in self.backend.revocations.open() {
             shared.update(self.snapshot_of(shared.snapshot().session.clone()));
         }
     }
@@ -159,7 +157,7 @@ impl Sessions {
         }
         self.end_session_of(request).await?;
         let now = self.clock.now();
-        let session = Session {
+        let mut session = Session {
             id: SessionId::new(origin.browser, random()),
             person: person.into(),
             began: now,
@@ -168,14 +166,18 @@ impl Sessions {
             tokens,
             claims,
         };
-        let (sealed, kept) = match &self.store {
+        session.began = self.backend.not_before.beginning(&session, now);
+        let (sealed, kept) = match &self.backend.store {
             Some(store) => {
                 let ticket = Ticket::new(session.id);
                 let agent = request.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
                 let enclosed = Enclosed { origin: Origin::new(client, agent), ..Enclosed::default() };
                 let expires = self.lifetimes.forgotten(now, now);
-                let record = self.vault.seal(&ticket, Revision::FIRST, (&session, &enclosed), expires)?;
+                let record =
+                    self.backend.vault.seal(&ticket, Revision::FIRST, (&session, &enclosed), expires)?;
                 let asked = self.clock.now_millis();
+                // First, so that no session begins that its person's name does not find.
+                self.note_name(&session).await?;
                 store.create(ticket.id.key(), record, now).await?;
                 let sealed = self.sealer.seal_ticket(&ticket);
                 (sealed, Some(KeptState::new(ticket, Revision::FIRST, enclosed, asked)))
@@ -210,7 +212,7 @@ impl Sessions {
     /// ended here. A store is told by the ticket alone, also of a session that has ended here
     /// and may not have there.
     async fn end_session_of(&self, request: &HeaderMap) -> Result<bool, StoreDown> {
-        if self.store.is_some() {
+        if self.backend.store.is_some() {
             let Some(ticket) = self.ticket(request) else { return Ok(false) };
             let until = self.clock.now() + self.lifetimes.max_age;
             return self.end_everywhere(ticket.id.key(), until).await;
@@ -266,18 +268,8 @@ impl Sessions {
 
 impl fmt::Debug for Sessions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sessions").field("store", &self.store).finish_non_exhaustive()
+        f.debug_struct("Sessions").field("store", &self.backend.store).finish_non_exhaustive()
     }
-}
-
-/// The configured store; `None` if the cookie contains the session.
-fn open_store(settings: &SessionSettings) -> Option<Arc<StoreAccess>> {
-    let store = match (&settings.custom_store, settings.store) {
-        (Some(custom), _) => custom.clone(),
-        (None, StoreSettings::Memory) => CustomStore::new(MemoryStore::new()),
-        (None, StoreSettings::Cookie) => return None,
-    };
-    Some(StoreAccess::new(store, settings.store_timeout))
 }
 
 /// The start of an encrypted text, which is its cache key.

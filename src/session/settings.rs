@@ -1,5 +1,6 @@
 //! Session settings.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::cookie::{DEFAULT_COOKIE_NAME, SameSitePolicy};
@@ -41,6 +42,9 @@ pub struct SessionSettings {
     pub store_grace: Duration,
     /// The time limit of a custom store's answer.
     pub store_timeout: Duration,
+    /// Where it is kept, for other processes, until when the sessions of a person have
+    /// ended. Only the cookie store needs it.
+    pub revocations: RevocationSettings,
     /// The maximum number of cached sessions, whose requests need no decryption and no
     /// signature. One takes about 4 kB.
     pub cached_sessions: usize,
@@ -63,6 +67,7 @@ impl SessionSettings {
             cache: Duration::from_secs(10),
             store_grace: Duration::from_secs(5 * 60),
             store_timeout: Duration::from_millis(500),
+            revocations: RevocationSettings::InProcess,
             cached_sessions: 8_192,
         }
     }
@@ -74,6 +79,7 @@ impl SessionSettings {
         revalidate: Duration,
         revalidate_grace: Duration,
         store: StoreSettings,
+        revocations: RevocationSettings,
         cached_sessions: usize;
         secrets: into Vec<Secret>,
         cookie_name: into String,
@@ -92,6 +98,17 @@ impl SessionSettings {
             }),
         }
     }
+}
+
+/// Where it is kept until when sessions in cookies have ended.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum RevocationSettings {
+    /// In this process, until it ends.
+    #[default]
+    InProcess,
+    /// In a file that processes of one machine share. It is looked at four times a second.
+    File(PathBuf),
 }
 
 /// The lifetimes of a session and of the provider's answer, in seconds.

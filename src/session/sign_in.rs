@@ -33,6 +33,7 @@ impl Sessions {
         match present {
             Some(present) => Some(present).filter(|shared| is_it(shared)).cloned(),
             None => self
+                .backend
                 .revocations
                 .find(|shared| origin.has_binding_of(shared.snapshot().session.id) && is_it(shared)),
         }

@@ -31,7 +31,9 @@ fn sessions(settings: &SessionSettings, clock: &Clock) -> Sessions {
         cookies,
         IdentityRenderer::new(HeaderSettings::default(), Arc::new(|_| false), 1),
         clock.clone(),
+        None,
     )
+    .unwrap()
 }
 
 fn ada() -> Person {

@@ -38,8 +38,8 @@ impl Sessions {
     /// [`StoreDown`] if it could not be removed from a server-side store.
     pub(crate) async fn expire(&self, active: &ActiveSession) -> Result<(), StoreDown> {
         let key = active.id().key();
-        self.revocations.expire(key, &active.cached.shared);
-        match &self.store {
+        self.backend.revocations.expire(key, &active.cached.shared);
+        match &self.backend.store {
             Some(store) => store.end(key).await.map(|_| ()),
             None => Ok(()),
         }
@@ -48,7 +48,7 @@ impl Sessions {
     /// Records the use by a request; in a server-side store once a second.
     pub(super) fn record_request(&self, cached: &CachedSession, now: UnixMillis) {
         let before = cached.shared.record_use(now);
-        if self.store.is_some() && now / 1000 > before / 1000 {
+        if self.backend.store.is_some() && now / 1000 > before / 1000 {
             self.touch(&cached.shared);
         }
     }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::listing::{ListedSession, SessionKind};
 use super::record::Session;
 use super::store::{OwnerKey, Revision, SessionKey, SessionRecord, StoredSession};
 use super::ticket::Ticket;
@@ -71,6 +72,15 @@ struct Summary<'a> {
     created: UnixTime,
     origin: &'a Origin,
     extensions: &'a [Extension],
+}
+
+/// A summary, as it is read.
+#[derive(Deserialize)]
+struct ReadSummary {
+    sub: String,
+    username: String,
+    created: UnixTime,
+    origin: Origin,
 }
 
 /// What comes with a session in a record, and goes into the next one unchanged.
@@ -160,6 +170,35 @@ impl Vault {
         let session = Session { claims, seen: session.seen.max(stored.record.last_used), ..session };
         let enclosed = Enclosed { origin: content.origin, extensions: content.extensions };
         Some(Opened { session, enclosed })
+    }
+}
+
+impl Vault {
+    /// What a list shows of a session; `None` for what is no session, or was sealed under a
+    /// secret that is not configured.
+    pub(super) fn summary(&self, key: SessionKey, stored: &StoredSession) -> Option<ListedSession> {
+        let StoredSession { record, .. } = stored;
+        let plain = self.keyring.open_from_store(summary_seal(key.as_bytes()), &record.summary)?;
+        let (&FORMAT, plain) = plain.split_first()? else { return None };
+        let (ReadSummary { sub, username, created, origin }, _) = postcard::take_from_bytes(plain).ok()?;
+        Some(ListedSession {
+            id: key,
+            sub,
+            username,
+            created,
+            last_used: record.last_used,
+            expires: record.expires,
+            client: origin.client,
+            user_agent: origin.user_agent,
+            kind: match origin.kind {
+                Kind::Browser => SessionKind::Browser,
+            },
+        })
+    }
+
+    /// Under which keys the sessions of an account are listed: one for each secret.
+    pub(super) fn owners(&self, sub: &str) -> Vec<OwnerKey> {
+        self.keyring.account_tags(sub).into_iter().map(OwnerKey::from_bytes).collect()
     }
 }
 

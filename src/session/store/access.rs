@@ -13,9 +13,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::contract::{CustomStore, StoreObject};
 use super::error::{StoreDown, StoreError};
-use super::identifier::{Revision, SessionKey};
+use super::identifier::{OwnerKey, Revision, SessionKey};
 use super::notice::{Notice, Notices};
-use super::stored::{SessionRecord, StoredSession, Update};
+use super::stored::{Cursor, Page, SessionRecord, StoredSession, Update};
 use crate::clock::UnixTime;
 use crate::keys::random;
 
@@ -23,6 +23,8 @@ use crate::keys::random;
 /// ended is begun again. It doubles up to [`LONGEST_PAUSE`].
 const PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How many times longer an operator waits for an answer than a request does.
+const PATIENCE: u32 = 10;
 /// A watch that lasted this long has worked.
 const WORKED: Duration = Duration::from_secs(10);
 
@@ -120,6 +122,39 @@ impl StoreAccess {
 
     pub(crate) async fn end(self: &Arc<Self>, key: SessionKey) -> Result<bool, StoreDown> {
         self.call("end", || self.store.end(key)).await
+    }
+
+    /// A page of a list. Operators ask for it, so the store gets more time for it, and a page
+    /// that takes too long does not count as a store that does not answer.
+    pub(crate) async fn list(
+        &self,
+        of: Option<OwnerKey>,
+        after: Option<Cursor>,
+        now: UnixTime,
+    ) -> Result<Page, StoreError> {
+        self.patiently(self.store.list(of, after, now)).await
+    }
+
+    /// The same for a single session.
+    pub(crate) async fn look_up(
+        &self,
+        key: SessionKey,
+        now: UnixTime,
+    ) -> Result<Option<StoredSession>, StoreError> {
+        self.patiently(self.store.load(key, now)).await
+    }
+
+    /// Ends a session that an operator or its owner names.
+    pub(crate) async fn remove(&self, key: SessionKey) -> Result<bool, StoreError> {
+        self.patiently(self.store.end(key)).await
+    }
+
+    async fn patiently<T>(&self, call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        let limit = Duration::from_millis(self.timeout_millis.load(Ordering::Relaxed)) * PATIENCE;
+        match timeout(limit, call).await {
+            Ok(answer) => answer,
+            Err(_) => Err(StoreError::unavailable(format!("no answer within {} ms", limit.as_millis()))),
+        }
     }
 
     /// One call. It fails at once while the store does not answer, and as soon as another

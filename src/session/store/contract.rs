@@ -111,6 +111,12 @@ pub(super) trait StoreObject: Send + Sync {
         now: UnixTime,
     ) -> Boxed<'_, Result<(), StoreError>>;
     fn end(&self, key: SessionKey) -> Boxed<'_, Result<bool, StoreError>>;
+    fn list(
+        &self,
+        of: Option<OwnerKey>,
+        after: Option<Cursor>,
+        now: UnixTime,
+    ) -> Boxed<'_, Result<Page, StoreError>>;
     fn watch(&self, notices: Notices) -> Boxed<'_, StoreError>;
 }
 
@@ -150,6 +156,15 @@ impl<S: SessionStore> StoreObject for S {
 
     fn end(&self, key: SessionKey) -> Boxed<'_, Result<bool, StoreError>> {
         Box::pin(SessionStore::end(self, key))
+    }
+
+    fn list(
+        &self,
+        of: Option<OwnerKey>,
+        after: Option<Cursor>,
+        now: UnixTime,
+    ) -> Boxed<'_, Result<Page, StoreError>> {
+        Box::pin(SessionStore::list(self, of, after, now))
     }
 
     fn watch(&self, notices: Notices) -> Boxed<'_, StoreError> {

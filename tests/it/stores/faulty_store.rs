@@ -88,7 +88,10 @@ impl FaultyStore {
 impl SessionStore for FaultyStore {
     async fn create(&self, key: SessionKey, record: SessionRecord, now: UnixTime) -> Result<(), StoreError> {
         self.pass(None).await?;
-        self.shared.keys.lock().unwrap().push(key);
+        // A record without a summary is none of a session.
+        if !record.summary.is_empty() {
+            self.shared.keys.lock().unwrap().push(key);
+        }
         self.memory.create(key, record, now).await
     }
 

@@ -1,0 +1,254 @@
+//! Lists and ends sessions, for operators and for people who look at their own.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::backend::Backend;
+use super::listing::{ListedSession, SessionFilter};
+use super::not_before::Whose;
+use super::settings::SessionSettings;
+use super::store::{Cursor, OwnerKey, SessionKey, StoreAccess, StoreError};
+use crate::clock::{Clock, UnixTime};
+use crate::keys::Keyring;
+
+/// How many sessions end at once.
+const AT_ONCE: usize = 32;
+
+/// Lists and ends the sessions of a store.
+///
+/// [`Gate::session_admin`](crate::Gate::session_admin) gives that of a gate. One that is made
+/// of settings reaches the same store without one: the gates that use it hear of what it ends.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use huggate::{Gate, Secret, session::SessionFilter};
+/// # let gate = Gate::builder().public_url("http://127.0.0.1:3000").client("id", "secret")
+/// #     .secret(Secret::generate()).allow_anyone()
+/// #     .session(|session| session.store = huggate::session::StoreSettings::Memory)
+/// #     .issuer("http://127.0.0.1:1").build().await?;
+/// let ada = SessionFilter::Person("ada".to_owned());
+/// let ended = gate.session_admin().revoke(&ada).await?;
+/// assert_eq!(ended.sessions, 0);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct SessionAdmin {
+    backend: Arc<Backend>,
+}
+
+/// What a revocation did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Revoked {
+    /// How many sessions ended. With the cookie store: of those that this process has in use.
+    pub sessions: u64,
+    /// With the cookie store: sessions that began then or earlier have ended, in seconds
+    /// since 1970.
+    pub not_before: Option<UnixTime>,
+}
+
+/// Why sessions were not listed or ended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SessionAdminError {
+    /// The cookie store: only browsers have the sessions.
+    #[error(
+        "session.store = \"cookie\" cannot list or count sessions, nor end a single one: only the browsers have them; \
+         \"memory\", \"file:…\" and \"redis://…\" can"
+    )]
+    NotKept,
+    /// The cookie store, and nothing that other processes read.
+    #[error(
+        "session.store = \"cookie\" ends sessions only if session.revocations names a file or a Redis that the gate \
+         reads as well: \"file:…\" or \"redis://…\"; the stores \"memory\", \"file:…\" and \"redis://…\" need no such key"
+    )]
+    NothingShared,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl SessionAdmin {
+    pub(super) fn of(backend: Arc<Backend>) -> Self {
+        Self { backend }
+    }
+
+    /// The sessions that `settings` name, without a gate.
+    ///
+    /// # Errors
+    /// The store cannot be opened.
+    pub fn new(settings: &SessionSettings, clock: Clock) -> Result<Self, StoreError> {
+        let keyring = Arc::new(Keyring::new(&settings.secrets));
+        Ok(Self::of(Arc::new(Backend::open(settings, keyring, clock, None)?)))
+    }
+
+    /// Calls `see` with each session.
+    ///
+    /// # Errors
+    /// [`SessionAdminError::NotKept`] with the cookie store, and those of the store. `see` may
+    /// have been called before.
+    pub async fn list(
+        &self,
+        filter: &SessionFilter,
+        mut see: impl FnMut(ListedSession),
+    ) -> Result<(), SessionAdminError> {
+        let store = self.backend.store.as_ref().ok_or(SessionAdminError::NotKept)?;
+        let mut pages = self.pages(store, filter).await?;
+        while let Some(page) = pages.next().await? {
+            page.into_iter().for_each(&mut see);
+        }
+        Ok(())
+    }
+
+    /// The number of sessions.
+    ///
+    /// # Errors
+    /// Those of [`SessionAdmin::list`].
+    pub async fn count(&self, filter: &SessionFilter) -> Result<u64, SessionAdminError> {
+        let mut count = 0;
+        self.list(filter, |_| count += 1).await?;
+        Ok(count)
+    }
+
+    /// Ends sessions. What is open under them closes, at every gate that uses the store.
+    ///
+    /// # Errors
+    /// [`SessionAdminError::NotKept`] with the cookie store for a single session, and those
+    /// of the store. Some sessions may have ended then.
+    pub async fn revoke(&self, filter: &SessionFilter) -> Result<Revoked, SessionAdminError> {
+        let Some(store) = &self.backend.store else { return self.set_not_before(filter).await };
+        let mut sessions = 0;
+        let mut pages = self.pages(store, filter).await?;
+        while let Some(page) = pages.next().await? {
+            let keys = page.iter().map(|session| session.id).collect();
+            sessions += self.end(store, keys).await?;
+        }
+        Ok(Revoked { sessions, not_before: None })
+    }
+
+    /// Whether a revocation reaches more than this process.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.backend.store.is_some() || self.backend.shared.is_some()
+    }
+
+    /// Ends these sessions, some at once, and returns how many there were.
+    async fn end(&self, store: &Arc<StoreAccess>, keys: Vec<SessionKey>) -> Result<u64, StoreError> {
+        let (mut ended, mut under_way) = (0, tokio::task::JoinSet::new());
+        for key in keys {
+            if under_way.len() >= AT_ONCE
+                && let Some(done) = under_way.join_next().await
+            {
+                ended += u64::from(joined(done)?);
+            }
+            let (store, now) = (Arc::clone(store), self.backend.clock.now());
+            self.backend.revocations.end(key, now.saturating_add(self.backend.max_age), now);
+            under_way.spawn(async move { store.remove(key).await });
+        }
+        while let Some(done) = under_way.join_next().await {
+            ended += u64::from(joined(done)?);
+        }
+        Ok(ended)
+    }
+
+    async fn pages<'a>(
+        &'a self,
+        store: &'a StoreAccess,
+        filter: &'a SessionFilter,
+    ) -> Result<Pages<'a>, StoreError> {
+        let mut owners = self.owners(store, filter).await?;
+        owners.reverse();
+        Ok(Pages { backend: &self.backend, store, filter, owners, after: None })
+    }
+
+    /// The lists to go through: all sessions, or those of each account that is meant.
+    async fn owners(
+        &self,
+        store: &StoreAccess,
+        filter: &SessionFilter,
+    ) -> Result<Vec<Option<OwnerKey>>, StoreError> {
+        let Backend { vault, names, clock, .. } = &*self.backend;
+        let accounts = match filter {
+            SessionFilter::All | SessionFilter::Id(_) => return Ok(vec![None]),
+            SessionFilter::Account(sub) => vec![sub.clone()],
+            SessionFilter::Person(person) => {
+                let mut accounts = names.of(store, person, clock.now()).await?;
+                accounts.push(person.clone());
+                accounts
+            }
+        };
+        let mut owners: Vec<_> = accounts.iter().flat_map(|sub| vault.owners(sub)).collect();
+        owners.sort_unstable();
+        owners.dedup();
+        Ok(owners.into_iter().map(Some).collect())
+    }
+
+    /// Ends sessions that only browsers have: those that began until now.
+    async fn set_not_before(&self, filter: &SessionFilter) -> Result<Revoked, SessionAdminError> {
+        let Backend { not_before, shared, revocations, max_age, clock, .. } = &*self.backend;
+        let whose = match filter {
+            SessionFilter::All => Whose::Everybody,
+            SessionFilter::Person(person) => Whose::Person(person),
+            SessionFilter::Account(sub) => Whose::Account(sub),
+            SessionFilter::Id(_) => return Err(SessionAdminError::NotKept),
+        };
+        let now = clock.now();
+        let entries = not_before.entries(whose, now, *max_age);
+        if let Some(shared) = shared {
+            shared.add(entries.clone(), now).await?;
+        }
+        not_before.merge(&entries, now);
+        let sessions = revocations.end_before(not_before, now.saturating_add(*max_age), now);
+        Ok(Revoked { sessions, not_before: Some(now) })
+    }
+
+    /// The same where nothing else would hear of it.
+    ///
+    /// # Errors
+    /// [`SessionAdminError::NothingShared`], and those of [`SessionAdmin::revoke`].
+    pub async fn revoke_elsewhere(&self, filter: &SessionFilter) -> Result<Revoked, SessionAdminError> {
+        if self.is_shared() { self.revoke(filter).await } else { Err(SessionAdminError::NothingShared) }
+    }
+}
+
+/// The sessions that a filter names, a page at a time.
+struct Pages<'a> {
+    backend: &'a Backend,
+    store: &'a StoreAccess,
+    filter: &'a SessionFilter,
+    /// The lists that are left, the next one at the end.
+    owners: Vec<Option<OwnerKey>>,
+    after: Option<Cursor>,
+}
+
+impl Pages<'_> {
+    /// The next page, which may be empty; `None` after the last one.
+    async fn next(&mut self) -> Result<Option<Vec<ListedSession>>, StoreError> {
+        let Some(owner) = self.owners.last().copied() else { return Ok(None) };
+        let Backend { vault, clock, .. } = self.backend;
+        if let SessionFilter::Id(id) = self.filter {
+            self.owners.pop();
+            let stored = self.store.look_up(*id, clock.now()).await?;
+            return Ok(Some(stored.and_then(|stored| vault.summary(*id, &stored)).into_iter().collect()));
+        }
+        let page = self.store.list(owner, self.after.take(), clock.now()).await?;
+        self.after = page.next;
+        if self.after.is_none() {
+            self.owners.pop();
+        }
+        let listed = page.sessions.iter().filter_map(|(key, stored)| vault.summary(*key, stored));
+        Ok(Some(listed.filter(|session| session.is_of(self.filter)).collect()))
+    }
+}
+
+fn joined(done: Result<Result<bool, StoreError>, tokio::task::JoinError>) -> Result<bool, StoreError> {
+    done.unwrap_or_else(|error| Err(StoreError::unavailable(error)))
+}
+
+impl fmt::Debug for SessionAdmin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionAdmin").field("store", &self.backend.store).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,88 @@
+//! Where sessions are kept, and what this process knows of those that ended.
+
+use std::sync::Arc;
+
+use super::account_names::AccountNames;
+use super::not_before::NotBefore;
+use super::revocation::RevocationTable;
+use super::settings::{RevocationSettings, SessionSettings};
+use super::shared_revocations::SharedRevocations;
+use super::store::{CustomStore, MemoryStore, StoreAccess, StoreError, StoreSettings};
+use super::vault::Vault;
+use crate::clock::Clock;
+use crate::keys::Keyring;
+
+/// A store and what belongs to it; without a store the cookie contains the session.
+pub(super) struct Backend {
+    pub(super) store: Option<Arc<StoreAccess>>,
+    pub(super) vault: Vault,
+    pub(super) names: AccountNames,
+    /// The sessions in use in this process, and those that ended.
+    pub(super) revocations: Arc<RevocationTable>,
+    pub(super) not_before: NotBefore,
+    /// Where `not_before` is kept for other processes.
+    pub(super) shared: Option<Arc<SharedRevocations>>,
+    /// The longest lifetime of a session, in seconds.
+    pub(super) max_age: u64,
+    pub(super) clock: Clock,
+    opened: Opened,
+}
+
+/// What was opened.
+#[derive(PartialEq, Eq)]
+struct Opened {
+    store: Option<StoreSettings>,
+    revocations: RevocationSettings,
+}
+
+impl Backend {
+    /// Opens what `settings` name. What `before` has open stays open if it is the same.
+    ///
+    /// # Errors
+    /// A file cannot be opened.
+    pub(super) fn open(
+        settings: &SessionSettings,
+        keyring: Arc<Keyring>,
+        clock: Clock,
+        before: Option<&Self>,
+    ) -> Result<Self, StoreError> {
+        let opened = Opened {
+            store: settings.custom_store.is_none().then_some(settings.store),
+            revocations: settings.revocations.clone(),
+        };
+        let store = match before {
+            Some(before) if before.opened.store == opened.store => before.store.clone(),
+            _ => open_store(settings)?,
+        };
+        let not_before = NotBefore::new(Arc::clone(&keyring));
+        let not_before = match before {
+            Some(before) => not_before.with_table_of(&before.not_before),
+            None => not_before,
+        };
+        let shared = match before {
+            Some(before) if before.opened.revocations == opened.revocations => before.shared.clone(),
+            _ => SharedRevocations::open(settings, &not_before, clock.now())?.map(Arc::new),
+        };
+        Ok(Self {
+            store,
+            vault: Vault::new(Arc::clone(&keyring)),
+            names: AccountNames::new(keyring),
+            revocations: before.map_or_else(Arc::default, |before| Arc::clone(&before.revocations)),
+            not_before,
+            shared,
+            max_age: settings.max_age.as_secs(),
+            clock,
+            opened,
+        })
+    }
+}
+
+/// The configured store; `None` if the cookie contains the session.
+fn open_store(settings: &SessionSettings) -> Result<Option<Arc<StoreAccess>>, StoreError> {
+    let store = match (&settings.custom_store, settings.store) {
+        (Some(custom), _) => custom.clone(),
+        (None, StoreSettings::Memory) => CustomStore::new(MemoryStore::new()),
+        (None, StoreSettings::Cookie) => return Ok(None),
+    };
+    Ok(Some(StoreAccess::new(store, settings.store_timeout)))
+}

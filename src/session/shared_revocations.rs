@@ -1,0 +1,134 @@
+//! Where the times of [`NotBefore`](super::not_before::NotBefore) are kept for other processes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::task::spawn_blocking;
+
+use super::not_before::{NotBefore, Table};
+use super::revocation_file::{FileState, RevocationFile};
+use super::settings::{RevocationSettings, SessionSettings};
+use super::store::StoreError;
+use crate::clock::UnixTime;
+
+/// How often a file is looked at.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// What other processes read and write as well.
+pub(super) struct SharedRevocations {
+    kind: Kind,
+    /// Whether it has been read.
+    read: AtomicBool,
+    failed: AtomicBool,
+    /// Whether a task follows it.
+    followed: AtomicBool,
+}
+
+enum Kind {
+    File(RevocationFile),
+}
+
+/// What was read last.
+#[derive(Debug, Default)]
+pub(super) struct Seen(FileState);
+
+impl SharedRevocations {
+    /// What `settings` name; `None` if revocations stay in this process.
+    ///
+    /// # Errors
+    /// The file is none of revocations.
+    pub(super) fn open(
+        settings: &SessionSettings,
+        not_before: &NotBefore,
+        now: UnixTime,
+    ) -> Result<Option<Self>, StoreError> {
+        let (kind, read) = match &settings.revocations {
+            RevocationSettings::InProcess => return Ok(None),
+            RevocationSettings::File(path) => {
+                let file = RevocationFile::new(path.clone());
+                not_before.merge(&file.read()?, now);
+                (Kind::File(file), true)
+            }
+        };
+        Ok(Some(Self {
+            kind,
+            read: AtomicBool::new(read),
+            failed: AtomicBool::new(false),
+            followed: AtomicBool::new(false),
+        }))
+    }
+
+    /// Whether nobody follows it yet; the caller does from now on.
+    pub(super) fn begin_to_follow(&self) -> bool {
+        !self.followed.swap(true, Ordering::Relaxed)
+    }
+
+    /// Whether a task follows it.
+    pub(super) fn is_followed(&self) -> bool {
+        self.followed.load(Ordering::Relaxed)
+    }
+
+    /// Lets the next one follow.
+    pub(super) fn stop_following(&self) {
+        self.followed.store(false, Ordering::Relaxed);
+    }
+
+    /// Adds entries, for all processes.
+    ///
+    /// # Errors
+    /// They were not written.
+    pub(super) async fn add(&self, entries: Table, now: UnixTime) -> Result<(), StoreError> {
+        match &self.kind {
+            Kind::File(file) => {
+                let file = file.clone();
+                let added = spawn_blocking(move || file.add(&entries, now)).await;
+                added.unwrap_or_else(|error| Err(StoreError::unavailable(error)))
+            }
+        }
+    }
+
+    /// Whether what others have written is known. Until then no session of a cookie counts.
+    pub(super) fn is_known(&self) -> bool {
+        self.read.load(Ordering::Acquire)
+    }
+
+    /// Waits a while, and takes over what others have written since.
+    pub(super) async fn follow(self: &Arc<Self>, not_before: &NotBefore, seen: &mut Seen, now: UnixTime) {
+        tokio::time::sleep(LOOK).await;
+        let (shared, before) = (Arc::clone(self), seen.0);
+        let looked = spawn_blocking(move || shared.look(before)).await;
+        match looked.unwrap_or_else(|error| Err(StoreError::unavailable(error))) {
+            Ok(None) => {}
+            Ok(Some((state, table))) => {
+                seen.0 = state;
+                not_before.merge(&table, now);
+                self.read.store(true, Ordering::Release);
+                self.failed.store(false, Ordering::Relaxed);
+            }
+            Err(error) => {
+                // Once, and not four times a second.
+                if !self.failed.swap(true, Ordering::Relaxed) {
+                    let error: &dyn std::error::Error = &error;
+                    tracing::error!(
+                        error = %crate::causes::Causes(error),
+                        "session.revocations cannot be read: sessions that are ended elsewhere go on here",
+                    );
+                }
+            }
+        }
+    }
+
+    /// What the file says if it has changed since it was in the state `before`.
+    fn look(&self, before: FileState) -> Result<Option<(FileState, Table)>, StoreError> {
+        match &self.kind {
+            Kind::File(file) => {
+                let state = file.state();
+                if state == before {
+                    return Ok(None);
+                }
+                Ok(Some((state, file.read()?)))
+            }
+        }
+    }
+}
