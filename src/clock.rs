@@ -14,6 +14,16 @@ pub type UnixTime = u64;
 /// Milliseconds since the Unix epoch.
 pub(crate) type UnixMillis = u64;
 
+/// A time as `2026-08-04T12:00:00Z` (RFC 3339); a time after the year 9999 as that year's end.
+pub(crate) fn rfc3339(time: UnixTime) -> String {
+    const LAST: i64 = 253_402_300_799;
+    let seconds = i64::try_from(time).unwrap_or(LAST).min(LAST);
+    let time = time::OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
+    let (date, (hour, minute, second)) = (time.date(), time.to_hms());
+    let (year, month, day) = (date.year(), u8::from(date.month()), date.day());
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
 /// The time of day; cheap to clone.
 ///
 /// ```

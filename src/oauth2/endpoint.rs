@@ -9,6 +9,7 @@ pub(crate) enum Endpoint {
     Callback,
     SignIn,
     SignOut,
+    Sessions,
     Userinfo,
     Jwks,
     Healthz,
@@ -24,6 +25,7 @@ impl Endpoint {
             "callback" => Self::Callback,
             "sign_in" => Self::SignIn,
             "sign_out" => Self::SignOut,
+            "sessions" => Self::Sessions,
             "userinfo" => Self::Userinfo,
             "jwks.json" => Self::Jwks,
             "healthz" => Self::Healthz,
@@ -39,6 +41,11 @@ impl Endpoint {
 
     /// Whether the endpoint supports `method`.
     pub(super) fn takes(self, method: &Method) -> bool {
-        matches!(*method, Method::GET | Method::HEAD) || (self == Self::SignOut && *method == Method::POST)
+        matches!(*method, Method::GET | Method::HEAD) || (self.takes_post() && *method == Method::POST)
+    }
+
+    /// Whether the endpoint changes something on `POST`.
+    pub(super) fn takes_post(self) -> bool {
+        matches!(self, Self::SignOut | Self::Sessions)
     }
 }

@@ -84,7 +84,11 @@ impl OAuth2 {
                 };
                 answer::about(answer::page(StatusCode::OK, page), PageContent::SignIn(content))
             }
+            Endpoint::SignOut if request.parameter("everywhere").is_some_and(|all| all == "true") => {
+                self.sign_out_everywhere(request).await
+            }
             Endpoint::SignOut => self.sign_out(request).await,
+            Endpoint::Sessions => self.own_sessions(request).await,
             Endpoint::Userinfo => self.userinfo(request, user),
             Endpoint::Jwks => self.keys(),
             Endpoint::Healthz => answer::text(StatusCode::OK, "ok\n"),
@@ -152,7 +156,7 @@ fn method_not_allowed(endpoint: Endpoint) -> Response<Bytes> {
     let mut response = answer::text(StatusCode::METHOD_NOT_ALLOWED, TEXT);
     let said = Said { code: "method_not_allowed".to_owned(), text: TEXT.trim_end().to_owned() };
     response.extensions_mut().insert(said);
-    let allow = if endpoint == Endpoint::SignOut { "GET, HEAD, POST" } else { "GET, HEAD" };
+    let allow = if endpoint.takes_post() { "GET, HEAD, POST" } else { "GET, HEAD" };
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
     response
 }

@@ -9,11 +9,13 @@ mod endpoint;
 mod endpoints;
 mod held_addresses;
 mod not_admitted;
+mod own_sessions;
 mod pending_sign_in;
 mod return_source;
 mod return_to;
 mod sign_out;
 mod start;
+mod user_agent;
 
 pub(crate) use endpoint::Endpoint;
 pub(crate) use endpoints::OAuth2;

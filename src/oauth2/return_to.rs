@@ -137,8 +137,10 @@ impl ReturnTo {
             let path = &url.as_str().get(url.origin().ascii_serialization().len()..)?;
             // A path that starts with two slashes would name a host, and one of our own
             // endpoints would cause a redirect loop.
-            let ours =
-                url.path().strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+            let rest = url.path().strip_prefix(prefix);
+            let ours = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+            // The one that is a page for whoever is signed in.
+            let ours = ours && !(rest == Some("/sessions") && url.query().is_none());
             let sound =
                 url.username().is_empty() && path.starts_with('/') && !path.starts_with("//") && !ours;
             return sound.then(|| Self::of((*path).to_owned()));

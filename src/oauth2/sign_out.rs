@@ -13,7 +13,7 @@ use crate::pages::{self, ContinueLink};
 use crate::respond::{answer, unavailable};
 use crate::session::StoreDown;
 
-const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
+pub(super) const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 const REFRESH: HeaderName = HeaderName::from_static("refresh");
 
 impl OAuth2 {
@@ -76,7 +76,7 @@ impl OAuth2 {
     }
 
     /// Tells the app's hook that a session has ended. The person is signed out in any case.
-    async fn tell_of_sign_out(&self, request: IncomingRequest<'_>, user: User) {
+    pub(super) async fn tell_of_sign_out(&self, request: IncomingRequest<'_>, user: User) {
         let Some(hook) = &self.hooks.sign_out else { return };
         let signed_out = SignedOut { user, client_ip: request.client.ip, host: request.client.host.clone() };
         // A failure is in the log.

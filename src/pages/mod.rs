@@ -9,6 +9,7 @@ mod forbidden;
 mod html;
 mod illustration;
 mod layout;
+mod own_sessions;
 mod sign_in;
 mod signed_out;
 #[cfg(any(feature = "proxy", test))]
@@ -18,6 +19,9 @@ pub(crate) use error::{access_ended, bad_request, not_found, provider_unavailabl
 pub(crate) use forbidden::{Forbidden, OrganisationHint, Requirement, forbidden};
 pub use html::escape_html;
 pub(crate) use layout::Page;
+pub(crate) use own_sessions::{
+    ShownSession, confirm_everywhere, no_such_session, own_sessions, signed_out_everywhere,
+};
 pub(crate) use sign_in::{
     SignInFailed, form_not_sent, onward, session_ended, sign_in, sign_in_cancelled, sign_in_failed,
     sign_in_framed, sign_in_loop, signed_in_elsewhere, unfinished_sign_in,

@@ -35,6 +35,21 @@ impl EndpointUrls {
         format!("{}/sign_out?{query}", self.prefix.as_str())
     }
 
+    /// The path that ends all sessions of the person.
+    pub(crate) fn sign_out_everywhere(&self) -> String {
+        format!("{}/sign_out?everywhere=true", self.prefix.as_str())
+    }
+
+    /// The path of the person's own sessions.
+    pub(crate) fn sessions(&self) -> String {
+        format!("{}/sessions", self.prefix.as_str())
+    }
+
+    /// The path that ends the session `id` of the person.
+    pub(crate) fn end_session(&self, id: &str) -> String {
+        format!("{}?end={id}", self.sessions())
+    }
+
     /// The absolute URL of the sign-in page, for programs to show.
     pub(crate) fn sign_in(&self, return_to: &str) -> String {
         let query =

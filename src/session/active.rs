@@ -1,9 +1,11 @@
 //! The session of one request.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::cached::CachedSession;
+use super::listing::{ListedSession, SessionKind};
 use super::record::SessionId;
 use super::shared_session::SharedSession;
 use super::snapshot::SessionSnapshot;
@@ -40,6 +42,22 @@ impl ActiveSession {
 
     pub(crate) fn id(&self) -> SessionId {
         self.cached.id
+    }
+
+    /// What a list shows of it, asked for by this client.
+    pub(crate) fn listed(&self, client: Option<IpAddr>, user_agent: &str) -> ListedSession {
+        let session = &self.snapshot.session;
+        ListedSession {
+            id: session.id.key(),
+            sub: session.person.sub.to_string(),
+            username: session.person.username.to_string(),
+            created: session.began,
+            last_used: self.cached.shared.last_use() / 1000,
+            expires: self.ends(),
+            client,
+            user_agent: user_agent.to_owned(),
+            kind: SessionKind::Browser,
+        }
     }
 
     /// When the session ends at the latest.

@@ -69,7 +69,10 @@ impl NotBefore {
 
     /// The entries by which sessions end that have begun until `now`.
     pub(super) fn entries(&self, whose: Whose<'_>, now: UnixTime, max_age: u64) -> Table {
-        let entry = Entry { not_before: now, expires: now.saturating_add(max_age) };
+        // A session that began since a time of this second began a second later: `beginning`.
+        let latest = self.table.load().values().map(|entry| entry.not_before).max().unwrap_or_default();
+        let not_before = if latest < now { now } else { latest.saturating_add(1) };
+        let entry = Entry { not_before, expires: not_before.saturating_add(max_age) };
         let tags = match whose {
             Whose::Everybody => self.tags(EVERYBODY),
             Whose::Account(sub) => self.tags(&account(sub)),

@@ -16,6 +16,7 @@ mod hub;
 // Signing in and out.
 mod callback;
 mod id_token;
+mod own_sessions;
 mod provider_down;
 mod return_to;
 mod revalidate;

@@ -122,6 +122,14 @@ impl World {
         }
     }
 
+    /// The settings of a replica that is not started.
+    pub(crate) fn replica_settings(
+        &self,
+        change: impl FnOnce(GateBuilder) -> GateBuilder,
+    ) -> huggate::gate::GateSettings {
+        change(builder(&self.public_url, &self.hub, &self.clock).secret(SECRET)).settings().unwrap()
+    }
+
     /// This process after a reload: what is open here goes on by the new settings, and
     /// further requests go to the front of the world that is returned.
     pub(crate) async fn reloaded(&self, change: impl FnOnce(GateBuilder) -> GateBuilder) -> Self {
