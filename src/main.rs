@@ -60,6 +60,8 @@ enum Command {
     },
     /// Explain how a request would be decided
     Explain(commands::explain::Arguments),
+    /// List, count and end sessions
+    Sessions(commands::sessions::Arguments),
     /// Print a new session secret
     Secret,
     /// Print a completion script: huggate completions bash > /etc/bash_completion.d/huggate
@@ -116,6 +118,9 @@ fn run(arguments: Arguments) -> Result<String, Failure> {
             }
         }
         Some(Command::Explain(arguments)) => commands::explain::run(&arguments, config, &environment),
+        Some(Command::Sessions(arguments)) => {
+            commands::runtime()?.block_on(commands::sessions::run(&arguments, config, &environment))
+        }
         Some(Command::Secret) => Ok(commands::secret::secret() + "\n"),
         Some(Command::Completions { shell }) => {
             Ok(commands::completions::completions(shell, &mut Arguments::command()))

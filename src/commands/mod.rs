@@ -1,6 +1,7 @@
 //! The program's commands, one file or folder each. Commands return their output; long-running
 //! ones use [`print`](output::print).
 
+mod admin;
 pub(crate) mod check;
 mod check_online;
 pub(crate) mod completions;
@@ -17,6 +18,7 @@ mod reload;
 mod runtime;
 pub(crate) mod secret;
 pub(crate) mod serve;
+pub(crate) mod sessions;
 mod shutdown;
 mod systemd;
 

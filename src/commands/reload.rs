@@ -10,6 +10,7 @@ use huggate::proxy::Proxy;
 use huggate::server::{ListenAddress, Listeners, Running, Server};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::admin::AdminListener;
 use super::failure::Failure;
 use super::file_descriptors::FileDescriptorLimit;
 use super::listen::bind;
@@ -28,6 +29,7 @@ pub(super) struct Reload {
     pub(super) server: Server,
     pub(super) listeners: Listeners,
     pub(super) own_listeners: bool,
+    pub(super) admin: AdminListener,
     /// Reloads stop at shutdown.
     pub(super) running: Running,
 }
@@ -100,6 +102,7 @@ impl Reload {
             wanted.iter().filter(|address| !open.contains(address)).cloned().collect();
         let new = if self.own_listeners { bind(&config.server, &missing)? } else { Vec::new() };
         self.server.reload(config.server).map_err(|error| Failure::configuration(&error))?;
+        self.admin.reload(config.admin);
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }

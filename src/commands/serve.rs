@@ -13,6 +13,7 @@ use huggate::server::{Listener, Listeners, Running, Server};
 use huggate::telemetry::AuditEntry;
 use huggate::upstream::Upstream;
 
+use super::admin::AdminListener;
 use super::failure::{Failure, with_causes};
 use super::file_descriptors::FileDescriptorLimit;
 use super::listen::bind;
@@ -37,7 +38,9 @@ pub(crate) fn run(path: Option<&Path>, environment: Environment) -> Result<Strin
         })?;
         let running = Running::default();
         let files = config.files.clone();
+        let admin = config.admin.clone();
         let prepared = prepare(config, &running, passed)?;
+        let admin = AdminListener::start(admin, &prepared.proxy).await?;
         tokio::spawn(discover(prepared.proxy.load().gate().clone()));
         let reload = Reload {
             path: path.map(Path::to_owned),
@@ -48,6 +51,7 @@ pub(crate) fn run(path: Option<&Path>, environment: Environment) -> Result<Strin
             listeners: prepared.listeners.clone(),
             own_listeners: prepared.own_listeners,
             running: running.clone(),
+            admin,
         };
         let watching = tokio::spawn(reload.watch(files));
         systemd::notify_ready();

@@ -7,7 +7,7 @@ use std::fmt;
 use super::problem::Report;
 use super::schema::{self, Takes};
 use super::tree::{Node, Place, Value};
-use super::{suggestion, toml_parser, unsupported};
+use super::{suggestion, toml_parser};
 
 /// Prefix of the variables that set configuration keys.
 const PREFIX: &str = "HUGGATE_";
@@ -70,9 +70,6 @@ impl Environment {
 
 /// Parses the value of a variable for the key at `path`.
 fn read(path: &[&str], value: &OsStr, place: &Place) -> Result<Node, String> {
-    if unsupported::is_below(path) {
-        return Err(unsupported::MESSAGE.to_owned());
-    }
     let Some(key) = schema::find(path) else {
         return Err(format!("unknown variable{}", suggest(path)));
     };

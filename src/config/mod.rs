@@ -19,6 +19,8 @@
 //! assert!(problems.contains("config.toml:3: session.secret: is missing"));
 //! ```
 
+#[cfg(feature = "proxy")]
+mod admin;
 mod bearer;
 mod consumer;
 mod environment;
@@ -42,7 +44,6 @@ pub(crate) mod suggestion;
 pub(crate) mod toml_parser;
 mod tree;
 pub(crate) mod unknown_keys;
-mod unsupported;
 #[cfg(feature = "proxy")]
 mod upstream;
 
@@ -51,6 +52,8 @@ use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 
+#[cfg(feature = "proxy")]
+pub use admin::AdminSettings;
 pub use environment::Environment;
 pub use problem::{Origin, Problem, Problems};
 pub use secrets::EXAMPLE_SECRET;
@@ -92,6 +95,9 @@ pub struct Config {
     /// Where requests are sent.
     #[cfg(feature = "proxy")]
     pub upstream: UpstreamSettings,
+    /// The listener for operators, if there is one.
+    #[cfg(feature = "proxy")]
+    pub admin: Option<AdminSettings>,
 }
 
 /// Why [`Gate::from_config`] failed.
@@ -182,6 +188,8 @@ struct Parts {
     server: ServerSettings,
     #[cfg(feature = "proxy")]
     upstream: Option<UpstreamSettings>,
+    #[cfg(feature = "proxy")]
+    admin: Option<AdminSettings>,
 }
 
 impl Parts {
@@ -196,6 +204,7 @@ impl Parts {
             routes_from: self.routes_from,
             server: self.server,
             upstream,
+            admin: self.admin,
         })
     }
 
@@ -251,6 +260,8 @@ fn parts(root: &Table<'_>, folder: &Path, space: Option<&Space>, consumer: Consu
     let server = server::server(root, folder, &trusted_proxies);
     #[cfg(feature = "proxy")]
     let upstream = upstream::upstream(root, folder, &route_fields, &server::ports(&server.listen));
+    #[cfg(feature = "proxy")]
+    let admin = admin::read(root, folder, &server::ports(&server.listen));
     Some(Parts {
         warnings: Vec::new(),
         files: Vec::new(),
@@ -274,6 +285,8 @@ fn parts(root: &Table<'_>, folder: &Path, space: Option<&Space>, consumer: Consu
         server,
         #[cfg(feature = "proxy")]
         upstream,
+        #[cfg(feature = "proxy")]
+        admin,
     })
 }
 

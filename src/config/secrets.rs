@@ -15,6 +15,9 @@ pub const EXAMPLE_SECRET: &str = "dGhpcyBpcyBwdWJsaXNoZWQ6IGh1Z2dhdGUgc2VjcmV0";
 
 /// Maximum size of a secret file.
 const MAX_FILE: u64 = 64 * 1024;
+/// The minimum length of the admin listener's token.
+#[cfg(feature = "proxy")]
+const MIN_TOKEN: usize = 16;
 const HOW: &str = "generate one with `huggate secret`";
 const HOW_IN_A_SPACE: &str =
     "generate one with `huggate secret`, and save it as the Space's secret HUGGATE_SESSION__SECRET";
@@ -35,6 +38,20 @@ pub(super) fn client(provider: &Table<'_>, folder: &Path) -> Option<SecretString
     let first = given.swap_remove(0);
     if !given.is_empty() {
         first.field.problem("must be a file of one line: an app has one secret");
+    }
+    Some(first.text)
+}
+
+/// Reads `admin.token`.
+#[cfg(feature = "proxy")]
+pub(super) fn admin_token(admin: &Table<'_>, folder: &Path) -> Option<SecretString> {
+    let mut given = given(admin, "token", folder)?;
+    let first = given.swap_remove(0);
+    if !given.is_empty() {
+        first.field.problem("must be one token");
+    }
+    if first.text.expose().len() < MIN_TOKEN {
+        first.field.problem(format!("must have at least {MIN_TOKEN} characters; {HOW}"));
     }
     Some(first.text)
 }

@@ -7,7 +7,9 @@ use super::reader::Table;
 use super::secrets;
 use super::space::Space;
 use crate::client::PublicUrl;
-use crate::session::{SameSitePolicy, SessionSettings, StoreSettings, default_cookie_name};
+use crate::session::{
+    RevocationSettings, SameSitePolicy, SessionSettings, StoreSettings, default_cookie_name,
+};
 
 /// Sessions have a resolution of seconds.
 const MIN_DURATION: Duration = Duration::from_secs(1);
@@ -29,6 +31,8 @@ pub(super) fn read(
     // Zero is valid: a failed revalidation then ends the session at once.
     let grace = at_least(Duration::ZERO, "revalidate_grace");
     let store = table.field("store").and_then(|field| field.parse(store));
+    let revocations =
+        table.field("revocations").and_then(|field| field.parse(|text| revocations(text, folder)));
     let (cache, store_grace) = (duration("cache"), at_least(Duration::ZERO, "store_grace"));
 
     let mut settings = SessionSettings::new(secrets.first()?.clone());
@@ -37,6 +41,7 @@ pub(super) fn read(
     settings.cookie_name = cookie_name.or(default_name).unwrap_or(settings.cookie_name);
     settings.same_site = same_site.unwrap_or(settings.same_site);
     settings.store = store.unwrap_or(settings.store);
+    settings.revocations = revocations.unwrap_or(settings.revocations);
     settings.cache = cache.unwrap_or(settings.cache);
     settings.store_grace = store_grace.unwrap_or(settings.store_grace);
     settings.max_age = max_age.unwrap_or(settings.max_age);
@@ -80,6 +85,13 @@ fn same_site(table: &Table<'_>, public_url: Option<&PublicUrl>) -> Option<SameSi
         field.invalid("needs an https public_url: browsers accept such cookies over https only");
     }
     Some(policy)
+}
+
+fn revocations(text: &str, folder: &Path) -> Result<RevocationSettings, &'static str> {
+    match text.strip_prefix("file:") {
+        Some(path) if !path.is_empty() => Ok(RevocationSettings::File(folder.join(path))),
+        _ => Err("is no place for revocations; write it like \"file:revocations\""),
+    }
 }
 
 fn store(text: &str) -> Result<StoreSettings, &'static str> {

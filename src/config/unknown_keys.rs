@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::problem::Report;
 use super::schema::{self, Key, RULE, Takes};
+use super::suggestion;
 use super::tree::{Node, Value};
-use super::{suggestion, unsupported};
 
 /// Reports unknown keys and values that should be tables, and marks them as reported. `form` is
 /// [`schema::ROOT`] or [`schema::CASES`].
@@ -34,11 +34,6 @@ impl Check<'_> {
                 continue;
             }
             let path = if above.is_empty() { name.clone() } else { format!("{above}.{name}") };
-            if unsupported::is(&path, node) {
-                self.report.add(&node.place, &path, unsupported::MESSAGE);
-                node.value = Value::Reported;
-                continue;
-            }
             let Some(key) = keys.iter().find(|key| key.name == name) else {
                 let message = format!("unknown key{}", self.suggest(name, above, keys));
                 self.report.add(&node.place, &path, message);

@@ -3,12 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Serialize, Serializer};
+
 use super::backend::Backend;
 use super::listing::{ListedSession, SessionFilter};
 use super::not_before::Whose;
 use super::settings::SessionSettings;
 use super::store::{Cursor, OwnerKey, SessionKey, StoreAccess, StoreError};
-use crate::clock::{Clock, UnixTime};
+use crate::clock::{Clock, UnixTime, rfc3339};
 use crate::keys::Keyring;
 
 /// How many sessions end at once.
@@ -38,15 +40,21 @@ pub struct SessionAdmin {
     backend: Arc<Backend>,
 }
 
-/// What a revocation did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a revocation did. As JSON: `{"revoked": 2}`, and `not_before` in RFC 3339.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Revoked {
     /// How many sessions ended. With the cookie store: of those that this process has in use.
+    #[serde(rename = "revoked")]
     pub sessions: u64,
     /// With the cookie store: sessions that began then or earlier have ended, in seconds
     /// since 1970.
+    #[serde(serialize_with = "as_rfc3339", skip_serializing_if = "Option::is_none")]
     pub not_before: Option<UnixTime>,
+}
+
+fn as_rfc3339<S: Serializer>(time: &Option<UnixTime>, serializer: S) -> Result<S::Ok, S::Error> {
+    time.map(rfc3339).serialize(serializer)
 }
 
 /// Why sessions were not listed or ended.
@@ -94,12 +102,20 @@ impl SessionAdmin {
         filter: &SessionFilter,
         mut see: impl FnMut(ListedSession),
     ) -> Result<(), SessionAdminError> {
-        let store = self.backend.store.as_ref().ok_or(SessionAdminError::NotKept)?;
-        let mut pages = self.pages(store, filter).await?;
+        let mut pages = self.pages(filter).await?;
         while let Some(page) = pages.next().await? {
             page.into_iter().for_each(&mut see);
         }
         Ok(())
+    }
+
+    /// The sessions, a page at a time.
+    ///
+    /// # Errors
+    /// Those of [`SessionAdmin::list`].
+    pub async fn pages(&self, filter: &SessionFilter) -> Result<SessionPages, SessionAdminError> {
+        let store = self.backend.store.as_ref().ok_or(SessionAdminError::NotKept)?;
+        Ok(self.pages_of(store, filter).await?)
     }
 
     /// The number of sessions.
@@ -120,7 +136,7 @@ impl SessionAdmin {
     pub async fn revoke(&self, filter: &SessionFilter) -> Result<Revoked, SessionAdminError> {
         let Some(store) = &self.backend.store else { return self.set_not_before(filter).await };
         let mut sessions = 0;
-        let mut pages = self.pages(store, filter).await?;
+        let mut pages = self.pages_of(store, filter).await?;
         while let Some(page) = pages.next().await? {
             let keys = page.iter().map(|session| session.id).collect();
             sessions += self.end(store, keys).await?;
@@ -153,14 +169,15 @@ impl SessionAdmin {
         Ok(ended)
     }
 
-    async fn pages<'a>(
-        &'a self,
-        store: &'a StoreAccess,
-        filter: &'a SessionFilter,
-    ) -> Result<Pages<'a>, StoreError> {
+    async fn pages_of(
+        &self,
+        store: &Arc<StoreAccess>,
+        filter: &SessionFilter,
+    ) -> Result<SessionPages, StoreError> {
         let mut owners = self.owners(store, filter).await?;
         owners.reverse();
-        Ok(Pages { backend: &self.backend, store, filter, owners, after: None })
+        let (backend, store) = (Arc::clone(&self.backend), Arc::clone(store));
+        Ok(SessionPages { backend, store, filter: filter.clone(), owners, after: None })
     }
 
     /// The lists to go through: all sessions, or those of each account that is meant.
@@ -214,21 +231,24 @@ impl SessionAdmin {
 }
 
 /// The sessions that a filter names, a page at a time.
-struct Pages<'a> {
-    backend: &'a Backend,
-    store: &'a StoreAccess,
-    filter: &'a SessionFilter,
+pub struct SessionPages {
+    backend: Arc<Backend>,
+    store: Arc<StoreAccess>,
+    filter: SessionFilter,
     /// The lists that are left, the next one at the end.
     owners: Vec<Option<OwnerKey>>,
     after: Option<Cursor>,
 }
 
-impl Pages<'_> {
+impl SessionPages {
     /// The next page, which may be empty; `None` after the last one.
-    async fn next(&mut self) -> Result<Option<Vec<ListedSession>>, StoreError> {
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn next(&mut self) -> Result<Option<Vec<ListedSession>>, SessionAdminError> {
         let Some(owner) = self.owners.last().copied() else { return Ok(None) };
-        let Backend { vault, clock, .. } = self.backend;
-        if let SessionFilter::Id(id) = self.filter {
+        let Backend { vault, clock, .. } = &*self.backend;
+        if let SessionFilter::Id(id) = &self.filter {
             self.owners.pop();
             let stored = self.store.look_up(*id, clock.now()).await?;
             return Ok(Some(stored.and_then(|stored| vault.summary(*id, &stored)).into_iter().collect()));
@@ -239,12 +259,18 @@ impl Pages<'_> {
             self.owners.pop();
         }
         let listed = page.sessions.iter().filter_map(|(key, stored)| vault.summary(*key, stored));
-        Ok(Some(listed.filter(|session| session.is_of(self.filter)).collect()))
+        Ok(Some(listed.filter(|session| session.is_of(&self.filter)).collect()))
     }
 }
 
 fn joined(done: Result<Result<bool, StoreError>, tokio::task::JoinError>) -> Result<bool, StoreError> {
     done.unwrap_or_else(|error| Err(StoreError::unavailable(error)))
+}
+
+impl fmt::Debug for SessionPages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionPages").field("filter", &self.filter).finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for SessionAdmin {

@@ -2,8 +2,11 @@
 
 use std::net::IpAddr;
 
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+
 use super::store::SessionKey;
-use crate::clock::UnixTime;
+use crate::clock::{UnixTime, rfc3339};
 
 /// A session in a list. Times are in seconds since 1970.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +38,23 @@ pub struct ListedSession {
 pub enum SessionKind {
     /// A browser, by a cookie.
     Browser,
+}
+
+impl Serialize for ListedSession {
+    /// As `sessions list --json` prints it: times in RFC 3339.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("ListedSession", 9)?;
+        fields.serialize_field("id", &self.id.to_string())?;
+        fields.serialize_field("sub", &self.sub)?;
+        fields.serialize_field("username", &self.username)?;
+        fields.serialize_field("created", &rfc3339(self.created))?;
+        fields.serialize_field("last_used", &rfc3339(self.last_used))?;
+        fields.serialize_field("expires", &rfc3339(self.expires))?;
+        fields.serialize_field("client", &self.client)?;
+        fields.serialize_field("user_agent", &self.user_agent)?;
+        fields.serialize_field("kind", self.kind.as_str())?;
+        fields.end()
+    }
 }
 
 impl SessionKind {

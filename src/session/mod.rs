@@ -35,7 +35,7 @@ mod usage;
 mod vault;
 
 pub(crate) use active::{ActiveSession, SessionLookup};
-pub use admin::{Revoked, SessionAdmin, SessionAdminError};
+pub use admin::{Revoked, SessionAdmin, SessionAdminError, SessionPages};
 pub use cookie::SameSitePolicy;
 pub(crate) use cookie::{Cookies, default_cookie_name};
 pub(crate) use cookie_pairs::find as find_cookie;

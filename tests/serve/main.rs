@@ -7,4 +7,5 @@ mod world;
 mod commands;
 mod file_descriptors;
 mod reload;
+mod sessions;
 mod shutdown;

@@ -30,6 +30,12 @@ pub(crate) async fn with_timeout<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(TIMEOUT, future).await.expect("it took too long")
 }
 
+/// A loopback address that nothing listens on.
+pub(crate) fn free_address() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
 /// A configuration with the required settings, followed by `rest`. The system chooses
 /// the port.
 pub(crate) fn config(app: &str, issuer: &str, public_url: &str, rest: &str) -> String {

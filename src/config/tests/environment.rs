@@ -100,11 +100,6 @@ fn a_problem_names_the_variable() {
         ),
         ("HUGGATE_PREFIX", "", "HUGGATE_PREFIX: is empty; unset it, or set a value"),
         (
-            "HUGGATE_ADMIN__LISTEN",
-            "127.0.0.1:4181",
-            "HUGGATE_ADMIN__LISTEN: is not available in this version; remove it",
-        ),
-        (
             "HUGGATE_ROUTE",
             "[{ path = \"x\" }]",
             "HUGGATE_ROUTE: route[0].path: \"x\" must start with a slash",

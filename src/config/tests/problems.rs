@@ -197,20 +197,6 @@ fn problems_of_identity_are_reported() {
     }
 }
 
-#[test]
-fn unsupported_settings_are_rejected() {
-    assert_eq!(
-        problem("[admin]\nlisten = \"127.0.0.1:4181\""),
-        "admin: is not available in this version; remove it",
-    );
-    for (rest, key) in [("store = \"file:sessions\"", "store"), ("store = \"redis://localhost\"", "store")] {
-        assert_eq!(
-            problem(&format!("[session]\nsecret = \"{SECRET}\"\n{rest}\n")),
-            format!("session.{key}: is not available in this version; remove it"),
-        );
-    }
-}
-
 #[cfg(feature = "proxy")]
 #[test]
 fn problems_of_the_proxy_are_reported() {
