@@ -6,8 +6,8 @@
 //! under a key that is derived from the ticket's and the session secret, so neither the
 //! store's content nor the secret alone is a session.
 //!
-//! [`MemoryStore`] is one; [`GateBuilder::session_store`](crate::GateBuilder::session_store)
-//! takes any other.
+//! [`MemoryStore`] is one, and `RedisStore` (feature `redis-store`) another;
+//! [`GateBuilder::session_store`](crate::GateBuilder::session_store) takes any other.
 
 mod access;
 mod contract;
@@ -15,8 +15,12 @@ mod error;
 mod identifier;
 mod memory;
 mod notice;
+#[cfg(feature = "redis-store")]
+mod redis;
 mod stored;
 
+#[cfg(feature = "redis-store")]
+pub use self::redis::{RedisMode, RedisSettings, RedisSettingsError, RedisStore};
 pub(crate) use access::{StoreAccess, StoreEvent, StoreObserver};
 pub use contract::{CustomStore, SessionStore};
 pub(crate) use error::StoreDown;

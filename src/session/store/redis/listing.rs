@@ -1,0 +1,136 @@
+//! Lists of sessions, a page at a time.
+//!
+//! A list reads one index after the other: that of the person, or the 256 that have all. A
+//! session is in one of the 256, and each gives its sessions in the order of their keys, so
+//! that the place where a page ends says which sessions have been listed.
+
+use redis::Value;
+
+use super::Shared;
+use super::command::Command;
+use super::failure::Failure;
+use super::names::SHARDS;
+use super::record;
+use super::servers::Reply;
+use crate::clock::UnixTime;
+use crate::session::store::error::StoreError;
+use crate::session::store::identifier::{OwnerKey, SessionKey};
+use crate::session::store::stored::{Cursor, Page, StoredSession};
+
+/// The number of sessions in a page, at most.
+const PAGE: usize = 200;
+/// The number of indexes that are read at once.
+const AT_ONCE: u16 = 64;
+
+pub(super) async fn page(
+    shared: &Shared,
+    of: Option<OwnerKey>,
+    after: Option<&Cursor>,
+    now: UnixTime,
+) -> Result<Page, StoreError> {
+    let after = match after {
+        None => None,
+        Some(cursor) => match <[u8; 16]>::try_from(cursor.as_bytes()) {
+            Ok(key) => Some(SessionKey::from_bytes(key)),
+            Err(_) => return Err(StoreError::refused("the cursor is of another store")),
+        },
+    };
+    let page = match of {
+        Some(owner) => of_person(shared, owner, after, now).await?,
+        None => of_all(shared, after, now).await?,
+    };
+    Ok(page)
+}
+
+async fn of_person(
+    shared: &Shared,
+    owner: OwnerKey,
+    after: Option<SessionKey>,
+    now: UnixTime,
+) -> Result<Page, Failure> {
+    let index = shared.names.owner(owner);
+    let mut keys = members(shared.servers.ask(Command::members(index.clone())).await?, after)?;
+    let is_last = keys.len() <= PAGE;
+    keys.truncate(PAGE);
+    let (mut sessions, missing) = load(shared, &keys, now).await?;
+    // Listed here before an update that failed, or that moved it to another owner.
+    sessions.retain(|(_, stored)| stored.record.owner == owner);
+    if !missing.is_empty() {
+        drop_missing(shared, vec![Command::unlist(index, &missing)]).await;
+    }
+    Ok(Page::new(sessions, next(&keys, is_last)))
+}
+
+async fn of_all(shared: &Shared, after: Option<SessionKey>, now: UnixTime) -> Result<Page, Failure> {
+    let mut from = after.map_or(0, |key| u16::from(key.as_bytes()[0]));
+    let mut keys = Vec::new();
+    while from < SHARDS && keys.len() <= PAGE {
+        let to = (from + AT_ONCE).min(SHARDS);
+        let shards: Vec<u8> = (from..to).filter_map(|shard| u8::try_from(shard).ok()).collect();
+        let reads: Vec<Command> =
+            shards.iter().map(|shard| Command::members(shared.names.shard(*shard))).collect();
+        for (reply, shard) in shared.servers.call(&reads).await?.into_iter().zip(shards) {
+            // A key of another shard would be listed twice; only somebody else puts it there.
+            keys.extend(members(reply, after)?.into_iter().filter(|key| key.as_bytes()[0] == shard));
+        }
+        from = to;
+    }
+    let is_last = keys.len() <= PAGE;
+    keys.truncate(PAGE);
+    let (sessions, missing) = load(shared, &keys, now).await?;
+    let unlist = missing.iter().map(|key| Command::unlist(shared.names.shard_of(*key), &[*key]));
+    if !missing.is_empty() {
+        drop_missing(shared, unlist.collect()).await;
+    }
+    Ok(Page::new(sessions, next(&keys, is_last)))
+}
+
+fn next(keys: &[SessionKey], is_last: bool) -> Option<Cursor> {
+    keys.last().filter(|_| !is_last).map(|key| Cursor::new(key.as_bytes().to_vec()))
+}
+
+/// The keys of an index after `after`, in order.
+fn members(reply: Reply, after: Option<SessionKey>) -> Result<Vec<SessionKey>, Failure> {
+    let Value::Array(members) = reply.value else { return Err(reply.unexpected("ZRANGE")) };
+    let mut keys: Vec<SessionKey> = members
+        .into_iter()
+        .filter_map(|member| match member {
+            Value::BulkString(bytes) => bytes.try_into().ok().map(SessionKey::from_bytes),
+            _ => None,
+        })
+        .filter(|key| after.is_none_or(|after| *key > after))
+        .collect();
+    keys.sort_unstable();
+    Ok(keys)
+}
+
+/// The sessions of these keys, and the keys without one.
+async fn load(
+    shared: &Shared,
+    keys: &[SessionKey],
+    now: UnixTime,
+) -> Result<(Vec<(SessionKey, StoredSession)>, Vec<SessionKey>), Failure> {
+    let (mut sessions, mut missing) = (Vec::with_capacity(keys.len()), Vec::new());
+    if keys.is_empty() {
+        return Ok((sessions, missing));
+    }
+    let reads: Vec<Command> = keys.iter().map(|key| Command::get(shared.names.session(*key))).collect();
+    for (reply, key) in shared.servers.call(&reads).await?.into_iter().zip(keys) {
+        match reply.value {
+            Value::Nil => missing.push(*key),
+            // A value that cannot be read is skipped: one record must not hide the others.
+            Value::BulkString(value) => {
+                let stored = record::decode(value).filter(|stored| stored.record.expires > now);
+                sessions.extend(stored.map(|stored| (*key, stored)));
+            }
+            _ => return Err(reply.unexpected("GET")),
+        }
+    }
+    Ok((sessions, missing))
+}
+
+async fn drop_missing(shared: &Shared, commands: Vec<Command>) {
+    if let Err(failure) = shared.servers.call(&commands).await {
+        tracing::debug!(reason = %failure, "sessions that are gone are still listed");
+    }
+}

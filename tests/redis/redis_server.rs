@@ -1,0 +1,382 @@
+//! Servers of Redis for tests: one, with TLS, with a replica and sentinels, a cluster. They
+//! listen on free ports of the loopback, keep nothing, and end with their values.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use tempfile::TempDir;
+
+/// How long a server may take to start, and a set of them to find each other.
+const STARTED: Duration = Duration::from_secs(30);
+
+/// Calls `check` until it holds.
+#[track_caller]
+pub(crate) fn wait_until(what: &str, check: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !check() {
+        assert!(begun.elapsed() < STARTED, "{what}: not within {STARTED:?}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A port that is free now.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Ports that are free now, each another one.
+fn free_ports(count: usize) -> Vec<u16> {
+    let bound: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    bound.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
+}
+
+/// One server. It is killed when this value is dropped.
+pub(crate) struct RedisServer {
+    child: Child,
+    pub(crate) port: u16,
+    arguments: Vec<String>,
+    /// What redis-cli needs to reach it.
+    cli: Vec<String>,
+    dir: TempDir,
+}
+
+impl RedisServer {
+    /// A server without users.
+    pub(crate) fn single() -> Self {
+        Self::with(&[])
+    }
+
+    /// A server with these options, such as `--maxmemory`.
+    pub(crate) fn with(options: &[&str]) -> Self {
+        let port = free_port();
+        let port_option = port.to_string();
+        let mut all = vec!["--port", &port_option];
+        all.extend(options);
+        Self::start(port, &all, Vec::new(), tempfile::tempdir().unwrap())
+    }
+
+    fn start(port: u16, options: &[&str], cli: Vec<String>, dir: TempDir) -> Self {
+        let mut arguments: Vec<String> = Vec::new();
+        for argument in [
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--repl-diskless-sync-delay",
+            "0",
+            "--logfile",
+            "log",
+            "--dir",
+        ] {
+            arguments.push(argument.to_owned());
+        }
+        arguments.push(dir.path().display().to_string());
+        arguments.extend(options.iter().map(|option| (*option).to_owned()));
+        let child = spawn(&arguments);
+        let server = Self { child, port, arguments, cli, dir };
+        server.wait();
+        server
+    }
+
+    fn wait(&self) {
+        wait_until("redis-server answers", || {
+            let answer = self.cli(&["PING"]);
+            answer.contains("PONG") || answer.contains("NOAUTH")
+        });
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// What redis-cli prints for a command.
+    pub(crate) fn cli(&self, command: &[&str]) -> String {
+        run_cli(self.port, &self.cli, command)
+    }
+
+    /// The number of a field of `INFO`.
+    pub(crate) fn info(&self, section: &str, field: &str) -> Option<u64> {
+        let text = self.cli(&["INFO", section]);
+        let line = text.lines().find_map(|line| line.trim().strip_prefix(field)?.strip_prefix(':'));
+        line.and_then(|value| value.parse().ok())
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success(), "kill {name} {pid}");
+    }
+
+    /// Stops it from running, as a host that hangs does.
+    pub(crate) fn pause(&self) {
+        self.signal("-STOP");
+    }
+
+    pub(crate) fn resume(&self) {
+        self.signal("-CONT");
+    }
+
+    /// Kills it, which closes its connections.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it again on the same port. It has what it keeps in files, which is nothing but
+    /// the place in a cluster.
+    pub(crate) fn start_again(&mut self) {
+        self.child = spawn(&self.arguments);
+        self.wait();
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        // A test that failed shows what the server said.
+        if thread::panicking() {
+            let log = fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
+            let lines: Vec<&str> = log.lines().collect();
+            let from = lines.len().saturating_sub(15);
+            eprintln!("redis-server on {}:\n{}", self.port, lines[from..].join("\n"));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn spawn(arguments: &[String]) -> Child {
+    let mut command = Command::new("redis-server");
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().expect("redis-server is installed by scripts/setup")
+}
+
+/// Runs redis-cli.
+fn run_cli(port: u16, options: &[String], command: &[&str]) -> String {
+    let mut cli = Command::new("redis-cli");
+    cli.args(["-p", &port.to_string()]).args(options).args(command).stdin(Stdio::null());
+    let output = cli.output().expect("redis-cli is installed by scripts/setup");
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// A server with TLS alone, which wants a certificate of the client.
+pub(crate) struct TlsServer {
+    pub(crate) server: RedisServer,
+    /// In PEM.
+    pub(crate) ca: String,
+    pub(crate) certificate: String,
+    pub(crate) key: String,
+}
+
+impl TlsServer {
+    pub(crate) fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let ca_key = KeyPair::generate().unwrap();
+        let mut ca = CertificateParams::new(Vec::new()).unwrap();
+        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // OpenSSL takes a certificate for its own issuer if their names are the same.
+        ca.distinguished_name.push(DnType::CommonName, "the authority of a test");
+        let ca_pem = ca.self_signed(&ca_key).unwrap().pem();
+        let issuer = Issuer::new(ca, ca_key);
+        let issue = |name: &str| {
+            let key = KeyPair::generate().unwrap();
+            let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+            (params.signed_by(&key, &issuer).unwrap().pem(), key.serialize_pem())
+        };
+        let (server_certificate, server_key) = issue("127.0.0.1");
+        let (certificate, key) = issue("client");
+        let write = |name: &str, text: &str| -> PathBuf {
+            let path = dir.path().join(name);
+            fs::write(&path, text).unwrap();
+            path
+        };
+        let files = [
+            ("--tls-ca-cert-file", "--cacert", write("ca.pem", &ca_pem)),
+            ("--tls-cert-file", "--cert", write("server.pem", &server_certificate)),
+            ("--tls-key-file", "--key", write("server-key.pem", &server_key)),
+        ];
+        let path = |path: &Path| path.display().to_string();
+        let port = free_port();
+        let mut options =
+            vec!["--port".to_owned(), "0".to_owned(), "--tls-port".to_owned(), port.to_string()];
+        let mut cli = vec!["--tls".to_owned()];
+        for (server, client, file) in &files {
+            options.extend([(*server).to_owned(), path(file)]);
+            cli.extend([(*client).to_owned(), path(file)]);
+        }
+        let options: Vec<&str> = options.iter().map(String::as_str).collect();
+        let server = RedisServer::start(port, &options, cli, dir);
+        Self { server, ca: ca_pem, certificate, key }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("rediss://127.0.0.1:{}", self.server.port)
+    }
+}
+
+/// A master, a replica, and three sentinels that watch them as `mymaster`.
+pub(crate) struct SentinelSet {
+    pub(crate) servers: Vec<RedisServer>,
+    pub(crate) sentinels: Vec<RedisServer>,
+}
+
+impl SentinelSet {
+    pub(crate) fn start() -> Self {
+        let master = RedisServer::single();
+        let replica = RedisServer::with(&["--replicaof", "127.0.0.1", &master.port.to_string()]);
+        let servers = vec![master, replica];
+        wait_until("the replica is in sync", || {
+            servers[1].cli(&["INFO", "replication"]).contains("master_link_status:up")
+        });
+        let sentinels: Vec<_> = (0..3).map(|_| sentinel(servers[0].port)).collect();
+        let set = Self { servers, sentinels };
+        wait_until("the sentinels know each other and the replica", || set.is_ready());
+        set
+    }
+
+    /// Whether a failover can begin.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.sentinels.iter().all(|sentinel| {
+            let state = sentinel.cli(&["SENTINEL", "MASTER", "mymaster"]);
+            let value = |name: &str| {
+                let mut lines = state.lines().skip_while(move |line| *line != name);
+                lines.nth(1).map(str::to_owned)
+            };
+            value("num-other-sentinels").as_deref() == Some("2")
+                && value("num-slaves").as_deref() == Some("1")
+                && value("flags").as_deref() == Some("master")
+        }) && self.sentinels.iter().all(|sentinel| {
+            let replicas = sentinel.cli(&["SENTINEL", "REPLICAS", "mymaster"]);
+            replicas.lines().any(|line| line == "ok") && !replicas.contains("s_down")
+        })
+    }
+
+    /// The place of the master in `servers`, as the first sentinel sees it.
+    pub(crate) fn master(&self) -> usize {
+        let answer = self.sentinels[0].cli(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "mymaster"]);
+        let port: u16 = answer.lines().nth(1).and_then(|port| port.parse().ok()).unwrap();
+        self.servers.iter().position(|server| server.port == port).unwrap()
+    }
+
+    pub(crate) fn nodes(&self) -> Vec<String> {
+        self.sentinels.iter().map(RedisServer::address).collect()
+    }
+}
+
+fn sentinel(master: u16) -> RedisServer {
+    let dir = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let path = dir.path().join("sentinel.conf");
+    let text = format!(
+        "port {port}\nbind 127.0.0.1\ndir {dir}\nlogfile log\n\
+         sentinel monitor mymaster 127.0.0.1 {master} 2\n\
+         sentinel down-after-milliseconds mymaster 1000\n\
+         sentinel failover-timeout mymaster 6000\n",
+        dir = dir.path().display(),
+    );
+    fs::write(&path, text).unwrap();
+    let arguments = vec![path.display().to_string(), "--sentinel".to_owned()];
+    let server = RedisServer { child: spawn(&arguments), port, arguments, cli: Vec::new(), dir };
+    server.wait();
+    server
+}
+
+/// Masters that share the slots of a cluster, and then their replicas.
+pub(crate) struct RedisCluster {
+    pub(crate) nodes: Vec<RedisServer>,
+}
+
+impl RedisCluster {
+    /// Three masters.
+    pub(crate) fn start() -> Self {
+        Self::with_replicas(0)
+    }
+
+    /// Three masters, with so many replicas each.
+    pub(crate) fn with_replicas(replicas: usize) -> Self {
+        let ports = free_ports(3 * (1 + replicas) * 2);
+        let node = |ports: &[u16]| {
+            let (port, bus) = (ports[0].to_string(), ports[1].to_string());
+            let options = [
+                "--port",
+                &port,
+                "--cluster-enabled",
+                "yes",
+                "--cluster-port",
+                &bus,
+                "--cluster-node-timeout",
+                "2000",
+                "--cluster-config-file",
+                "nodes.conf",
+            ];
+            RedisServer::start(ports[0], &options, Vec::new(), tempfile::tempdir().unwrap())
+        };
+        let nodes: Vec<_> = ports.chunks(2).map(node).collect();
+        let addresses: Vec<String> = nodes.iter().map(RedisServer::address).collect();
+        let mut create = vec!["--cluster", "create"];
+        create.extend(addresses.iter().map(String::as_str));
+        let replicas = replicas.to_string();
+        create.extend(["--cluster-replicas", &replicas, "--cluster-yes"]);
+        let said = run_cli(nodes[0].port, &[], &create);
+        assert!(said.contains("All 16384 slots covered"), "{said}");
+        let cluster = Self { nodes };
+        wait_until("the cluster is up", || cluster.is_up());
+        wait_until("the replicas are in sync", || {
+            cluster.nodes.iter().all(|node| {
+                let state = node.cli(&["INFO", "replication"]);
+                state.contains("role:master") || state.contains("master_link_status:up")
+            })
+        });
+        cluster
+    }
+
+    /// The node that is the replica of this one now.
+    pub(crate) fn replica_of(&self, master: usize) -> usize {
+        let id = self.nodes[master].cli(&["CLUSTER", "MYID"]).trim().to_owned();
+        let replica = || {
+            let replicas = self.nodes[master].cli(&["CLUSTER", "REPLICAS", &id]);
+            let is_named = |node: &RedisServer| replicas.contains(&format!("{}@", node.address()));
+            self.nodes.iter().position(is_named)
+        };
+        // The nodes tell each other who replicates whom.
+        wait_until("the master knows its replica", || replica().is_some());
+        replica().unwrap()
+    }
+
+    fn is_up(&self) -> bool {
+        self.nodes.iter().all(|node| node.cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok"))
+    }
+
+    /// Moves slots from one node to another.
+    pub(crate) fn reshard(&self, from: usize, to: usize, slots: usize) {
+        let id = |node: usize| self.nodes[node].cli(&["CLUSTER", "MYID"]).trim().to_owned();
+        let said = run_cli(
+            self.nodes[from].port,
+            &[],
+            &[
+                "--cluster",
+                "reshard",
+                &self.nodes[from].address(),
+                "--cluster-from",
+                &id(from),
+                "--cluster-to",
+                &id(to),
+                "--cluster-slots",
+                &slots.to_string(),
+                "--cluster-yes",
+                "--cluster-pipeline",
+                "5",
+            ],
+        );
+        assert!(!said.contains("ERR") && said.contains("Moving slot"), "{said}");
+    }
+}
