@@ -113,7 +113,7 @@ fn run(arguments: Arguments) -> Result<String, Failure> {
             let check = commands::check::check(config, online, &environment);
             match commands::runtime()?.block_on(check) {
                 CheckOutcome::Valid(text) => Ok(text),
-                CheckOutcome::ProviderUnusable(text) => Err(Failure::Run(text)),
+                CheckOutcome::Unusable(text) => Err(Failure::Run(text)),
                 CheckOutcome::Invalid(text) => Err(Failure::Configuration(text)),
             }
         }

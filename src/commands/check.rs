@@ -6,7 +6,9 @@ use std::path::Path;
 use huggate::authn::BearerSettings;
 use huggate::clock::Clock;
 use huggate::config::{Config, Environment};
+use huggate::gate::{BuildError, GateSettings};
 use huggate::policy::{Access, AssertionUse, BearerUse, RouteAccess};
+use huggate::store::{FileStoreError, StoreLocation, StoreOpenError};
 use huggate::upstream::Target;
 use huggate::{Gate, Route, Rule};
 
@@ -20,11 +22,11 @@ pub(crate) enum CheckOutcome {
     Valid(String),
     /// The configuration has problems.
     Invalid(String),
-    /// The configuration is valid, but the provider cannot be used.
-    ProviderUnusable(String),
+    /// The configuration is valid, but the provider or the store cannot be used.
+    Unusable(String),
 }
 
-/// Loads the configuration as `serve` does; `online` also asks the provider and the apps.
+/// Loads the configuration as `serve` does; `online` also asks the provider, the store and the apps.
 pub(crate) async fn check(path: Option<&Path>, online: bool, environment: &Environment) -> CheckOutcome {
     let config = match Config::load_to_serve(path, environment) {
         Ok(config) => config,
@@ -34,20 +36,51 @@ pub(crate) async fn check(path: Option<&Path>, online: bool, environment: &Envir
     let mut text = summary(&config);
     let mut warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
     let issuer = config.gate.provider.issuer.as_str().to_owned();
-    let gate = match Gate::new(config.gate, Clock::default()) {
-        Ok(gate) => gate,
+    let gate = match gate_beside(config.gate) {
+        Ok((gate, None)) => gate,
+        Ok((gate, Some(in_use))) => {
+            row(&mut text, "store", &in_use);
+            gate
+        }
         Err(error) => return CheckOutcome::Invalid(format!("{name}: {}", with_causes(&error))),
     };
-    let mut provider_unusable = false;
+    let mut unusable = false;
     if online {
         let findings = check_online::ask(&gate, &issuer, &config.upstream).await;
         findings.rows.iter().for_each(|(subject, what)| row(&mut text, subject, what));
         warnings.extend(findings.warnings);
-        provider_unusable = findings.provider_unusable;
+        unusable = findings.unusable;
     }
     let mut text = format!("{name} is valid{}:\n{text}", but_for(warnings.len()));
     warnings.iter().for_each(|warning| text.push_str(&format!("warning: {warning}\n")));
-    if provider_unusable { CheckOutcome::ProviderUnusable(text) } else { CheckOutcome::Valid(text) }
+    if unusable { CheckOutcome::Unusable(text) } else { CheckOutcome::Valid(text) }
+}
+
+/// A gate that does not serve. A running `huggate serve` may hold the file of the session store,
+/// which is no problem of the configuration; the text says so.
+pub(super) fn gate_beside(settings: GateSettings) -> Result<(Gate, Option<String>), BuildError> {
+    let mut without = settings.clone();
+    without.session.store_location = None;
+    // Whoever runs this command may not be whom the file should belong to.
+    if let Some(StoreLocation::File(path)) = &settings.session.store_location
+        && !path.exists()
+    {
+        return Ok((
+            Gate::new(without, Clock::default())?,
+            Some(format!("{} is made by serve", path.display())),
+        ));
+    }
+    match Gate::new(settings, Clock::default()) {
+        Ok(gate) => Ok((gate, None)),
+        Err(BuildError::Store(error)) if is_in_use(&error) => {
+            Ok((Gate::new(without, Clock::default())?, Some(with_causes(&error))))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn is_in_use(error: &StoreOpenError) -> bool {
+    matches!(error.file_error(), Some(FileStoreError::InUse { .. }))
 }
 
 fn but_for(warnings: usize) -> String {
@@ -279,8 +312,8 @@ upstream = "http://127.0.0.1:5000"
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let issuer = format!("[provider]\nissuer = \"http://127.0.0.1:{port}\"\n");
         let (checked, _) = checked(&CONFIG.replace("[provider]\n", &issuer), true).await;
-        assert!(matches!(checked, CheckOutcome::ProviderUnusable(_)));
-        let CheckOutcome::ProviderUnusable(text) = checked else { panic!("{checked:?}") };
+        assert!(matches!(checked, CheckOutcome::Unusable(_)));
+        let CheckOutcome::Unusable(text) = checked else { panic!("{checked:?}") };
         assert!(
             text.contains(&format!("  provider      http://127.0.0.1:{port} cannot be used: ")),
             "{text}"

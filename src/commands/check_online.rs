@@ -1,9 +1,11 @@
 //! `huggate check --online`: what the configuration refers to, asked over the network.
 //!
-//! Sessions are in the browser or in the memory of the process that serves; neither is a store
-//! that can be asked.
+//! Sessions in the browser, or in the memory of the process that serves, are in no store that
+//! can be asked.
 
 use huggate::Gate;
+use huggate::session::{SessionAdminError, SessionFilter};
+use huggate::store::SessionKey;
 use huggate::upstream::{UpstreamSettings, UpstreamUrl};
 
 use super::failure::with_causes;
@@ -16,13 +18,14 @@ pub(super) struct Findings {
     /// The app may start later, so an app that is down is only a warning.
     pub(super) warnings: Vec<String>,
     /// Whether nobody can sign in.
-    pub(super) provider_unusable: bool,
+    pub(super) unusable: bool,
 }
 
 /// Asks the provider for its metadata and keys, and the apps for a connection.
 pub(super) async fn ask(gate: &Gate, issuer: &str, upstream: &UpstreamSettings) -> Findings {
     let mut findings = Findings::default();
     ask_provider(gate, issuer, &mut findings).await;
+    ask_store(gate, &mut findings).await;
     for url in urls(upstream) {
         match url.try_connection(upstream.connect_timeout).await {
             Ok(()) => findings.rows.push(("app", format!("{url} accepts connections"))),
@@ -49,9 +52,24 @@ async fn ask_provider(gate: &Gate, issuer: &str, findings: &mut Findings) {
             }
         }
     };
-    findings.provider_unusable = true;
+    findings.unusable = true;
     let why = with_causes(&unusable);
     findings.rows.push((subject, format!("{issuer} cannot be used: {why}; {}", unusable.advice())));
+}
+
+/// Asks the store for a session that does not exist.
+async fn ask_store(gate: &Gate, findings: &mut Findings) {
+    let nobody = SessionFilter::Id(SessionKey::from_bytes([0; 16]));
+    match gate.session_admin().count(&nobody).await {
+        Ok(_) => findings.rows.push(("store", "the session store answers".to_owned())),
+        Err(SessionAdminError::Store(error)) => {
+            findings.unusable = true;
+            let why = with_causes(&error);
+            findings.rows.push(("store", format!("{why}; correct session.store, or start the store")));
+        }
+        // Sessions in cookies.
+        Err(_) => {}
+    }
 }
 
 /// Every address of an app, once.

@@ -29,6 +29,8 @@ mod identity;
 pub(crate) mod problem;
 mod provider;
 pub(crate) mod reader;
+#[cfg(feature = "redis-store")]
+mod redis;
 pub(crate) mod routes;
 mod rules;
 pub(crate) mod schema;
@@ -40,6 +42,7 @@ mod serving_files;
 mod session;
 mod source;
 mod space;
+mod store;
 pub(crate) mod suggestion;
 pub(crate) mod toml_parser;
 mod tree;

@@ -56,6 +56,31 @@ pub(super) fn admin_token(admin: &Table<'_>, folder: &Path) -> Option<SecretStri
     Some(first.text)
 }
 
+/// Reads the secret of `name` or of the file `name_file`; there is one at most.
+#[cfg(feature = "redis-store")]
+pub(super) fn one(table: &Table<'_>, name: &str, folder: &Path) -> Option<SecretString> {
+    let mut given = given(table, name, folder)?;
+    let first = given.swap_remove(0);
+    if !given.is_empty() {
+        first.field.problem("must be one password");
+    }
+    Some(first.text)
+}
+
+/// Reads a secret file as a whole.
+#[cfg(feature = "redis-store")]
+pub(super) fn file(table: &Table<'_>, name: &str, folder: &Path) -> Option<SecretString> {
+    let field = table.field(name)?;
+    let path = field.path(folder)?;
+    match read_file(&path, &field) {
+        Ok(text) => Some(text),
+        Err(why) => {
+            field.problem(format!("{path:?} {why}"));
+            None
+        }
+    }
+}
+
 /// Reads `session.secret`: the first one seals, all of them open.
 pub(super) fn session(
     session: &Table<'_>,

@@ -6,10 +6,9 @@ use std::time::Duration;
 use super::reader::Table;
 use super::secrets;
 use super::space::Space;
+use super::store;
 use crate::client::PublicUrl;
-use crate::session::{
-    RevocationSettings, SameSitePolicy, SessionSettings, StoreSettings, default_cookie_name,
-};
+use crate::session::{SameSitePolicy, SessionSettings, default_cookie_name};
 
 /// Sessions have a resolution of seconds.
 const MIN_DURATION: Duration = Duration::from_secs(1);
@@ -30,9 +29,6 @@ pub(super) fn read(
     let revalidate = duration("revalidate");
     // Zero is valid: a failed revalidation then ends the session at once.
     let grace = at_least(Duration::ZERO, "revalidate_grace");
-    let store = table.field("store").and_then(|field| field.parse(store));
-    let revocations =
-        table.field("revocations").and_then(|field| field.parse(|text| revocations(text, folder)));
     let (cache, store_grace) = (duration("cache"), at_least(Duration::ZERO, "store_grace"));
 
     let mut settings = SessionSettings::new(secrets.first()?.clone());
@@ -40,8 +36,7 @@ pub(super) fn read(
     let default_name = public_url.map(default_cookie_name);
     settings.cookie_name = cookie_name.or(default_name).unwrap_or(settings.cookie_name);
     settings.same_site = same_site.unwrap_or(settings.same_site);
-    settings.store = store.unwrap_or(settings.store);
-    settings.revocations = revocations.unwrap_or(settings.revocations);
+    store::read(&table, folder, &mut settings);
     settings.cache = cache.unwrap_or(settings.cache);
     settings.store_grace = store_grace.unwrap_or(settings.store_grace);
     settings.max_age = max_age.unwrap_or(settings.max_age);
@@ -85,19 +80,4 @@ fn same_site(table: &Table<'_>, public_url: Option<&PublicUrl>) -> Option<SameSi
         field.invalid("needs an https public_url: browsers accept such cookies over https only");
     }
     Some(policy)
-}
-
-fn revocations(text: &str, folder: &Path) -> Result<RevocationSettings, &'static str> {
-    match text.strip_prefix("file:") {
-        Some(path) if !path.is_empty() => Ok(RevocationSettings::File(folder.join(path))),
-        _ => Err("is no place for revocations; write it like \"file:revocations\""),
-    }
-}
-
-fn store(text: &str) -> Result<StoreSettings, &'static str> {
-    match text {
-        "cookie" => Ok(StoreSettings::Cookie),
-        "memory" => Ok(StoreSettings::Memory),
-        _ => Err("is not a store; write \"cookie\" or \"memory\""),
-    }
 }

@@ -10,7 +10,7 @@ use crate::oauth2::ReturnHosts;
 use crate::policy::{Access, PatternError, Route, Rule, all_rules};
 use crate::provider::{IssuerError, ProviderSettings};
 use crate::session::SessionSettings;
-use crate::session::store::StoreError;
+use crate::session::store::StoreOpenError;
 
 /// All settings of a gate. [`GateBuilder`](crate::GateBuilder) fills them in code, the
 /// configuration file for the program.
@@ -75,7 +75,7 @@ pub enum BuildError {
     Provider(#[source] ProviderUnusable),
     /// The session store, or the file of revocations, cannot be opened.
     #[error("session.store or session.revocations cannot be opened")]
-    Store(#[source] StoreError),
+    Store(#[source] StoreOpenError),
     /// No key for the assertion could be derived.
     #[error("no signing key can be derived from the session secret")]
     Key,

@@ -9,7 +9,7 @@ use super::backend::Backend;
 use super::listing::{ListedSession, SessionFilter};
 use super::not_before::Whose;
 use super::settings::SessionSettings;
-use super::store::{Cursor, OwnerKey, SessionKey, StoreAccess, StoreError};
+use super::store::{Cursor, OwnerKey, SessionKey, StoreAccess, StoreError, StoreOpenError};
 use crate::clock::{Clock, UnixTime, rfc3339};
 use crate::keys::Keyring;
 
@@ -87,7 +87,7 @@ impl SessionAdmin {
     ///
     /// # Errors
     /// The store cannot be opened.
-    pub fn new(settings: &SessionSettings, clock: Clock) -> Result<Self, StoreError> {
+    pub fn new(settings: &SessionSettings, clock: Clock) -> Result<Self, StoreOpenError> {
         let keyring = Arc::new(Keyring::new(&settings.secrets));
         Ok(Self::of(Arc::new(Backend::open(settings, keyring, clock, None)?)))
     }

@@ -7,7 +7,7 @@ use super::not_before::NotBefore;
 use super::revocation::RevocationTable;
 use super::settings::{RevocationSettings, SessionSettings};
 use super::shared_revocations::SharedRevocations;
-use super::store::{CustomStore, MemoryStore, StoreAccess, StoreError, StoreSettings};
+use super::store::{CustomStore, MemoryStore, StoreAccess, StoreLocation, StoreOpenError, StoreSettings};
 use super::vault::Vault;
 use crate::clock::Clock;
 use crate::keys::Keyring;
@@ -31,7 +31,8 @@ pub(super) struct Backend {
 /// What was opened.
 #[derive(PartialEq, Eq)]
 struct Opened {
-    store: Option<StoreSettings>,
+    /// `None` is a custom one.
+    store: Option<(StoreSettings, Option<StoreLocation>)>,
     revocations: RevocationSettings,
 }
 
@@ -45,9 +46,9 @@ impl Backend {
         keyring: Arc<Keyring>,
         clock: Clock,
         before: Option<&Self>,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<Self, StoreOpenError> {
         let opened = Opened {
-            store: settings.custom_store.is_none().then_some(settings.store),
+            store: settings.custom_store.is_none().then(|| (settings.store, settings.store_location.clone())),
             revocations: settings.revocations.clone(),
         };
         let store = match before {
@@ -78,11 +79,12 @@ impl Backend {
 }
 
 /// The configured store; `None` if the cookie contains the session.
-fn open_store(settings: &SessionSettings) -> Result<Option<Arc<StoreAccess>>, StoreError> {
-    let store = match (&settings.custom_store, settings.store) {
-        (Some(custom), _) => custom.clone(),
-        (None, StoreSettings::Memory) => CustomStore::new(MemoryStore::new()),
-        (None, StoreSettings::Cookie) => return Ok(None),
+fn open_store(settings: &SessionSettings) -> Result<Option<Arc<StoreAccess>>, StoreOpenError> {
+    let store = match (&settings.custom_store, &settings.store_location, settings.store) {
+        (Some(custom), ..) => custom.clone(),
+        (None, Some(location), _) => location.open()?,
+        (None, None, StoreSettings::Memory) => CustomStore::new(MemoryStore::new()),
+        (None, None, StoreSettings::Cookie) => return Ok(None),
     };
     Ok(Some(StoreAccess::new(store, settings.store_timeout)))
 }

@@ -18,6 +18,8 @@ mod record;
 mod renewal;
 mod revocation;
 mod revocation_file;
+#[cfg(feature = "redis-store")]
+mod revocation_records;
 mod revoked_elsewhere;
 mod sealing;
 mod server_side;

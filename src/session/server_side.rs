@@ -40,8 +40,11 @@ impl Sessions {
 
     /// Whether the store answered last; `None` without a store that can fail.
     pub(crate) fn store_is_up(&self) -> Option<bool> {
-        let store = self.backend.store.as_ref().filter(|_| self.lifetimes.cache.is_some())?;
-        Some(store.is_up())
+        match (&self.backend.store, &self.backend.shared) {
+            (Some(store), _) => self.lifetimes.cache.map(|_| store.is_up()),
+            (None, Some(shared)) => Some(shared.is_up()),
+            (None, None) => None,
+        }
     }
 
     /// Whether a cached session can be used without asking the store first. If its answer

@@ -17,7 +17,7 @@ use super::record::{Session, SessionId, SignInOrigin};
 use super::sealing::SessionSealer;
 use super::settings::{Lifetimes, SessionSettings};
 use super::snapshot::SessionSnapshot;
-use super::store::{Revision, StoreDown, StoreError};
+use super::store::{Revision, StoreDown, StoreOpenError};
 use super::ticket::Ticket;
 use super::vault::{Enclosed, Origin, RecordTooLarge};
 use crate::clock::{Clock, UnixTime};
@@ -80,7 +80,7 @@ impl Sessions {
         renderer: IdentityRenderer,
         clock: Clock,
         before: Option<&Self>,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<Self, StoreOpenError> {
         let former = before.map(|before| &*before.backend);
         let backend = Backend::open(settings, Arc::clone(&keyring), clock.clone(), former)?;
         Ok(Self {

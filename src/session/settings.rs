@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::cookie::{DEFAULT_COOKIE_NAME, SameSitePolicy};
-use super::store::{CustomStore, StoreSettings};
+#[cfg(feature = "redis-store")]
+use super::store::RedisSettings;
+use super::store::{CustomStore, StoreLocation, StoreSettings};
 use crate::clock::{UnixMillis, UnixTime};
 use crate::keys::Secret;
 use crate::setters::setters;
@@ -32,7 +34,9 @@ pub struct SessionSettings {
     pub revalidate_grace: Duration,
     /// The session store, unless there is a custom one.
     pub store: StoreSettings,
-    /// A store of another kind, in place of [`SessionSettings::store`].
+    /// A store that outlives this process, in place of [`SessionSettings::store`].
+    pub store_location: Option<StoreLocation>,
+    /// A store of another kind, in place of both.
     pub custom_store: Option<CustomStore>,
     /// The maximum age of a custom store's answer about a session when a request uses it.
     /// [`Notices`](super::store::Notices) of the store take effect at once.
@@ -63,6 +67,7 @@ impl SessionSettings {
             revalidate: Duration::from_secs(15 * 60),
             revalidate_grace: Duration::from_secs(3600),
             store: StoreSettings::Cookie,
+            store_location: None,
             custom_store: None,
             cache: Duration::from_secs(10),
             store_grace: Duration::from_secs(5 * 60),
@@ -85,13 +90,18 @@ impl SessionSettings {
         cookie_name: into String,
     );
 
+    /// Whether other processes, or the file system, can change sessions or fail.
+    fn has_shared_store(&self) -> bool {
+        self.custom_store.is_some() || self.store_location.is_some()
+    }
+
     pub(super) fn lifetimes(&self) -> Lifetimes {
         Lifetimes {
             idle: self.idle_timeout.as_secs(),
             max_age: self.max_age.as_secs(),
             revalidate: self.revalidate.as_secs(),
             grace: self.revalidate_grace.as_secs(),
-            cache: self.custom_store.is_some().then(|| CacheLifetimes {
+            cache: self.has_shared_store().then(|| CacheLifetimes {
                 age: millis(self.cache),
                 grace: millis(self.store_grace),
                 timeout: self.store_timeout,
@@ -109,6 +119,9 @@ pub enum RevocationSettings {
     InProcess,
     /// In a file that processes of one machine share. It is looked at four times a second.
     File(PathBuf),
+    /// In Redis or Valkey, which is asked twice a second.
+    #[cfg(feature = "redis-store")]
+    Redis(Box<RedisSettings>),
 }
 
 /// The lifetimes of a session and of the provider's answer, in seconds.

@@ -8,8 +8,12 @@ use tokio::task::spawn_blocking;
 
 use super::not_before::{NotBefore, Table};
 use super::revocation_file::{FileState, RevocationFile};
+#[cfg(feature = "redis-store")]
+use super::revocation_records as records;
 use super::settings::{RevocationSettings, SessionSettings};
-use super::store::StoreError;
+#[cfg(feature = "redis-store")]
+use super::store::{StoreAccess, StoreLocation};
+use super::store::{StoreError, StoreOpenError};
 use crate::clock::UnixTime;
 
 /// How often a file is looked at.
@@ -27,6 +31,8 @@ pub(super) struct SharedRevocations {
 
 enum Kind {
     File(RevocationFile),
+    #[cfg(feature = "redis-store")]
+    Store(Arc<StoreAccess>),
 }
 
 /// What was read last.
@@ -42,13 +48,18 @@ impl SharedRevocations {
         settings: &SessionSettings,
         not_before: &NotBefore,
         now: UnixTime,
-    ) -> Result<Option<Self>, StoreError> {
+    ) -> Result<Option<Self>, StoreOpenError> {
         let (kind, read) = match &settings.revocations {
             RevocationSettings::InProcess => return Ok(None),
             RevocationSettings::File(path) => {
                 let file = RevocationFile::new(path.clone());
                 not_before.merge(&file.read()?, now);
                 (Kind::File(file), true)
+            }
+            #[cfg(feature = "redis-store")]
+            RevocationSettings::Redis(redis) => {
+                let store = StoreLocation::Redis(redis.clone()).open()?;
+                (Kind::Store(StoreAccess::new(store, redis.timeout)), false)
             }
         };
         Ok(Some(Self {
@@ -85,6 +96,8 @@ impl SharedRevocations {
                 let added = spawn_blocking(move || file.add(&entries, now)).await;
                 added.unwrap_or_else(|error| Err(StoreError::unavailable(error)))
             }
+            #[cfg(feature = "redis-store")]
+            Kind::Store(store) => records::add(store, entries, now).await,
         }
     }
 
@@ -95,10 +108,10 @@ impl SharedRevocations {
 
     /// Waits a while, and takes over what others have written since.
     pub(super) async fn follow(self: &Arc<Self>, not_before: &NotBefore, seen: &mut Seen, now: UnixTime) {
-        tokio::time::sleep(LOOK).await;
-        let (shared, before) = (Arc::clone(self), seen.0);
-        let looked = spawn_blocking(move || shared.look(before)).await;
-        match looked.unwrap_or_else(|error| Err(StoreError::unavailable(error))) {
+        if self.is_known() {
+            tokio::time::sleep(LOOK).await;
+        }
+        match self.look(seen.0, now).await {
             Ok(None) => {}
             Ok(Some((state, table))) => {
                 seen.0 = state;
@@ -107,6 +120,7 @@ impl SharedRevocations {
                 self.failed.store(false, Ordering::Relaxed);
             }
             Err(error) => {
+                tokio::time::sleep(LOOK).await;
                 // Once, and not four times a second.
                 if !self.failed.swap(true, Ordering::Relaxed) {
                     let error: &dyn std::error::Error = &error;
@@ -119,16 +133,24 @@ impl SharedRevocations {
         }
     }
 
-    /// What the file says if it has changed since it was in the state `before`.
-    fn look(&self, before: FileState) -> Result<Option<(FileState, Table)>, StoreError> {
+    /// What others have written; `None` if a file has not changed since it was in the state `before`.
+    async fn look(&self, before: FileState, now: UnixTime) -> Result<Option<(FileState, Table)>, StoreError> {
         match &self.kind {
             Kind::File(file) => {
-                let state = file.state();
-                if state == before {
-                    return Ok(None);
-                }
-                Ok(Some((state, file.read()?)))
+                let file = file.clone();
+                let looked = spawn_blocking(move || {
+                    let state = file.state();
+                    if state == before { Ok(None) } else { Ok(Some((state, file.read()?))) }
+                });
+                looked.await.unwrap_or_else(|error| Err(StoreError::unavailable(error)))
             }
+            #[cfg(feature = "redis-store")]
+            Kind::Store(store) => Ok(Some((None, records::read(store, now).await?))),
         }
+    }
+
+    /// Whether it could be read last.
+    pub(super) fn is_up(&self) -> bool {
+        self.is_known() && !self.failed.load(Ordering::Relaxed)
     }
 }

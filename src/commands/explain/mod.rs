@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 
 use http::Method;
 use huggate::Gate;
-use huggate::clock::Clock;
 use huggate::config::{Config, Environment};
 use huggate::explain::{Explanation, SampleRequest, TestSubject, TestSubjectError, Who};
 use huggate::session::Inspected;
 
+use super::check::gate_beside;
 use super::failure::Failure;
 use super::runtime::runtime;
 use loaded_gate::LoadedGate;
@@ -94,7 +94,7 @@ pub(crate) fn run(
     let loaded = LoadedGate {
         public_url: config.gate.public_url.as_str().to_owned(),
         routes_from: config.routes_from,
-        gate: Gate::new(config.gate, Clock::system()).map_err(|error| Failure::configuration(&error))?,
+        gate: gate_beside(config.gate).map_err(|error| Failure::configuration(&error))?.0,
     };
     let (Some(asked), None) = (asked, &arguments.cases) else {
         let path = arguments.cases.as_deref().unwrap_or(Path::new("cases.toml"));

@@ -149,6 +149,23 @@ impl StoreAccess {
         self.patiently(self.store.end(key)).await
     }
 
+    /// Stores a record, or raises the times of the one that is there.
+    pub(crate) async fn put(
+        &self,
+        key: SessionKey,
+        record: SessionRecord,
+        now: UnixTime,
+    ) -> Result<(), StoreError> {
+        let (last_used, expires) = (record.last_used, record.expires);
+        self.patiently(async {
+            match self.store.create(key, record, now).await {
+                Err(error) if !error.is_unavailable() => self.store.touch(key, last_used, expires, now).await,
+                answer => answer,
+            }
+        })
+        .await
+    }
+
     async fn patiently<T>(&self, call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
         let limit = Duration::from_millis(self.timeout_millis.load(Ordering::Relaxed)) * PATIENCE;
         match timeout(limit, call).await {

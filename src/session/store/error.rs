@@ -34,6 +34,42 @@ impl StoreError {
     }
 }
 
+/// Why a store could not be opened: the file that another process holds, or a setting.
+#[derive(Debug)]
+pub struct StoreOpenError(Box<dyn Error + Send + Sync>);
+
+impl StoreOpenError {
+    /// An error of this cause.
+    pub fn new(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self(cause.into())
+    }
+
+    /// Why a [`FileStore`](super::FileStore) could not be opened, if it is one.
+    #[cfg(feature = "file-store")]
+    #[must_use]
+    pub fn file_error(&self) -> Option<&super::file::FileStoreError> {
+        self.0.downcast_ref()
+    }
+}
+
+impl fmt::Display for StoreOpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for StoreOpenError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}
+
+impl From<StoreError> for StoreOpenError {
+    fn from(StoreError { cause, .. }: StoreError) -> Self {
+        Self(cause)
+    }
+}
+
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.unavailable {

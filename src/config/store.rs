@@ -1,0 +1,99 @@
+//! `session.store`, `session.revocations` and `[session.redis]`.
+
+use std::path::{Path, PathBuf};
+
+use super::reader::{Field, Table};
+#[cfg(feature = "redis-store")]
+use super::redis;
+#[cfg(any(feature = "file-store", feature = "redis-store"))]
+use crate::session::store::StoreLocation;
+use crate::session::{RevocationSettings, SessionSettings, StoreSettings};
+
+/// What a value names.
+enum Named {
+    Cookie,
+    Memory,
+    File(PathBuf),
+    Redis(String),
+}
+
+impl Named {
+    fn parse(text: &str, folder: &Path) -> Result<Self, &'static str> {
+        match text.split_once(':') {
+            None if text == "cookie" => Ok(Self::Cookie),
+            None if text == "memory" => Ok(Self::Memory),
+            Some(("file", "")) => Err("names no file; write it like \"file:sessions.redb\""),
+            Some(("file", path)) => Ok(Self::File(folder.join(path))),
+            Some(("redis" | "rediss", rest)) if rest.starts_with("//") => Ok(Self::Redis(text.to_owned())),
+            _ => Err(
+                "is not a store; write \"cookie\", \"memory\", \"file:sessions.redb\" or \"redis://127.0.0.1:6379\"",
+            ),
+        }
+    }
+}
+
+/// Parses a value, which may contain a password: a wrong one is not repeated then.
+fn parse(field: &Field<'_>, folder: &Path) -> Option<Named> {
+    let text = field.secret_text()?;
+    match Named::parse(text, folder) {
+        Ok(named) => Some(named),
+        Err(why) if text.contains('@') => {
+            field.problem(why);
+            None
+        }
+        Err(why) => {
+            field.invalid(why);
+            None
+        }
+    }
+}
+
+/// Reads where sessions are kept into `settings`.
+pub(super) fn read(table: &Table<'_>, folder: &Path, settings: &mut SessionSettings) {
+    let mut uses_redis = false;
+    if let Some(field) = table.field("store")
+        && let Some(named) = parse(&field, folder)
+    {
+        match named {
+            Named::Cookie => settings.store = StoreSettings::Cookie,
+            Named::Memory => settings.store = StoreSettings::Memory,
+            #[cfg(feature = "file-store")]
+            Named::File(path) => settings.store_location = Some(StoreLocation::File(path)),
+            #[cfg(feature = "redis-store")]
+            Named::Redis(url) => {
+                uses_redis = true;
+                if let Some(redis) = redis::read(table, &field, url, folder) {
+                    // Its own limits come first, and say more.
+                    settings.store_timeout = redis.timeout * 2 + redis.timeout / 10;
+                    settings.store_location = Some(StoreLocation::Redis(Box::new(redis)));
+                }
+            }
+            #[expect(unreachable_patterns, reason = "reached without the features of the stores")]
+            _ => field.problem("needs a feature of huggate that this program was built without"),
+        }
+    }
+    if let Some(field) = table.field("revocations")
+        && let Some(named) = parse(&field, folder)
+    {
+        match named {
+            Named::File(path) => settings.revocations = RevocationSettings::File(path),
+            #[cfg(feature = "redis-store")]
+            Named::Redis(url) => {
+                uses_redis = true;
+                if let Some(redis) = redis::read(table, &field, url, folder) {
+                    settings.revocations = RevocationSettings::Redis(Box::new(redis));
+                }
+            }
+            _ => field
+                .problem("is no place for revocations; write it like \"file:revocations\" or \"redis://…\""),
+        }
+        if settings.store != StoreSettings::Cookie || settings.store_location.is_some() {
+            field.warn("has no effect: only session.store = \"cookie\" needs it");
+        }
+    }
+    if !uses_redis && table.field("redis").is_some() {
+        table
+            .table("redis")
+            .problem("has no effect: neither session.store nor session.revocations is a redis:// address");
+    }
+}

@@ -1,0 +1,42 @@
+//! Which store a configuration names.
+
+#[cfg(feature = "file-store")]
+use std::path::PathBuf;
+
+use super::contract::CustomStore;
+use super::error::StoreOpenError;
+#[cfg(feature = "redis-store")]
+use super::redis::{RedisSettings, RedisStore};
+
+/// Where a store is that several requests, restarts or processes share. Opening it does not
+/// change this value: equal locations are the same store across a reload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StoreLocation {
+    /// One file, for one process.
+    #[cfg(feature = "file-store")]
+    File(PathBuf),
+    /// Redis or Valkey.
+    #[cfg(feature = "redis-store")]
+    Redis(Box<RedisSettings>),
+}
+
+impl StoreLocation {
+    /// Opens the store.
+    ///
+    /// # Errors
+    /// A file cannot be opened, or settings contradict each other. A server that cannot be
+    /// reached is no error.
+    pub(crate) fn open(&self) -> Result<CustomStore, StoreOpenError> {
+        match self {
+            #[cfg(feature = "file-store")]
+            Self::File(path) => {
+                Ok(CustomStore::new(super::file::FileStore::open(path).map_err(StoreOpenError::new)?))
+            }
+            #[cfg(feature = "redis-store")]
+            Self::Redis(settings) => {
+                Ok(CustomStore::new(RedisStore::new(settings).map_err(StoreOpenError::new)?))
+            }
+        }
+    }
+}
