@@ -6,12 +6,14 @@
 //! under a key that is derived from the ticket's and the session secret, so neither the
 //! store's content nor the secret alone is a session.
 //!
-//! [`MemoryStore`] is one; [`GateBuilder::session_store`](crate::GateBuilder::session_store)
-//! takes any other.
+//! [`MemoryStore`] is one, and with the feature `file-store` `FileStore` is another;
+//! [`GateBuilder::session_store`](crate::GateBuilder::session_store) takes any.
 
 mod access;
 mod contract;
 mod error;
+#[cfg(feature = "file-store")]
+mod file;
 mod identifier;
 mod memory;
 mod notice;
@@ -21,6 +23,8 @@ pub(crate) use access::{StoreAccess, StoreEvent, StoreObserver};
 pub use contract::{CustomStore, SessionStore};
 pub(crate) use error::StoreDown;
 pub use error::StoreError;
+#[cfg(feature = "file-store")]
+pub use file::{FileStore, FileStoreError};
 pub use identifier::{OwnerKey, Revision, SessionKey};
 pub use memory::MemoryStore;
 pub use notice::{Notice, Notices};
