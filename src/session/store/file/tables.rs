@@ -168,7 +168,7 @@ impl<'txn> Tables<'txn> {
         };
         self.live = self.live.saturating_sub(shrunk) + weight(&value);
         self.sessions.insert(key.as_bytes(), &*value)?;
-        self.raise(key, times, record.last_used, record.expires)?;
+        self.raise(key, &times, record.last_used, record.expires)?;
         if former != record.owner {
             self.owners.remove(&owner_entry(former, key))?;
             self.owners.insert(&owner_entry(record.owner, key), ())?;
@@ -184,7 +184,7 @@ impl<'txn> Tables<'txn> {
         now: UnixTime,
     ) -> Result<(), redb::Error> {
         match self.times(key)?.filter(|times| times.expires > now) {
-            Some(times) => self.raise(key, times, last_used, expires),
+            Some(times) => self.raise(key, &times, last_used, expires),
             None => Ok(()),
         }
     }
@@ -194,13 +194,13 @@ impl<'txn> Tables<'txn> {
     fn raise(
         &mut self,
         key: SessionKey,
-        before: Times,
+        before: &Times,
         last_used: UnixTime,
         expires: UnixTime,
     ) -> Result<(), redb::Error> {
         let (last_used, expires) = (before.last_used.max(last_used), before.expires.max(expires));
         let times = Times { last_used, expires, ..before.clone() };
-        if times != before {
+        if times != *before {
             self.times.insert(key.as_bytes(), &*times.encode())?;
         }
         Ok(())
