@@ -6,13 +6,17 @@
 //! under a key that is derived from the ticket's and the session secret, so neither the
 //! store's content nor the secret alone is a session.
 //!
-//! [`MemoryStore`] is one, and `RedisStore` (feature `redis-store`) another;
-//! [`GateBuilder::session_store`](crate::GateBuilder::session_store) takes any other.
+//! [`MemoryStore`] is one, and so are `FileStore` (feature `file-store`) and `RedisStore`
+//! (feature `redis-store`); [`GateBuilder::session_store`](crate::GateBuilder::session_store)
+//! takes any other.
 
 mod access;
 mod contract;
 mod error;
+#[cfg(feature = "file-store")]
+mod file;
 mod identifier;
+mod location;
 mod memory;
 mod notice;
 #[cfg(feature = "redis-store")]
@@ -24,8 +28,11 @@ pub use self::redis::{RedisMode, RedisSettings, RedisSettingsError, RedisStore};
 pub(crate) use access::{StoreAccess, StoreEvent, StoreObserver};
 pub use contract::{CustomStore, SessionStore};
 pub(crate) use error::StoreDown;
-pub use error::StoreError;
+pub use error::{StoreError, StoreOpenError};
+#[cfg(feature = "file-store")]
+pub use file::{FileStore, FileStoreError};
 pub use identifier::{OwnerKey, Revision, SessionKey};
+pub use location::StoreLocation;
 pub use memory::MemoryStore;
 pub use notice::{Notice, Notices};
 pub use stored::{Cursor, Page, SessionRecord, StoredSession, Update};

@@ -2,6 +2,8 @@
 
 mod conformance;
 mod faulty_store;
+#[cfg(feature = "file-store")]
+mod file;
 
 use std::time::Duration;
 
