@@ -126,6 +126,22 @@ async fn calls_share_one_attempt_to_connect_and_then_fail_at_once() {
 
 #[tokio::test]
 #[ignore = "needs redis-server: run ./scripts/test"]
+async fn all_calls_share_one_connection() {
+    let server = RedisServer::single();
+    let store = store(&RedisSettings::new(server.url()));
+    let before = server.info("stats", "total_connections_received").unwrap();
+    let mut calls = JoinSet::new();
+    for number in 0..100 {
+        let store = store.clone();
+        calls.spawn(async move { store.create(key(number), record(number), NOW).await });
+    }
+    assert!(calls.join_all().await.into_iter().all(|created| created.is_ok()));
+    // The other one is that of the question.
+    assert_eq!(server.info("stats", "total_connections_received"), Some(before + 2));
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server: run ./scripts/test"]
 async fn a_closed_connection_is_opened_again() {
     let server = RedisServer::single();
     let store = store(&RedisSettings::new(server.url()));

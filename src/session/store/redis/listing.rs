@@ -19,7 +19,8 @@ use crate::session::store::stored::{Cursor, Page, StoredSession};
 
 /// The number of sessions in a page, at most.
 const PAGE: usize = 200;
-/// The number of indexes that are read at once.
+/// The most indexes that are read at once. A page begins with one, and doubles the number
+/// until it is full: a large store fills it from one, and a small one takes a few round trips.
 const AT_ONCE: u16 = 64;
 
 pub(super) async fn page(
@@ -63,9 +64,9 @@ async fn of_person(
 
 async fn of_all(shared: &Shared, after: Option<SessionKey>, now: UnixTime) -> Result<Page, Failure> {
     let mut from = after.map_or(0, |key| u16::from(key.as_bytes()[0]));
-    let mut keys = Vec::new();
+    let (mut keys, mut at_once) = (Vec::new(), 1);
     while from < SHARDS && keys.len() <= PAGE {
-        let to = (from + AT_ONCE).min(SHARDS);
+        let to = (from + at_once).min(SHARDS);
         let shards: Vec<u8> = (from..to).filter_map(|shard| u8::try_from(shard).ok()).collect();
         let reads: Vec<Command> =
             shards.iter().map(|shard| Command::members(shared.names.shard(*shard))).collect();
@@ -74,6 +75,7 @@ async fn of_all(shared: &Shared, after: Option<SessionKey>, now: UnixTime) -> Re
             keys.extend(members(reply, after)?.into_iter().filter(|key| key.as_bytes()[0] == shard));
         }
         from = to;
+        at_once = (at_once * 2).min(AT_ONCE);
     }
     let is_last = keys.len() <= PAGE;
     keys.truncate(PAGE);
