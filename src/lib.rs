@@ -87,6 +87,7 @@
 //! | `config` | settings from a TOML file and the environment: `Gate::from_config` |
 //! | `proxy` | the reverse proxy as a library: `proxy`, `server`, `upstream`; with `config` |
 //! | `hub` | the offline stand-in for huggingface.co |
+//! | `redis-store` | sessions in Redis or Valkey: `store::RedisStore` |
 //! | `testing` | `testing`: gates, a provider and people for your tests, without a network; with `hub` |
 //! | `bin` | the program `huggate`, with all but `axum` and `testing`; on by default |
 

@@ -4,8 +4,31 @@ use huggate::keys::SecretString;
 use huggate::store::{RedisMode, RedisSettings};
 use huggate::testing::store_conformance;
 
-use crate::redis_server::{RedisCluster, RedisServer, SentinelSet, TlsServer};
+use crate::redis_server::{Certificates, RedisCluster, RedisServer, SentinelSet};
 use crate::sessions::store;
+
+/// The command of the documentation that makes a user.
+fn documented_user(password: &str, prefix: &str) -> Vec<String> {
+    let page = include_str!("../../docs/explanations/stores.md");
+    let start = page.find("ACL SETUSER").unwrap();
+    let text = &page[start..];
+    let words = text[..text.find("```").unwrap()].split_whitespace();
+    words.map(|word| word.replace("PASSWORD", password).replace("huggate:", prefix)).collect()
+}
+
+fn add_user(servers: &[RedisServer], user: &[String]) {
+    let user: Vec<&str> = user.iter().map(String::as_str).collect();
+    for server in servers {
+        assert_eq!(server.cli(&user).trim(), "OK");
+    }
+}
+
+fn with_tls(server: &RedisServer, issued: &Certificates) -> RedisSettings {
+    RedisSettings::new(format!("rediss://{}", server.address()))
+        .ca(issued.ca.clone().into_bytes())
+        .certificate(issued.certificate.clone().into_bytes())
+        .key(SecretString::new(issued.key.clone()))
+}
 
 #[tokio::test]
 #[ignore = "needs redis-server: run ./scripts/test"]
@@ -21,12 +44,10 @@ async fn one_server_keeps_every_promise() {
 async fn an_acl_user_with_its_own_prefix_and_database_keeps_every_promise() {
     let server = RedisServer::with(&["--requirepass", "of the default user"]);
     let admin = ["-a", "of the default user", "--no-auth-warning"];
-    let rights = "+ping +select +get +set +getrange +setrange +type +del +pttl +pexpire +zadd +zscore \
-                  +zrange +zrem +zremrangebyscore +eval +evalsha +publish +subscribe";
     let mut rule: Vec<&str> = admin.to_vec();
-    rule.extend(["ACL", "SETUSER", "huggate", "on", ">it's a p@ss/word", "~app:*", "&app:*"]);
-    rule.extend(rights.split_whitespace());
-    assert!(server.cli(&rule).contains("OK"), "{}", server.cli(&rule));
+    let user = documented_user("it's a p@ss/word", "app:");
+    rule.extend(user.iter().map(String::as_str));
+    assert_eq!(server.cli(&rule).trim(), "OK");
     let url = format!("redis://huggate:it%27s%20a%20p%40ss%2Fword@127.0.0.1:{}/3", server.port);
     let in_url = RedisSettings::new(url).prefix("app:");
     let apart = RedisSettings::new(format!("redis://127.0.0.1:{}/3", server.port))
@@ -46,11 +67,9 @@ async fn an_acl_user_with_its_own_prefix_and_database_keeps_every_promise() {
 #[tokio::test]
 #[ignore = "needs redis-server: run ./scripts/test"]
 async fn a_server_with_tls_that_wants_a_certificate_keeps_every_promise() {
-    let tls = TlsServer::start();
-    let settings = RedisSettings::new(tls.url())
-        .ca(tls.ca.clone().into_bytes())
-        .certificate(tls.certificate.clone().into_bytes())
-        .key(SecretString::new(tls.key.clone()));
+    let issued = Certificates::issue();
+    let server = issued.server();
+    let settings = with_tls(&server, &issued);
     store_conformance(store(&settings), store(&settings)).await;
     // An embedder decides about the process, and huggate does not.
     assert!(rustls::crypto::CryptoProvider::get_default().is_none());
@@ -61,7 +80,10 @@ async fn a_server_with_tls_that_wants_a_certificate_keeps_every_promise() {
 async fn a_master_that_sentinels_name_keeps_every_promise() {
     let set = SentinelSet::start();
     let nodes = set.nodes();
-    let settings = RedisSettings::new(format!("redis://{}", nodes[0]))
+    let mut user = documented_user("word", "huggate:");
+    user.push("+role".to_owned());
+    add_user(&set.servers, &user);
+    let settings = RedisSettings::new(format!("redis://huggate:word@{}", nodes[0]))
         .mode(RedisMode::Sentinel)
         .nodes(nodes[1..].to_vec());
     store_conformance(store(&settings), store(&settings)).await;
@@ -71,8 +93,24 @@ async fn a_master_that_sentinels_name_keeps_every_promise() {
 #[ignore = "needs redis-server: run ./scripts/test"]
 async fn a_cluster_keeps_every_promise() {
     let cluster = RedisCluster::start();
-    let one = |node: usize| RedisSettings::new(cluster.nodes[node].url()).mode(RedisMode::Cluster);
+    let mut user = documented_user("word", "huggate:");
+    user.extend(["+cluster|slots".to_owned(), "+asking".to_owned()]);
+    add_user(&cluster.nodes, &user);
+    let one = |node: usize| {
+        RedisSettings::new(format!("redis://huggate:word@{}", cluster.nodes[node].address()))
+            .mode(RedisMode::Cluster)
+    };
     store_conformance(store(&one(0)), store(&one(1))).await;
     let counts: Vec<String> = cluster.nodes.iter().map(|node| node.cli(&["DBSIZE"])).collect();
     assert!(counts.iter().all(|count| count.trim() != "0"), "every node has some: {counts:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server: run ./scripts/test"]
+async fn a_cluster_with_tls_keeps_every_promise() {
+    let issued = Certificates::issue();
+    let cluster = RedisCluster::with_tls(&issued);
+    let one = |node: usize| with_tls(&cluster.nodes[node], &issued).mode(RedisMode::Cluster);
+    store_conformance(store(&one(0)), store(&one(1))).await;
+    assert!(rustls::crypto::CryptoProvider::get_default().is_none());
 }

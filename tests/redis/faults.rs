@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-use crate::redis_server::{RedisCluster, RedisServer, TlsServer};
+use crate::redis_server::{Certificates, RedisCluster, RedisServer};
 use crate::sessions::{NOW, causes, content, key, owner, record, store, until, until_it_answers};
 
 /// One command, connecting, and a second of a machine that is busy.
@@ -126,6 +126,22 @@ async fn calls_share_one_attempt_to_connect_and_then_fail_at_once() {
 
 #[tokio::test]
 #[ignore = "needs redis-server: run ./scripts/test"]
+async fn all_calls_share_one_connection() {
+    let server = RedisServer::single();
+    let store = store(&RedisSettings::new(server.url()));
+    let before = server.info("stats", "total_connections_received").unwrap();
+    let mut calls = JoinSet::new();
+    for number in 0..100 {
+        let store = store.clone();
+        calls.spawn(async move { store.create(key(number), record(number), NOW).await });
+    }
+    assert!(calls.join_all().await.into_iter().all(|created| created.is_ok()));
+    // The other one is that of the question.
+    assert_eq!(server.info("stats", "total_connections_received"), Some(before + 2));
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server: run ./scripts/test"]
 async fn a_closed_connection_is_opened_again() {
     let server = RedisServer::single();
     let store = store(&RedisSettings::new(server.url()));
@@ -169,11 +185,12 @@ async fn wrong_users_modes_and_addresses_say_what_is_wrong() {
 #[tokio::test]
 #[ignore = "needs redis-server: run ./scripts/test"]
 async fn a_certificate_that_does_not_count_is_an_error() {
-    let (tls, other) = (TlsServer::start(), TlsServer::start());
-    let url = || RedisSettings::new(tls.url());
+    let (tls, other) = (Certificates::issue(), Certificates::issue());
+    let server = tls.server();
+    let url = || RedisSettings::new(format!("rediss://{}", server.address()));
     is_unavailable(&url().ca(other.ca.clone().into_bytes()), "cannot connect").await;
     is_unavailable(&url().ca(tls.ca.clone().into_bytes()), "").await;
-    is_unavailable(&RedisSettings::new(tls.server.url()), "").await;
+    is_unavailable(&RedisSettings::new(server.url()), "").await;
     let plain = RedisServer::single();
     let settings = RedisSettings::new(format!("rediss://{}", plain.address()));
     is_unavailable(&settings.ca(tls.ca.clone().into_bytes()), "has it TLS").await;

@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,7 +11,7 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 
 /// How long a server may take to start, and a set of them to find each other.
-const STARTED: Duration = Duration::from_secs(30);
+const STARTED: Duration = Duration::from_secs(60);
 
 /// Calls `check` until it holds.
 #[track_caller]
@@ -22,6 +21,13 @@ pub(crate) fn wait_until(what: &str, check: impl Fn() -> bool) {
         assert!(begun.elapsed() < STARTED, "{what}: not within {STARTED:?}");
         thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// A folder in memory, if there is one: sentinels and cluster nodes wait for the disk
+/// whenever they learn something, and sentinels that waited for two seconds do nothing for
+/// the next thirty.
+fn scratch() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
 /// A port that is free now.
@@ -57,7 +63,7 @@ impl RedisServer {
         let port_option = port.to_string();
         let mut all = vec!["--port", &port_option];
         all.extend(options);
-        Self::start(port, &all, Vec::new(), tempfile::tempdir().unwrap())
+        Self::start(port, &all, Vec::new(), scratch())
     }
 
     fn start(port: u16, options: &[&str], cli: Vec<String>, dir: TempDir) -> Self {
@@ -168,18 +174,17 @@ fn run_cli(port: u16, options: &[String], command: &[&str]) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// A server with TLS alone, which wants a certificate of the client.
-pub(crate) struct TlsServer {
-    pub(crate) server: RedisServer,
-    /// In PEM.
+/// An authority, and what it issued, in PEM.
+pub(crate) struct Certificates {
+    dir: TempDir,
     pub(crate) ca: String,
+    /// Of the client.
     pub(crate) certificate: String,
     pub(crate) key: String,
 }
 
-impl TlsServer {
-    pub(crate) fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+impl Certificates {
+    pub(crate) fn issue() -> Self {
         let ca_key = KeyPair::generate().unwrap();
         let mut ca = CertificateParams::new(Vec::new()).unwrap();
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -192,34 +197,41 @@ impl TlsServer {
             let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
             (params.signed_by(&key, &issuer).unwrap().pem(), key.serialize_pem())
         };
-        let (server_certificate, server_key) = issue("127.0.0.1");
+        let (server, server_key) = issue("127.0.0.1");
         let (certificate, key) = issue("client");
-        let write = |name: &str, text: &str| -> PathBuf {
-            let path = dir.path().join(name);
-            fs::write(&path, text).unwrap();
-            path
-        };
-        let files = [
-            ("--tls-ca-cert-file", "--cacert", write("ca.pem", &ca_pem)),
-            ("--tls-cert-file", "--cert", write("server.pem", &server_certificate)),
-            ("--tls-key-file", "--key", write("server-key.pem", &server_key)),
-        ];
-        let path = |path: &Path| path.display().to_string();
-        let port = free_port();
-        let mut options =
-            vec!["--port".to_owned(), "0".to_owned(), "--tls-port".to_owned(), port.to_string()];
-        let mut cli = vec!["--tls".to_owned()];
-        for (server, client, file) in &files {
-            options.extend([(*server).to_owned(), path(file)]);
-            cli.extend([(*client).to_owned(), path(file)]);
+        let issued = Self { dir: scratch(), ca: ca_pem, certificate, key };
+        for (name, text) in [("ca.pem", &issued.ca), ("server.pem", &server), ("server-key.pem", &server_key)]
+        {
+            fs::write(issued.dir.path().join(name), text).unwrap();
         }
-        let options: Vec<&str> = options.iter().map(String::as_str).collect();
-        let server = RedisServer::start(port, &options, cli, dir);
-        Self { server, ca: ca_pem, certificate, key }
+        issued
     }
 
-    pub(crate) fn url(&self) -> String {
-        format!("rediss://127.0.0.1:{}", self.server.port)
+    /// Options with the files, for redis-server or redis-cli.
+    fn options(&self, names: [&str; 3]) -> Vec<String> {
+        let files = ["ca.pem", "server.pem", "server-key.pem"];
+        let path = |file| self.dir.path().join(file).display().to_string();
+        names.iter().zip(files).flat_map(|(name, file)| [(*name).to_owned(), path(file)]).collect()
+    }
+
+    /// A server with TLS alone, which wants a certificate of the client.
+    pub(crate) fn server(&self) -> RedisServer {
+        self.server_at(free_port(), &[])
+    }
+
+    fn server_at(&self, port: u16, options: &[&str]) -> RedisServer {
+        let port_option = port.to_string();
+        let files = self.options(["--tls-ca-cert-file", "--tls-cert-file", "--tls-key-file"]);
+        let mut all = vec!["--port", "0", "--tls-port", &port_option];
+        all.extend(files.iter().map(String::as_str));
+        all.extend(options);
+        RedisServer::start(port, &all, self.cli(), scratch())
+    }
+
+    fn cli(&self) -> Vec<String> {
+        let mut options = vec!["--tls".to_owned()];
+        options.extend(self.options(["--cacert", "--cert", "--key"]));
+        options
     }
 }
 
@@ -246,12 +258,14 @@ impl SentinelSet {
     /// Whether a failover can begin.
     pub(crate) fn is_ready(&self) -> bool {
         self.sentinels.iter().all(|sentinel| {
+            let is_tilted = sentinel.info("sentinel", "sentinel_tilt") != Some(0);
             let state = sentinel.cli(&["SENTINEL", "MASTER", "mymaster"]);
             let value = |name: &str| {
                 let mut lines = state.lines().skip_while(move |line| *line != name);
                 lines.nth(1).map(str::to_owned)
             };
-            value("num-other-sentinels").as_deref() == Some("2")
+            !is_tilted
+                && value("num-other-sentinels").as_deref() == Some("2")
                 && value("num-slaves").as_deref() == Some("1")
                 && value("flags").as_deref() == Some("master")
         }) && self.sentinels.iter().all(|sentinel| {
@@ -273,7 +287,7 @@ impl SentinelSet {
 }
 
 fn sentinel(master: u16) -> RedisServer {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let port = free_port();
     let path = dir.path().join("sentinel.conf");
     let text = format!(
@@ -303,22 +317,30 @@ impl RedisCluster {
 
     /// Three masters, with so many replicas each.
     pub(crate) fn with_replicas(replicas: usize) -> Self {
+        Self::with(replicas, None)
+    }
+
+    /// Three masters that listen with TLS alone.
+    pub(crate) fn with_tls(certificates: &Certificates) -> Self {
+        Self::with(0, Some(certificates))
+    }
+
+    fn with(replicas: usize, tls: Option<&Certificates>) -> Self {
         let ports = free_ports(3 * (1 + replicas) * 2);
         let node = |ports: &[u16]| {
             let (port, bus) = (ports[0].to_string(), ports[1].to_string());
-            let options = [
-                "--port",
-                &port,
-                "--cluster-enabled",
-                "yes",
-                "--cluster-port",
-                &bus,
-                "--cluster-node-timeout",
-                "2000",
-                "--cluster-config-file",
-                "nodes.conf",
-            ];
-            RedisServer::start(ports[0], &options, Vec::new(), tempfile::tempdir().unwrap())
+            let mut options = vec!["--cluster-enabled", "yes", "--cluster-port", &bus];
+            options.extend(["--cluster-node-timeout", "2000", "--cluster-config-file", "nodes.conf"]);
+            match tls {
+                Some(tls) => {
+                    options.extend(["--tls-cluster", "yes"]);
+                    tls.server_at(ports[0], &options)
+                }
+                None => {
+                    options.extend(["--port", &port]);
+                    RedisServer::start(ports[0], &options, Vec::new(), scratch())
+                }
+            }
         };
         let nodes: Vec<_> = ports.chunks(2).map(node).collect();
         let addresses: Vec<String> = nodes.iter().map(RedisServer::address).collect();
@@ -326,7 +348,7 @@ impl RedisCluster {
         create.extend(addresses.iter().map(String::as_str));
         let replicas = replicas.to_string();
         create.extend(["--cluster-replicas", &replicas, "--cluster-yes"]);
-        let said = run_cli(nodes[0].port, &[], &create);
+        let said = nodes[0].cli(&create);
         assert!(said.contains("All 16384 slots covered"), "{said}");
         let cluster = Self { nodes };
         wait_until("the cluster is up", || cluster.is_up());
@@ -359,24 +381,20 @@ impl RedisCluster {
     /// Moves slots from one node to another.
     pub(crate) fn reshard(&self, from: usize, to: usize, slots: usize) {
         let id = |node: usize| self.nodes[node].cli(&["CLUSTER", "MYID"]).trim().to_owned();
-        let said = run_cli(
-            self.nodes[from].port,
-            &[],
-            &[
-                "--cluster",
-                "reshard",
-                &self.nodes[from].address(),
-                "--cluster-from",
-                &id(from),
-                "--cluster-to",
-                &id(to),
-                "--cluster-slots",
-                &slots.to_string(),
-                "--cluster-yes",
-                "--cluster-pipeline",
-                "5",
-            ],
-        );
+        let said = self.nodes[from].cli(&[
+            "--cluster",
+            "reshard",
+            &self.nodes[from].address(),
+            "--cluster-from",
+            &id(from),
+            "--cluster-to",
+            &id(to),
+            "--cluster-slots",
+            &slots.to_string(),
+            "--cluster-yes",
+            "--cluster-pipeline",
+            "5",
+        ]);
         assert!(!said.contains("ERR") && said.contains("Moving slot"), "{said}");
     }
 }

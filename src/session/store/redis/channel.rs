@@ -39,11 +39,14 @@ pub(super) struct Channel {
     answers: AtomicU64,
 }
 
+/// How an attempt to connect goes: nothing is known until it ends.
+type Opening = watch::Receiver<Option<Result<Arc<Link>, Failure>>>;
+
 #[derive(Default)]
 struct State {
     link: Option<Arc<Link>>,
     /// Whether a task opens it, and how that went.
-    opening: Option<watch::Receiver<Option<Result<Arc<Link>, Failure>>>>,
+    opening: Option<Opening>,
     /// Failures since the last answer.
     failures: u32,
     /// The last one, and when the next attempt may begin.
@@ -110,7 +113,7 @@ impl Channel {
     }
 
     /// Opens the connection in a task, since a call may be dropped.
-    fn open(self: &Arc<Self>, state: &mut State) -> watch::Receiver<Option<Result<Arc<Link>, Failure>>> {
+    fn open(self: &Arc<Self>, state: &mut State) -> Opening {
         let (opened, opening) = watch::channel(None);
         state.opening = Some(opening.clone());
         let channel = Arc::clone(self);

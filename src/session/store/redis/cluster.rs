@@ -13,7 +13,7 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
 use redis::{ServerError, Value};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::channel::{Channel, Target};
 use super::command::Command;
@@ -70,6 +70,15 @@ impl Cluster {
         self: &Arc<Self>,
         commands: &[Command],
     ) -> Result<Vec<(Endpoint, Value)>, Failure> {
+        // Connecting, and one command, whatever the number of nodes that are asked.
+        let limit = self.connector.limit + self.limit;
+        timeout(limit, self.sent(commands)).await.unwrap_or_else(|_| {
+            let problem = format!("the cluster did not answer within {} ms", limit.as_millis());
+            Err(Failure::Topology(problem))
+        })
+    }
+
+    async fn sent(self: &Arc<Self>, commands: &[Command]) -> Result<Vec<(Endpoint, Value)>, Failure> {
         let slots = match self.slots.load_full() {
             Some(slots) => slots,
             None => self.refresh(None).await?,

@@ -26,7 +26,7 @@ pub(super) enum Failure {
     /// What the servers know of their set does not help.
     Topology(String),
     /// The connection is down, and the next attempt is later.
-    Waiting(Arc<Failure>),
+    Waiting(Arc<Self>),
     /// A record under a key of ours is not one that this version can read.
     Foreign(String),
 }

@@ -6,12 +6,12 @@
 
 use redis::Value;
 
-use super::Shared;
 use super::command::Command;
 use super::failure::Failure;
 use super::names::SHARDS;
 use super::record;
 use super::servers::Reply;
+use super::sessions::Sessions;
 use crate::clock::UnixTime;
 use crate::session::store::error::StoreError;
 use crate::session::store::identifier::{OwnerKey, SessionKey};
@@ -19,11 +19,12 @@ use crate::session::store::stored::{Cursor, Page, StoredSession};
 
 /// The number of sessions in a page, at most.
 const PAGE: usize = 200;
-/// The number of indexes that are read at once.
+/// The most indexes that are read at once. A page begins with one, and doubles the number
+/// until it is full: a large store fills it from one, and a small one takes a few round trips.
 const AT_ONCE: u16 = 64;
 
 pub(super) async fn page(
-    shared: &Shared,
+    at: &Sessions,
     of: Option<OwnerKey>,
     after: Option<&Cursor>,
     now: UnixTime,
@@ -36,51 +37,52 @@ pub(super) async fn page(
         },
     };
     let page = match of {
-        Some(owner) => of_person(shared, owner, after, now).await?,
-        None => of_all(shared, after, now).await?,
+        Some(owner) => of_person(at, owner, after, now).await?,
+        None => of_all(at, after, now).await?,
     };
     Ok(page)
 }
 
 async fn of_person(
-    shared: &Shared,
+    at: &Sessions,
     owner: OwnerKey,
     after: Option<SessionKey>,
     now: UnixTime,
 ) -> Result<Page, Failure> {
-    let index = shared.names.owner(owner);
-    let mut keys = members(shared.servers.ask(Command::members(index.clone())).await?, after)?;
+    let index = at.names.owner(owner);
+    let mut keys = members(at.servers.ask(Command::members(index.clone())).await?, after)?;
     let is_last = keys.len() <= PAGE;
     keys.truncate(PAGE);
-    let (mut sessions, missing) = load(shared, &keys, now).await?;
+    let (mut sessions, missing) = load(at, &keys, now).await?;
     // Listed here before an update that failed, or that moved it to another owner.
     sessions.retain(|(_, stored)| stored.record.owner == owner);
     if !missing.is_empty() {
-        drop_missing(shared, vec![Command::unlist(index, &missing)]).await;
+        drop_missing(at, vec![Command::unlist(index, &missing)]).await;
     }
     Ok(Page::new(sessions, next(&keys, is_last)))
 }
 
-async fn of_all(shared: &Shared, after: Option<SessionKey>, now: UnixTime) -> Result<Page, Failure> {
+async fn of_all(at: &Sessions, after: Option<SessionKey>, now: UnixTime) -> Result<Page, Failure> {
     let mut from = after.map_or(0, |key| u16::from(key.as_bytes()[0]));
-    let mut keys = Vec::new();
+    let (mut keys, mut at_once) = (Vec::new(), 1);
     while from < SHARDS && keys.len() <= PAGE {
-        let to = (from + AT_ONCE).min(SHARDS);
+        let to = (from + at_once).min(SHARDS);
         let shards: Vec<u8> = (from..to).filter_map(|shard| u8::try_from(shard).ok()).collect();
         let reads: Vec<Command> =
-            shards.iter().map(|shard| Command::members(shared.names.shard(*shard))).collect();
-        for (reply, shard) in shared.servers.call(&reads).await?.into_iter().zip(shards) {
+            shards.iter().map(|shard| Command::members(at.names.shard(*shard))).collect();
+        for (reply, shard) in at.servers.call(&reads).await?.into_iter().zip(shards) {
             // A key of another shard would be listed twice; only somebody else puts it there.
             keys.extend(members(reply, after)?.into_iter().filter(|key| key.as_bytes()[0] == shard));
         }
         from = to;
+        at_once = (at_once * 2).min(AT_ONCE);
     }
     let is_last = keys.len() <= PAGE;
     keys.truncate(PAGE);
-    let (sessions, missing) = load(shared, &keys, now).await?;
-    let unlist = missing.iter().map(|key| Command::unlist(shared.names.shard_of(*key), &[*key]));
+    let (sessions, missing) = load(at, &keys, now).await?;
+    let unlist = missing.iter().map(|key| Command::unlist(at.names.shard_of(*key), &[*key]));
     if !missing.is_empty() {
-        drop_missing(shared, unlist.collect()).await;
+        drop_missing(at, unlist.collect()).await;
     }
     Ok(Page::new(sessions, next(&keys, is_last)))
 }
@@ -106,7 +108,7 @@ fn members(reply: Reply, after: Option<SessionKey>) -> Result<Vec<SessionKey>, F
 
 /// The sessions of these keys, and the keys without one.
 async fn load(
-    shared: &Shared,
+    at: &Sessions,
     keys: &[SessionKey],
     now: UnixTime,
 ) -> Result<(Vec<(SessionKey, StoredSession)>, Vec<SessionKey>), Failure> {
@@ -114,8 +116,8 @@ async fn load(
     if keys.is_empty() {
         return Ok((sessions, missing));
     }
-    let reads: Vec<Command> = keys.iter().map(|key| Command::get(shared.names.session(*key))).collect();
-    for (reply, key) in shared.servers.call(&reads).await?.into_iter().zip(keys) {
+    let reads: Vec<Command> = keys.iter().map(|key| Command::get(at.names.session(*key))).collect();
+    for (reply, key) in at.servers.call(&reads).await?.into_iter().zip(keys) {
         match reply.value {
             Value::Nil => missing.push(*key),
             // A value that cannot be read is skipped: one record must not hide the others.
@@ -129,8 +131,8 @@ async fn load(
     Ok((sessions, missing))
 }
 
-async fn drop_missing(shared: &Shared, commands: Vec<Command>) {
-    if let Err(failure) = shared.servers.call(&commands).await {
+async fn drop_missing(at: &Sessions, commands: Vec<Command>) {
+    if let Err(failure) = at.servers.call(&commands).await {
         tracing::debug!(reason = %failure, "sessions that are gone are still listed");
     }
 }
