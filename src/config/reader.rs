@@ -91,6 +91,11 @@ impl<'a> Field<'a> {
         self.problem(format!("{} {why}", show(self.node)));
     }
 
+    /// Reports a warning that does not show the value.
+    pub(crate) fn warn_plainly(&self, why: impl Display) {
+        self.report.warn(&self.node.place, &self.key, why.to_string());
+    }
+
     /// Reports a warning; as with [`Field::invalid`], it starts with the value.
     pub(crate) fn warn(&self, why: impl Display) {
         self.report.warn(&self.node.place, &self.key, format!("{} {why}", show(self.node)));

@@ -15,10 +15,10 @@ const MAX_PEM: u64 = 1 << 20;
 /// A shorter time limit would fail on a loaded machine.
 const MIN_TIMEOUT: Duration = Duration::from_millis(10);
 
-/// Reads the settings of the server at `url`, which `field` names.
+/// Reads the settings of the server at `url`. Problems of the URL are reported at `field`.
 pub(super) fn read(
     session: &Table<'_>,
-    field: &Field<'_>,
+    field: Option<&Field<'_>>,
     url: String,
     folder: &Path,
 ) -> Option<RedisSettings> {
@@ -27,14 +27,17 @@ pub(super) fn read(
     let mut settings = RedisSettings::new(url);
     settings.mode = table.field("mode").and_then(|field| field.parse(mode)).unwrap_or(settings.mode);
     settings.nodes = nodes(&table);
-    settings.master = text("master").unwrap_or(settings.master);
+    let master = table.field("master").and_then(|field| field.parse(name));
+    settings.master = master.unwrap_or(settings.master);
     settings.username = text("username").filter(|name| !name.is_empty());
     settings.password = secrets::one(&table, "password", folder);
     settings.sentinel_username = text("sentinel_username").filter(|name| !name.is_empty());
     settings.sentinel_password = secrets::one(&table, "sentinel_password", folder);
-    settings.ca = pem(&table, "ca_file", folder);
-    settings.certificate = pem(&table, "cert_file", folder);
-    settings.key = secrets::file(&table, "key_file", folder);
+    if settings.url.starts_with("rediss:") || field.is_some() {
+        settings.ca = pem(&table, "ca_file", folder);
+        settings.certificate = pem(&table, "cert_file", folder);
+        settings.key = secrets::file(&table, "key_file", folder);
+    }
     settings.prefix = text("prefix").unwrap_or(settings.prefix);
     let timeout = table.field("timeout").and_then(|field| field.duration(MIN_TIMEOUT));
     settings.timeout = timeout.unwrap_or(settings.timeout);
@@ -47,8 +50,23 @@ pub(super) fn read(
     }
 }
 
+/// Checks settings that no store uses.
+pub(super) fn check_unused(session: &Table<'_>, folder: &Path) {
+    let table = session.table("redis");
+    for name in ["ca_file", "cert_file", "key_file"] {
+        if let Some(field) = table.field(name) {
+            let _ = field.parse(|text| if text.is_empty() { Err("is not a path") } else { Ok(()) });
+        }
+    }
+    let _ = read(session, None, "redis://127.0.0.1".to_owned(), folder);
+}
+
+fn name(text: &str) -> Result<String, &'static str> {
+    if text.is_empty() { Err("is empty; leave it out, or name something") } else { Ok(text.to_owned()) }
+}
+
 /// Reports a problem at the key that it is about.
-fn report(table: &Table<'_>, url: &Field<'_>, error: &crate::session::store::RedisSettingsError) {
+fn report(table: &Table<'_>, url: Option<&Field<'_>>, error: &crate::session::store::RedisSettingsError) {
     let key = match error.setting() {
         "ca" => "ca_file",
         "certificate" => "cert_file",
@@ -57,10 +75,12 @@ fn report(table: &Table<'_>, url: &Field<'_>, error: &crate::session::store::Red
     };
     let source = std::error::Error::source(error).map(|source| format!(": {}", Causes(source)));
     let text = format!("{}{}", error.problem(), source.unwrap_or_default());
-    match table.field(key).or_else(|| table.field(&format!("{key}_file"))) {
-        Some(field) if error.setting() != "url" => field.problem(text),
-        None if error.setting() != "url" => url.problem(format!("session.redis.{key} {text}")),
-        _ => url.problem(text),
+    let own = table.field(key).or_else(|| table.field(&format!("{key}_file")));
+    match (own.filter(|_| error.setting() != "url"), url) {
+        (Some(field), _) => field.problem(text),
+        (None, Some(url)) if error.setting() == "url" => url.problem(text),
+        (None, Some(url)) => url.problem(format!("needs session.redis.{key}, which {text}")),
+        (None, None) => table.problem(&format!("{key} {text}")),
     }
 }
 

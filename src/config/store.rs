@@ -50,6 +50,7 @@ fn parse(field: &Field<'_>, folder: &Path) -> Option<Named> {
 
 /// Reads where sessions are kept into `settings`.
 pub(super) fn read(table: &Table<'_>, folder: &Path, settings: &mut SessionSettings) {
+    #[cfg(feature = "redis-store")]
     let mut uses_redis = false;
     if let Some(field) = table.field("store")
         && let Some(named) = parse(&field, folder)
@@ -62,7 +63,7 @@ pub(super) fn read(table: &Table<'_>, folder: &Path, settings: &mut SessionSetti
             #[cfg(feature = "redis-store")]
             Named::Redis(url) => {
                 uses_redis = true;
-                if let Some(redis) = redis::read(table, &field, url, folder) {
+                if let Some(redis) = redis::read(table, Some(&field), url, folder) {
                     // Its own limits come first, and say more.
                     settings.store_timeout = redis.timeout * 2 + redis.timeout / 10;
                     settings.store_location = Some(StoreLocation::Redis(Box::new(redis)));
@@ -80,7 +81,7 @@ pub(super) fn read(table: &Table<'_>, folder: &Path, settings: &mut SessionSetti
             #[cfg(feature = "redis-store")]
             Named::Redis(url) => {
                 uses_redis = true;
-                if let Some(redis) = redis::read(table, &field, url, folder) {
+                if let Some(redis) = redis::read(table, Some(&field), url, folder) {
                     settings.revocations = RevocationSettings::Redis(Box::new(redis));
                 }
             }
@@ -88,12 +89,14 @@ pub(super) fn read(table: &Table<'_>, folder: &Path, settings: &mut SessionSetti
                 .problem("is no place for revocations; write it like \"file:revocations\" or \"redis://…\""),
         }
         if settings.store != StoreSettings::Cookie || settings.store_location.is_some() {
-            field.warn("has no effect: only session.store = \"cookie\" needs it");
+            field.warn_plainly("has no effect: only session.store = \"cookie\" needs it");
         }
     }
-    if !uses_redis && table.field("redis").is_some() {
-        table
-            .table("redis")
-            .problem("has no effect: neither session.store nor session.revocations is a redis:// address");
+    #[cfg(feature = "redis-store")]
+    if !uses_redis && let Some(field) = table.field("redis") {
+        redis::check_unused(table, folder);
+        field.warn_plainly(
+            "has no effect: neither session.store nor session.revocations is a redis:// address",
+        );
     }
 }

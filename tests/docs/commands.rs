@@ -143,7 +143,17 @@ fn has_target(folder: &str, name: &str) -> bool {
 fn check_huggate(arguments: &[&str], place: &str) {
     // A placeholder stands for no subcommand.
     let subcommand = arguments.first().filter(|word| word.bytes().all(|byte| byte.is_ascii_lowercase()));
-    let help = help(subcommand.copied()).unwrap_or_else(|| panic!("{place}: no command {subcommand:?}"));
+    let mut help = help(subcommand.copied()).unwrap_or_else(|| panic!("{place}: no command {subcommand:?}"));
+    // `sessions revoke`: the options are those of the second word.
+    if let [first, second, ..] = arguments
+        && help.contains("Commands:")
+        && second.bytes().all(|byte| byte.is_ascii_lowercase())
+    {
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_huggate")).args([first, second, &"--help"]).output().unwrap();
+        assert!(output.status.success(), "{place}: no command {first} {second}");
+        help = String::from_utf8(output.stdout).unwrap();
+    }
     for flag in arguments.iter().filter(|argument| argument.starts_with("--")) {
         let flag = flag.split('=').next().unwrap_or_default();
         assert!(flags(&help).contains(flag), "{place}: {flag} is not in\n{help}");

@@ -79,6 +79,8 @@ fn the_configuration_has_each_key_and_its_default() {
         known.extend(match &*table {
             "[provider]" => vec!["client_secret_file".to_owned()],
             "[session]" => vec!["secret_file".to_owned()],
+            "[session.redis]" => vec!["password_file".to_owned(), "sentinel_password_file".to_owned()],
+            "[admin]" => vec!["token_file".to_owned()],
             _ => Vec::new(),
         });
         assert_eq!(documented, known, "{heading}");

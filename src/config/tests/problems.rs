@@ -139,7 +139,10 @@ fn problems_of_sessions_are_reported() {
             "same_site = \"strict\"",
             "session.same_site: \"strict\" would break every sign-in, which ends with a cross-site navigation; write \"lax\"",
         ),
-        ("store = \"disk\"", "session.store: \"disk\" is not a store; write \"cookie\" or \"memory\""),
+        (
+            "store = \"disk\"",
+            "session.store: \"disk\" is not a store; write \"cookie\", \"memory\", \"file:sessions.redb\" or \"redis://127.0.0.1:6379\"",
+        ),
         ("idle_timout = \"1h\"", "session.idle_timout: unknown key; did you mean `idle_timeout`?"),
     ] {
         assert_eq!(session(rest), expected, "{rest}");
