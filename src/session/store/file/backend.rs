@@ -96,7 +96,7 @@ impl LockedFile {
 
     fn sync(&self) -> io::Result<()> {
         #[cfg(test)]
-        let synced = self.0.faults.check(0).and_then(|()| self.0.file.sync_data());
+        let synced = self.0.faults.check_sync().and_then(|()| self.0.file.sync_data());
         #[cfg(not(test))]
         let synced = self.0.file.sync_data();
         if synced.is_err() {

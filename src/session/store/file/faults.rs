@@ -10,11 +10,13 @@ pub(super) struct Faults {
     left: AtomicI64,
     /// The largest offset that can be written.
     room: AtomicU64,
+    /// The syncs until now.
+    syncs: AtomicU64,
 }
 
 impl Default for Faults {
     fn default() -> Self {
-        Self { left: AtomicI64::new(-1), room: AtomicU64::new(u64::MAX) }
+        Self { left: AtomicI64::new(-1), room: AtomicU64::new(u64::MAX), syncs: AtomicU64::new(0) }
     }
 }
 
@@ -33,6 +35,16 @@ impl Faults {
     pub(super) fn clear(&self) {
         self.fail_after(-1);
         self.room_for(u64::MAX);
+    }
+
+    /// The syncs until now.
+    pub(super) fn syncs(&self) -> u64 {
+        self.syncs.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn check_sync(&self) -> io::Result<()> {
+        self.syncs.fetch_add(1, Ordering::SeqCst);
+        self.check(0)
     }
 
     pub(super) fn check(&self, end: u64) -> io::Result<()> {

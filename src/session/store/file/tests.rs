@@ -86,8 +86,13 @@ async fn whichever_write_fails_what_was_answered_is_there_and_the_store_works_ag
 async fn a_full_disk_is_unavailable_with_its_cause_and_sessions_are_still_loaded() {
     let folder = tempfile::tempdir().unwrap();
     let (disk, store) = faulty(&folder.path().join("sessions"));
-    disk.faults().room_for(1024 * 1024);
     let mut stored = Vec::new();
+    for number in 0..100 {
+        store.create(key(number), record(number, 3_000, NOW + 60), NOW).await.unwrap();
+        stored.push(number);
+    }
+    // The file cannot grow any more.
+    disk.faults().room_for(disk.size().unwrap());
     let error = loop {
         let number = stored.len() as u64;
         match store.create(key(number), record(number, 3_000, NOW + 60), NOW).await {
@@ -98,10 +103,11 @@ async fn a_full_disk_is_unavailable_with_its_cause_and_sessions_are_still_loaded
     assert!(error.is_unavailable());
     let cause = std::error::Error::source(&error).unwrap().to_string();
     assert!(cause.contains("no storage space"), "{cause}");
-    assert!(stored.len() > 50, "{}", stored.len());
     for _ in 0..5 {
         // Writes are refused before the file is touched, so that it need not be opened again.
-        assert!(store.create(key(9_999), record(1, 100, NOW + 60), NOW).await.unwrap_err().is_unavailable());
+        assert!(
+            store.create(key(9_999), record(1, 200_000, NOW + 60), NOW).await.unwrap_err().is_unavailable()
+        );
         for number in &stored {
             assert!(store.load(key(*number), NOW).await.unwrap().is_some());
         }
@@ -112,6 +118,29 @@ async fn a_full_disk_is_unavailable_with_its_cause_and_sessions_are_still_loaded
     for number in &stored {
         assert!(store.end(key(*number)).await.unwrap());
     }
+}
+
+#[tokio::test]
+async fn changes_at_the_same_time_share_a_sync_and_uses_wait_for_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (disk, store) = faulty(&folder.path().join("sessions"));
+    let all = (0..500).map(|number| store.create(key(number), record(number, 100, NOW + 60), NOW));
+    futures_util::future::join_all(all).await.into_iter().for_each(Result::unwrap);
+    let syncs = disk.faults().syncs();
+    // Some are for the file, which grows.
+    assert!(syncs < 50, "{syncs}");
+    let begun = std::time::Instant::now();
+    for number in 0..200 {
+        store.touch(key(number), NOW + 1, NOW + 61, NOW).await.unwrap();
+    }
+    let (uses, seconds) = (disk.faults().syncs() - syncs, begun.elapsed().as_secs());
+    assert!(uses <= 2 * (seconds + 1), "{uses} in {seconds} s");
+    let synced = async {
+        while disk.faults().syncs() == syncs + uses {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), synced).await.expect("the uses are not written");
 }
 
 #[tokio::test]
