@@ -7,6 +7,7 @@ use huggate::store::{RedisMode, RedisSettings, RedisStore, SessionStore};
 use crate::load::Load;
 use crate::redis_server::{RedisCluster, wait_until};
 use crate::sessions::{NOW, key, record, store, until};
+use crate::users::{add_user, documented_user};
 
 const SESSIONS: u32 = 300;
 /// Two seconds until a node is missed, and a few for the election.
@@ -47,7 +48,11 @@ async fn calls_are_answered_rightly_while_slots_move() {
 #[ignore = "needs redis-server: run ./scripts/test"]
 async fn a_slot_that_is_being_moved_is_used_at_both_nodes() {
     let cluster = RedisCluster::start();
-    let store = store(&RedisSettings::new(cluster.nodes[0].url()).mode(RedisMode::Cluster).prefix("{app}:"));
+    let mut user = documented_user("word", "{app}:");
+    user.extend(["+cluster|slots".to_owned(), "+asking".to_owned()]);
+    add_user(&cluster.nodes, &user);
+    let url = format!("redis://huggate:word@{}", cluster.nodes[0].address());
+    let store = store(&RedisSettings::new(url).mode(RedisMode::Cluster).prefix("{app}:"));
     for number in 0..20 {
         store.create(key(number), record(number), NOW).await.unwrap();
     }

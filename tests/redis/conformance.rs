@@ -6,22 +6,7 @@ use huggate::testing::store_conformance;
 
 use crate::redis_server::{Certificates, RedisCluster, RedisServer, SentinelSet};
 use crate::sessions::store;
-
-/// The command of the documentation that makes a user.
-fn documented_user(password: &str, prefix: &str) -> Vec<String> {
-    let page = include_str!("../../docs/explanations/stores.md");
-    let start = page.find("ACL SETUSER").unwrap();
-    let text = &page[start..];
-    let words = text[..text.find("```").unwrap()].split_whitespace();
-    words.map(|word| word.replace("PASSWORD", password).replace("huggate:", prefix)).collect()
-}
-
-fn add_user(servers: &[RedisServer], user: &[String]) {
-    let user: Vec<&str> = user.iter().map(String::as_str).collect();
-    for server in servers {
-        assert_eq!(server.cli(&user).trim(), "OK");
-    }
-}
+use crate::users::{add_user, documented_user};
 
 fn with_tls(server: &RedisServer, issued: &Certificates) -> RedisSettings {
     RedisSettings::new(format!("rediss://{}", server.address()))

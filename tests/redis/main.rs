@@ -16,3 +16,4 @@ mod load;
 mod sessions;
 mod settings;
 mod storage;
+mod users;
