@@ -90,6 +90,13 @@ fn is_marked(block: &Block, file: &str, mark: &str) {
     assert!(is_one, "{}: not as in {file}, which has {regions:#?}", block.place);
 }
 
+/// It is a part of the crate outside of the workspace, which has tests of its own.
+fn is_of_the_service(block: &Block) {
+    let (_, file) = block.info.split_once(' ').unwrap();
+    let text = std::fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+    assert!(text.contains(&block.text), "{}: not as in {file}", block.place);
+}
+
 /// The unit runs the program, with options that it has.
 fn is_a_unit(block: &Block) {
     let value = |key: &str| {
@@ -167,6 +174,7 @@ fn every_block_is_checked() {
                 is_marked(&block, "examples/testing.rs", "guide");
             }
             "rust" => is_marked(&block, "examples/verify.rs", "verify"),
+            info if info.contains(" tests/outside/") => is_of_the_service(&block),
             "js" => is_marked(&block, "docs/verify/verify.mjs", "verify"),
             "python" if block.text.contains("jwt.decode") => {
                 is_marked(&block, "docs/verify/verify.py", "verify");
@@ -187,6 +195,25 @@ fn every_block_is_checked() {
         checked += 1;
     }
     assert!(checked > 40, "{checked}");
+}
+
+#[test]
+fn the_whole_service_is_on_its_page() {
+    let page = page("docs/guides/embedding.md");
+    let folder = "tests/outside";
+    let mut files = vec![format!("{folder}/Cargo.toml")];
+    for part in ["src", "tests"] {
+        let entries = std::fs::read_dir(root().join(folder).join(part)).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        files.extend(names.map(|name| format!("{folder}/{part}/{name}")));
+    }
+    for file in files {
+        let is_of_file = |block: &&Block| block.info.split_once(' ').is_some_and(|(_, name)| name == file);
+        let parts: Vec<&str> = page.blocks.iter().filter(is_of_file).map(|block| &*block.text).collect();
+        let text = std::fs::read_to_string(root().join(&file)).unwrap();
+        // Parts follow each other, with an empty line between them.
+        assert_eq!(parts.join("\n"), text, "docs/guides/embedding.md does not have {file} as it is");
+    }
 }
 
 #[test]
