@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
+use tokio::task::{JoinError, JoinSet};
 
 use super::backend::Backend;
 use super::listing::{ListedSession, SessionFilter};
@@ -14,7 +15,7 @@ use crate::clock::{Clock, UnixTime, rfc3339};
 use crate::keys::Keyring;
 
 /// How many sessions end at once.
-const AT_ONCE: usize = 32;
+const AT_ONCE: usize = 512;
 
 /// Lists and ends the sessions of a store.
 ///
@@ -135,38 +136,40 @@ impl SessionAdmin {
     /// of the store. Some sessions may have ended then.
     pub async fn revoke(&self, filter: &SessionFilter) -> Result<Revoked, SessionAdminError> {
         let Some(store) = &self.backend.store else { return self.set_not_before(filter).await };
-        let mut sessions = 0;
+        let (mut ending, mut sessions) = (JoinSet::new(), 0);
         let mut pages = self.pages_of(store, filter).await?;
         while let Some(page) = pages.next().await? {
-            let keys = page.iter().map(|session| session.id).collect();
-            sessions += self.end(store, keys).await?;
+            for session in page {
+                if ending.len() >= AT_ONCE
+                    && let Some(ended) = ending.join_next().await
+                {
+                    sessions += u64::from(joined(ended)?);
+                }
+                self.begin_to_end(store, session.id, &mut ending);
+            }
+        }
+        while let Some(ended) = ending.join_next().await {
+            sessions += u64::from(joined(ended)?);
         }
         Ok(Revoked { sessions, not_before: None })
+    }
+
+    /// Ends a session here, and begins to end it in the store.
+    fn begin_to_end(
+        &self,
+        store: &Arc<StoreAccess>,
+        key: SessionKey,
+        ending: &mut JoinSet<Result<bool, StoreError>>,
+    ) {
+        let (store, now) = (Arc::clone(store), self.backend.clock.now());
+        self.backend.revocations.end(key, now.saturating_add(self.backend.max_age), now);
+        ending.spawn(async move { store.remove(key).await });
     }
 
     /// Whether a revocation reaches more than this process.
     #[must_use]
     pub fn is_shared(&self) -> bool {
         self.backend.store.is_some() || self.backend.shared.is_some()
-    }
-
-    /// Ends these sessions, some at once, and returns how many there were.
-    async fn end(&self, store: &Arc<StoreAccess>, keys: Vec<SessionKey>) -> Result<u64, StoreError> {
-        let (mut ended, mut under_way) = (0, tokio::task::JoinSet::new());
-        for key in keys {
-            if under_way.len() >= AT_ONCE
-                && let Some(done) = under_way.join_next().await
-            {
-                ended += u64::from(joined(done)?);
-            }
-            let (store, now) = (Arc::clone(store), self.backend.clock.now());
-            self.backend.revocations.end(key, now.saturating_add(self.backend.max_age), now);
-            under_way.spawn(async move { store.remove(key).await });
-        }
-        while let Some(done) = under_way.join_next().await {
-            ended += u64::from(joined(done)?);
-        }
-        Ok(ended)
     }
 
     async fn pages_of(
@@ -263,7 +266,7 @@ impl SessionPages {
     }
 }
 
-fn joined(done: Result<Result<bool, StoreError>, tokio::task::JoinError>) -> Result<bool, StoreError> {
+fn joined(done: Result<Result<bool, StoreError>, JoinError>) -> Result<bool, StoreError> {
     done.unwrap_or_else(|error| Err(StoreError::unavailable(error)))
 }
 

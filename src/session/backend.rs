@@ -53,7 +53,7 @@ impl Backend {
         };
         let store = match before {
             Some(before) if before.opened.store == opened.store => before.store.clone(),
-            _ => open_store(settings)?,
+            _ => open_store(settings, &clock)?,
         };
         let not_before = NotBefore::new(Arc::clone(&keyring));
         let not_before = match before {
@@ -62,7 +62,7 @@ impl Backend {
         };
         let shared = match before {
             Some(before) if before.opened.revocations == opened.revocations => before.shared.clone(),
-            _ => SharedRevocations::open(settings, &not_before, clock.now())?.map(Arc::new),
+            _ => SharedRevocations::open(settings, &not_before, &clock)?.map(Arc::new),
         };
         Ok(Self {
             store,
@@ -79,10 +79,10 @@ impl Backend {
 }
 
 /// The configured store; `None` if the cookie contains the session.
-fn open_store(settings: &SessionSettings) -> Result<Option<Arc<StoreAccess>>, StoreOpenError> {
+fn open_store(settings: &SessionSettings, clock: &Clock) -> Result<Option<Arc<StoreAccess>>, StoreOpenError> {
     let store = match (&settings.custom_store, &settings.store_location, settings.store) {
         (Some(custom), ..) => custom.clone(),
-        (None, Some(location), _) => location.open()?,
+        (None, Some(location), _) => location.open(clock)?,
         (None, None, StoreSettings::Memory) => CustomStore::new(MemoryStore::new()),
         (None, None, StoreSettings::Cookie) => return Ok(None),
     };

@@ -14,7 +14,7 @@ use super::settings::{RevocationSettings, SessionSettings};
 #[cfg(feature = "redis-store")]
 use super::store::{StoreAccess, StoreLocation};
 use super::store::{StoreError, StoreOpenError};
-use crate::clock::UnixTime;
+use crate::clock::{Clock, UnixTime};
 
 /// How often a file is looked at.
 const LOOK: Duration = Duration::from_millis(250);
@@ -47,18 +47,18 @@ impl SharedRevocations {
     pub(super) fn open(
         settings: &SessionSettings,
         not_before: &NotBefore,
-        now: UnixTime,
+        clock: &Clock,
     ) -> Result<Option<Self>, StoreOpenError> {
         let (kind, read) = match &settings.revocations {
             RevocationSettings::InProcess => return Ok(None),
             RevocationSettings::File(path) => {
                 let file = RevocationFile::new(path.clone());
-                not_before.merge(&file.read()?, now);
+                not_before.merge(&file.read()?, clock.now());
                 (Kind::File(file), true)
             }
             #[cfg(feature = "redis-store")]
             RevocationSettings::Redis(redis) => {
-                let store = StoreLocation::Redis(redis.clone()).open()?;
+                let store = StoreLocation::Redis(redis.clone()).open(clock)?;
                 (Kind::Store(StoreAccess::new(store, redis.timeout)), false)
             }
         };

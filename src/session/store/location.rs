@@ -7,6 +7,7 @@ use super::contract::CustomStore;
 use super::error::StoreOpenError;
 #[cfg(feature = "redis-store")]
 use super::redis::{RedisSettings, RedisStore};
+use crate::clock::Clock;
 
 /// Where a store is that several requests, restarts or processes share. Opening it does not
 /// change this value: equal locations are the same store across a reload.
@@ -27,11 +28,13 @@ impl StoreLocation {
     /// # Errors
     /// A file cannot be opened, or settings contradict each other. A server that cannot be
     /// reached is no error.
-    pub(crate) fn open(&self) -> Result<CustomStore, StoreOpenError> {
+    #[cfg_attr(not(feature = "file-store"), expect(unused_variables, reason = "only a file needs it"))]
+    pub(crate) fn open(&self, clock: &Clock) -> Result<CustomStore, StoreOpenError> {
         match self {
             #[cfg(feature = "file-store")]
             Self::File(path) => {
-                Ok(CustomStore::new(super::file::FileStore::open(path).map_err(StoreOpenError::new)?))
+                let store = super::file::FileStore::open_with_clock(path, clock.clone());
+                Ok(CustomStore::new(store.map_err(StoreOpenError::new)?))
             }
             #[cfg(feature = "redis-store")]
             Self::Redis(settings) => {
