@@ -39,6 +39,14 @@ impl Proxy {
         &self.upstream
     }
 
+    /// Makes `readyz` answer 503 from now on. Requests in flight go on: what is open when the
+    /// server stops has [`ServerSettings::drain_timeout`] to finish.
+    ///
+    /// [`ServerSettings::drain_timeout`]: crate::server::ServerSettings::drain_timeout
+    pub fn drain(&self) {
+        self.gate.inner.oauth2.drain();
+    }
+
     /// Answers a request: the app's response, or the gate's own. The person who was
     /// answered is in the response's extensions while the audit log wants to know.
     // Not an async fn, which would copy its arguments once more. The future borrows nothing, so

@@ -9,6 +9,7 @@
 //! | `refusal`, `refuse` | every "no", and the answer it gets |
 //! | `own_endpoints` | requests below our prefix, forward auth included |
 //! | `lifetime`, `permission_watch` | long-lived streams: decided anew, ended |
+//! | `drain`, `shutdown` | what is open ends before the server shuts down |
 //! | `interrupt` | the answer where a permission ended before the app's |
 //! | `require`, `names` | rules for one router, and what sessions keep for them |
 //! | `position`, `extract` | where a layer stands, and what handlers read from a request |
@@ -24,6 +25,7 @@ mod builder_hooks;
 mod connection_options;
 mod decide;
 mod discovery;
+mod drain;
 mod endpoints;
 mod extract;
 mod grant;
@@ -47,6 +49,7 @@ mod response;
 mod rewrite;
 mod ruleset;
 mod settings;
+mod shutdown;
 
 use std::fmt;
 use std::pin::pin;
@@ -55,12 +58,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::request::Parts;
-use http::{Extensions, Request, Response};
+use http::{Request, Response};
 use http_body::Body;
 
 pub use body::GateBody;
 pub use builder::GateBuilder;
 pub(crate) use decide::Decision;
+pub use drain::Drained;
 pub use endpoints::{EndpointBody, EndpointService};
 pub use extract::ExtractError;
 pub use grant::Grant;
@@ -80,7 +84,6 @@ use crate::client::{
     Client, FieldSet, IncomingRequest, OwnOrigin, Peer, PeerRef, RequestHead, RequestKind, TrustedProxies,
 };
 use crate::forward_auth::Contract;
-use crate::identity::User;
 use crate::oauth2::OAuth2;
 use crate::policy::Route;
 use crate::respond::{OrgNames, cors, grpc, misuse};
@@ -148,7 +151,7 @@ impl Gate {
     /// The extensions of `request` may hold a [`Peer`]; with the feature `axum`, axum's
     /// `ConnectInfo<SocketAddr>` and `OriginalUri` are read as well. `inner` gets the request
     /// without any identity that the client claimed, with the identity headers, the
-    /// assertion, and [`User`], [`Client`] and [`Grant`] in its extensions.
+    /// assertion, and [`User`](crate::User), [`Client`] and [`Grant`] in its extensions.
     ///
     /// A request that this gate let through already goes to `inner` unchanged: applied
     /// twice, a gate is in effect once. If another gate let it through, the answer is 500.
@@ -193,14 +196,14 @@ impl Gate {
             *request.uri_mut() = mounted;
         }
         let extensions = request.extensions_mut();
-        set_user(extensions, grant.user());
+        position::set_user(extensions, grant.user());
         let cookies = if grant.user().is_none() { cookies } else { Vec::new() };
         extensions.insert(Decided::new(self.clone(), &self.inner.ruleset, cookies));
         extensions.insert(client);
         extensions.insert(grant.clone());
         // Ours, if the permission ends before the inner service answers.
         let answered = match attended.unless_ended(pin!(inner(request)), &grant).await {
-            Some(response) => Some(self.complete_below(response?, &grant, renewal.as_ref())),
+            Some(response) => Some(self.complete_below(response?, &attended, &grant, renewal.as_ref())),
             None => None,
         };
         let mut response = match answered {
@@ -208,7 +211,7 @@ impl Gate {
             None => self.interrupted_and_presented(&grant, &attended).await.map(GateBody::own),
         };
         // For an embedder's log: who was answered. The inner service cannot say so itself.
-        set_user(response.extensions_mut(), grant.user());
+        position::set_user(response.extensions_mut(), grant.user());
         Ok(response)
     }
 
@@ -301,13 +304,15 @@ impl Gate {
     fn complete_below<B: Body<Data = Bytes>>(
         &self,
         mut response: Response<B>,
+        attended: &Attended,
         grant: &Grant,
         renewal: Option<&Renewal>,
     ) -> Response<GateBody<B>> {
         if response.extensions_mut().remove::<OwnAnswer>().is_some() {
             return response.map(GateBody::inner);
         }
-        self.complete(response, grant, renewal, Some(PermissionWatch::new(grant.clone())))
+        let watch = attended.watch(&response, grant);
+        self.complete(response, grant, renewal, Some(watch))
     }
 
     /// The step after the app. `watch` ends the body with its permission.
@@ -322,11 +327,6 @@ impl Gate {
         response::finish(response, grant, self.inner.oauth2.sessions.cookies(), renewal, watch)
     }
 
-    /// Makes `readyz` answer 503 from now on: the drain has begun.
-    pub fn drain(&self) {
-        self.inner.oauth2.drain();
-    }
-
     /// Lets a page of `origin` read `response`, by which a proxy says that the app did not
     /// answer, as the route of `grant` has it.
     pub(crate) fn expose(&self, grant: &Grant, origin: Option<&HeaderValue>, response: &mut Response<Bytes>) {
@@ -337,14 +337,6 @@ impl Gate {
     #[must_use]
     pub fn routes(&self) -> &[Route] {
         self.inner.ruleset.policy.routes.list()
-    }
-}
-
-/// Tells who was let in. A `User` that a layer outside of this one left is not ours.
-fn set_user(extensions: &mut Extensions, user: Option<&User>) {
-    extensions.remove::<User>();
-    if let Some(user) = user {
-        extensions.insert(user.clone());
     }
 }
 

@@ -35,6 +35,7 @@ mod embedding;
 mod embedding_hooks;
 mod embedding_pages;
 mod embedding_require;
+mod embedding_shutdown;
 #[cfg(feature = "testing")]
 mod embedding_testing;
 mod errors;
