@@ -74,7 +74,7 @@ impl Proxy {
             let response = match upstream.send_with_fields(&grant, request, fields, extended_connect).await {
                 Ok(response) => response,
                 Err(UpstreamError::PermissionEnded) => {
-                    gate.interrupted(&grant, &kept, &client.host).map(ResponseBody::whole)
+                    gate.interrupted(&grant, &kept, &client.host, client.ip).map(ResponseBody::whole)
                 }
                 Err(error) => {
                     let request = kept.request(&client.host, grant.user().is_some());

@@ -25,7 +25,7 @@ pub(super) struct Attended {
     pub(super) head: KeptHead,
     pub(super) host: Arc<str>,
     method: Method,
-    client_ip: Option<IpAddr>,
+    pub(super) client_ip: Option<IpAddr>,
 }
 
 impl Attended {

@@ -6,6 +6,7 @@
 //! | `decide` | the decision, one synchronous function |
 //! | `grant` | permission as a value |
 //! | `rewrite` | what changes in an allowed request, one list |
+//! | `span` | fields of the current span, and the event of a refusal |
 //! | `refusal`, `refuse` | every "no", and the answer it gets |
 //! | `own_endpoints` | requests below our prefix, forward auth included |
 //! | `lifetime`, `permission_watch` | long-lived streams: decided anew, ended |
@@ -50,6 +51,7 @@ mod rewrite;
 mod ruleset;
 mod settings;
 mod shutdown;
+mod span;
 
 use std::fmt;
 use std::pin::pin;
@@ -79,6 +81,7 @@ pub use reload::PreparedReload;
 pub(crate) use request::{RequestView, the_origin};
 pub use require::{RequireLayer, RequireService};
 pub use settings::{BuildError, GateSettings, default_scope};
+pub use span::request_span;
 
 use crate::client::{
     Client, FieldSet, IncomingRequest, OwnOrigin, Peer, PeerRef, RequestHead, RequestKind, TrustedProxies,
@@ -269,7 +272,7 @@ impl Gate {
         let own = OwnOrigin { host: &gate.own_host, https: gate.oauth2.urls.public_url.is_https() };
         let Ok(client) = Client::resolve(peer.map(|peer| peer.peer), head, &gate.trusted_proxies, own) else {
             let parts = take_head(request);
-            return Err(Box::new(Box::pin(gate.refuse_without_host(&parts)).await));
+            return Err(Box::new(Box::pin(gate.refuse_without_host(&parts, peer)).await));
         };
         if gate.oauth2.urls.own(head.uri.path()) {
             let parts = take_head(request);
@@ -291,6 +294,7 @@ impl Gate {
                 return Err(Box::new(Box::pin(gate.refuse(refusal, &parts, &client)).await));
             }
         };
+        span::record_grant(&gate.ruleset, &grant);
         let session = grant.session();
         let renewal = session.and_then(|session| gate.oauth2.sessions.renewal(session, head.headers));
         let subject = RewriteSubject { client: &client, peer, head };
@@ -351,10 +355,13 @@ impl Inner {
         }
     }
 
+    fn refuser(&self) -> Refuser<'_> {
+        Refuser { ruleset: &self.ruleset, oauth2: &self.oauth2, org_names: &self.org_names }
+    }
+
     /// The response to a refused request for the app.
     async fn refuse(&self, refusal: Refusal, parts: &Parts, client: &Client) -> Response<Bytes> {
-        let refuser = Refuser { oauth2: &self.oauth2, org_names: &self.org_names };
-        let response = refuser.refuse(refusal, IncomingRequest::new(parts, client)).await;
+        let response = self.refuser().refuse(refusal, IncomingRequest::new(parts, client)).await;
         let mut response = grpc::adapt(parts.headers.get(CONTENT_TYPE), response);
         let view = RequestView::of(parts.into(), client);
         cors::expose(self.ruleset.cors_of(view), the_origin(&parts.headers), &mut response);
@@ -362,10 +369,10 @@ impl Inner {
     }
 
     /// The response to a request that does not name exactly one host.
-    async fn refuse_without_host(&self, parts: &Parts) -> Response<Bytes> {
-        let client = Client { ip: None, host: Arc::default(), https: false, trusted: false };
-        let refuser = Refuser { oauth2: &self.oauth2, org_names: &self.org_names };
-        let response = refuser.refuse(Refusal::NoHost, IncomingRequest::new(parts, &client)).await;
+    async fn refuse_without_host(&self, parts: &Parts, peer: Option<PeerRef<'_>>) -> Response<Bytes> {
+        let ip = peer.and_then(|peer| peer.peer.addr).map(|addr| addr.ip().to_canonical());
+        let client = Client { ip, host: Arc::default(), https: false, trusted: false };
+        let response = self.refuser().refuse(Refusal::NoHost, IncomingRequest::new(parts, &client)).await;
         let contract = self.oauth2.urls.prefix.rest_of(parts.uri.path()).and_then(Contract::of);
         match contract {
             Some(contract) => contract.shape(response),

@@ -38,6 +38,7 @@ mod embedding_require;
 mod embedding_shutdown;
 #[cfg(feature = "testing")]
 mod embedding_testing;
+mod embedding_tracing;
 mod errors;
 mod headers;
 mod layer;
