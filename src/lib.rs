@@ -134,6 +134,10 @@ pub mod clock;
 
 mod causes;
 
+mod events;
+
+mod masked;
+
 mod setters;
 
 pub mod keys;
@@ -159,6 +163,7 @@ pub mod telemetry;
 pub use client::{Client, Peer, PublicUrl, TrustedProxies};
 pub use gate::{
     ExtractError, Gate, GateBuilder, GateLayer, GateService, Grant, Refusal, RequireLayer, RequireService,
+    request_span,
 };
 pub use identity::{AccessToken, AppClaims, Org, Role, User};
 pub use pages::escape_html;
@@ -172,6 +177,9 @@ struct Readme;
 #[cfg(all(doctest, feature = "axum", feature = "bin"))]
 #[doc = include_str!("../docs/start/layer.md")]
 struct Layer;
+#[cfg(all(doctest, feature = "axum", feature = "bin"))]
+#[doc = include_str!("../docs/reference/logging.md")]
+struct Logging;
 #[cfg(all(doctest, feature = "axum", feature = "bin"))]
 #[doc = include_str!("../docs/explanations/stores.md")]
 struct Stores;

@@ -39,6 +39,14 @@ impl Proxy {
         &self.upstream
     }
 
+    /// Makes `readyz` answer 503 from now on. Requests in flight go on: what is open when the
+    /// server stops has [`ServerSettings::drain_timeout`] to finish.
+    ///
+    /// [`ServerSettings::drain_timeout`]: crate::server::ServerSettings::drain_timeout
+    pub fn drain(&self) {
+        self.gate.inner.oauth2.drain();
+    }
+
     /// Answers a request: the app's response, or the gate's own. The person who was
     /// answered is in the response's extensions while the audit log wants to know.
     // Not an async fn, which would copy its arguments once more. The future borrows nothing, so
@@ -66,7 +74,7 @@ impl Proxy {
             let response = match upstream.send_with_fields(&grant, request, fields, extended_connect).await {
                 Ok(response) => response,
                 Err(UpstreamError::PermissionEnded) => {
-                    gate.interrupted(&grant, &kept, &client.host).map(ResponseBody::whole)
+                    gate.interrupted(&grant, &kept, &client.host, client.ip).map(ResponseBody::whole)
                 }
                 Err(error) => {
                     let request = kept.request(&client.host, grant.user().is_some());

@@ -17,6 +17,7 @@ use super::person_filter::PersonFilter;
 use crate::causes::Causes;
 use crate::clock::Clock;
 use crate::identity::Person;
+use crate::masked::masked;
 use crate::provider::{Provider, SignInError};
 use crate::session::{ActiveSession, Freshness, RevalidationPermit, Sessions};
 
@@ -186,7 +187,7 @@ impl SessionRevalidator {
                 }
             }
             Err(NoAnswer::Ended(reason)) => {
-                tracing::info!(target: "huggate::audit", event = "session_ended", %user, %reason, "session ended");
+                tracing::info!(target: "huggate::audit", event = "session_ended", username = &*masked(user), sub = session.user().id(), %reason, "session ended");
                 if let Err(down) = self.sessions.end_session(session).await {
                     tracing::error!(error = %down, "an ended session could not be removed from the store");
                 }

@@ -17,6 +17,7 @@ use crate::causes::Causes;
 use crate::clock::{Clock, UnixTime};
 use crate::identity::{IdentityRenderer, User};
 use crate::keys::{Fingerprint, Fingerprints, Keyring, SecretString};
+use crate::masked::masked;
 use crate::provider::{Provider, RateLimit, TokenOwner, Whoami, WhoamiError};
 
 /// How long a valid token is cached, in seconds from the start of the request. A revoked
@@ -271,7 +272,7 @@ impl TokenIntrospector {
         let user = User::new(person, method);
         let sid = introspection.fingerprint.sid();
         tracing::debug!(
-            target: "huggate::audit", event = "token_checked", user = user.username(), auth_method = method.as_str(), %sid,
+            target: "huggate::audit", event = "token_checked", username = &*masked(user.username()), sub = user.id(), auth_method = method.as_str(), %sid,
             "a token is valid",
         );
         let until = introspection.at + VALID_FOR;

@@ -32,6 +32,14 @@ impl<'a> IncomingRequest<'a> {
         self.kind != RequestKind::Program || wants_html(&self.parts.headers)
     }
 
+    /// Its `X-Request-Id`, if that is one line of 1 to 128 letters, digits, `-`, `_` and `.`.
+    pub(crate) fn request_id(&self) -> Option<&'a str> {
+        let mut lines = self.parts.headers.get_all("x-request-id").iter();
+        let id = lines.next().filter(|_| lines.next().is_none())?.to_str().ok()?;
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        ((1..=128).contains(&id.len()) && id.bytes().all(plain)).then_some(id)
+    }
+
     /// A query parameter; the first if it is repeated.
     pub(crate) fn parameter(&self, name: &str) -> Option<Cow<'a, str>> {
         let query = self.parts.uri.query()?;

@@ -108,7 +108,7 @@ pub(super) async fn until_stopped(
         tracing::info!("shutting down: finishing current requests, accepting no new connections");
         systemd::notify_stopping();
         // Readiness checks must fail before the listeners close.
-        draining.load().gate().drain();
+        draining.load().drain();
         running.stop();
     });
     let service = move |request, context| {

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use http::{Method, Request, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 
+use super::drain::StreamKind;
 use super::grant::{Grant, QUICK};
+use super::permission_watch::PermissionWatch;
 use crate::client::{Client, FieldSet};
 use crate::hooks::{ClientKind, RefusedRequest};
 use crate::identity::User;
@@ -23,7 +25,7 @@ pub(super) struct Attended {
     pub(super) head: KeptHead,
     pub(super) host: Arc<str>,
     method: Method,
-    client_ip: Option<IpAddr>,
+    pub(super) client_ip: Option<IpAddr>,
 }
 
 impl Attended {
@@ -39,6 +41,12 @@ impl Attended {
     /// The layer does not see the frames of a request's body.
     fn may_upload(&self) -> bool {
         !matches!(self.method, Method::GET | Method::HEAD)
+    }
+
+    /// Observes the permission for the response, and the gate's drain.
+    pub(super) fn watch<B>(&self, response: &Response<B>, grant: &Grant) -> PermissionWatch {
+        let kind = StreamKind::of(&self.method, response.headers());
+        PermissionWatch::until_drained(grant.clone(), kind)
     }
 
     /// The request for the app's hook, if the permission ended.

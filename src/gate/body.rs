@@ -11,14 +11,14 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::permission_watch::{PermissionEnded, PermissionWatch};
+use super::permission_watch::PermissionWatch;
 
 pin_project! {
     /// The body of a response: the inner service's, or the gate's own. Frames, errors and
     /// trailers of the inner body are unchanged.
     ///
-    /// Behind the layer, the inner body is cut when its session ends: with an error, so
-    /// that the server closes the connection or resets the stream and the response does not
+    /// Behind the layer, the inner body is cut when its session ends or the gate drains: with
+    /// an error, so that the server closes the connection or resets the stream and the response does not
     /// look complete. That needs an error type that the gate can make: a boxed error,
     /// [`io::Error`], or `axum::Error` with the feature `axum`. A body with another error
     /// type ends without one; if its length was announced, the server notices.
@@ -77,9 +77,10 @@ where
                 if !over {
                     return polled;
                 }
+                let error = error_of(watch);
                 // Drops the inner body at once.
                 kind.set(BodyKind::Own { bytes: None });
-                Poll::Ready(permission_ended().map(Err))
+                Poll::Ready(error.map(Err))
             }
             Projected::Own { bytes } => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
         }
@@ -102,20 +103,20 @@ where
     }
 }
 
-/// [`PermissionEnded`] as an error of the inner body, if its type is one of those that take
-/// any error.
-fn permission_ended<E: 'static>() -> Option<E> {
+/// The end of a body as an error of the inner body, if its type is one of those that take any
+/// error.
+fn error_of<E: 'static>(watch: &PermissionWatch) -> Option<E> {
     type Boxed = Box<dyn Error + Send + Sync>;
     let mut error: Option<E> = None;
     let slot: &mut dyn Any = &mut error;
     if let Some(slot) = slot.downcast_mut::<Option<Boxed>>() {
-        *slot = Some(PermissionEnded::new().into());
+        *slot = Some(watch.error());
     } else if let Some(slot) = slot.downcast_mut::<Option<io::Error>>() {
-        *slot = Some(io::Error::other(PermissionEnded::new()));
+        *slot = Some(io::Error::other(watch.error()));
     }
     #[cfg(feature = "axum")]
     if let Some(slot) = slot.downcast_mut::<Option<axum_core::Error>>() {
-        *slot = Some(axum_core::Error::new(PermissionEnded::new()));
+        *slot = Some(axum_core::Error::new(watch.error()));
     }
     error
 }

@@ -83,8 +83,8 @@ impl Gate {
             oauth2.retain.clone(),
             clock.clone(),
         );
-        let authn = Authenticator { sessions, tokens };
-        let ruleset = Ruleset::new(policy, authn, hosts.origins, clock);
+        let drain = before.map_or_else(Arc::default, |before| Arc::clone(&before.ruleset.drain));
+        let ruleset = Ruleset::new(policy, Authenticator { sessions, tokens }, hosts.origins, drain, clock);
         let own_host = normalized(oauth2.urls.public_url.authority()).into();
         let inner = Inner {
             ruleset,

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::drain::StreamKind;
 use super::ruleset::Ruleset;
 use crate::authn::Caller;
 use crate::identity::{AccessToken, RenderedIdentity, User};
@@ -79,11 +80,23 @@ impl Grant {
         self.route
     }
 
-    /// Waits until this permission no longer holds: the session was ended here, was not
-    /// used for its `idle_timeout`, or has reached its `max_age`; the provider, asked again
-    /// when that was due, reports what the rules refuse; or rules came into force that do.
-    /// An open tunnel or stream is closed then.
+    /// Waits until what is open under this permission has to be closed. The permission no
+    /// longer holds: the session was ended here, was not used for its `idle_timeout`, or has
+    /// reached its `max_age`; the provider, asked again when that was due, reports what the
+    /// rules refuse; or rules came into force that do. Or the gate drains
+    /// ([`Gate::drain`](crate::Gate::drain)).
     pub async fn ended(&self) {
+        let Some(ruleset) = &self.ruleset else { return std::future::pending().await };
+        tokio::select! {
+            biased;
+            () = self.permission_ended() => {}
+            () = ruleset.drain.ended(StreamKind::Endless) => {}
+        }
+    }
+
+    /// Waits until this permission no longer holds, for one of the reasons of [`Grant::ended`]
+    /// but the last.
+    pub(crate) async fn permission_ended(&self) {
         let place = (self.route, self.required());
         match (&self.caller, &self.ruleset) {
             (Caller::Session(session), Some(ruleset)) => ruleset.until_refused(session, place).await,
@@ -108,7 +121,7 @@ impl Grant {
         tokio::select! {
             biased;
             output = pending => Some(output),
-            () = self.ended() => None,
+            () = self.permission_ended() => None,
         }
     }
 

@@ -1,5 +1,7 @@
 //! The answer to a request whose permission ended before the app's answer came.
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 use http::Response;
 
@@ -7,17 +9,26 @@ use super::Gate;
 use super::attended::Attended;
 use super::grant::Grant;
 use super::presentation::present_as;
+use crate::events;
 use crate::respond::{Interruption, KeptHead, interrupted};
 
 impl Gate {
     /// The answer to a request whose permission ended before the app's answer came.
-    pub(crate) fn interrupted(&self, grant: &Grant, head: &KeptHead, host: &str) -> Response<Bytes> {
+    /// `client` is the client's address.
+    pub(crate) fn interrupted(
+        &self,
+        grant: &Grant,
+        head: &KeptHead,
+        host: &str,
+        client: Option<IpAddr>,
+    ) -> Response<Bytes> {
         let goes_on = grant.session().is_some_and(|session| !session.has_ended());
         let interruption = if goes_on { Interruption::Access } else { Interruption::Session };
         let request = head.request(host, goes_on);
         let mut response = interrupted(interruption, request, &self.inner.oauth2.urls);
         self.expose(grant, head.origin(), &mut response);
-        tracing::info!(status = response.status().as_u16(), "ended a request with its permission");
+        let place = (host, request.target);
+        events::interrupted(place, client, interruption.code(), response.status(), grant.user());
         response
     }
 
@@ -28,7 +39,7 @@ impl Gate {
         attended: &Attended,
     ) -> Response<Bytes> {
         let oauth2 = &self.inner.oauth2;
-        let response = self.interrupted(grant, &attended.head, &attended.host);
+        let response = self.interrupted(grant, &attended.head, &attended.host, attended.client_ip);
         if !oauth2.hooks.present_answers() {
             return response;
         }

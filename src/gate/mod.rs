@@ -6,9 +6,11 @@
 //! | `decide` | the decision, one synchronous function |
 //! | `grant` | permission as a value |
 //! | `rewrite` | what changes in an allowed request, one list |
+//! | `span` | fields of the current span, and the event of a refusal |
 //! | `refusal`, `refuse` | every "no", and the answer it gets |
 //! | `own_endpoints` | requests below our prefix, forward auth included |
 //! | `lifetime`, `permission_watch` | long-lived streams: decided anew, ended |
+//! | `drain`, `shutdown` | what is open ends before the server shuts down |
 //! | `interrupt` | the answer where a permission ended before the app's |
 //! | `require`, `names` | rules for one router, and what sessions keep for them |
 //! | `position`, `extract` | where a layer stands, and what handlers read from a request |
@@ -24,6 +26,7 @@ mod builder_hooks;
 mod connection_options;
 mod decide;
 mod discovery;
+mod drain;
 mod endpoints;
 mod extract;
 mod grant;
@@ -49,6 +52,8 @@ mod rewrite;
 mod ruleset;
 
 mod settings;
+mod shutdown;
+mod span;
 
 use std::fmt;
 use std::pin::pin;
@@ -57,12 +62,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::request::Parts;
-use http::{Extensions, Request, Response};
+use http::{Request, Response};
 use http_body::Body;
 
 pub use body::GateBody;
 pub use builder::GateBuilder;
 pub(crate) use decide::Decision;
+pub use drain::Drained;
 pub use endpoints::{EndpointBody, EndpointService};
 pub use extract::ExtractError;
 pub use grant::Grant;
@@ -77,12 +83,12 @@ pub use reload::PreparedReload;
 pub(crate) use request::{RequestView, the_origin};
 pub use require::{RequireLayer, RequireService};
 pub use settings::{BuildError, GateSettings, default_scope};
+pub use span::request_span;
 
 use crate::client::{
     Client, FieldSet, IncomingRequest, OwnOrigin, Peer, PeerRef, RequestHead, RequestKind, TrustedProxies,
 };
 use crate::forward_auth::Contract;
-use crate::identity::User;
 use crate::oauth2::OAuth2;
 use crate::policy::Route;
 use crate::respond::{OrgNames, cors, grpc, misuse};
@@ -150,7 +156,7 @@ impl Gate {
     /// The extensions of `request` may hold a [`Peer`]; with the feature `axum`, axum's
     /// `ConnectInfo<SocketAddr>` and `OriginalUri` are read as well. `inner` gets the request
     /// without any identity that the client claimed, with the identity headers, the
-    /// assertion, and [`User`], [`Client`] and [`Grant`] in its extensions.
+    /// assertion, and [`User`](crate::User), [`Client`] and [`Grant`] in its extensions.
     ///
     /// A request that this gate let through already goes to `inner` unchanged: applied
     /// twice, a gate is in effect once. If another gate let it through, the answer is 500.
@@ -195,14 +201,14 @@ impl Gate {
             *request.uri_mut() = mounted;
         }
         let extensions = request.extensions_mut();
-        set_user(extensions, grant.user());
+        position::set_user(extensions, grant.user());
         let cookies = if grant.user().is_none() { cookies } else { Vec::new() };
         extensions.insert(Decided::new(self.clone(), &self.inner.ruleset, cookies));
         extensions.insert(client);
         extensions.insert(grant.clone());
         // Ours, if the permission ends before the inner service answers.
         let answered = match attended.unless_ended(pin!(inner(request)), &grant).await {
-            Some(response) => Some(self.complete_below(response?, &grant, renewal.as_ref())),
+            Some(response) => Some(self.complete_below(response?, &attended, &grant, renewal.as_ref())),
             None => None,
         };
         let mut response = match answered {
@@ -210,7 +216,7 @@ impl Gate {
             None => self.interrupted_and_presented(&grant, &attended).await.map(GateBody::own),
         };
         // For an embedder's log: who was answered. The inner service cannot say so itself.
-        set_user(response.extensions_mut(), grant.user());
+        position::set_user(response.extensions_mut(), grant.user());
         Ok(response)
     }
 
@@ -268,7 +274,7 @@ impl Gate {
         let own = OwnOrigin { host: &gate.own_host, https: gate.oauth2.urls.public_url.is_https() };
         let Ok(client) = Client::resolve(peer.map(|peer| peer.peer), head, &gate.trusted_proxies, own) else {
             let parts = take_head(request);
-            return Err(Box::new(Box::pin(gate.refuse_without_host(&parts)).await));
+            return Err(Box::new(Box::pin(gate.refuse_without_host(&parts, peer)).await));
         };
         if gate.oauth2.urls.own(head.uri.path()) {
             let parts = take_head(request);
@@ -290,6 +296,7 @@ impl Gate {
                 return Err(Box::new(Box::pin(gate.refuse(refusal, &parts, &client)).await));
             }
         };
+        span::record_grant(&gate.ruleset, &grant);
         let session = grant.session();
         let renewal = session.and_then(|session| gate.oauth2.sessions.renewal(session, head.headers));
         let subject = RewriteSubject { client: &client, peer, head };
@@ -303,13 +310,15 @@ impl Gate {
     fn complete_below<B: Body<Data = Bytes>>(
         &self,
         mut response: Response<B>,
+        attended: &Attended,
         grant: &Grant,
         renewal: Option<&Renewal>,
     ) -> Response<GateBody<B>> {
         if response.extensions_mut().remove::<OwnAnswer>().is_some() {
             return response.map(GateBody::inner);
         }
-        self.complete(response, grant, renewal, Some(PermissionWatch::new(grant.clone())))
+        let watch = attended.watch(&response, grant);
+        self.complete(response, grant, renewal, Some(watch))
     }
 
     /// The step after the app. `watch` ends the body with its permission.
@@ -337,14 +346,6 @@ impl Gate {
     }
 }
 
-/// Tells who was let in. A `User` that a layer outside of this one left is not ours.
-fn set_user(extensions: &mut Extensions, user: Option<&User>) {
-    extensions.remove::<User>();
-    if let Some(user) = user {
-        extensions.insert(user.clone());
-    }
-}
-
 impl Inner {
     fn own_endpoints(&self) -> OwnEndpoints<'_> {
         OwnEndpoints {
@@ -356,10 +357,13 @@ impl Inner {
         }
     }
 
+    fn refuser(&self) -> Refuser<'_> {
+        Refuser { ruleset: &self.ruleset, oauth2: &self.oauth2, org_names: &self.org_names }
+    }
+
     /// The response to a refused request for the app.
     async fn refuse(&self, refusal: Refusal, parts: &Parts, client: &Client) -> Response<Bytes> {
-        let refuser = Refuser { oauth2: &self.oauth2, org_names: &self.org_names };
-        let response = refuser.refuse(refusal, IncomingRequest::new(parts, client)).await;
+        let response = self.refuser().refuse(refusal, IncomingRequest::new(parts, client)).await;
         let mut response = grpc::adapt(parts.headers.get(CONTENT_TYPE), response);
         let view = RequestView::of(parts.into(), client);
         cors::expose(self.ruleset.cors_of(view), the_origin(&parts.headers), &mut response);
@@ -367,10 +371,10 @@ impl Inner {
     }
 
     /// The response to a request that does not name exactly one host.
-    async fn refuse_without_host(&self, parts: &Parts) -> Response<Bytes> {
-        let client = Client { ip: None, host: Arc::default(), https: false, trusted: false };
-        let refuser = Refuser { oauth2: &self.oauth2, org_names: &self.org_names };
-        let response = refuser.refuse(Refusal::NoHost, IncomingRequest::new(parts, &client)).await;
+    async fn refuse_without_host(&self, parts: &Parts, peer: Option<PeerRef<'_>>) -> Response<Bytes> {
+        let ip = peer.and_then(|peer| peer.peer.addr).map(|addr| addr.ip().to_canonical());
+        let client = Client { ip, host: Arc::default(), https: false, trusted: false };
+        let response = self.refuser().refuse(Refusal::NoHost, IncomingRequest::new(parts, &client)).await;
         let contract = self.oauth2.urls.prefix.rest_of(parts.uri.path()).and_then(Contract::of);
         match contract {
             Some(contract) => contract.shape(response),

@@ -4,11 +4,6 @@ use super::Gate;
 use crate::session::SessionAdmin;
 
 impl Gate {
-    /// Makes `readyz` answer 503 from now on: the drain has begun.
-    pub fn drain(&self) {
-        self.inner.oauth2.drain();
-    }
-
     /// Lists and ends sessions, of this gate and of all others that use its store.
     #[must_use]
     pub fn session_admin(&self) -> SessionAdmin {

@@ -15,6 +15,7 @@ use super::refuse::Refuser;
 use super::request::{RequestView, the_origin};
 use super::rewrite::Rewriter;
 use super::ruleset::Ruleset;
+use super::span::{record_grant, record_person};
 use crate::authn::Caller;
 use crate::client::{Client, IncomingRequest, RequestKind, name_and_port};
 use crate::forward_auth::{self, Allowed, Contract, DescriptionRules};
@@ -63,6 +64,7 @@ impl OwnEndpoints<'_> {
             _ => Caller::Nobody,
         };
         let user = caller.identity().map(RenderedIdentity::user);
+        record_person(user);
         match self.oauth2.answer(endpoint, request, user, &self.ruleset.policy).await {
             Ok(response) => present(self.oauth2, response, request, user).await,
             Err(NotAdmitted { denial, user }) => {
@@ -72,7 +74,8 @@ impl OwnEndpoints<'_> {
     }
 
     async fn refuse(&self, refusal: Refusal, request: IncomingRequest<'_>) -> Response<Bytes> {
-        Refuser { oauth2: self.oauth2, org_names: self.org_names }.refuse(refusal, request).await
+        let refuser = Refuser { ruleset: self.ruleset, oauth2: self.oauth2, org_names: self.org_names };
+        refuser.refuse(refusal, request).await
     }
 
     /// Answers a proxy that asks.
@@ -100,10 +103,7 @@ impl OwnEndpoints<'_> {
                 };
                 (decided, described.original, described.return_address)
             }
-            Err(ambiguous) => {
-                log_ambiguous(&ambiguous, &client);
-                (Err(Refusal::ForwardAuth(ambiguous)), None, None)
-            }
+            Err(ambiguous) => (Err(Refusal::ForwardAuth(ambiguous)), None, None),
         };
         let mut response = match decided {
             Ok(grant) => self.allow(contract, &parts, &client, &grant),
@@ -123,6 +123,7 @@ impl OwnEndpoints<'_> {
     }
 
     fn allow(&self, contract: Contract, parts: &Parts, client: &Client, grant: &Grant) -> Response<Bytes> {
+        record_grant(self.ruleset, grant);
         let identity = grant.identity();
         let assertions = &self.rewriter.assertions;
         let assertion_use = self.ruleset.policy.routes.assertion_use(grant.route());
@@ -209,11 +210,8 @@ impl OwnEndpoints<'_> {
             parts.headers.remove(ACCEPT);
         }
         let refusal = match refusal {
+            // Nobody can sign in there.
             Refusal::SignIn if kind != RequestKind::Program && !self.shares_cookies(&client.host) => {
-                tracing::warn!(
-                    host = %client.host,
-                    "nobody can sign in at this host: it is neither the public URL's nor that of a route",
-                );
                 Refusal::UnknownHost
             }
             refusal => refusal,
@@ -233,20 +231,5 @@ impl OwnEndpoints<'_> {
     fn shares_cookies(&self, host: &str) -> bool {
         let own = self.oauth2.urls.public_url.authority();
         self.oauth2.is_sign_in_host(host) || name_and_port(host).0 == name_and_port(own).0
-    }
-}
-
-fn log_ambiguous(ambiguous: &forward_auth::AmbiguousOriginal, client: &Client) {
-    if client.trusted {
-        tracing::warn!(
-            header = ambiguous.header(), reason = %ambiguous, client = ?client.ip,
-            "a proxy asks about a request that it does not describe",
-        );
-    } else {
-        // Every client can ask, so this is no warning.
-        tracing::info!(
-            reason = %ambiguous, client = ?client.ip,
-            "forward auth was asked by a peer that is not in trusted_proxies",
-        );
     }
 }

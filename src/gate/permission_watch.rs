@@ -1,10 +1,12 @@
 //! Ends a response body with the permission for it.
 
+use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Mutex;
-use std::task::Context;
+use std::task::{Context, Poll};
 
+use super::drain::{Drained, StreamKind};
 use super::grant::Grant;
 
 /// The permission is looked at in full for one of so many frames that come without a wait.
@@ -20,13 +22,23 @@ pub struct PermissionEnded {
     reset: h2::Error,
 }
 
-/// Completes when the permission no longer holds.
-type Ended = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// Why a body ends before its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum EndReason {
+    Permission,
+    Drain,
+}
+
+/// Completes when the body has to end.
+type Ended = Pin<Box<dyn Future<Output = EndReason> + Send>>;
 
 /// Observes the permission for a response while its body is polled. A short response costs
 /// a load per frame: it neither waits for the session's end nor counts as further use.
 pub(crate) struct PermissionWatch {
     grant: Grant,
+    /// If the body ends with a drain of the gate as well.
+    drains: Option<StreamKind>,
+    reason: EndReason,
     /// Begun when the body first makes its reader wait, or after some frames. The lock is
     /// never taken: it makes the body `Sync`.
     ended: Option<Mutex<Ended>>,
@@ -35,7 +47,20 @@ pub(crate) struct PermissionWatch {
 
 impl PermissionWatch {
     pub(crate) fn new(grant: Grant) -> Self {
-        Self { grant, ended: None, frames: 0 }
+        Self { grant, drains: None, reason: EndReason::Permission, ended: None, frames: 0 }
+    }
+
+    /// The same for a body of this kind, which ends with a drain of the gate as well.
+    pub(super) fn until_drained(grant: Grant, kind: StreamKind) -> Self {
+        Self { drains: Some(kind), ..Self::new(grant) }
+    }
+
+    /// The error that the body ends with.
+    pub(super) fn error(&self) -> Box<dyn Error + Send + Sync> {
+        match self.reason {
+            EndReason::Permission => PermissionEnded::new().into(),
+            EndReason::Drain => Drained::new().into(),
+        }
     }
 
     /// Whether the session has ended, without a wake-up when it does.
@@ -43,7 +68,7 @@ impl PermissionWatch {
         self.grant.has_ended()
     }
 
-    /// Records a frame as use of the session, and whether the permission has ended.
+    /// Records a frame as use of the session, and whether the body has to end.
     pub(crate) fn record_frame(&mut self, cx: &mut Context<'_>) -> bool {
         if self.ended.is_some() {
             self.grant.record_use();
@@ -52,16 +77,17 @@ impl PermissionWatch {
         self.frames.is_multiple_of(FRAMES) && self.poll_ended(cx)
     }
 
-    /// Whether the permission has ended; otherwise the task is woken when it does.
+    /// Whether the body has to end; otherwise the task is woken when it does.
     pub(crate) fn poll_ended(&mut self, cx: &mut Context<'_>) -> bool {
-        let grant = &self.grant;
-        let ended = self.ended.get_or_insert_with(|| {
-            let grant = grant.clone();
-            Mutex::new(Box::pin(async move { grant.ended().await }))
-        });
-        match ended.get_mut() {
-            Ok(ended) => ended.as_mut().poll(cx).is_ready(),
-            Err(_) => true,
+        let (grant, drains) = (&self.grant, self.drains);
+        let ended = self.ended.get_or_insert_with(|| Mutex::new(Box::pin(ended(grant.clone(), drains))));
+        let Ok(ended) = ended.get_mut() else { return true };
+        match ended.as_mut().poll(cx) {
+            Poll::Ready(reason) => {
+                self.reason = reason;
+                true
+            }
+            Poll::Pending => false,
         }
     }
 
@@ -69,6 +95,19 @@ impl PermissionWatch {
     #[cfg(feature = "proxy")]
     pub(crate) fn into_grant(self) -> Grant {
         self.grant
+    }
+}
+
+/// Waits until a body under `grant` has to end.
+async fn ended(grant: Grant, drains: Option<StreamKind>) -> EndReason {
+    let Some((kind, ruleset)) = drains.zip(grant.ruleset()) else {
+        grant.permission_ended().await;
+        return EndReason::Permission;
+    };
+    tokio::select! {
+        biased;
+        () = grant.permission_ended() => EndReason::Permission,
+        () = ruleset.drain.ended(kind) => EndReason::Drain,
     }
 }
 

@@ -12,6 +12,7 @@ use http::{Extensions, HeaderMap, HeaderValue, Request, Uri};
 
 use super::ruleset::Ruleset;
 use crate::client::Peer;
+use crate::identity::User;
 
 /// Marks a request that a gate let through, so that the same gate does not decide again
 /// further in: it has replaced the session cookie, and would see nobody.
@@ -48,6 +49,14 @@ impl<Gate> Decided<Gate> {
         for line in &self.cookies {
             headers.append(COOKIE, line.clone());
         }
+    }
+}
+
+/// Tells who was let in. A `User` that a layer outside of this one left is not ours.
+pub(super) fn set_user(extensions: &mut Extensions, user: Option<&User>) {
+    extensions.remove::<User>();
+    if let Some(user) = user {
+        extensions.insert(user.clone());
     }
 }
 

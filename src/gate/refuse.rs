@@ -5,6 +5,8 @@ use http::Response;
 
 use super::presentation::present;
 use super::refusal::{Forbidden, Refusal};
+use super::ruleset::Ruleset;
+use super::span::{RefusalNames, record_refusal};
 use crate::authn::SessionError;
 use crate::client::{IncomingRequest, speaks_openai};
 use crate::oauth2::OAuth2;
@@ -14,21 +16,24 @@ use crate::respond::{
 
 /// Makes the response to a refusal.
 pub(super) struct Refuser<'a> {
+    pub(super) ruleset: &'a Ruleset,
     pub(super) oauth2: &'a OAuth2,
     pub(super) org_names: &'a OrgNames,
 }
 
 impl Refuser<'_> {
     /// The answer to a request that may not go on, with the refusal and the client in
-    /// its extensions.
+    /// its extensions. This is the one place that logs a refusal.
     pub(super) async fn refuse(&self, refusal: Refusal, request: IncomingRequest<'_>) -> Response<Bytes> {
         let response = self.answer(&refusal, request).await;
         let response = openai::adapt(speaks_openai(&request.parts.headers), response);
+        let names = RefusalNames::of(&refusal, &response);
         let user = match &refusal {
             Refusal::Forbidden(forbidden) => Some(forbidden.user()),
             _ => None,
         };
         let mut response = present(self.oauth2, response, request, user).await;
+        record_refusal(self.ruleset, request, &refusal, &names, response.status());
         response.extensions_mut().insert(request.client.clone());
         response.extensions_mut().insert(refusal);
         response

@@ -12,7 +12,6 @@ use tower_service::Service;
 
 use super::attended::Attended;
 use super::grant::Grant;
-use super::permission_watch::PermissionWatch;
 use super::position::{Decided, OwnAnswer, restore_original_uri};
 use super::refusal::Refusal;
 use super::ruleset::Ruleset;
@@ -172,10 +171,13 @@ impl Requirement {
             None => None,
         };
         Ok(match answered {
-            Some(response) => response.map(|body| match body.is_end_stream() {
-                true => GateBody::inner(body),
-                false => GateBody::inner_while(body, PermissionWatch::new(grant)),
-            }),
+            Some(response) => {
+                let watch = attended.watch(&response, &grant);
+                response.map(|body| match body.is_end_stream() {
+                    true => GateBody::inner(body),
+                    false => GateBody::inner_while(body, watch),
+                })
+            }
             None => gate.interrupted_and_presented(&grant, &attended).await.map(GateBody::own),
         })
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
 
+use super::drain::Drain;
 use crate::authn::Authenticator;
 use crate::clock::Clock;
 use crate::policy::Policy;
@@ -18,17 +19,25 @@ pub(crate) struct Ruleset {
     /// The ruleset that a reload installed in its place.
     successor: ArcSwapOption<Self>,
     replaced: Notify,
+    pub(super) drain: Arc<Drain>,
     pub(super) clock: Clock,
 }
 
 impl Ruleset {
-    pub(super) fn new(policy: Policy, authn: Authenticator, origins: Vec<String>, clock: Clock) -> Arc<Self> {
+    pub(super) fn new(
+        policy: Policy,
+        authn: Authenticator,
+        origins: Vec<String>,
+        drain: Arc<Drain>,
+        clock: Clock,
+    ) -> Arc<Self> {
         Arc::new(Self {
             policy,
             authn,
             origins,
             successor: ArcSwapOption::empty(),
             replaced: Notify::new(),
+            drain,
             clock,
         })
     }

@@ -49,14 +49,11 @@ impl OAuth2 {
             client_ip: request.client.ip,
             host: request.client.host.clone(),
             return_to: return_to.as_str().to_owned(),
-            user,
+            user: user.clone(),
         };
         let answer = guarded("on_sign_in", self.hooks.timeout, hook, signing_in).await;
         match answer.map_err(|_| SignInFailure::HookFailed)?.outcome() {
-            SignInOutcome::Refuse(message) => {
-                tracing::info!(target: "huggate::audit", event = "sign_in_refused", user = person.shown(), client = ?request.client.ip, "the app's hook refused a sign-in");
-                Err(SignInFailure::Refused(message).into())
-            }
+            SignInOutcome::Refuse(message) => Err(SignInFailure::Refused { message, user }.into()),
             SignInOutcome::Admit(claims) => claims.finish().map_err(|error| {
                 tracing::error!(hook = "on_sign_in", %error, "a hook's claims are not accepted");
                 SignInFailure::HookFailed.into()

@@ -14,10 +14,12 @@ use super::pending_sign_in::{PendingSignIn, Taken, Unfinished};
 use super::return_to::ReturnTo;
 use super::start::ATTEMPTS_LIFETIME;
 use crate::client::IncomingRequest;
+use crate::events;
+use crate::identity::{AuthMethod, User};
 use crate::pages;
 use crate::policy::Policy;
 use crate::provider::{CodeGrant, truncated};
-use crate::respond::{SignInFailure, answer, sign_in_failed, unavailable};
+use crate::respond::{SignInFailure, answer, sign_in_failed};
 use crate::session::{NotBegun, SessionLookup};
 
 /// The parameters of a callback. Each may occur at most once (RFC 6749, section 3.1).
@@ -69,7 +71,7 @@ impl OAuth2 {
         };
         if self.sessions.store_is_up() == Some(false) {
             // Before the state and the code are used: the same address works later.
-            return Ok(unavailable::store_unavailable(request));
+            return Ok(self.failed(request, &SignInFailure::StoreUnavailable, &ReturnTo::root()));
         }
         let state = parameters.state.as_deref().unwrap_or_default();
         Ok(match self.pendings.take(state, &request.parts.headers, self.clock.now()) {
@@ -182,7 +184,7 @@ impl OAuth2 {
         let return_to =
             pending.return_to.as_deref().map_or_else(ReturnTo::root, |url| self.parse_return(url));
         let claims = self.admit(request, &person, &tokens, &return_to, policy).await?;
-        let username = person.shown().to_owned();
+        let user = User::new(person.clone(), AuthMethod::Session);
         let mut lines = self
             .sessions
             .begin(person, tokens, claims, &pending.origin, (&request.parts.headers, request.client.ip))
@@ -191,7 +193,7 @@ impl OAuth2 {
                 NotBegun::StoreDown => SignInFailure::StoreUnavailable,
                 NotBegun::TooLarge => SignInFailure::SessionTooLarge,
             })?;
-        tracing::info!(target: "huggate::audit", event = "sign_in", user = %username, client = ?request.client.ip, "signed in");
+        events::signed_in(request, &user);
         let cookies = self.sessions.cookies();
         let attempts = self.attempts(request).saturating_add(1).to_string();
         lines.extend(cookies.set(cookies.attempts_name(), Some(&attempts), ATTEMPTS_LIFETIME));

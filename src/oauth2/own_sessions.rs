@@ -9,7 +9,7 @@ use super::endpoints::OAuth2;
 use super::user_agent::describe_user_agent;
 use crate::client::{IncomingRequest, is_cross_site};
 use crate::clock::{UnixTime, rfc3339};
-use crate::identity::User;
+use crate::events;
 use crate::pages::{self, ShownSession};
 use crate::respond::{answer, unauthenticated, unavailable};
 use crate::session::store::SessionKey;
@@ -109,7 +109,7 @@ impl OAuth2 {
         if let Err(error) = ended {
             return admin_failed(request, &error);
         }
-        audit(session.user(), request, 1);
+        events::session_revoked(request, session.user(), 1);
         if request.wants_page() {
             return answer::redirect(&self.urls.sessions());
         }
@@ -144,7 +144,7 @@ impl OAuth2 {
             Ok(revoked) => revoked,
             Err(error) => return admin_failed(request, &error),
         };
-        audit(session.user(), request, revoked.sessions);
+        events::session_revoked(request, session.user(), revoked.sessions);
         self.tell_of_sign_out(request, session.user().clone()).await;
         let lines = self.sessions.cookies().remove_session(headers);
         let count = revoked.not_before.is_none().then_some(revoked.sessions);
@@ -166,17 +166,6 @@ impl OAuth2 {
     fn is_from_elsewhere(&self, request: IncomingRequest<'_>) -> bool {
         is_cross_site(&request.parts.headers, &self.urls.public_url, &request.client.host)
     }
-}
-
-fn audit(user: &User, request: IncomingRequest<'_>, sessions: u64) {
-    tracing::info!(
-        target: "huggate::audit",
-        event = "session_revoked",
-        user = %user.username(),
-        client = ?request.client.ip,
-        sessions,
-        "a person ended sessions of their own",
-    );
 }
 
 fn described(session: &ListedSession, this: SessionKey) -> Value {

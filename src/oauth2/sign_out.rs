@@ -7,6 +7,7 @@ use http::{Response, StatusCode};
 use super::endpoints::OAuth2;
 use super::return_to::ReturnTo;
 use crate::client::{IncomingRequest, is_cross_site, may_change_state};
+use crate::events;
 use crate::hooks::{PageContent, SignedOut, SignedOutPage, guarded};
 use crate::identity::User;
 use crate::pages::{self, ContinueLink};
@@ -42,8 +43,7 @@ impl OAuth2 {
         };
         let ended = user.is_some();
         if let Some(user) = user {
-            let username = user.username();
-            tracing::info!(target: "huggate::audit", event = "sign_out", user = %username, client = ?request.client.ip, "signed out");
+            events::signed_out(request, &user);
             self.tell_of_sign_out(request, user).await;
         }
         let cookies = self.sessions.cookies();

@@ -9,9 +9,10 @@ use super::endpoints::OAuth2;
 use super::pending_sign_in::Beginning;
 use super::return_to::ReturnTo;
 use crate::client::{Client, IncomingRequest, RequestKind, is_prefetch};
+use crate::events;
 use crate::pages;
 use crate::provider::{AuthorizationRequest, DiscoveryError};
-use crate::respond::{answer, unauthenticated, unavailable};
+use crate::respond::{Said, answer, unauthenticated, unavailable};
 use crate::session::{SessionLookup, find_cookie};
 
 /// How long a successful sign-in is remembered, in seconds, to detect a browser that does
@@ -38,10 +39,11 @@ impl OAuth2 {
             }
             RequestKind::Navigation | RequestKind::Form | RequestKind::Program => {
                 let org = request.parameter("org");
-                match self.begin(request, &return_to, org.as_deref()).await {
-                    Ok(response) => response,
-                    Err(error) => unavailable::provider_unavailable(request, &self.urls, &error),
-                }
+                let begun = self.begin(request, &return_to, org.as_deref()).await;
+                let response = begun
+                    .unwrap_or_else(|error| unavailable::provider_unavailable(request, &self.urls, &error));
+                log_failure(request, &response);
+                response
             }
         }
     }
@@ -112,7 +114,6 @@ impl OAuth2 {
     async fn begin_here(&self, request: IncomingRequest<'_>) -> Result<Response<Bytes>, DiscoveryError> {
         let cookies = self.sessions.cookies();
         if self.attempts(request) >= MAX_ATTEMPTS {
-            tracing::warn!(host = %request.client.host, "a browser signed in repeatedly but does not send the session cookie");
             let start = self.urls.start(self.here(request).as_str(), None);
             let page = pages::sign_in_loop(self.urls.public_url.as_str(), &start);
             let forget = cookies.set(cookies.attempts_name(), None, 0);
@@ -133,10 +134,6 @@ impl OAuth2 {
     /// Redirects to the same address over https. The host is one that is configured: the
     /// request's may be anything.
     pub(crate) fn to_https(&self, request: IncomingRequest<'_>) -> Response<Bytes> {
-        tracing::info!(
-            host = %request.client.host, client = ?request.client.ip,
-            "a proxy in front says that this was opened over http; redirecting to https",
-        );
         let target = Some(request.target()).filter(|target| target.starts_with('/')).unwrap_or("/");
         let named = |host: &str| Url::parse(&format!("https://{host}{target}")).ok();
         let asked = named(&request.client.host)
@@ -151,5 +148,12 @@ impl OAuth2 {
         let origin = host.map(|host| self.urls.public_url.sibling(host));
         let origin = origin.as_deref().unwrap_or(self.urls.public_url.as_str());
         format!("{origin}{}/callback", self.urls.prefix.as_str())
+    }
+}
+
+/// Logs that a sign-in could not begin.
+fn log_failure(request: IncomingRequest<'_>, response: &Response<Bytes>) {
+    if let Some(Said { code, text }) = response.extensions().get::<Said>() {
+        events::sign_in_failed(request, (code, response.status()), text, None, true);
     }
 }

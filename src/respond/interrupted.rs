@@ -25,6 +25,16 @@ pub(crate) enum Interruption {
     Access,
 }
 
+impl Interruption {
+    /// The error code of the answer, and of logs.
+    pub(crate) fn code(self) -> &'static str {
+        match self {
+            Self::Session => "session_ended",
+            Self::Access => "access_ended",
+        }
+    }
+}
+
 /// The answer in place of the app's. The client may still be sending the request, so the
 /// connection is closed.
 pub(crate) fn interrupted(
@@ -45,7 +55,7 @@ fn session_ended(request: FailedRequest<'_>, urls: &EndpointUrls) -> Response<By
         let start = urls.start(request.target, None);
         answer::error_page(
             StatusCode::UNAUTHORIZED,
-            "session_ended",
+            Interruption::Session.code(),
             SESSION_ENDED,
             pages::session_ended(request.host, &start),
         )
@@ -53,7 +63,7 @@ fn session_ended(request: FailedRequest<'_>, urls: &EndpointUrls) -> Response<By
         answer::json(
             StatusCode::UNAUTHORIZED,
             &json!({
-                "error": "session_ended",
+                "error": Interruption::Session.code(),
                 "error_description": SESSION_ENDED,
                 "sign_in_url": urls.sign_in(request.target),
             }),
@@ -67,10 +77,13 @@ fn access_ended(request: FailedRequest<'_>) -> Response<Bytes> {
     if request.wants_page() {
         return answer::error_page(
             StatusCode::FORBIDDEN,
-            "access_ended",
+            Interruption::Access.code(),
             ACCESS_ENDED,
             pages::access_ended(),
         );
     }
-    answer::json(StatusCode::FORBIDDEN, &json!({"error": "access_ended", "error_description": ACCESS_ENDED}))
+    answer::json(
+        StatusCode::FORBIDDEN,
+        &json!({"error": Interruption::Access.code(), "error_description": ACCESS_ENDED}),
+    )
 }

@@ -6,9 +6,11 @@ use serde_json::json;
 
 use super::answer;
 use super::endpoint_urls::EndpointUrls;
-use super::unavailable::store_unavailable;
+use super::unavailable::{STORE_DOWN, store_unavailable};
 use crate::causes::Causes;
 use crate::client::IncomingRequest;
+use crate::events;
+use crate::identity::User;
 use crate::pages::{self, SignInFailed};
 use crate::provider::{IdTokenError, Issuer, SignInError, TokenError, UserinfoError};
 
@@ -42,7 +44,7 @@ pub(crate) enum SignInFailure {
     /// The session does not fit the browser's cookies.
     SessionTooLarge,
     /// The app's own hook refused the person, with this message for them.
-    Refused(String),
+    Refused { message: String, user: User },
     /// The app's own hook gave no usable answer. The log says which and why.
     HookFailed,
 }
@@ -51,6 +53,11 @@ impl SignInFailure {
     /// Whether the callback does not belong to a sign-in under way in this browser.
     fn is_unfinished(&self) -> bool {
         matches!(self, Self::NotBegunHere | Self::Expired | Self::UsedBefore | Self::CookiesBlocked)
+    }
+
+    /// The person whom the app's hook refused.
+    fn user(&self) -> Option<&User> {
+        if let Self::Refused { user, .. } = self { Some(user) } else { None }
     }
 }
 
@@ -71,15 +78,18 @@ pub(crate) fn sign_in_failed(
     issuer: &Issuer,
     start_url: &str,
 ) -> Response<Bytes> {
-    if request.wants_page() && matches!(failure, SignInFailure::Cancelled) {
-        let page = pages::sign_in_cancelled(&request.client.host, start_url);
-        return answer::error_page(StatusCode::FORBIDDEN, "access_denied", CANCELLED, page);
-    }
     let Some(Wording { status, code, title, cause, advice }) = Wording::of(failure, issuer) else {
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        events::sign_in_failed(request, ("temporarily_unavailable", status), STORE_DOWN, None, true);
         return store_unavailable(request);
     };
-    tracing::warn!(code, %cause, client = ?request.client.ip, "sign-in failed");
+    let warns = status.is_server_error() || matches!(failure, SignInFailure::WrongIssuer);
+    events::sign_in_failed(request, (code, status), &cause, failure.user(), warns);
     if request.wants_page() {
+        if matches!(failure, SignInFailure::Cancelled) {
+            let page = pages::sign_in_cancelled(&request.client.host, start_url);
+            return answer::error_page(status, code, CANCELLED, page);
+        }
         if failure.is_unfinished() {
             // With cookies of another sign-in, the cause is not known.
             let known = Some(cause.as_str()).filter(|_| !matches!(failure, SignInFailure::NotBegunHere));
@@ -142,7 +152,7 @@ impl Wording {
             },
             SignInFailure::Exchange(error) => Self::of_exchange(error),
             SignInFailure::StoreUnavailable => return None,
-            SignInFailure::Refused(message) => Self::refused(message),
+            SignInFailure::Refused { message, .. } => Self::refused(message),
             SignInFailure::HookFailed => Self::hook_failed(),
             SignInFailure::SessionTooLarge => Self::session_too_large(),
         })

@@ -15,7 +15,7 @@ use crate::provider::DiscoveryError;
 
 const UNCONFIRMED: &str =
     "Hugging Face is unavailable and cannot confirm that you still have access; its last answer is too old";
-const STORE_DOWN: &str = "The session store does not answer. Sessions go on; try again.";
+pub(super) const STORE_DOWN: &str = "The session store does not answer. Sessions go on; try again.";
 const NOT_HELD: &str = "The rules of this app have changed, and they depend on something that only Hugging Face knows, which is unavailable";
 
 /// 503, or 502 if waiting will not help: the provider is unavailable.
@@ -74,8 +74,6 @@ pub(crate) fn unconfirmed(
 /// 503: the session cannot be looked up because the store is unavailable. The cookie is
 /// kept.
 pub(crate) fn store_unavailable(request: IncomingRequest<'_>) -> Response<Bytes> {
-    // The change of the store's state has one line at a higher level.
-    tracing::debug!("a request needs the session store, which does not answer");
     let mut response = if request.wants_page() {
         answer::error_page(
             StatusCode::SERVICE_UNAVAILABLE,

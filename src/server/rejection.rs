@@ -92,9 +92,10 @@ impl Rejection {
     /// it answers.
     pub(super) fn answer(self, wants_page: bool, client: Option<IpAddr>) -> Response<Bytes> {
         let (status, code, cause) = (self.status(), self.code(), self.cause());
+        let decision = if status.is_server_error() { "unavailable" } else { "bad_request" };
         tracing::info!(
-            target: "huggate::audit", event = "refused", code, status = status.as_u16(), client = ?client,
-            "refused",
+            target: "huggate::audit", event = "refused", decision, reason = code, status = status.as_u16(),
+            client = client.map(tracing::field::display), "refused",
         );
         let (content_type, body) = if wants_page {
             let title = status.canonical_reason().unwrap_or("Refused");

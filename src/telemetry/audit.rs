@@ -1,12 +1,13 @@
-//! Audit lines: one for each decision.
+//! Audit lines for requests that are answered; the gate has those for refusals.
 
 use http::uri::PathAndQuery;
-use http::{Method, Response, StatusCode};
+use http::{Method, Response};
 
 use crate::client::Client;
 use crate::forward_auth::OriginalRequest;
 use crate::gate::Refusal;
 use crate::identity::User;
+use crate::masked::masked;
 
 /// The parts of a request that an audit line records. The query is left out, because it
 /// may hold secrets.
@@ -21,7 +22,7 @@ impl AuditEntry {
     /// Records what the audit line needs; `None` while audit lines are disabled.
     #[must_use]
     pub fn of<B>(request: &http::Request<B>) -> Option<Self> {
-        tracing::enabled!(target: "huggate::audit", tracing::Level::INFO).then(|| Self {
+        tracing::enabled!(target: "huggate::audit", tracing::Level::DEBUG).then(|| Self {
             method: request.method().clone(),
             target: request.uri().path_and_query().cloned(),
         })
@@ -31,42 +32,22 @@ impl AuditEntry {
         self.target.as_ref().map_or("", PathAndQuery::path)
     }
 
-    /// Writes the audit line: refusals at level info, everything else at debug.
+    /// Writes the audit line, at level debug. The gate logs its refusals itself.
     pub fn record<B>(&self, response: &Response<B>) {
+        if response.extensions().get::<Refusal>().is_some() {
+            return;
+        }
         let status = response.status().as_u16();
         let client = response.extensions().get::<Client>().and_then(|client| client.ip);
         // With forward auth, the request that is asked about, not the subrequest.
         let original = response.extensions().get::<OriginalRequest>();
         let (method, path) =
             original.map_or((&self.method, self.path()), |asked| (asked.method(), asked.path()));
-        match response.extensions().get::<Refusal>() {
-            Some(Refusal::Forbidden(forbidden)) => {
-                tracing::info!(
-                    target: "huggate::audit", event = "refused", code = "access_denied", user = forbidden.username(),
-                    auth_method = forbidden.auth_method().as_str(),
-                    %method, path, status, client = ?client, "refused",
-                );
-            }
-            Some(refusal) if response.status() != StatusCode::FOUND => {
-                tracing::info!(
-                    target: "huggate::audit", event = "refused", code = refusal.code(),
-                    %method, path, status, client = ?client, "refused",
-                );
-            }
-            Some(refusal) => {
-                tracing::debug!(
-                    target: "huggate::audit", event = "redirected", code = refusal.code(),
-                    %method, path, "sent to sign in",
-                );
-            }
-            None => {
-                let user = response.extensions().get::<User>();
-                tracing::debug!(
-                    target: "huggate::audit", event = "answered", user = user.map(User::username),
-                    auth_method = user.map(|user| user.auth_method().as_str()),
-                    %method, path, status, "answered",
-                );
-            }
-        }
+        let user = response.extensions().get::<User>();
+        tracing::debug!(
+            target: "huggate::audit", event = "answered", username = user.map(|user| masked(user.username())).as_deref(),
+            auth_method = user.map(|user| user.auth_method().as_str()),
+            method = &*masked(method.as_str()), path = &*masked(path), status, client = client.map(tracing::field::display), "answered",
+        );
     }
 }

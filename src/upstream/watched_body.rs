@@ -56,7 +56,7 @@ impl WatchedBody {
         let watcher = tokio::spawn(async move {
             let closed = tokio::select! {
                 biased;
-                () = watched.stall_detector.grant().ended() => State::PermissionEnded,
+                () = watched.stall_detector.grant().permission_ended() => State::PermissionEnded,
                 () = watched.stall_detector.stalled(limit) => {
                     tracing::info!("closed a response that was idle for timeouts.stream");
                     State::Stalled

@@ -78,7 +78,7 @@ pub(super) async fn tunnel(from_client: OnUpgrade, to_app: OnUpgrade, options: T
         let mut forwarded = pin!(async { tokio::join!(up.run(), down.run()) });
         let reason = tokio::select! {
             _ = &mut forwarded => None,
-            () = stall_detector.grant().ended() => Some(SESSION_ENDED),
+            () = stall_detector.grant().permission_ended() => Some(SESSION_ENDED),
             () = options.stop.cancelled() => Some(GOING_AWAY),
             () = stall_detector.stalled(options.idle_timeout) => {
                 tracing::info!("closed a WebSocket that was idle for timeouts.stream");

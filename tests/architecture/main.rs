@@ -28,11 +28,12 @@ const ORDER: &[&[&str]] = &[
     &["session"],
     &["hooks"],
     &["provider"],
+    &["events"],
     &["identity"],
     &["server"],
     &["client"],
     &["keys", "pem"],
-    &["clock", "causes", "setters"],
+    &["clock", "causes", "masked", "setters"],
 ];
 /// The stand-in for the provider shares nothing with what it tests, but the clock.
 const HUB: &str = "hub";

@@ -57,6 +57,29 @@ async fn axum() {
 }
 
 #[tokio::test]
+async fn shutdown() {
+    let hub = hub(Clock::system()).await;
+    let (mut running, url) = start("shutdown", &hub).await;
+    let cookies = sign_in(&format!("{url}/events")).await;
+    let mut streams = Vec::new();
+    for (path, cookies, event) in [("events", &*cookies, "data: ada\n\n"), ("clock", "", "data: tick\n\n")] {
+        let mut stream = http().get(format!("{url}/{path}")).header(COOKIE, cookies).send().await.unwrap();
+        assert_eq!(stream.chunk().await.unwrap().unwrap(), event);
+        streams.push(stream);
+    }
+    let pid = i32::try_from(running.id().unwrap()).unwrap();
+    kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
+    let ended = timeout(Duration::from_secs(10), running.wait()).await;
+    assert!(ended.expect("open streams hold up the shutdown").unwrap().success());
+    for mut stream in streams {
+        // What came before the end may be read first.
+        while let Ok(chunk) = stream.chunk().await {
+            assert!(chunk.is_some(), "the stream looks complete");
+        }
+    }
+}
+
+#[tokio::test]
 async fn pages() {
     let hub = hub(Clock::system()).await;
     let (_running, url) = start("pages", &hub).await;

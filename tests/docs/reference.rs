@@ -180,7 +180,7 @@ fn the_codes_are_those_of_the_sources() {
 
 #[test]
 fn the_events_of_the_log_are_those_of_the_sources() {
-    let documented = documented("docs/guides/tls.md", "## Logs", 0);
+    let documented = documented("docs/reference/logging.md", "## Events", 0);
     let sources = sources();
     let events = sources.iter().flat_map(|text| text.split("event = \"").skip(1));
     let events: BTreeSet<String> = events.map(|rest| rest.split('"').next().unwrap().to_owned()).collect();

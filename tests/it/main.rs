@@ -36,8 +36,10 @@ mod embedding;
 mod embedding_hooks;
 mod embedding_pages;
 mod embedding_require;
+mod embedding_shutdown;
 #[cfg(feature = "testing")]
 mod embedding_testing;
+mod embedding_tracing;
 mod errors;
 mod headers;
 mod layer;

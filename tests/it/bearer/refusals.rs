@@ -298,15 +298,19 @@ async fn the_log_names_the_person_and_the_authentication_method() {
         (
             "authorization",
             format!("Bearer {}", world.token("ada")),
-            r#"event="answered" user="ada" auth_method="access_token""#,
+            r#"event="answered" username="ada" auth_method="access_token""#,
         ),
-        ("cookie", ben.cookie_line(), r#"event="answered" user="ben" auth_method="session""#),
+        ("cookie", ben.cookie_line(), r#"event="answered" username="ben" auth_method="session""#),
         (
             "authorization",
             format!("Bearer {}", world.token("dan")),
-            r#"event="refused" code="access_denied" user="dan" auth_method="access_token""#,
+            r#"username="dan" auth_method="access_token""#,
         ),
-        ("authorization", "Bearer hf_wrong".to_owned(), r#"event="refused" code="invalid_token""#),
+        (
+            "authorization",
+            "Bearer hf_wrong".to_owned(),
+            r#"event="refused" decision="unauthenticated" reason="invalid_token""#,
+        ),
     ] {
         let log = Log::start();
         let request = http::Request::get("/x").header("host", "a.example").header(name, &value);

@@ -3,6 +3,7 @@
 
 mod app;
 mod browser;
+mod collector;
 mod front;
 mod log;
 mod wire;
@@ -17,6 +18,7 @@ use tokio::net::TcpListener;
 
 pub(crate) use app::{App, Echo};
 pub(crate) use browser::Browser;
+pub(crate) use collector::{Collector, Recorded};
 pub(crate) use front::{FRONTS, Front, listeners, proxy, serve, server, upstream};
 pub(crate) use log::Log;
 pub(crate) use wire::{Answer, Ask, EMBEDDER_POLICY, JWT, begin, raw, send, upgraded};

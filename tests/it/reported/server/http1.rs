@@ -98,7 +98,7 @@ async fn every_400_and_431_has_a_body_and_a_line_in_the_log() {
         assert!(page.starts_with(&start) && page.contains("text/html"), "{head}: {page}");
         assert!(page.contains("<h1>"), "{head}: {page}");
         if !matches!(code, "invalid_host") && !head.starts_with("OPTIONS") && !head.starts_with("CONNECT") {
-            let lines = log.text().matches("code=\"").count();
+            let lines = log.text().matches("reason=\"").count();
             assert!(lines >= 2 && log.text().contains(code), "{head}: {}", log.text());
         }
         for field in ["cache-control: no-store", "x-content-type-options: nosniff"] {
