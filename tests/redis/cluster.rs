@@ -148,3 +148,39 @@ async fn a_cluster_that_lost_a_node_is_used_again_once_it_is_back() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs redis-server: run ./scripts/test"]
+async fn a_node_that_hangs_holds_no_call_for_long() {
+    let cluster = RedisCluster::start();
+    let store = cluster_store(&cluster);
+    for number in 0..60 {
+        store.create(key(number), record(number), NOW).await.unwrap();
+    }
+    cluster.nodes[0].pause();
+    let (mut answered, mut failed) = (0, 0);
+    let begun = Instant::now();
+    for number in 0..60 {
+        let call = Instant::now();
+        let result = store.load(key(number), NOW).await;
+        assert!(call.elapsed() < Duration::from_millis(2500), "{:?}", call.elapsed());
+        match result {
+            Ok(stored) => {
+                assert!(stored.is_some(), "session {number} is lost");
+                answered += 1;
+            }
+            Err(_) => failed += 1,
+        }
+    }
+    // A third of the sessions is there, and their calls fail at once after the first ones.
+    assert!(failed > 5 && begun.elapsed() < Duration::from_secs(10), "{answered} answered, {failed} failed");
+    cluster.nodes[0].resume();
+    until(FAILED_OVER, "every session is there again", async || {
+        let mut there = 0;
+        for number in 0..60 {
+            there += usize::from(matches!(store.load(key(number), NOW).await, Ok(Some(_))));
+        }
+        there == 60
+    })
+    .await;
+}

@@ -121,12 +121,36 @@ async fn a_killed_master_is_replaced_within_seconds() {
     let master = set.servers[1 - place].port.to_string();
     until(FAILED_OVER, "the old master is a replica", async || {
         for number in 0..SESSIONS {
-            assert!(store.load(key(number), NOW).await.unwrap().is_some(), "{number}");
+            if let Ok(stored) = store.load(key(number), NOW).await {
+                assert!(stored.is_some(), "session {number} is lost");
+            }
         }
         let state = set.servers[place].cli(&["INFO", "replication"]);
         state.contains("role:slave") && state.contains(&format!("master_port:{master}"))
     })
     .await;
+}
+
+/// Nothing but the watch is there to notice it.
+#[tokio::test]
+#[ignore = "needs redis-server: run ./scripts/test"]
+async fn the_watch_of_a_gate_without_calls_follows_a_master_that_hangs() {
+    let set = SentinelSet::start();
+    let store = store(&settings(&set));
+    let mut notices = watched(&store);
+    assert_eq!(timeout(FAILED_OVER, notices.recv()).await.unwrap(), Some(Notice::Missed));
+    let place = set.master();
+    set.servers[place].pause();
+    until(FAILED_OVER, "the watch is at the other server", async || {
+        let subscribed = set.servers[1 - place].cli(&["PUBSUB", "NUMSUB", "huggate:changes"]);
+        subscribed.trim().ends_with('1')
+    })
+    .await;
+    let other = crate::sessions::store(&settings(&set));
+    other.create(key(1), record(1), NOW).await.unwrap();
+    assert!(other.end(key(1)).await.unwrap());
+    let told = async { while notices.recv().await != Some(Notice::Ended(key(1))) {} };
+    timeout(FAILED_OVER, told).await.unwrap();
 }
 
 #[tokio::test]

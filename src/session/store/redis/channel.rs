@@ -84,9 +84,15 @@ impl Channel {
         answer.map(|replies| (link.endpoint.clone(), replies))
     }
 
-    /// Where the target is now.
+    /// Where the target is now. It has to answer: a connection that nothing used may be
+    /// half-open.
     pub(super) async fn locate(self: &Arc<Self>) -> Result<Endpoint, Failure> {
-        Ok(self.link().await?.endpoint.clone())
+        Ok(self.send(vec![redis::cmd("PING")]).await?.0)
+    }
+
+    /// Where the connection leads, if there is one.
+    pub(super) fn current(&self) -> Option<Endpoint> {
+        self.lock().link.as_ref().map(|link| link.endpoint.clone())
     }
 
     async fn link(self: &Arc<Self>) -> Result<Arc<Link>, Failure> {

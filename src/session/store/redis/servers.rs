@@ -131,10 +131,11 @@ impl Servers {
         Err(failure)
     }
 
-    /// Whether a node may have left the cluster, as far as is known now.
+    /// Whether changes are published elsewhere by now: there is another master, or the node
+    /// has left the cluster.
     pub(super) async fn has_left(&self, endpoint: &Endpoint) -> bool {
         match &self.set {
-            Set::One(_) => false,
+            Set::One(channel) => channel.current().is_some_and(|current| current != *endpoint),
             Set::Cluster(cluster) => cluster.masters().await.is_ok_and(|masters| !masters.contains(endpoint)),
         }
     }

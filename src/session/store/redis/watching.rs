@@ -41,7 +41,7 @@ async fn subscribed(servers: &Servers, names: &Names, notices: &Notices) -> Resu
                 let pong = timeout(PING_LIMIT, sink.ping::<redis::Value>()).await;
                 pong.map_err(late)?.map_err(broken)?;
                 if servers.has_left(&endpoint).await {
-                    return Ok(Failure::Topology(format!("{endpoint} is no master of the cluster any more")));
+                    return Ok(Failure::Topology(format!("{endpoint} is no master any more")));
                 }
             }
         }
