@@ -9,6 +9,9 @@ use super::redis;
 use crate::session::store::StoreLocation;
 use crate::session::{RevocationSettings, SessionSettings, StoreSettings};
 
+const REVOCATIONS: &str =
+    "is no place for revocations; write it like \"file:revocations\" or \"redis://127.0.0.1:6379\"";
+
 /// What a value names.
 enum Named {
     Cookie,
@@ -33,9 +36,9 @@ impl Named {
 }
 
 /// Parses a value, which may contain a password: a wrong one is not repeated then.
-fn parse(field: &Field<'_>, folder: &Path) -> Option<Named> {
+fn parse(field: &Field<'_>, folder: &Path, expected: Option<&'static str>) -> Option<Named> {
     let text = field.secret_text()?;
-    match Named::parse(text, folder) {
+    match Named::parse(text, folder).map_err(|why| expected.unwrap_or(why)) {
         Ok(named) => Some(named),
         Err(why) if text.contains('@') => {
             field.problem(why);
@@ -53,7 +56,7 @@ pub(super) fn read(table: &Table<'_>, folder: &Path, settings: &mut SessionSetti
     #[cfg(feature = "redis-store")]
     let mut uses_redis = false;
     if let Some(field) = table.field("store")
-        && let Some(named) = parse(&field, folder)
+        && let Some(named) = parse(&field, folder, None)
     {
         match named {
             Named::Cookie => settings.store = StoreSettings::Cookie,
@@ -74,7 +77,7 @@ pub(super) fn read(table: &Table<'_>, folder: &Path, settings: &mut SessionSetti
         }
     }
     if let Some(field) = table.field("revocations")
-        && let Some(named) = parse(&field, folder)
+        && let Some(named) = parse(&field, folder, Some(REVOCATIONS))
     {
         match named {
             Named::File(path) => settings.revocations = RevocationSettings::File(path),

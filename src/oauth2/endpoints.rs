@@ -20,7 +20,7 @@ use crate::hooks::{Hooks, PageContent, SignInPage};
 use crate::identity::User;
 use crate::pages;
 use crate::policy::Policy;
-use crate::provider::{Provider, Reachability};
+use crate::provider::Provider;
 use crate::respond::{EndpointUrls, Said, answer, bad_request, openai, unauthenticated};
 use crate::session::Sessions;
 
@@ -128,18 +128,14 @@ impl OAuth2 {
     /// state is reported and does not affect readiness: signed-in people are served without
     /// the provider.
     fn readyz(&self) -> Response<Bytes> {
-        let store = self.sessions.store_is_up();
-        let ready = !self.draining.load(Ordering::Relaxed) && store != Some(false);
-        let provider = match self.provider.reachability() {
-            Reachability::Reachable => "reachable",
-            Reachability::Unreachable => "unreachable",
-            Reachability::Unknown => "not asked yet",
-        };
-        let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        let mut report = json!({"ready": ready, "provider": provider});
-        if let (Some(up), Some(report)) = (store, report.as_object_mut()) {
-            let store = if up { "reachable" } else { "unreachable" };
-            report.insert("store".to_owned(), store.into());
+        let readiness = self.readiness();
+        let status = if readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        let mut report = json!({"ready": readiness.is_ready(), "provider": readiness.provider.to_string()});
+        if let (Some(store), Some(report)) = (readiness.store, report.as_object_mut()) {
+            report.insert("store".to_owned(), store.to_string().into());
+        }
+        if let (false, Some(report)) = (readiness.is_ready(), report.as_object_mut()) {
+            report.insert("problems".to_owned(), readiness.problems().into());
         }
         answer::json(status, &report)
     }

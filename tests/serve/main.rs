@@ -4,8 +4,14 @@
 // The process, its log, and the app behind it.
 mod world;
 
+// The servers of the tests of the Redis store.
+#[path = "../redis/redis_server.rs"]
+#[expect(dead_code, reason = "its other users start sentinels and clusters")]
+mod redis_server;
+
 mod commands;
 mod file_descriptors;
 mod reload;
 mod sessions;
 mod shutdown;
+mod stores;

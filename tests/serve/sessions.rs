@@ -111,6 +111,9 @@ async fn the_admin_listener_refuses_pages_strangers_and_vague_requests() {
     );
     assert_eq!(ask(Method::GET, "/sessions").bearer_auth("wrong").send().await.unwrap().status(), 401);
     assert_eq!(trusted(Method::GET, "/healthz").send().await.unwrap().status(), 200);
+    let ready = trusted(Method::GET, "/readyz").send().await.unwrap();
+    assert_eq!(ready.status(), 200);
+    assert!(ready.text().await.unwrap().contains("provider: "));
     for (name, value) in [
         (ORIGIN.as_str(), "https://evil.example"),
         (ORIGIN.as_str(), "null"),

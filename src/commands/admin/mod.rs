@@ -122,6 +122,7 @@ async fn answer(router: &mut Router, request: Request<Body>) -> Response {
 fn router(admin: Admin) -> Router {
     Router::new()
         .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(readyz))
         .route("/sessions", get(sessions::list).delete(sessions::revoke))
         .fallback(async || error(StatusCode::NOT_FOUND, "not_found", "there is nothing at this address"))
         .method_not_allowed_fallback(async || {
@@ -129,6 +130,19 @@ fn router(admin: Admin) -> Router {
         })
         .layer(middleware::from_fn_with_state(admin.clone(), guard::guard))
         .with_state(admin)
+}
+
+/// A line for each part.
+async fn readyz(admin: AdminState) -> (StatusCode, String) {
+    let readiness = admin.gate().readiness();
+    let mut text = format!("provider: {}\n", readiness.provider);
+    if let Some(store) = readiness.store {
+        text.push_str(&format!("store: {store}\n"));
+    }
+    if readiness.is_draining {
+        text.push_str("draining: yes\n");
+    }
+    (if readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, text)
 }
 
 /// An error of the listener's own.
