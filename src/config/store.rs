@@ -17,6 +17,7 @@ enum Named {
     Cookie,
     Memory,
     File(PathBuf),
+    #[cfg(feature = "redis-store")]
     Redis(String),
 }
 
@@ -27,7 +28,10 @@ impl Named {
             None if text == "memory" => Ok(Self::Memory),
             Some(("file", "")) => Err("names no file; write it like \"file:sessions.redb\""),
             Some(("file", path)) => Ok(Self::File(folder.join(path))),
+            #[cfg(feature = "redis-store")]
             Some(("redis" | "rediss", rest)) if rest.starts_with("//") => Ok(Self::Redis(text.to_owned())),
+            #[cfg(not(feature = "redis-store"))]
+            Some(("redis" | "rediss", _)) => Err("needs huggate with the feature redis-store"),
             _ => Err(
                 "is not a store; write \"cookie\", \"memory\", \"file:sessions.redb\" or \"redis://127.0.0.1:6379\"",
             ),
@@ -72,8 +76,8 @@ pub(super) fn read(table: &Table<'_>, folder: &Path, settings: &mut SessionSetti
                     settings.store_location = Some(StoreLocation::Redis(Box::new(redis)));
                 }
             }
-            #[expect(unreachable_patterns, reason = "reached without the features of the stores")]
-            _ => field.problem("needs a feature of huggate that this program was built without"),
+            #[cfg(not(feature = "file-store"))]
+            Named::File(_) => field.problem("needs huggate with the feature file-store"),
         }
     }
     if let Some(field) = table.field("revocations")
@@ -88,8 +92,7 @@ pub(super) fn read(table: &Table<'_>, folder: &Path, settings: &mut SessionSetti
                     settings.revocations = RevocationSettings::Redis(Box::new(redis));
                 }
             }
-            _ => field
-                .problem("is no place for revocations; write it like \"file:revocations\" or \"redis://…\""),
+            _ => field.problem(REVOCATIONS),
         }
         if settings.store != StoreSettings::Cookie || settings.store_location.is_some() {
             field.warn_plainly("has no effect: only session.store = \"cookie\" needs it");

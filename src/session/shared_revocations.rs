@@ -137,7 +137,7 @@ impl SharedRevocations {
     async fn look(&self, before: FileState, now: UnixTime) -> Result<Option<(FileState, Table)>, StoreError> {
         match &self.kind {
             Kind::File(file) => {
-                let file = file.clone();
+                let (file, _) = (file.clone(), now);
                 let looked = spawn_blocking(move || {
                     let state = file.state();
                     if state == before { Ok(None) } else { Ok(Some((state, file.read()?))) }

@@ -150,6 +150,7 @@ impl StoreAccess {
     }
 
     /// Stores a record, or raises the times of the one that is there.
+    #[cfg(feature = "redis-store")]
     pub(crate) async fn put(
         &self,
         key: SessionKey,

@@ -40,6 +40,9 @@ impl StoreLocation {
             Self::Redis(settings) => {
                 Ok(CustomStore::new(RedisStore::new(settings).map_err(StoreOpenError::new)?))
             }
+            // There is no location then.
+            #[cfg(not(any(feature = "file-store", feature = "redis-store")))]
+            _ => Err(StoreOpenError::new("huggate was built without file-store and redis-store")),
         }
     }
 }

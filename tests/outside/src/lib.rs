@@ -15,6 +15,7 @@ use http::StatusCode;
 use huggate::authn::BearerSettings;
 use huggate::{AccessToken, Client, Gate, GateBuilder, Grant, Role, Route, Rule, User};
 use tokio::sync::broadcast;
+use tower_http::trace::TraceLayer;
 
 mod hooks;
 mod store;
@@ -55,7 +56,9 @@ pub fn app(gate: &Gate, board: Board) -> Router {
         .route_service("/oauth2/{*endpoint}", gate.endpoints())
         .with_state(board);
     // Outside of the gate: the load balancer signs nobody in.
-    Router::new().route("/health", get(|| async { "ok\n" })).nest("/board", pages)
+    let all = Router::new().route("/health", get(|| async { "ok\n" })).nest("/board", pages);
+    // The span of each request says who was let in, and by which route.
+    all.layer(TraceLayer::new_for_http().make_span_with(huggate::request_span))
 }
 
 /// What the handlers share.

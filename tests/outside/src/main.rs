@@ -33,15 +33,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("open {public_url}/board");
     // The address of each connection is what `Client` and `trusted_proxies` go by.
     let service = app(&gate, Board::default()).into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service).with_graceful_shutdown(stopped()).await?;
+    axum::serve(listener, service).with_graceful_shutdown(stopped(gate)).await?;
     Ok(())
 }
 
-/// Waits for Ctrl-C.
-async fn stopped() {
+/// Waits for Ctrl-C, and ends the streams that would hold up the shutdown.
+async fn stopped(gate: Gate) {
     // Without signals it runs until it is killed.
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending().await
     }
-    // PLACE(drain): `gate.drain()` ends the streams that would hold up the shutdown.
+    gate.drain();
 }

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -305,5 +305,49 @@ async fn people_stay_signed_in_while_the_provider_is_down() -> Tested {
     Ok(())
 }
 
-// PLACE(tracing): the fields of the current span, and the event of a refusal.
-// PLACE(drain): `Gate::drain` ends the stream of `/board/notices`.
+#[tokio::test]
+async fn a_drain_ends_the_stream_of_notices() -> Tested {
+    let world = World::new().await?;
+    let ben = ben().sign_in(&world.gate).await?;
+    let mut body = world.get("/board/notices", &ben).await.into_body();
+    assert!(body.frame().await.ok_or("no notice")?.is_ok());
+    world.gate.drain();
+    let end = tokio::time::timeout(Duration::from_secs(5), body.frame()).await?;
+    // It does not look complete.
+    assert!(end.is_some_and(|frame| frame.is_err()));
+    Ok(())
+}
+
+/// A log that a test reads.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(text);
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn the_log_says_who_was_refused_and_where() -> Tested {
+    let world = World::new().await?;
+    let ben = ben().sign_in(&world.gate).await?;
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    assert_eq!(world.get("/board/admin/people", &ben).await.status(), StatusCode::FORBIDDEN);
+    let text = String::from_utf8(log.0.lock().unwrap().clone())?;
+    // The event, and the fields of the span around it.
+    for words in
+        ["event=\"refused\"", "decision=\"forbidden\"", "username=\"ben\"", "enduser.id=", "huggate.route="]
+    {
+        assert!(text.contains(words), "{words} is not in {text}");
+    }
+    Ok(())
+}
