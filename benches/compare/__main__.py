@@ -28,7 +28,10 @@ NAMES = {
     "public": "huggate, everything public",
     "public-cookie": "huggate, everything public, asked with the session's cookie",
     "unsigned": "huggate, signed in, `identity.assertion = false`",
+    "redis": "huggate, signed in, sessions in Redis",
+    "file": "huggate, signed in, sessions in a file",
     "anew": "huggate, each session opened for the first time, `identity.assertion = false`",
+    "anew-redis": "huggate, each session loaded from Redis for the first time, `identity.assertion = false`",
     "beside": "huggate, signed in, the others sign in here",
     "elsewhere": "huggate, signed in, the others sign in at another process",
     "bare": "bare proxy on hyper, laid out as huggate",
@@ -120,6 +123,9 @@ def start(world, options):
         "signed": lambda key: world.huggate_serve(key, MEMBERS, signed_in=True),
         "public": lambda key: world.huggate_serve(key, 'allow = "anyone"', more=PUBLIC),
         "unsigned": lambda key: world.huggate_serve(key, MEMBERS, more=UNSIGNED, signed_in=True),
+        "redis": lambda key: world.huggate_serve(key, MEMBERS, signed_in=True, session=world.redis()),
+        "file": lambda key: world.huggate_serve(
+            key, MEMBERS, signed_in=True, session=f'store = "file:{world.folder}/sessions.redb"'),
         "bare": lambda key: world.bare_proxy(key, *flags),
         "raw": lambda key: world.bare_proxy(key, "--raw", *flags),
         "bare-shared": lambda key: world.bare_proxy(key, "--shared"),
@@ -172,9 +178,10 @@ def needs_tls(options):
 def compare(world, options, found):
     started, memory = start(world, options)
     special = {}
-    if chosen(options, "anew"):
-        sessions = 300 if options.quick else options.sessions
-        special["anew"] = first_uses(world, sessions)
+    sessions = 300 if options.quick else options.sessions
+    for key, session in (("anew", lambda: ""), ("anew-redis", world.redis)):
+        if chosen(options, key):
+            special[key] = first_uses(world, sessions, key, session())
     results = found["results"] = {}
     found["machine"], found["memory"] = machine(world, started), {}
     for workload in measure.WORKLOADS:
@@ -183,8 +190,8 @@ def compare(world, options, found):
         row = row_of(workload, started)
         if workload.key == "sign-ins":
             row = beside_sign_ins(world, workload, options, started, special)
-        if workload.key == "1k" and chosen(options, "anew"):
-            row.append(special["anew"].contender)
+        if workload.key == "1k":
+            row += [special[key].contender for key in ("anew", "anew-redis") if key in special]
         if workload.streams:
             row = [contender for contender in row if speaks_h2(world, workload, contender)]
         count = 0 if options.quick else options.rounds * workload.rounds
@@ -232,10 +239,10 @@ def speaks_h2(world, workload, contender):
         return False
 
 
-def many_sessions(world, count):
+def many_sessions(world, count, key="anew", session=""):
     """Returns a configuration without the assertion, and `count` session cookies for it."""
-    donor = world.huggate_serve("anew", MEMBERS, more=UNSIGNED)
-    donor.name = re.sub(r"[*`]", "", NAMES["anew"])
+    donor = world.huggate_serve(key, MEMBERS, more=UNSIGNED, session=session)
+    donor.name = re.sub(r"[*`]", "", NAMES[key])
     say(f"signing in {count} times")
     cookies = signin.many(f"{donor.plain}/1k", world.hub, contenders.is_session, count)
     donor.process.end()
@@ -264,10 +271,10 @@ def start_again(world, contender, wrap=()):
     contender.process.until_listening(int(contender.plain.rpartition(":")[2]))
 
 
-def first_uses(world, count):
+def first_uses(world, count, key, session):
     """Sends one request with each session to a process whose cache is empty."""
-    donor, cookies = many_sessions(world, count)
-    script = one_after_the_other(world, "sessions", cookies)
+    donor, cookies = many_sessions(world, count, key, session)
+    script = one_after_the_other(world, f"sessions-{key}", cookies)
 
     def measured():
         start_again(world, donor)

@@ -122,6 +122,17 @@ server {{ listen {HOST}:{port} backlog=4096; location / {{ return 202; }} }}""",
         self.hub_process = Process("huggate hub", [self.huggate, "hub", "--listen", f"{HOST}:{port}"], self.folder)
         self.hub_process.until_listening(port)
 
+    def redis(self):
+        """Starts Debian's redis-server, once; returns the setting that names it."""
+        if not hasattr(self, "redis_process"):
+            (port,) = free_ports(1)
+            place = self.folder / "redis"
+            place.mkdir()
+            command = ["redis-server", "--port", str(port), "--bind", HOST, "--save", "", "--dir", place]
+            self.redis_process, self.redis_port = Process("redis-server", command, self.folder), port
+            self.redis_process.until_listening(port)
+        return f'store = "redis://{HOST}:{self.redis_port}"'
+
     def accepted(self):
         """How many connections the app has accepted."""
         with urllib.request.urlopen(f"{self.app}/connections", timeout=10) as answer:
@@ -138,7 +149,7 @@ server {{ listen {HOST}:{port} backlog=4096; location / {{ return 202; }} }}""",
 
     # ---- contenders ----
 
-    def huggate_serve(self, key, access, tls=False, more="", top="", signed_in=False, wrap=()):
+    def huggate_serve(self, key, access, tls=False, more="", top="", signed_in=False, wrap=(), session=""):
         """`huggate serve`; with a session if `signed_in`."""
         (port,) = free_ports(1)
         url = f"{'https' if tls else 'http'}://{HOST}:{port}"
@@ -158,6 +169,7 @@ scope = "{SCOPE}"
 [session]
 secret = "{SECRET}"
 revalidate = "12h"
+{session}
 [access]
 {access}
 {more}

@@ -59,11 +59,11 @@ pub(crate) fn confirm_everywhere(
     let mut main = Html::default();
     main.add("<h1>Sign out of <bdi>{}</bdi> everywhere?</h1>\n", &[host]);
     let what = match count {
-        Some(1) => "You have one session. It ends.".to_owned(),
+        Some(1) => "You have one session. It will end.".to_owned(),
         Some(count) => {
-            format!("You have {count} sessions. All of them end, in this browser and in every other.")
+            format!("You have {count} sessions. All of them will end, in this browser and in every other.")
         }
-        None => "All your sessions end, in this browser and in every other.".to_owned(),
+        None => "All your sessions will end, in this browser and in every other.".to_owned(),
     };
     main.add("<p>{} Nothing has happened yet.</p>\n", &[&what]);
     main.add("<form class=\"do\" method=\"post\" action=\"{}\">\n", &[everywhere_url]);

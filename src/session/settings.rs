@@ -151,7 +151,7 @@ fn millis(duration: Duration) -> UnixMillis {
 
 /// How much longer than a session a store keeps its record: the use of an open stream is
 /// told to the store once a minute.
-const STORED_LONGER: u64 = 120;
+pub(super) const STORED_LONGER: u64 = 120;
 
 /// Whether the provider's last answer about a person is still valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

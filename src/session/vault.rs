@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::listing::{ListedSession, SessionKind};
 use super::record::Session;
+use super::settings::STORED_LONGER;
 use super::store::{OwnerKey, Revision, SessionKey, SessionRecord, StoredSession};
 use super::ticket::Ticket;
 use crate::clock::UnixTime;
@@ -187,7 +188,7 @@ impl Vault {
             username,
             created,
             last_used: record.last_used,
-            expires: record.expires,
+            expires: record.expires.saturating_sub(STORED_LONGER),
             client: origin.client,
             user_agent: origin.user_agent,
             kind: match origin.kind {

@@ -161,7 +161,7 @@ async fn with_the_cookie_store_it_ends_what_began_before() {
         assert!(page.text().contains("Sessions in other browsers are not listed"));
         let events = stream(&world, &second).await;
         let everywhere = "/oauth2/sign_out?everywhere=true";
-        ada.open(everywhere).await.expect_page(200, "All your sessions end");
+        ada.open(everywhere).await.expect_page(200, "All your sessions will end");
         ada.ask(press(everywhere)).await.expect_page(200, "All your sessions have ended.");
         ends(events).await;
         second.fetch("/").await.expect(401);

@@ -28,7 +28,7 @@ impl Printer {
             return format!("{separator}\n  {session}");
         }
         let text = |name: &str| match session.get(name) {
-            Some(Value::String(text)) => printable(text),
+            Some(Value::String(text)) if !text.is_empty() => printable(text),
             _ => "-".to_owned(),
         };
         let fields = ["id", "username", "created", "last_used", "expires", "client", "user_agent"].map(text);
