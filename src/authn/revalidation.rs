@@ -1,35 +1,48 @@
 //! Session revalidation: memberships end, roles change and single sign-on lapses, so the
 //! provider is contacted again at intervals.
 //!
-//! Requests of one session share one request to the provider. It runs in a separate task,
-//! so that a client that disconnects does not cancel it: a refresh token is lost if it
-//! was used and the answer was not read.
+//! Requests of one session share one request to the provider, over all replicas that share a
+//! store: the one that contacts it holds the session's lease, and the others use its answer.
+//! It runs in a separate task, so that a client that disconnects does not cancel it: a refresh
+//! token is lost if it was used and the answer was not read.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::error::SessionError;
 use super::person_filter::PersonFilter;
 use crate::causes::Causes;
 use crate::clock::Clock;
-use crate::identity::Person;
+use crate::identity::{Person, Tokens};
 use crate::masked::masked;
 use crate::provider::{Provider, SignInError};
-use crate::session::{ActiveSession, Freshness, RevalidationPermit, Sessions};
+use crate::session::{ActiveSession, Freshness, LeaseElsewhere, Leased, RevalidationPermit, Sessions};
 
 /// The pause after a failed request about a session, in seconds.
 const PAUSE: u64 = 15;
 /// How long a request waits for an answer that it cannot do without.
 const TIMEOUT: Duration = Duration::from_secs(12);
+/// How often a session is loaded again while another process contacts the provider, in case
+/// the store does not announce its answer.
+const POLL: Duration = Duration::from_millis(500);
+
+/// Who contacts the provider about a session.
+enum Turn {
+    Ours,
+    /// Another process does or did, or nobody may for now.
+    Theirs,
+}
 
 /// Why the provider returned no person for a session.
 enum NoAnswer {
     /// The session has ended, according to the provider or another process.
     Ended(String),
+    /// The provider refused the refresh token of `tokens`.
+    Refused { reason: String, tokens: Tokens },
     /// A later request may succeed.
     Yet {
         /// The kind of failure.
@@ -82,9 +95,10 @@ impl SessionRevalidator {
             Freshness::Fresh => Confirmation::Holds(session),
             Freshness::Stale => {
                 if session.shared().pause(self.clock.now()) == 0
+                    && self.sessions.lease_elsewhere(&session).is_none()
                     && let Some(permit) = session.shared().try_acquire_revalidation()
                 {
-                    drop(self.revalidate_in_task(&session, permit));
+                    drop(self.revalidate_in_task(&session, None, permit));
                 }
                 Confirmation::Holds(session)
             }
@@ -139,7 +153,7 @@ impl SessionRevalidator {
             return outcome;
         }
         // This fails only if the task panicked; then there is no answer.
-        let _ = self.revalidate_in_task(session, permit).await;
+        let _ = self.revalidate_in_task(session, Some(need), permit).await;
         self.outcome(session, need).unwrap_or(Err(need.unmet(PAUSE)))
     }
 
@@ -163,34 +177,45 @@ impl SessionRevalidator {
         }
     }
 
-    /// Revalidates a session in a separate task.
+    /// Revalidates a session in a separate task. With a `need`, it waits for the answer that
+    /// another process asks for.
     fn revalidate_in_task(
         self: &Arc<Self>,
         session: &ActiveSession,
+        need: Option<Need>,
         permit: RevalidationPermit,
     ) -> JoinHandle<()> {
         let (revalidator, session) = (Arc::clone(self), session.latest());
         tokio::spawn(async move {
-            revalidator.revalidate(&session).await;
+            revalidator.revalidate(&session, need).await;
             drop(permit);
         })
     }
 
-    async fn revalidate(&self, session: &ActiveSession) {
+    async fn revalidate(&self, session: &ActiveSession, need: Option<Need>) {
+        let answer = match self.turn(session, need).await {
+            Ok(Turn::Ours) => self.person_of(session).await,
+            Ok(Turn::Theirs) => return,
+            Err(no_answer) => Err(no_answer),
+        };
+        self.record(session, answer).await;
+    }
+
+    /// Records the provider's answer, and gives the lease back.
+    async fn record(&self, session: &ActiveSession, answer: Result<Person, NoAnswer>) {
         let user = session.user().username();
-        match self.person_of(session).await {
+        let ended = match answer {
             Ok(mut person) => {
                 self.retain.apply(&mut person);
                 match self.sessions.confirm(session, person).await {
                     Ok(()) => tracing::debug!(%user, "a session was confirmed"),
                     Err(down) => tracing::error!(error = %down, "a confirmed session could not be stored"),
                 }
+                return;
             }
-            Err(NoAnswer::Ended(reason)) => {
-                tracing::info!(target: "huggate::audit", event = "session_ended", username = &*masked(user), sub = session.user().id(), %reason, "session ended");
-                if let Err(down) = self.sessions.end_session(session).await {
-                    tracing::error!(error = %down, "an ended session could not be removed from the store");
-                }
+            Err(NoAnswer::Ended(reason)) => (self.sessions.end_session(session).await, reason),
+            Err(NoAnswer::Refused { reason, tokens }) => {
+                (self.sessions.end_tokens(session, &tokens).await, reason)
             }
             Err(NoAnswer::Yet { cause, reason, retry_after }) => {
                 let pause = retry_after.unwrap_or_default().max(PAUSE);
@@ -199,21 +224,92 @@ impl SessionRevalidator {
                     %user, cause, %reason, pause,
                     "a session could not be confirmed; the last answer is used until it expires",
                 );
+                self.sessions.give_up_lease(session, pause).await;
+                return;
+            }
+        };
+        let (result, reason) = ended;
+        tracing::info!(target: "huggate::audit", event = "session_ended", username = &*masked(user), sub = session.user().id(), %reason, "session ended");
+        if let Err(down) = result {
+            tracing::error!(error = %down, "an ended session could not be removed from the store");
+        }
+    }
+
+    /// Takes the lease of a session, unless another process has it or has just had it. With a
+    /// `need`, waits until that is met or nobody has the lease.
+    async fn turn(&self, session: &ActiveSession, need: Option<Need>) -> Result<Turn, NoAnswer> {
+        let deadline = Instant::now() + TIMEOUT;
+        while Instant::now() < deadline {
+            // Before anything is looked at, so that no change is missed.
+            let changed = session.shared().changed();
+            if self.is_served(session, need) {
+                return Ok(Turn::Theirs);
+            }
+            match self.sessions.lease_elsewhere(session) {
+                None => match self.sessions.acquire_lease(session).await {
+                    Ok(Leased::Yes) => return Ok(Turn::Ours),
+                    Ok(Leased::Changed) => {}
+                    Ok(Leased::Ended) => return Err(NoAnswer::ended_elsewhere()),
+                    // It may take no writes and still answer: this process asks for itself.
+                    Err(_) => return self.load(session).await.map(|()| Turn::Ours),
+                },
+                Some(_) if need.is_none() => return Ok(Turn::Theirs),
+                Some(LeaseElsewhere::Failed { retry_after }) => {
+                    session.shared().pause_until(self.clock.now() + retry_after);
+                    return Ok(Turn::Theirs);
+                }
+                Some(LeaseElsewhere::InProgress) => {
+                    if timeout(POLL, changed).await.is_err() {
+                        self.load(session).await?;
+                    }
+                }
+            }
+        }
+        Ok(Turn::Theirs)
+    }
+
+    /// Whether the provider need not be contacted, or must not be for now.
+    fn is_served(&self, session: &ActiveSession, need: Option<Need>) -> bool {
+        match need {
+            Some(need) => self.outcome(session, need).is_some(),
+            None => {
+                session.has_ended()
+                    || self.sessions.freshness(&session.latest()) == Freshness::Fresh
+                    || session.shared().pause(self.clock.now()) > 0
             }
         }
     }
 
-    /// The current person of the session's tokens, which are refreshed if necessary.
-    async fn person_of(&self, session: &ActiveSession) -> Result<Person, NoAnswer> {
+    /// Loads a session again; an error if it has ended.
+    async fn load(&self, session: &ActiveSession) -> Result<(), NoAnswer> {
         match self.sessions.is_kept(session).await {
-            Ok(true) => {}
-            Ok(false) => return Err(NoAnswer::Ended("it was ended by another process".to_owned())),
-            Err(down) => {
-                let reason = down.to_string();
-                return Err(NoAnswer::Yet { cause: "store", reason, retry_after: None });
-            }
+            Ok(true) => Ok(()),
+            Ok(false) => Err(NoAnswer::ended_elsewhere()),
+            Err(down) => Err(NoAnswer::store(down.to_string())),
         }
-        let session = session.latest();
+    }
+
+    /// The current person of the session's tokens, which are refreshed if necessary. Another
+    /// process may have refreshed them: one of an older version, or one with another cookie of
+    /// the session. Then its tokens are used.
+    async fn person_of(&self, session: &ActiveSession) -> Result<Person, NoAnswer> {
+        let used = session.latest();
+        let refused = match self.ask(&used).await {
+            Err(NoAnswer::Refused { reason, tokens }) => NoAnswer::Refused { reason, tokens },
+            answer => return answer,
+        };
+        self.load(session).await?;
+        let latest = session.latest();
+        if latest.tokens().access.expose() != used.tokens().access.expose() {
+            return self.ask(&latest).await;
+        }
+        if self.sessions.may_be_refreshed_elsewhere(session) {
+            return Err(NoAnswer::store("another process may have refreshed the tokens".to_owned()));
+        }
+        Err(refused)
+    }
+
+    async fn ask(&self, session: &ActiveSession) -> Result<Person, NoAnswer> {
         let (tokens, before) = (session.tokens(), session.user().person());
         let outlived = tokens.expires.is_some_and(|expires| expires <= self.clock.now());
         if !outlived || tokens.refresh.is_none() {
@@ -223,12 +319,32 @@ impl SessionRevalidator {
             }
         }
         let Some(refresh) = &tokens.refresh else { return Err(NoAnswer::Ended("no token".to_owned())) };
-        let tokens = self.provider.refresh(refresh).await?;
+        if !self.sessions.may_refresh(session) {
+            let reason = "the provider took too long to refresh the tokens".to_owned();
+            return Err(NoAnswer::Yet { cause: "timeout", reason, retry_after: None });
+        }
+        let tokens = match self.provider.refresh(refresh).await {
+            Err(error) if error.is_rejection() => {
+                let reason = Causes(&error).to_string();
+                return Err(NoAnswer::Refused { reason, tokens: tokens.clone() });
+            }
+            answer => answer?,
+        };
         // Store the new tokens first: the old ones may already be invalid.
-        if let Err(down) = self.sessions.keep_tokens(&session, tokens.clone()).await {
+        if let Err(down) = self.sessions.keep_tokens(session, tokens.clone()).await {
             tracing::error!(error = %down, "new tokens of a session could not be stored");
         }
         Ok(self.provider.person(&tokens.access, before).await?)
+    }
+}
+
+impl NoAnswer {
+    fn ended_elsewhere() -> Self {
+        Self::Ended("it was ended by another process".to_owned())
+    }
+
+    fn store(reason: String) -> Self {
+        Self::Yet { cause: "store", reason, retry_after: None }
     }
 }
 

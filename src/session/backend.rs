@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::account_names::AccountNames;
+use super::lease::ProcessId;
 use super::not_before::NotBefore;
 use super::revocation::RevocationTable;
 use super::settings::{RevocationSettings, SessionSettings};
@@ -10,7 +11,7 @@ use super::shared_revocations::SharedRevocations;
 use super::store::{CustomStore, MemoryStore, StoreAccess, StoreLocation, StoreOpenError, StoreSettings};
 use super::vault::Vault;
 use crate::clock::Clock;
-use crate::keys::Keyring;
+use crate::keys::{Keyring, random};
 
 /// A store and what belongs to it; without a store the cookie contains the session.
 pub(super) struct Backend {
@@ -25,6 +26,8 @@ pub(super) struct Backend {
     /// The longest lifetime of a session, in seconds.
     pub(super) max_age: u64,
     pub(super) clock: Clock,
+    /// Names this process in leases.
+    pub(super) process: ProcessId,
     opened: Opened,
 }
 
@@ -73,6 +76,7 @@ impl Backend {
             shared,
             max_age: settings.max_age.as_secs(),
             clock,
+            process: before.map_or_else(random, |before| before.process),
             opened,
         })
     }

@@ -72,12 +72,15 @@ impl Sessions {
         self.lifetimes.revalidate.saturating_sub(age)
     }
 
-    /// Records that the provider confirmed the person.
+    /// Records that the provider confirmed the person, and gives the lease back with that.
     ///
     /// # Errors
     /// [`StoreDown`] if a server-side store could not be updated.
     pub(crate) async fn confirm(&self, active: &ActiveSession, person: Person) -> Result<(), StoreDown> {
         let session = active.latest().snapshot.session.clone();
+        if let Some(kept) = &active.shared().kept {
+            kept.release();
+        }
         self.update(active, Session { person: person.into(), checked: self.clock.now(), ..session }).await
     }
 

@@ -14,6 +14,8 @@ use super::shared_session::SharedSession;
 use super::snapshot::SessionSnapshot;
 use super::store::SessionKey;
 use crate::clock::{UnixMillis, UnixTime};
+use crate::identity::Tokens;
+use crate::keys::sha256;
 
 /// The maximum number of ended sessions. Each required a complete sign-in, so the limit
 /// is hard to reach; beyond it, the entry that expires first is removed.
@@ -34,9 +36,27 @@ struct State {
     /// Ended sessions, and when the last cookie of each expires.
     ended: HashMap<SessionKey, UnixTime>,
     open: HashMap<SessionKey, Weak<SharedSession>>,
+    /// Sessions in cookies whose refresh token was refused.
+    superseded: HashMap<SessionKey, Superseded>,
     added: usize,
     /// Sessions that ended here while the store did not answer.
     owed: Vec<SessionKey>,
+}
+
+/// The tokens of a session that the provider refused. Another process may have used the
+/// refresh token before, so a cookie with newer tokens is valid.
+#[derive(Debug)]
+struct Superseded {
+    access: [u8; 32],
+    expires: Option<UnixTime>,
+    /// When the last cookie of the session expires.
+    until: UnixTime,
+}
+
+impl Superseded {
+    fn covers(&self, tokens: &Tokens) -> bool {
+        tokens.expires < self.expires || sha256(tokens.access.expose().as_bytes()) == self.access
+    }
 }
 
 impl RevocationTable {
@@ -58,6 +78,9 @@ impl RevocationTable {
                 shared.update(snapshot_of(newer));
             }
             return Some(shared);
+        }
+        if state.superseded.get(&key).is_some_and(|superseded| superseded.covers(&session.tokens)) {
+            return None;
         }
         state.sweep(now);
         let shared = Arc::new(SharedSession::new(snapshot_of(session), kept));
@@ -114,6 +137,35 @@ impl RevocationTable {
         shared.finish();
     }
 
+    /// Ends what is open under a session whose tokens the provider refused, and refuses cookies
+    /// with these or older tokens. One with newer tokens is valid: another process has
+    /// refreshed them. `false` if such a cookie has come already.
+    pub(super) fn supersede(&self, shared: &Arc<SharedSession>, tokens: &Tokens, until: UnixTime) -> bool {
+        let mut state = self.lock();
+        let session = &shared.snapshot().session;
+        if session.tokens.access.expose() != tokens.access.expose() {
+            return false;
+        }
+        if state.superseded.len() >= CAPACITY
+            && let Some(first) = state.superseded.iter().min_by_key(|(_, one)| one.until).map(|(key, _)| *key)
+        {
+            state.superseded.remove(&first);
+        }
+        let key = session.id.key();
+        let access = sha256(tokens.access.expose().as_bytes());
+        state.superseded.insert(key, Superseded { access, expires: tokens.expires, until });
+        if state.open.get(&key).is_some_and(|open| std::ptr::eq(open.as_ptr(), Arc::as_ptr(shared))) {
+            state.open.remove(&key);
+        }
+        shared.finish();
+        true
+    }
+
+    /// Whether some cookie of a session is refused for its tokens.
+    pub(super) fn is_superseded(&self, key: SessionKey) -> bool {
+        self.lock().superseded.contains_key(&key)
+    }
+
     /// A session in use that is in a state as asked.
     pub(super) fn find(&self, is_it: impl Fn(&Arc<SharedSession>) -> bool) -> Option<Arc<SharedSession>> {
         self.lock().open.values().filter_map(Weak::upgrade).find(is_it)
@@ -149,6 +201,7 @@ impl State {
         self.added += 1;
         if self.added.is_multiple_of(SWEEP) {
             self.ended.retain(|_, until| *until > now);
+            self.superseded.retain(|_, superseded| superseded.until > now);
             self.open.retain(|_, shared| shared.strong_count() > 0);
         }
     }
@@ -157,7 +210,6 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::Tokens;
     use crate::keys::SecretString;
     use crate::session::record::SessionId;
     use crate::session::tests::{session, snapshot};
@@ -195,6 +247,26 @@ mod tests {
         }
         let state = register.lock();
         assert!(state.ended.len() <= SWEEP + 1 && state.open.len() <= SWEEP + 1, "{}", state.ended.len());
+    }
+
+    #[test]
+    fn refused_tokens_end_no_session_with_newer_ones() {
+        let register = RevocationTable::default();
+        let with = |text: &str, expires| Session {
+            tokens: Tokens { access: SecretString::new(text), refresh: None, expires: Some(expires) },
+            ..session()
+        };
+        let (older, old, new) = (with("older", 50), with("old", 100), with("new", 200));
+        let enter = |session: &Session| register.enter((session.clone(), None), snapshot, 0);
+        let shared = enter(&old).unwrap();
+        assert!(register.supersede(&shared, &old.tokens, 1_000));
+        assert!(shared.has_ended());
+        assert!(enter(&old).is_none() && enter(&older).is_none());
+        let renewed = enter(&new).unwrap();
+        assert!(!renewed.has_ended());
+        // What is refused late does not end what has newer tokens by now.
+        assert!(!register.supersede(&renewed, &old.tokens, 1_000));
+        assert!(!renewed.has_ended() && enter(&old).is_some());
     }
 
     #[test]

@@ -13,9 +13,9 @@ use super::sessions::Sessions;
 use super::settings::CacheLifetimes;
 use super::shared_session::SharedSession;
 use super::store::{
-    Notice, SessionKey, StoreAccess, StoreDown, StoreEvent, StoreObserver, StoredSession, Update,
+    Notice, Revision, SessionKey, StoreAccess, StoreDown, StoreEvent, StoreObserver, StoredSession, Update,
 };
-use super::vault::Opened;
+use super::vault::{Enclosed, Opened};
 use crate::clock::UnixMillis;
 
 /// How often a write is begun again because another process was faster.
@@ -25,6 +25,17 @@ const TOUCH: Duration = Duration::from_secs(2);
 /// How long a session that ended elsewhere is refused without asking the store. A load that
 /// began before the end may still be under way.
 const REFUSED: u64 = 60;
+
+/// The result of one write.
+pub(super) enum Written {
+    /// The record is as this process has it.
+    Done,
+    /// The session has ended.
+    Ended,
+    /// Another process was faster, and this one has its record now. It may have written all
+    /// that this process knows.
+    Changed { has_all: bool },
+}
 
 impl Sessions {
     /// Hears of changes by other processes from now on, in place of the settings before a reload.
@@ -119,7 +130,7 @@ impl Sessions {
     ) {
         let Some(kept) = &shared.kept else { return };
         shared.record_use(stored.record.last_used.saturating_mul(1000));
-        if kept.advance(stored, &opened) {
+        if kept.advance(stored, &opened, asked) {
             // This process may know more than it could write.
             let own = shared.snapshot().session.clone();
             let merged = opened.session.with_newer_of(&own).unwrap_or(opened.session);
@@ -183,42 +194,53 @@ impl Sessions {
         shared: &Arc<SharedSession>,
     ) -> Result<(), StoreDown> {
         for _ in 0..ATTEMPTS {
-            let (now, asked, expected) = (self.clock.now(), self.clock.now_millis(), kept.revision());
-            let seen = shared.last_use() / 1000;
-            let session = Session { seen, ..shared.snapshot().session.clone() };
-            let expires = self.lifetimes.forgotten(session.began, seen);
-            let enclosed = kept.enclosed();
-            let record =
-                self.backend.vault.seal(&kept.ticket, expected.next(), (&session, &enclosed), expires);
-            let Ok(record) = record else {
-                tracing::error!(sid = %kept.key, "a session has become too large for the store");
-                return Err(StoreDown);
-            };
-            match store.update(kept.key, expected, record, now).await? {
-                Update::Done => {
-                    kept.wrote(expected.next());
-                    kept.confirm(asked);
-                    return Ok(());
-                }
-                Update::Ended => {
-                    self.backend.revocations.end(kept.key, now + REFUSED, now);
-                    return Ok(());
-                }
-                Update::Changed(stored) => {
-                    let Some(opened) = self.backend.vault.open(&kept.ticket, &stored) else {
-                        return Err(StoreDown);
-                    };
-                    // Another process may have written all of it.
-                    let done = opened.session.with_newer_of(&session).is_none();
-                    self.take(shared, &stored, opened, asked);
-                    if done {
-                        return Ok(());
-                    }
-                }
+            match self.write_over(store, kept, shared, kept.basis(self.backend.process)).await? {
+                Written::Done | Written::Ended | Written::Changed { has_all: true } => return Ok(()),
+                Written::Changed { has_all: false } => {}
             }
         }
         tracing::error!(sid = %kept.key, "other processes write a session all the time");
         Err(StoreDown)
+    }
+
+    /// Writes the session once, in place of the revision that `basis` says and with what is
+    /// enclosed there.
+    pub(super) async fn write_over(
+        &self,
+        store: &Arc<StoreAccess>,
+        kept: &KeptState,
+        shared: &Arc<SharedSession>,
+        (expected, enclosed): (Revision, Enclosed),
+    ) -> Result<Written, StoreDown> {
+        let (now, asked) = (self.clock.now(), self.clock.now_millis());
+        let seen = shared.last_use() / 1000;
+        let session = Session { seen, ..shared.snapshot().session.clone() };
+        let expires = self.lifetimes.forgotten(session.began, seen);
+        let record = self.backend.vault.seal(&kept.ticket, expected.next(), (&session, &enclosed), expires);
+        let Ok(record) = record else {
+            tracing::error!(sid = %kept.key, "a session has become too large for the store");
+            return Err(StoreDown);
+        };
+        match store.update(kept.key, expected, record, now).await? {
+            Update::Done => {
+                kept.wrote(expected.next(), enclosed, asked);
+                kept.confirm(asked);
+                Ok(Written::Done)
+            }
+            Update::Ended => {
+                self.backend.revocations.end(kept.key, now + REFUSED, now);
+                Ok(Written::Ended)
+            }
+            Update::Changed(stored) => {
+                let Some(opened) = self.backend.vault.open(&kept.ticket, &stored) else {
+                    return Err(StoreDown);
+                };
+                // Another process may have written all of it.
+                let has_all = opened.session.with_newer_of(&session).is_none();
+                self.take(shared, &stored, opened, asked);
+                Ok(Written::Changed { has_all })
+            }
+        }
     }
 
     /// Ends a session here and in the store. If the store does not answer, the session

@@ -14,7 +14,7 @@ use super::cookie::Cookies;
 use super::fitting::{KeptOrgsSource, seal_to_fit};
 use super::kept_state::KeptState;
 use super::record::{Session, SessionId, SignInOrigin};
-use super::sealing::SessionSealer;
+use super::sealing::{Sealed, SessionSealer, Unsealed};
 use super::settings::{Lifetimes, SessionSettings};
 use super::snapshot::SessionSnapshot;
 use super::store::{Revision, StoreDown, StoreOpenError};
@@ -219,9 +219,36 @@ impl Sessions {
         }
         match self.open(request).await {
             SessionLookup::Session(session) => self.end_session(&session).await,
-            SessionLookup::Nobody => Ok(false),
+            SessionLookup::Nobody => Ok(self.end_superseded(request)),
             SessionLookup::Unknown(down) => Err(down),
         }
+    }
+
+    /// Ends the session of a cookie that is refused for its tokens: one with newer tokens would
+    /// be valid.
+    fn end_superseded(&self, request: &HeaderMap) -> bool {
+        let unsealed = self.cookies.session(request).and_then(|sealed| self.sealer.unseal(&sealed));
+        let Some(Unsealed { content: Sealed::Whole(session), .. }) = unsealed else { return false };
+        let (key, until) = (session.id.key(), session.began.saturating_add(self.lifetimes.max_age));
+        let revocations = &self.backend.revocations;
+        revocations.is_superseded(key) && revocations.end(key, until, self.clock.now())
+    }
+
+    /// Ends a session whose tokens the provider refused. A session in a cookie goes on with
+    /// newer tokens: another process may have used the refresh token, and then the browser has
+    /// a cookie with new ones. `false` if this process has had that cookie by now.
+    ///
+    /// # Errors
+    /// [`StoreDown`] if it could not be removed from a server-side store.
+    pub(crate) async fn end_tokens(
+        &self,
+        active: &ActiveSession,
+        refused: &Tokens,
+    ) -> Result<bool, StoreDown> {
+        if self.backend.store.is_some() {
+            return self.end_session(active).await;
+        }
+        Ok(self.backend.revocations.supersede(&active.cached.shared, refused, active.ends()))
     }
 
     /// Ends a session, with all its cookies. Returns whether nothing else had ended it here.

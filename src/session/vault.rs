@@ -26,11 +26,12 @@ const FORMAT: u8 = 1;
 /// The maximum number of characters of a user agent.
 const MAX_USER_AGENT: usize = 200;
 
-/// What this version does not know of a record. It is kept when the record is written.
+/// What later versions added to a record. What this version does not know is kept when the
+/// record is written.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Extension {
-    tag: u16,
-    content: Vec<u8>,
+    pub(super) tag: u16,
+    pub(super) content: Vec<u8>,
 }
 
 /// How a session began.

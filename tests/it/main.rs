@@ -26,6 +26,7 @@ mod sign_out;
 #[cfg(feature = "testing")]
 mod stores;
 mod unauthenticated;
+mod used_refresh_tokens;
 
 // Authorization, and the identity for the app.
 mod attack;

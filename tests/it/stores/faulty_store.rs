@@ -18,6 +18,8 @@ pub(super) enum Mode {
     Down,
     /// No call comes back.
     Hanging,
+    /// Updates are refused.
+    ReadOnly,
 }
 
 /// A store in memory that replicas share; clones are the same store.
@@ -78,7 +80,7 @@ impl FaultyStore {
         }
         let mode = *self.shared.mode.lock().unwrap();
         match mode {
-            Mode::Up => Ok(()),
+            Mode::Up | Mode::ReadOnly => Ok(()),
             Mode::Down => Err(StoreError::unavailable("the test says so")),
             Mode::Hanging => std::future::pending().await,
         }
@@ -117,6 +119,10 @@ impl SessionStore for FaultyStore {
         now: UnixTime,
     ) -> Result<Update, StoreError> {
         self.pass(Some(key)).await?;
+        let mode = *self.shared.mode.lock().unwrap();
+        if mode == Mode::ReadOnly {
+            return Err(StoreError::refused("the test says so"));
+        }
         self.memory.update(key, expected, record, now).await
     }
 

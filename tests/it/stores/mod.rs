@@ -4,6 +4,7 @@ mod conformance;
 mod faulty_store;
 #[cfg(feature = "file-store")]
 mod file;
+mod leases;
 
 use std::time::Duration;
 
