@@ -247,7 +247,13 @@ impl SessionAdmin {
             SessionFilter::Id(_) => return Err(SessionAdminError::NotKept),
         };
         let now = clock.now();
-        let entries = not_before.entries(whose, now, *max_age);
+        let mut apart = 0;
+        if let Some(shared) = shared {
+            // A session begins after the times that are known; so must this one.
+            shared.refresh(not_before, now).await?;
+            apart = shared.clocks_apart();
+        }
+        let entries = not_before.entries(whose, (now, apart), *max_age);
         if let Some(shared) = shared {
             shared.add(entries.clone(), now).await?;
         }
