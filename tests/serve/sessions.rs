@@ -187,3 +187,19 @@ async fn what_a_store_cannot_do_is_said_with_what_can() {
         refused(rest, &["list"], 2, words).await;
     }
 }
+
+#[tokio::test]
+async fn the_command_makes_no_session_file() {
+    let app = app().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.toml");
+    let rest = "session.store = \"file:sessions.redb\"";
+    std::fs::write(&file, config(&app, "http://127.0.0.1:1", "http://localhost", rest)).unwrap();
+    for arguments in [&["list"][..], &["count"], &["revoke", "--all"]] {
+        let (code, why) = text(&sessions(&file, arguments).await);
+        assert!(code == Some(1) && why.contains("sessions.redb does not exist"), "{code:?}: {why}");
+    }
+    let left: Vec<_> =
+        std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["config.toml"]);
+}
