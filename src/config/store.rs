@@ -32,10 +32,13 @@ impl Named {
     }
 }
 
-/// Parses a value, which may contain a password: a wrong one is not repeated then.
-fn parse(field: &Field<'_>, folder: &Path) -> Option<Named> {
+const REVOCATIONS: &str = "is no place for revocations; write it like \"file:revocations\" or \"redis://…\"";
+
+/// Parses a value, which may contain a password: a wrong one is not repeated then. `why` is said
+/// of what names nothing, in place of what a store can be.
+fn parse(field: &Field<'_>, folder: &Path, why: Option<&'static str>) -> Option<Named> {
     let text = field.secret_text()?;
-    match Named::parse(text, folder) {
+    match Named::parse(text, folder).map_err(|other| why.unwrap_or(other)) {
         Ok(named) => Some(named),
         Err(why) if text.contains('@') => {
             field.problem(why);
@@ -53,7 +56,7 @@ pub(super) fn read(table: &Table<'_>, folder: &Path, settings: &mut SessionSetti
     #[cfg(feature = "redis-store")]
     let mut uses_redis = false;
     if let Some(field) = table.field("store")
-        && let Some(named) = parse(&field, folder)
+        && let Some(named) = parse(&field, folder, None)
     {
         match named {
             Named::Cookie => settings.store = StoreSettings::Cookie,
@@ -74,7 +77,7 @@ pub(super) fn read(table: &Table<'_>, folder: &Path, settings: &mut SessionSetti
         }
     }
     if let Some(field) = table.field("revocations")
-        && let Some(named) = parse(&field, folder)
+        && let Some(named) = parse(&field, folder, Some(REVOCATIONS))
     {
         match named {
             Named::File(path) => settings.revocations = RevocationSettings::File(path),
@@ -85,8 +88,7 @@ pub(super) fn read(table: &Table<'_>, folder: &Path, settings: &mut SessionSetti
                     settings.revocations = RevocationSettings::Redis(Box::new(redis));
                 }
             }
-            _ => field
-                .problem("is no place for revocations; write it like \"file:revocations\" or \"redis://…\""),
+            _ => field.problem(REVOCATIONS),
         }
         if settings.store != StoreSettings::Cookie || settings.store_location.is_some() {
             field.warn_plainly("has no effect: only session.store = \"cookie\" needs it");
