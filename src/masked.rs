@@ -59,8 +59,8 @@ fn replacement(word: &str) -> Option<&'static str> {
         return Some(TOKEN);
     }
     // Also as browsers encode it in an address.
-    let sign = word.find('@').or_else(|| word.find("%40"));
-    sign.filter(|at| (1..word.len() - 1).contains(at)).map(|_| EMAIL)
+    let mut signs = word.match_indices('@').chain(word.match_indices("%40"));
+    signs.any(|(at, sign)| at > 0 && at + sign.len() < word.len()).then_some(EMAIL)
 }
 
 /// Adds `text`, with escapes for what could look like the end of a line or change how it is
@@ -94,6 +94,8 @@ mod tests {
             ("/api/hf_abcDEF123/x", "/api/[token]/x"),
             ("hf_oauth_eyJhbGciOi.J9.x", "[token]"),
             ("id=eyJhbGciOiJSUzI1NiJ9.e30.sig;", "id=[token];"),
+            ("/@ada@example.com", "/[email]"),
+            ("/@ada%40example.com", "/[email]"),
             ("/@scope/package", "/@scope/package"),
             ("/100%25/x", "/100%25/x"),
         ] {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use http::header::HeaderValue;
+use tokio::sync::Semaphore;
 
 use super::hook::Hook;
 use crate::identity::User;
@@ -13,7 +14,8 @@ use crate::identity::User;
 ///
 /// The values are text: escape them, with a template engine or with
 /// [`escape_html`](crate::escape_html). The methods run on a thread for blocking work, for at most
-/// [`hook_timeout`](crate::GateBuilder::hook_timeout).
+/// [`hook_timeout`](crate::GateBuilder::hook_timeout). At most 64 run at a time, those included
+/// that their time limit has ended.
 pub trait Pages: Send + Sync + 'static {
     /// The page with the button that begins a sign-in.
     fn sign_in(&self, page: &SignInPage) -> Option<Html> {
@@ -134,13 +136,22 @@ pub(crate) enum PageContent {
     Error(ErrorPage),
 }
 
+/// How many pages are made at once. The time limit of a hook does not end a thread that blocks:
+/// without a bound, requests that anybody can send would take all threads that the runtime has
+/// for files and names as well.
+const AT_ONCE: usize = 64;
+
 /// `pages` as a hook. The methods are not async, so they get a thread on which they may block.
 pub(super) fn hook(pages: impl Pages) -> Hook<PageContent, Option<Html>> {
-    let pages = Arc::new(pages);
+    let (pages, places) = (Arc::new(pages), Arc::new(Semaphore::new(AT_ONCE)));
     Arc::new(move |content| {
-        let pages = Arc::clone(&pages);
+        let (pages, places) = (Arc::clone(&pages), Arc::clone(&places));
         Box::pin(async move {
-            let rendering = tokio::task::spawn_blocking(move || render(&*pages, &content));
+            let place = places.acquire_owned().await?;
+            let rendering = tokio::task::spawn_blocking(move || {
+                let _place = place;
+                render(&*pages, &content)
+            });
             rendering.await.map_err(|error| match error.try_into_panic() {
                 // The task of the hook ends with the panic of its page.
                 Ok(payload) => std::panic::resume_unwind(payload),

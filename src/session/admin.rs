@@ -177,32 +177,64 @@ impl SessionAdmin {
         store: &Arc<StoreAccess>,
         filter: &SessionFilter,
     ) -> Result<SessionPages, StoreError> {
-        let mut owners = self.owners(store, filter).await?;
-        owners.reverse();
+        let accounts = self.accounts(store, filter).await?;
+        // All sessions, or those of each account that is meant.
+        let owners = match &accounts {
+            None => vec![None],
+            Some(accounts) => {
+                accounts.iter().flat_map(|sub| self.backend.vault.owners(sub)).map(Some).collect()
+            }
+        };
         let (backend, store) = (Arc::clone(&self.backend), Arc::clone(store));
-        Ok(SessionPages { backend, store, filter: filter.clone(), owners, after: None })
+        Ok(SessionPages { backend, store, filter: filter.clone(), accounts, owners, after: None })
     }
 
-    /// The lists to go through: all sessions, or those of each account that is meant.
-    async fn owners(
+    /// The accounts that are meant, each once; `None` where a filter names none.
+    async fn accounts(
         &self,
         store: &StoreAccess,
         filter: &SessionFilter,
-    ) -> Result<Vec<Option<OwnerKey>>, StoreError> {
-        let Backend { vault, names, clock, .. } = &*self.backend;
-        let accounts = match filter {
-            SessionFilter::All | SessionFilter::Id(_) => return Ok(vec![None]),
-            SessionFilter::Account(sub) => vec![sub.clone()],
-            SessionFilter::Person(person) => {
-                let mut accounts = names.of(store, person, clock.now()).await?;
-                accounts.push(person.clone());
-                accounts
-            }
+    ) -> Result<Option<Vec<String>>, StoreError> {
+        let person = match filter {
+            SessionFilter::All | SessionFilter::Id(_) => return Ok(None),
+            SessionFilter::Account(sub) => return Ok(Some(vec![sub.clone()])),
+            SessionFilter::Person(person) => person,
         };
-        let mut owners: Vec<_> = accounts.iter().flat_map(|sub| vault.owners(sub)).collect();
-        owners.sort_unstable();
-        owners.dedup();
-        Ok(owners.into_iter().map(Some).collect())
+        let mut accounts = vec![person.clone()];
+        for sub in self.backend.names.of(store, person, self.backend.clock.now()).await? {
+            // It may have another name by now, and somebody else this one.
+            if !accounts.contains(&sub) && self.is_called(store, &sub, filter).await? {
+                accounts.push(sub);
+            }
+        }
+        Ok(Some(accounts))
+    }
+
+    /// Whether a session of the account has the name of the filter. The others may not have
+    /// heard of it: a session learns the name when it is revalidated.
+    async fn is_called(
+        &self,
+        store: &StoreAccess,
+        sub: &str,
+        filter: &SessionFilter,
+    ) -> Result<bool, StoreError> {
+        let Backend { vault, clock, .. } = &*self.backend;
+        for owner in vault.owners(sub) {
+            let mut after = None;
+            loop {
+                let page = store.list(Some(owner), after, clock.now()).await?;
+                let mut sessions =
+                    page.sessions.iter().filter_map(|(key, stored)| vault.summary(*key, stored));
+                if sessions.any(|session| session.sub == sub && session.is_of(filter)) {
+                    return Ok(true);
+                }
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(false)
     }
 
     /// Ends sessions that only browsers have: those that began until now.
@@ -215,7 +247,13 @@ impl SessionAdmin {
             SessionFilter::Id(_) => return Err(SessionAdminError::NotKept),
         };
         let now = clock.now();
-        let entries = not_before.entries(whose, now, *max_age);
+        let mut apart = 0;
+        if let Some(shared) = shared {
+            // A session begins after the times that are known; so must this one.
+            shared.refresh(not_before, now).await?;
+            apart = shared.clocks_apart();
+        }
+        let entries = not_before.entries(whose, (now, apart), *max_age);
         if let Some(shared) = shared {
             shared.add(entries.clone(), now).await?;
         }
@@ -238,6 +276,8 @@ pub struct SessionPages {
     backend: Arc<Backend>,
     store: Arc<StoreAccess>,
     filter: SessionFilter,
+    /// Whose sessions these are; `None` is everybody.
+    accounts: Option<Vec<String>>,
     /// The lists that are left, the next one at the end.
     owners: Vec<Option<OwnerKey>>,
     after: Option<Cursor>,
@@ -262,7 +302,11 @@ impl SessionPages {
             self.owners.pop();
         }
         let listed = page.sessions.iter().filter_map(|(key, stored)| vault.summary(*key, stored));
-        Ok(Some(listed.filter(|session| session.is_of(&self.filter)).collect()))
+        // A store may be wrong about whose a session is.
+        let is_meant = |session: &ListedSession| {
+            self.accounts.as_ref().is_none_or(|accounts| accounts.contains(&session.sub))
+        };
+        Ok(Some(listed.filter(is_meant).collect()))
     }
 }
 

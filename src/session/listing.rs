@@ -74,7 +74,8 @@ pub enum SessionFilter {
     /// All of them.
     All,
     /// Those of the person with this user name or account id. Names are compared without
-    /// regard to case.
+    /// regard to case. All sessions of an account are meant if one of them has the name: the
+    /// others learn a new name later.
     Person(String),
     /// Those of the account with this id.
     Account(String),

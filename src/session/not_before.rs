@@ -68,10 +68,12 @@ impl NotBefore {
         });
     }
 
-    /// The entries by which sessions end that have begun until `now`.
-    pub(super) fn entries(&self, whose: Whose<'_>, now: UnixTime, max_age: u64) -> Table {
+    /// The entries by which sessions end that have begun until `now`. `apart` is how many
+    /// seconds the clock may be ahead by which another process dated a session.
+    pub(super) fn entries(&self, whose: Whose<'_>, (now, apart): (UnixTime, u64), max_age: u64) -> Table {
         // A session that began since a time of this second began a second later: `beginning`.
         let latest = self.table.load().values().map(|entry| entry.not_before).max().unwrap_or_default();
+        let now = now.saturating_add(apart);
         let not_before = if latest < now { now } else { latest.saturating_add(1) };
         let entry = Entry { not_before, expires: not_before.saturating_add(max_age) };
         let tags = match whose {
@@ -158,7 +160,7 @@ mod tests {
         ] {
             let table = not_before(&[1]);
             assert!(!table.has_ended(&ada));
-            table.merge(&table.entries(whose, 100, 50), 100);
+            table.merge(&table.entries(whose, (100, 0), 50), 100);
             assert_eq!(table.has_ended(&ada), ends, "{whose:?}");
             assert!(!table.has_ended(&Session { began: 101, ..ada.clone() }));
             assert_eq!(table.beginning(&ada, 90), if ends { 101 } else { 90 });
@@ -168,13 +170,26 @@ mod tests {
     }
 
     #[test]
+    fn a_session_that_a_clock_ahead_has_dated_ends_as_well() {
+        let table = not_before(&[1]);
+        let ada = Session { began: 160, ..session() };
+        table.merge(&table.entries(Whose::Person("ada"), (100, 60), 50), 100);
+        assert!(table.has_ended(&ada));
+        // She signs in again at once, and is signed out once more.
+        let again = Session { began: table.beginning(&ada, 101), ..ada };
+        assert!(!table.has_ended(&again));
+        table.merge(&table.entries(Whose::Person("ada"), (101, 60), 50), 101);
+        assert!(table.has_ended(&again));
+    }
+
+    #[test]
     fn entries_count_after_a_rotation_of_the_secret() {
         let (old, both) = (not_before(&[1]), not_before(&[2, 1]));
         let ada = Session { began: 100, ..session() };
-        both.merge(&old.entries(Whose::Person("ada"), 100, 50), 100);
+        both.merge(&old.entries(Whose::Person("ada"), (100, 0), 50), 100);
         assert!(both.has_ended(&ada));
         // A replica with the secret before reads what the one with the next one wrote.
-        old.merge(&both.entries(Whose::Everybody, 200, 50), 200);
+        old.merge(&both.entries(Whose::Everybody, (200, 0), 50), 200);
         assert!(old.has_ended(&Session { began: 200, ..ada }));
     }
 }

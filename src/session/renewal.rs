@@ -77,11 +77,17 @@ impl Sessions {
     /// # Errors
     /// [`StoreDown`] if a server-side store could not be updated.
     pub(crate) async fn confirm(&self, active: &ActiveSession, person: Person) -> Result<(), StoreDown> {
-        let session = active.latest().snapshot.session.clone();
+        let before = active.latest().snapshot.session.clone();
+        let is_renamed = !person.username.eq_ignore_ascii_case(&before.person.username);
+        let session = Session { person: person.into(), checked: self.clock.now(), ..before };
+        if is_renamed {
+            // First, so that no list shows a name that finds nothing.
+            self.note_name(&session).await?;
+        }
         if let Some(kept) = &active.shared().kept {
             kept.release();
         }
-        self.update(active, Session { person: person.into(), checked: self.clock.now(), ..session }).await
+        self.update(active, session).await
     }
 
     /// Records new tokens. The old ones may be invalid from now on.

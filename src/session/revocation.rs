@@ -4,7 +4,7 @@
 //! the session's id to a table here, and ends the [`SharedSession`] that open tunnels and
 //! every cached copy of the session hold.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::kept_state::KeptState;
@@ -35,6 +35,9 @@ pub(crate) struct RevocationTable {
 struct State {
     /// Ended sessions, and when the last cookie of each expires.
     ended: HashMap<SessionKey, UnixTime>,
+    /// The same in the order in which they expire: many sessions end at once when an operator
+    /// ends all of them, and every request waits for this lock.
+    expiring: BTreeSet<(UnixTime, SessionKey)>,
     open: HashMap<SessionKey, Weak<SharedSession>>,
     /// Sessions in cookies whose refresh token was refused.
     superseded: HashMap<SessionKey, Superseded>,
@@ -103,13 +106,8 @@ impl RevocationTable {
     pub(crate) fn end(&self, key: SessionKey, until: UnixTime, now: UnixTime) -> bool {
         let mut state = self.lock();
         state.sweep(now);
-        if state.ended.len() >= CAPACITY
-            && let Some(first) = state.ended.iter().min_by_key(|(_, until)| **until).map(|(key, _)| *key)
-        {
-            state.ended.remove(&first);
-        }
         let known = state.ended.get(&key).copied();
-        state.ended.insert(key, known.map_or(until, |known| until.max(known)));
+        state.note_end(key, known, until);
         if let Some(shared) = state.open.remove(&key).and_then(|shared| shared.upgrade()) {
             shared.finish();
         }
@@ -189,19 +187,41 @@ impl RevocationTable {
         self.lock().open.get(&key).and_then(Weak::upgrade).map(|shared| shared.last_use())
     }
 
-    /// A panic while the lock was held leaves both maps consistent: every change is a
-    /// single call of a map.
+    /// A panic while the lock was held leaves the maps usable: at worst, an ended session that
+    /// no sweep removes.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
+    /// Notes that a session has ended, which was to be refused until `known`.
+    fn note_end(&mut self, key: SessionKey, known: Option<UnixTime>, until: UnixTime) {
+        if known.is_some_and(|known| known >= until) {
+            return;
+        }
+        if let Some(known) = known {
+            self.expiring.remove(&(known, key));
+        } else if self.ended.len() >= CAPACITY
+            && let Some((_, first)) = self.expiring.pop_first()
+        {
+            self.ended.remove(&first);
+        }
+        self.ended.insert(key, until);
+        self.expiring.insert((until, key));
+    }
+
     fn sweep(&mut self, now: UnixTime) {
         self.added += 1;
         if self.added.is_multiple_of(SWEEP) {
-            self.ended.retain(|_, until| *until > now);
             self.superseded.retain(|_, superseded| superseded.until > now);
+            while let Some((until, key)) = self.expiring.pop_first() {
+                if until > now {
+                    self.expiring.insert((until, key));
+                    break;
+                }
+                self.ended.remove(&key);
+            }
             self.open.retain(|_, shared| shared.strong_count() > 0);
         }
     }
@@ -267,6 +287,23 @@ mod tests {
         // What is refused late does not end what has newer tokens by now.
         assert!(!register.supersede(&renewed, &old.tokens, 1_000));
         assert!(!renewed.has_ended() && enter(&old).is_some());
+    }
+
+    #[test]
+    fn ending_more_sessions_than_the_table_holds_looks_at_none_of_the_others() {
+        let register = RevocationTable::default();
+        let key = |n: u64| SessionKey::from_bytes((u128::from(n) << 64 | u128::from(n)).to_be_bytes());
+        let count = u64::try_from(CAPACITY).unwrap() * 3;
+        let begun = std::time::Instant::now();
+        for n in 0..count {
+            assert!(register.end(key(n), 1_000_000 + n, 0));
+        }
+        // Looking at all of them each time takes minutes.
+        assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+        assert!(!register.end(key(count - 1), 5, 0), "the last one is known");
+        let state = register.lock();
+        assert_eq!((state.ended.len(), state.expiring.len()), (CAPACITY, CAPACITY));
+        assert!(state.ended.contains_key(&key(count - 1)) && !state.ended.contains_key(&key(0)));
     }
 
     #[test]

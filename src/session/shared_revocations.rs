@@ -19,6 +19,10 @@ use crate::clock::{Clock, UnixTime};
 /// How often a file is looked at.
 const LOOK: Duration = Duration::from_millis(250);
 
+/// How far the clocks of machines that share a Redis may be apart, in seconds.
+#[cfg(feature = "redis-store")]
+const CLOCKS_APART: u64 = 60;
+
 /// What other processes read and write as well.
 pub(super) struct SharedRevocations {
     kind: Kind,
@@ -99,6 +103,27 @@ impl SharedRevocations {
             #[cfg(feature = "redis-store")]
             Kind::Store(store) => records::add(store, entries, now).await,
         }
+    }
+
+    /// How many seconds ahead the clock may be by which another process dates its sessions.
+    pub(super) fn clocks_apart(&self) -> u64 {
+        match &self.kind {
+            // One machine.
+            Kind::File(_) => 0,
+            #[cfg(feature = "redis-store")]
+            Kind::Store(_) => CLOCKS_APART,
+        }
+    }
+
+    /// Takes over what others have written.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(super) async fn refresh(&self, not_before: &NotBefore, now: UnixTime) -> Result<(), StoreError> {
+        if let Some((_, table)) = self.look(None, now).await? {
+            not_before.merge(&table, now);
+        }
+        Ok(())
     }
 
     /// Whether what others have written is known. Until then no session of a cookie counts.

@@ -1,5 +1,6 @@
 //! Pages of the embedder's own in place of the gate's.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -199,4 +200,38 @@ async fn pages_are_the_embedders_over_http2() {
     let answer = http2::ask(&mut sender, request).await;
     assert_eq!(answer.status(), 200);
     assert!(http2::text(answer).await.starts_with("sign in: "));
+}
+
+/// A page that is not made before the lock is released.
+struct Stuck(Arc<Mutex<()>>);
+
+impl Pages for Stuck {
+    fn sign_in(&self, _: &SignInPage) -> Option<Html> {
+        let _released = self.0.lock();
+        None
+    }
+}
+
+#[test]
+fn pages_that_hang_leave_threads_for_everything_else() {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(2).max_blocking_threads(80).enable_all().build().unwrap();
+    let lock = Arc::new(Mutex::new(()));
+    let held = lock.lock().unwrap();
+    let free = runtime.block_on(async {
+        let pages = Stuck(Arc::clone(&lock));
+        let limit = Duration::from_millis(200);
+        let world = World::start(FRONTS[1], |gate| settings(gate).pages(pages).hook_timeout(limit)).await;
+        let mut asked = tokio::task::JoinSet::new();
+        for _ in 0..120 {
+            let address = world.address.clone();
+            asked.spawn(async move {
+                send(&address, Ask::navigation("/oauth2/sign_in").or_host(&address)).await.expect(200);
+            });
+        }
+        asked.join_all().await;
+        tokio::time::timeout(Duration::from_secs(2), tokio::task::spawn_blocking(|| ())).await
+    });
+    drop(held);
+    free.expect("no thread is left").unwrap();
 }

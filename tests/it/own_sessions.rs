@@ -11,6 +11,9 @@ use huggate::session::{
 
 use crate::world::{Ask, Browser, FRONTS, Front, World, begin};
 
+/// The default of `session.revalidate`, in seconds.
+const REVALIDATE: u64 = 15 * 60;
+
 const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0";
 
 fn in_memory(session: &mut SessionSettings) {
@@ -256,5 +259,34 @@ async fn an_operator_lists_counts_and_ends_by_name_id_and_all() {
         ben.fetch("/").await.expect(200);
         assert_eq!(admin.revoke(&SessionFilter::All).await.unwrap().sessions, 1);
         ben.fetch("/").await.expect(401);
+    }
+}
+
+#[tokio::test]
+async fn a_person_who_has_another_name_since_the_sign_in_is_found_by_it() {
+    let world = world(Front::Layer, in_memory).await;
+    let mut here = world.signed_in("ada").await;
+    let mut there = world.signed_in("ada").await;
+    world.hub.edit_user("ada", |user| user.username = "countess".to_owned());
+    world.advance(REVALIDATE);
+    here.fetch("/").await.expect(200);
+    until_named(&world, "countess").await;
+
+    // The other session has not heard of the new name yet. It is the same person's.
+    let names: Vec<_> = listed(&world, SessionFilter::All).await;
+    assert!(names.iter().any(|session| session.username == "ada"), "{names:?}");
+    assert_eq!(listed(&world, person("Countess")).await.len(), 2);
+    let ended = world.gate.session_admin().revoke(&person("countess")).await.unwrap();
+    assert_eq!(ended.sessions, 2);
+    is_out(&mut here).await;
+    is_out(&mut there).await;
+}
+
+/// Waits until a session has the name: a revalidation goes on behind the request.
+async fn until_named(world: &World, name: &str) {
+    let limit = std::time::Instant::now() + Duration::from_secs(5);
+    while !listed(world, SessionFilter::All).await.iter().any(|session| session.username == name) {
+        assert!(std::time::Instant::now() < limit, "nobody is called {name}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

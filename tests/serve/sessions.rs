@@ -6,7 +6,8 @@ use std::process::Output;
 use reqwest::header::{COOKIE, HOST, ORIGIN};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 
 use crate::world::{Serve, app, config, free_address, http, hub, sign_in, with_timeout};
@@ -137,6 +138,16 @@ async fn the_admin_listener_refuses_pages_strangers_and_vague_requests() {
     assert_eq!(trusted(Method::GET, "/other").send().await.unwrap().status(), 404);
     let none: Value = trusted(Method::GET, "/sessions").send().await.unwrap().json().await.unwrap();
     assert_eq!(none, serde_json::json!({"sessions": []}));
+    // Who is refused holds no connection, however many requests wait in it.
+    let mut stranger = TcpStream::connect(&admin).await.unwrap();
+    stranger
+        .write_all("GET /sessions HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".repeat(2).as_bytes())
+        .await
+        .unwrap();
+    let mut answers = Vec::new();
+    // The second request may be answered by a reset.
+    let _ = with_timeout(stranger.read_to_end(&mut answers)).await;
+    assert_eq!(String::from_utf8_lossy(&answers).matches("HTTP/1.1 401").count(), 1);
     // It is on no other listener.
     assert_ne!(serve.status("/sessions").await, 200);
 }
@@ -189,4 +200,20 @@ async fn what_a_store_cannot_do_is_said_with_what_can() {
     ] {
         refused(rest, &["list"], 2, words).await;
     }
+}
+
+#[tokio::test]
+async fn the_command_makes_no_session_file() {
+    let app = app().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.toml");
+    let rest = "session.store = \"file:sessions.redb\"";
+    std::fs::write(&file, config(&app, "http://127.0.0.1:1", "http://localhost", rest)).unwrap();
+    for arguments in [&["list"][..], &["count"], &["revoke", "--all"]] {
+        let (code, why) = text(&sessions(&file, arguments).await);
+        assert!(code == Some(1) && why.contains("sessions.redb does not exist"), "{code:?}: {why}");
+    }
+    let left: Vec<_> =
+        std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["config.toml"]);
 }

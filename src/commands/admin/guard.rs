@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use axum::extract::Request;
 use axum::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, HOST, HeaderMap, HeaderValue, ORIGIN, WWW_AUTHENTICATE,
+    AUTHORIZATION, CACHE_CONTROL, CONNECTION, HOST, HeaderMap, HeaderValue, ORIGIN, WWW_AUTHENTICATE,
 };
 use axum::http::{HeaderName, StatusCode};
 use axum::middleware::Next;
@@ -23,14 +23,14 @@ pub(super) async fn guard(admin: AdminState, request: Request, next: Next) -> Re
     let settings = admin.settings.load_full();
     let headers = request.headers();
     let is_loopback = settings.listen.ip().is_loopback();
-    let mut response = if !names_us(headers, is_loopback) {
-        error(
+    let refusal = if !names_us(headers, is_loopback) {
+        Some(error(
             StatusCode::FORBIDDEN,
             "forbidden",
             "the Host field names neither an IP address nor localhost, so the request may come from a web page",
-        )
+        ))
     } else if is_of_another_site(headers) {
-        error(StatusCode::FORBIDDEN, "forbidden", "a page of another site made this request")
+        Some(error(StatusCode::FORBIDDEN, "forbidden", "a page of another site made this request"))
     } else if !settings.accept(bearer(headers)) {
         let mut response = error(
             StatusCode::UNAUTHORIZED,
@@ -40,9 +40,18 @@ pub(super) async fn guard(admin: AdminState, request: Request, next: Next) -> Re
         response
             .headers_mut()
             .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"huggate admin\""));
-        response
+        Some(response)
     } else {
-        next.run(request).await
+        None
+    };
+    let mut response = match refusal {
+        Some(mut refusal) => {
+            // Whoever may not use the listener would otherwise hold a place for good: with many
+            // requests at once, and by reading none of the answers.
+            refusal.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            refusal
+        }
+        None => next.run(request).await,
     };
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response

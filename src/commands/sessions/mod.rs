@@ -10,7 +10,7 @@ use huggate::config::{AdminSettings, Config, Environment};
 use huggate::session::{
     ListedSession, SessionAdmin, SessionAdminError, SessionFilter, SessionSettings, StoreSettings,
 };
-use huggate::store::SessionKey;
+use huggate::store::{SessionKey, StoreLocation};
 use serde_json::{Value, json};
 
 use super::failure::Failure;
@@ -124,6 +124,19 @@ impl Sessions {
                      this command asks that process; \"file:…\" and \"redis://…\" can be asked without it"
                         .to_owned(),
                 )
+            });
+        }
+        if let Some(StoreLocation::File(path)) = &settings.store_location
+            && !path.exists()
+        {
+            // Opening it would make a file that belongs to whoever runs this command, and the
+            // gate may be another user.
+            return gate.map(Self::Gate).ok_or_else(|| {
+                Failure::Run(format!(
+                    "{} does not exist: `huggate serve` makes it when it starts; if the path is right, there are no \
+                     sessions",
+                    path.display()
+                ))
             });
         }
         let opened = SessionAdmin::new(settings, Clock::system());

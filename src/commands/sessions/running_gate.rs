@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::commands::failure::{Failure, with_causes};
 
-/// How long an answer may take to begin.
+/// How long an answer may take to begin or to go on. A long list takes longer as a whole.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The admin listener.
@@ -23,7 +23,8 @@ impl RunningGate {
         let client = Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
-            .timeout(TIMEOUT)
+            .connect_timeout(TIMEOUT)
+            .read_timeout(TIMEOUT)
             .build()
             .map_err(|error| Failure::run(&error))?;
         Ok(Self { settings, client })

@@ -48,7 +48,22 @@ fn row([id, user, began, used, expires, address, browser]: [&str; 7]) -> String 
     format!("{id:<22}  {user:<20}  {began:<20}  {used:<20}  {expires:<20}  {address:<15}  {browser}\n")
 }
 
-/// A client chose it: nothing in it may control a terminal.
+/// A client chose it: nothing in it may control a terminal, or change the order in which it
+/// shows a line.
 fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    let is_shown = |c: char| matches!(c, '"' | '\'' | '\\') || c.escape_debug().len() == 1;
+    text.chars().map(|c| if is_shown(c) { c } else { '\u{fffd}' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::printable;
+
+    #[test]
+    fn nothing_controls_the_terminal() {
+        assert_eq!(printable("Größe \"x\" \\ 'y' 名"), "Größe \"x\" \\ 'y' 名");
+        for text in ["a\u{1b}b", "a\nb", "a\u{9b}b", "a\u{202e}b", "a\u{2066}b", "a\u{2028}b", "a\u{200b}b"] {
+            assert_eq!(printable(text), "a\u{fffd}b", "{text:?}");
+        }
+    }
 }

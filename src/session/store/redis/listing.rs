@@ -50,15 +50,12 @@ async fn of_person(
     now: UnixTime,
 ) -> Result<Page, Failure> {
     let index = at.names.owner(owner);
-    let mut keys = members(at.servers.ask(Command::members(index.clone())).await?, after)?;
+    let mut keys = members(at.servers.ask(Command::members(index)).await?, after)?;
     let is_last = keys.len() <= PAGE;
     keys.truncate(PAGE);
-    let (mut sessions, missing) = load(at, &keys, now).await?;
+    let mut sessions = load(at, &keys, now).await?;
     // Listed here before an update that failed, or that moved it to another owner.
     sessions.retain(|(_, stored)| stored.record.owner == owner);
-    if !missing.is_empty() {
-        drop_missing(at, vec![Command::unlist(index, &missing)]).await;
-    }
     Ok(Page::new(sessions, next(&keys, is_last)))
 }
 
@@ -79,11 +76,7 @@ async fn of_all(at: &Sessions, after: Option<SessionKey>, now: UnixTime) -> Resu
     }
     let is_last = keys.len() <= PAGE;
     keys.truncate(PAGE);
-    let (sessions, missing) = load(at, &keys, now).await?;
-    let unlist = missing.iter().map(|key| Command::unlist(at.names.shard_of(*key), &[*key]));
-    if !missing.is_empty() {
-        drop_missing(at, unlist.collect()).await;
-    }
+    let sessions = load(at, &keys, now).await?;
     Ok(Page::new(sessions, next(&keys, is_last)))
 }
 
@@ -106,20 +99,21 @@ fn members(reply: Reply, after: Option<SessionKey>) -> Result<Vec<SessionKey>, F
     Ok(keys)
 }
 
-/// The sessions of these keys, and the keys without one.
+/// The sessions of these keys. A key without one stays in its index until it expires there: a
+/// session is indexed before it is written, and one that no list has cannot be ended.
 async fn load(
     at: &Sessions,
     keys: &[SessionKey],
     now: UnixTime,
-) -> Result<(Vec<(SessionKey, StoredSession)>, Vec<SessionKey>), Failure> {
-    let (mut sessions, mut missing) = (Vec::with_capacity(keys.len()), Vec::new());
+) -> Result<Vec<(SessionKey, StoredSession)>, Failure> {
+    let mut sessions = Vec::with_capacity(keys.len());
     if keys.is_empty() {
-        return Ok((sessions, missing));
+        return Ok(sessions);
     }
     let reads: Vec<Command> = keys.iter().map(|key| Command::get(at.names.session(*key))).collect();
     for (reply, key) in at.servers.call(&reads).await?.into_iter().zip(keys) {
         match reply.value {
-            Value::Nil => missing.push(*key),
+            Value::Nil => {}
             // A value that cannot be read is skipped: one record must not hide the others.
             Value::BulkString(value) => {
                 let stored = record::decode(value).filter(|stored| stored.record.expires > now);
@@ -128,11 +122,5 @@ async fn load(
             _ => return Err(reply.unexpected("GET")),
         }
     }
-    Ok((sessions, missing))
-}
-
-async fn drop_missing(at: &Sessions, commands: Vec<Command>) {
-    if let Err(failure) = at.servers.call(&commands).await {
-        tracing::debug!(reason = %failure, "sessions that are gone are still listed");
-    }
+    Ok(sessions)
 }

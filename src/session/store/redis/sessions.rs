@@ -169,7 +169,7 @@ impl Sessions {
         };
         let mut commands = vec![Command::unlist(self.names.shard_of(key), &[key])];
         commands.extend(owner.map(|owner| Command::unlist(self.names.owner(owner), &[key])));
-        // The session has ended. What still lists it is dropped when a list is read.
+        // The session has ended. What still lists it is dropped when it would have expired.
         if let Err(failure) = self.servers.call(&commands).await {
             tracing::debug!(reason = %failure, "an ended session is still listed");
         }
