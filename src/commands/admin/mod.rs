@@ -1,6 +1,7 @@
 //! The admin listener: for operators, on an address of its own.
 
 mod guard;
+mod handler;
 mod sessions;
 
 use std::convert::Infallible;
@@ -10,21 +11,20 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::State;
 use axum::http::{Request, StatusCode};
 use axum::middleware;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
-use huggate::Gate;
 use huggate::config::AdminSettings;
 use huggate::proxy::Proxy;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tower_service::Service;
+
+use handler::{Admin, AdminState, error};
 
 use super::failure::Failure;
 use super::listen::listen;
@@ -33,20 +33,6 @@ use super::listen::listen;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// The maximum number of connections.
 const CONNECTIONS: usize = 64;
-
-/// What the handlers use.
-#[derive(Clone)]
-struct Admin {
-    proxy: Arc<ArcSwap<Proxy>>,
-    /// Replaced by a reload.
-    settings: Arc<ArcSwap<AdminSettings>>,
-}
-
-impl Admin {
-    fn gate(&self) -> Gate {
-        self.proxy.load().gate().clone()
-    }
-}
 
 /// The listener, if there is one.
 pub(super) struct AdminListener {
@@ -144,11 +130,3 @@ async fn readyz(admin: AdminState) -> (StatusCode, String) {
     }
     (if readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, text)
 }
-
-/// An error of the listener's own.
-fn error(status: StatusCode, code: &str, description: &str) -> Response {
-    let document = json!({"error": code, "error_description": description});
-    (status, axum::Json(document)).into_response()
-}
-
-type AdminState = State<Admin>;

@@ -10,7 +10,7 @@ use huggate::session::{SessionAdminError, SessionFilter, SessionPages};
 use huggate::store::SessionKey;
 use serde_json::json;
 
-use super::{AdminState, error};
+use super::handler::{AdminState, error};
 use crate::commands::failure::with_causes;
 
 /// `GET /sessions[?user=NAME-OR-ID]`. The answer is sent while the sessions are read.
