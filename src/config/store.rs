@@ -14,6 +14,7 @@ enum Named {
     Cookie,
     Memory,
     File(PathBuf),
+    #[cfg_attr(not(feature = "redis-store"), expect(dead_code, reason = "only a Redis store reads it"))]
     Redis(String),
 }
 
@@ -72,7 +73,10 @@ pub(super) fn read(table: &Table<'_>, folder: &Path, settings: &mut SessionSetti
                     settings.store_location = Some(StoreLocation::Redis(Box::new(redis)));
                 }
             }
-            #[expect(unreachable_patterns, reason = "reached without the features of the stores")]
+            #[cfg_attr(
+                all(feature = "file-store", feature = "redis-store"),
+                expect(unreachable_patterns, reason = "reached without one of the features")
+            )]
             _ => field.problem("needs a feature of huggate that this program was built without"),
         }
     }
