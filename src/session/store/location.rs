@@ -30,14 +30,15 @@ impl StoreLocation {
     /// reached is no error.
     #[cfg_attr(not(feature = "file-store"), expect(unused_variables, reason = "only a file needs it"))]
     pub(crate) fn open(&self, clock: &Clock) -> Result<CustomStore, StoreOpenError> {
-        match self {
+        // By value: without the features there is none.
+        match *self {
             #[cfg(feature = "file-store")]
-            Self::File(path) => {
+            Self::File(ref path) => {
                 let store = super::file::FileStore::open_with_clock(path, clock.clone());
                 Ok(CustomStore::new(store.map_err(StoreOpenError::new)?))
             }
             #[cfg(feature = "redis-store")]
-            Self::Redis(settings) => {
+            Self::Redis(ref settings) => {
                 Ok(CustomStore::new(RedisStore::new(settings).map_err(StoreOpenError::new)?))
             }
             // There is no location then.
