@@ -16,9 +16,9 @@ use super::start::ATTEMPTS_LIFETIME;
 use crate::client::IncomingRequest;
 use crate::pages;
 use crate::policy::Policy;
-use crate::provider::{CodeGrant, truncated};
+use crate::provider::{CodeGrant, SignedIn, truncated};
 use crate::respond::{SignInFailure, answer, sign_in_failed, unavailable};
-use crate::session::{NotBegun, SessionLookup};
+use crate::session::{NewSession, NotBegun, SessionLookup};
 
 /// The parameters of a callback. Each may occur at most once (RFC 6749, section 3.1).
 #[derive(Default)]
@@ -177,15 +177,17 @@ impl OAuth2 {
             code_verifier: &pending.code_verifier,
             nonce: &pending.nonce,
         };
-        let (mut person, tokens) = self.provider.sign_in(&grant).await.map_err(SignInFailure::Exchange)?;
+        let SignedIn { mut person, tokens, provider_session } =
+            self.provider.sign_in(&grant).await.map_err(SignInFailure::Exchange)?;
         self.retain.apply(&mut person);
         let return_to =
             pending.return_to.as_deref().map_or_else(ReturnTo::root, |url| self.parse_return(url));
         let claims = self.admit(request, &person, &tokens, &return_to, policy).await?;
         let username = person.shown().to_owned();
+        let new = NewSession { person, tokens, claims, provider_session };
         let mut lines = self
             .sessions
-            .begin(person, tokens, claims, &pending.origin, (&request.parts.headers, request.client.ip))
+            .begin(new, &pending.origin, (&request.parts.headers, request.client.ip))
             .await
             .map_err(|problem| match problem {
                 NotBegun::StoreDown => SignInFailure::StoreUnavailable,

@@ -4,7 +4,9 @@
 //! unchanged.
 
 mod admission;
+mod backchannel_logout;
 mod callback;
+mod end_session;
 mod endpoint;
 mod endpoints;
 mod held_addresses;
@@ -15,8 +17,10 @@ mod return_source;
 mod return_to;
 mod sign_out;
 mod start;
+mod used_tokens;
 mod user_agent;
 
+pub(crate) use backchannel_logout::{LogoutBody, MAX_BODY};
 pub(crate) use endpoint::Endpoint;
 pub(crate) use endpoints::OAuth2;
 pub(crate) use not_admitted::NotAdmitted;

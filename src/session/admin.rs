@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
+use super::account_names::AccountName;
 use super::backend::Backend;
 use super::listing::{ListedSession, SessionFilter};
 use super::not_before::Whose;
@@ -37,7 +38,7 @@ const AT_ONCE: usize = 32;
 /// ```
 #[derive(Clone)]
 pub struct SessionAdmin {
-    backend: Arc<Backend>,
+    pub(super) backend: Arc<Backend>,
 }
 
 /// What a revocation did. As JSON: `{"revoked": 2}`, and `not_before` in RFC 3339.
@@ -151,7 +152,11 @@ impl SessionAdmin {
     }
 
     /// Ends these sessions, some at once, and returns how many there were.
-    async fn end(&self, store: &Arc<StoreAccess>, keys: Vec<SessionKey>) -> Result<u64, StoreError> {
+    pub(super) async fn end(
+        &self,
+        store: &Arc<StoreAccess>,
+        keys: Vec<SessionKey>,
+    ) -> Result<u64, StoreError> {
         let (mut ended, mut under_way) = (0, tokio::task::JoinSet::new());
         for key in keys {
             if under_way.len() >= AT_ONCE
@@ -169,7 +174,7 @@ impl SessionAdmin {
         Ok(ended)
     }
 
-    async fn pages_of(
+    pub(super) async fn pages_of(
         &self,
         store: &Arc<StoreAccess>,
         filter: &SessionFilter,
@@ -191,7 +196,7 @@ impl SessionAdmin {
             SessionFilter::All | SessionFilter::Id(_) => return Ok(vec![None]),
             SessionFilter::Account(sub) => vec![sub.clone()],
             SessionFilter::Person(person) => {
-                let mut accounts = names.of(store, person, clock.now()).await?;
+                let mut accounts = names.of(store, AccountName::User(person), clock.now()).await?;
                 accounts.push(person.clone());
                 accounts
             }
