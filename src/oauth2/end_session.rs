@@ -1,7 +1,7 @@
 //! The provider's own session ends after ours: OpenID Connect RP-Initiated Logout 1.0.
 
 use bytes::Bytes;
-use http::header::HeaderValue;
+use http::header::{HeaderName, HeaderValue};
 use http::{Method, Response, StatusCode};
 use url::Url;
 
@@ -14,6 +14,7 @@ use crate::pages::{self, ContinueLink, ProviderState};
 use crate::respond::{answer, unavailable};
 use crate::session::SessionLookup;
 
+const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 /// The maximum length of a return address that goes to the provider and back.
 const MAX_STATE: usize = 1_000;
 
@@ -47,25 +48,6 @@ impl OAuth2 {
         Some(url)
     }
 
-    /// The answer that goes on to the provider, and removes the cookies of the session. A
-    /// browser applies `form-action` to the redirects that follow a form as well, so the answer
-    /// to a form is a page that goes on by itself.
-    pub(super) fn on_to_provider(
-        &self,
-        request: IncomingRequest<'_>,
-        url: &Url,
-        lines: Vec<HeaderValue>,
-    ) -> Response<Bytes> {
-        let mut response = if request.parts.method == Method::POST {
-            let page = pages::signing_out(&request.client.host, url.as_str());
-            answer::with_cookies(answer::page(StatusCode::OK, page), lines)
-        } else {
-            answer::onward(url.as_str(), lines)
-        };
-        super::sign_out::clear_cache(&mut response);
-        response
-    }
-
     /// `signed_out`: where the provider returns to. It ends nothing. Somebody who has signed in
     /// meanwhile goes on to the app.
     pub(super) async fn signed_out(&self, request: IncomingRequest<'_>) -> Response<Bytes> {
@@ -96,4 +78,28 @@ impl OAuth2 {
         };
         answer::about(answer::page(StatusCode::OK, page), PageContent::SignedOut(content))
     }
+}
+
+/// The answer that goes on to the provider, and removes the cookies of the session. A browser
+/// applies `form-action` to the redirects that follow a form as well, so the answer to a form is
+/// a page that goes on by itself.
+pub(super) fn on_to_provider(
+    request: IncomingRequest<'_>,
+    url: &Url,
+    lines: Vec<HeaderValue>,
+) -> Response<Bytes> {
+    let mut response = if request.parts.method == Method::POST {
+        let page = pages::signing_out(&request.client.host, url.as_str());
+        answer::with_cookies(answer::page(StatusCode::OK, page), lines)
+    } else {
+        answer::onward(url.as_str(), lines)
+    };
+    clear_cache(&mut response);
+    response
+}
+
+/// Clears the browser's cached pages of the app, so that the back button shows nothing to the
+/// next person at this device.
+pub(super) fn clear_cache(response: &mut Response<Bytes>) {
+    response.headers_mut().insert(CLEAR_SITE_DATA, HeaderValue::from_static("\"cache\""));
 }

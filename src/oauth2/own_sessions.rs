@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
+use super::end_session::{clear_cache, on_to_provider};
 use super::endpoints::OAuth2;
 use super::return_to::ReturnTo;
 use super::user_agent::describe_user_agent;
@@ -149,7 +150,7 @@ impl OAuth2 {
         let lines = self.sessions.cookies().remove_session(headers);
         let id_token = session.id_token();
         if let Some(url) = self.end_session_url(request, id_token.as_ref(), &ReturnTo::root()).await {
-            return self.on_to_provider(request, &url, lines);
+            return on_to_provider(request, &url, lines);
         }
         let count = revoked.not_before.is_none().then_some(revoked.sessions);
         let response = if request.wants_page() {
@@ -160,7 +161,7 @@ impl OAuth2 {
             answer::json(StatusCode::OK, &json!({"revoked": revoked.sessions}))
         };
         let mut response = answer::with_cookies(response, lines);
-        super::sign_out::clear_cache(&mut response);
+        clear_cache(&mut response);
         response
     }
 

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 
+use super::end_session::{clear_cache, on_to_provider};
 use super::endpoints::OAuth2;
 use crate::client::{IncomingRequest, is_cross_site, may_change_state};
 use crate::hooks::{SignedOut, guarded};
@@ -13,7 +14,6 @@ use crate::pages::{self, ProviderState};
 use crate::respond::{answer, unavailable};
 use crate::session::{Ended, StoreDown};
 
-const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 const REFRESH: HeaderName = HeaderName::from_static("refresh");
 
 impl OAuth2 {
@@ -50,7 +50,7 @@ impl OAuth2 {
         lines.extend(cookies.set(cookies.attempts_name(), None, 0));
         // Not without a session: whoever comes back to this address would go there again.
         if ended && let Some(url) = self.end_session_url(request, id_token.as_ref(), &return_to).await {
-            return self.on_to_provider(request, &url, lines);
+            return on_to_provider(request, &url, lines);
         }
         let page = self.signed_out_page(request, &return_to, ProviderState::SignedIn);
         let mut response = answer::with_cookies(page, lines);
@@ -75,10 +75,4 @@ impl OAuth2 {
         // A failure is in the log.
         let _ = guarded("on_sign_out", self.hooks.timeout, hook, signed_out).await;
     }
-}
-
-/// Clears the browser's cached pages of the app, so that the back button shows nothing to the
-/// next person at this device.
-pub(super) fn clear_cache(response: &mut Response<Bytes>) {
-    response.headers_mut().insert(CLEAR_SITE_DATA, HeaderValue::from_static("\"cache\""));
 }

@@ -73,6 +73,7 @@ fn every_page(text: impl Fn(&str) -> String, url: impl Fn(&str) -> String) -> Ve
         ("sign_in_loop", sign_in_loop(public_url, start)),
         ("signed_out", signed_out(host, start, None, ProviderState::SignedIn)),
         ("signed_out_onward", signed_out(host, start, Some(&onward), ProviderState::Unmentioned)),
+        ("signing_out", signing_out(host, &url("/logout?client_id=a&post_logout_redirect_uri=b"))),
         ("confirm_sign_out", confirm_sign_out(host, &url("/oauth2/sign_out?rd=%2F"), retry, true)),
         ("forbidden", refuse(&requirements, None)),
         ("forbidden_by_role", refuse(&requirements[..1], None)),
