@@ -6,24 +6,12 @@ use http::{Response, StatusCode};
 use serde_json::json;
 
 use super::endpoints::OAuth2;
+use super::logout_body::LogoutBody;
 use crate::causes::Causes;
 use crate::client::IncomingRequest;
 use crate::provider::ProviderLogout;
 use crate::respond::answer;
 use crate::session::LoggedOut;
-
-/// The maximum size of a request's body.
-pub(crate) const MAX_BODY: usize = 16 * 1024;
-
-/// The body of a request.
-#[derive(Debug)]
-pub(crate) enum LogoutBody {
-    Whole(Vec<u8>),
-    /// More than [`MAX_BODY`].
-    TooLarge,
-    /// It did not arrive, or not in time.
-    Missing,
-}
 
 /// Why nobody was logged out, or not everywhere.
 struct Failed {

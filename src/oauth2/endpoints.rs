@@ -9,8 +9,8 @@ use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 use serde_json::json;
 
-use super::backchannel_logout::LogoutBody;
 use super::endpoint::Endpoint;
+use super::logout_body::LogoutBody;
 use super::not_admitted::NotAdmitted;
 use super::pending_sign_in::PendingSignIns;
 use super::return_to::ReturnHosts;

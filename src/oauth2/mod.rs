@@ -10,6 +10,7 @@ mod end_session;
 mod endpoint;
 mod endpoints;
 mod held_addresses;
+mod logout_body;
 mod not_admitted;
 mod own_sessions;
 mod pending_sign_in;
@@ -20,9 +21,9 @@ mod start;
 mod used_tokens;
 mod user_agent;
 
-pub(crate) use backchannel_logout::{LogoutBody, MAX_BODY};
 pub(crate) use endpoint::Endpoint;
 pub(crate) use endpoints::OAuth2;
+pub(crate) use logout_body::{LogoutBody, MAX_BODY};
 pub(crate) use not_admitted::NotAdmitted;
 pub(crate) use pending_sign_in::PendingSignIns;
 pub(crate) use return_source::AUTH_REQUEST_REDIRECT;
