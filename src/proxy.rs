@@ -68,7 +68,7 @@ impl Proxy {
                 .await;
             let Admission { grant, client, renewal, fields } = match admitted {
                 Ok(admission) => admission,
-                Err(answer) => return answer.map(GateBody::own),
+                Err(unadmitted) => return unadmitted.answer(&gate.inner.oauth2, request.into_body()).await,
             };
             let kept = KeptHead::of(&request, fields);
             let response = match upstream.send_with_fields(&grant, request, fields, extended_connect).await {

@@ -36,6 +36,7 @@ pub(crate) async fn check(path: Option<&Path>, online: bool, environment: &Envir
     let mut text = summary(&config);
     let mut warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
     let issuer = config.gate.provider.issuer.as_str().to_owned();
+    let endpoints = format!("{}{}", config.gate.public_url.as_str(), config.gate.prefix);
     let gate = match gate_beside(config.gate) {
         Ok((gate, None)) => gate,
         Ok((gate, Some(in_use))) => {
@@ -46,7 +47,7 @@ pub(crate) async fn check(path: Option<&Path>, online: bool, environment: &Envir
     };
     let mut unusable = false;
     if online {
-        let findings = check_online::ask(&gate, &issuer, &config.upstream).await;
+        let findings = check_online::ask(&gate, (&issuer, &endpoints), &config.upstream).await;
         findings.rows.iter().for_each(|(subject, what)| row(&mut text, subject, what));
         warnings.extend(findings.warnings);
         unusable = findings.unusable;

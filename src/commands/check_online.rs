@@ -22,9 +22,15 @@ pub(super) struct Findings {
 }
 
 /// Asks the provider for its metadata and keys, and the apps for a connection.
-pub(super) async fn ask(gate: &Gate, issuer: &str, upstream: &UpstreamSettings) -> Findings {
+/// `endpoints` is the URL that the gate's own endpoints are below.
+pub(super) async fn ask(
+    gate: &Gate,
+    (issuer, endpoints): (&str, &str),
+    upstream: &UpstreamSettings,
+) -> Findings {
     let mut findings = Findings::default();
     ask_provider(gate, issuer, &mut findings).await;
+    ask_about_logouts(gate, endpoints, &mut findings).await;
     ask_store(gate, &mut findings).await;
     for url in urls(upstream) {
         match url.try_connection(upstream.connect_timeout).await {
@@ -55,6 +61,27 @@ async fn ask_provider(gate: &Gate, issuer: &str, findings: &mut Findings) {
     findings.unusable = true;
     let why = with_causes(&unusable);
     findings.rows.push((subject, format!("{issuer} cannot be used: {why}; {}", unusable.advice())));
+}
+
+/// What to register at a provider that has logouts, and whether they would reach every session.
+async fn ask_about_logouts(gate: &Gate, endpoints: &str, findings: &mut Findings) {
+    // A provider that does not answer is in the findings already.
+    let Ok(support) = gate.logout_support().await else { return };
+    if support.end_session {
+        let what = format!("{endpoints}/signed_out (register it as post-logout redirect URI)");
+        findings.rows.push(("sign-out URL", what));
+    }
+    if support.backchannel {
+        let what = format!("{endpoints}/backchannel_logout (register it as back-channel logout URI)");
+        findings.rows.push(("logout URL", what));
+        if !gate.session_admin().is_shared() {
+            findings.warnings.push(
+                "a back-channel logout fails, and ends sessions only in the process that receives it, until it \
+                 restarts; set session.revocations, or a session.store other than \"cookie\""
+                    .to_owned(),
+            );
+        }
+    }
 }
 
 /// Asks the store for a session that does not exist.

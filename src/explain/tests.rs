@@ -12,10 +12,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::clock::Clock;
 use crate::gate::{GateBuilder, Grant};
-use crate::identity::{AppClaims, Email, Org, ResourceGroup, Role, Shown, Standing, Tokens};
+use crate::identity::{AppClaims, Email, Org, ProviderSession, ResourceGroup, Role, Shown, Standing, Tokens};
 use crate::keys::SecretString;
 use crate::policy::{Access, Route, Rule};
-use crate::session::SignInOrigin;
+use crate::session::{NewSession, SignInOrigin};
 
 const IDS: [&str; 2] = ["62f264b9f3c90f4b65140001", "62f264b9f3c90f4b65140002"];
 
@@ -177,11 +177,11 @@ async fn done(
     let mut parts = inquiry.parts(&gate.inner.oauth2.urls.public_url);
     parts.headers.extend(cookie.map(|cookie| (COOKIE, cookie.clone())));
     let passed: Mutex<Option<Grant>> = Mutex::new(None);
-    let app = |request: Request<()>| {
+    let app = |request: Request<Full<Bytes>>| {
         *passed.lock().unwrap() = request.extensions().get::<Grant>().cloned();
         async { Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())) }
     };
-    let Ok(response) = gate.handle(Request::from_parts(parts, ()), app).await;
+    let Ok(response) = gate.handle(Request::from_parts(parts, Full::<Bytes>::default()), app).await;
     if let Some(grant) = passed.into_inner().unwrap() {
         return (Outcome::Allow, grant.route(), grant.user().is_some());
     }
@@ -199,13 +199,9 @@ async fn done(
 async fn cookie(gate: &Gate, person: Person) -> HeaderValue {
     let tokens = Tokens { access: SecretString::new("hf_oauth_x"), refresh: None, expires: None };
     let origin = SignInOrigin { browser: [0; 8], bindings: Vec::new(), began: 0, session: None };
-    let lines = gate
-        .inner
-        .oauth2
-        .sessions
-        .begin(person, tokens, AppClaims::default(), &origin, (&HeaderMap::new(), None))
-        .await
-        .unwrap();
+    let provider_session = ProviderSession::default();
+    let new = NewSession { person, tokens, claims: AppClaims::default(), provider_session };
+    let lines = gate.inner.oauth2.sessions.begin(new, &origin, (&HeaderMap::new(), None)).await.unwrap();
     let pairs: Vec<_> = lines.iter().map(|line| line.to_str().unwrap().split(';').next().unwrap()).collect();
     HeaderValue::from_str(&pairs.join("; ")).unwrap()
 }

@@ -258,6 +258,7 @@ impl Parts {
             jwks,
             retain: self.retain,
             draining,
+            logout_tokens: before.map_or_else(Arc::default, |before| Arc::clone(&before.logout_tokens)),
             hooks: settings.hooks,
             clock: self.clock,
         })

@@ -5,7 +5,29 @@ use super::provider_unusable::ProviderUnusable;
 use super::settings::BuildError;
 use crate::causes::Causes;
 
+/// What a provider can do about logouts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LogoutSupport {
+    /// It ends its own session after a sign-out here (OpenID Connect RP-Initiated Logout 1.0).
+    pub end_session: bool,
+    /// It tells of logouts (OpenID Connect Back-Channel Logout 1.0).
+    pub backchannel: bool,
+}
+
 impl Gate {
+    /// What the provider says about logouts in its metadata.
+    ///
+    /// # Errors
+    /// Those of [`Gate::discover`].
+    pub async fn logout_support(&self) -> Result<LogoutSupport, ProviderUnusable> {
+        let metadata = self.inner.oauth2.provider.metadata().await?;
+        Ok(LogoutSupport {
+            end_session: metadata.end_session_endpoint.is_some(),
+            backchannel: metadata.backchannel_logout,
+        })
+    }
+
     /// Asks the provider for its metadata.
     ///
     /// # Errors

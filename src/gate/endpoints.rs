@@ -45,7 +45,7 @@ impl Gate {
     }
 }
 
-impl<B: Send + 'static> Service<Request<B>> for EndpointService {
+impl<B: Body + Send + 'static> Service<Request<B>> for EndpointService {
     type Response = Response<GateBody<EndpointBody>>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;

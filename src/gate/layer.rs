@@ -48,7 +48,7 @@ impl<S, ReqB, ResB> Service<Request<ReqB>> for GateService<S>
 where
     S: Service<Request<ReqB>, Response = Response<ResB>> + Clone + Send + 'static,
     S::Future: Send + 'static,
-    ReqB: Send + 'static,
+    ReqB: Body + Send + 'static,
     ResB: Body<Data = Bytes> + Send + 'static,
 {
     type Response = Response<GateBody<ResB>>;

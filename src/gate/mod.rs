@@ -14,6 +14,7 @@
 //! | `interrupt` | the answer where a permission ended before the app's |
 //! | `require`, `names` | rules for one router, and what sessions keep for them |
 //! | `position`, `extract` | where a layer stands, and what handlers read from a request |
+//! | `unadmitted` | what does not go on to the app, and the endpoint that reads a body |
 //! | `in_process` | what differs for a gate in a test |
 //! | `layer`, `builder`, `build`, `reload` | the layer, and how a gate is made and replaced |
 
@@ -50,10 +51,10 @@ mod require;
 mod response;
 mod rewrite;
 mod ruleset;
-
 mod settings;
 mod shutdown;
 mod span;
+mod unadmitted;
 
 use std::fmt;
 use std::pin::pin;
@@ -68,6 +69,7 @@ use http_body::Body;
 pub use body::GateBody;
 pub use builder::GateBuilder;
 pub(crate) use decide::Decision;
+pub use discovery::LogoutSupport;
 pub use drain::Drained;
 pub use endpoints::{EndpointBody, EndpointService};
 pub use extract::ExtractError;
@@ -100,6 +102,7 @@ use refuse::Refuser;
 pub(crate) use rewrite::ConnectionFields;
 use rewrite::{RewriteSubject, Rewriter};
 use ruleset::Ruleset;
+use unadmitted::{Unadmitted, take_head};
 
 /// Signs people in and decides who may enter; cheap to clone.
 ///
@@ -170,6 +173,7 @@ impl Gate {
         inner: impl FnOnce(Request<ReqB>) -> Fut,
     ) -> Result<Response<GateBody<ResB>>, E>
     where
+        ReqB: Body,
         ResB: Body<Data = Bytes>,
         Fut: Future<Output = Result<Response<ResB>, E>>,
     {
@@ -191,11 +195,13 @@ impl Gate {
         }
         let mounted = position::restore_original_uri(&mut request);
         let cookies = position::cookies(request.headers(), self.inner.added_rules.any());
-        let Admission { grant, client, renewal, fields } =
-            match self.admit(peer.as_ref().map(PeerRef::from), &mut request, ConnectionFields::Keep).await {
-                Ok(admission) => admission,
-                Err(answer) => return Ok(answer.map(GateBody::own)),
-            };
+        let Admission { grant, client, renewal, fields } = match self
+            .admit(peer.as_ref().map(PeerRef::from), &mut request, ConnectionFields::Keep)
+            .await
+        {
+            Ok(admission) => admission,
+            Err(unadmitted) => return Ok(unadmitted.answer(&self.inner.oauth2, request.into_body()).await),
+        };
         let attended = Attended::of(&request, fields, &client);
         if let Some(mounted) = mounted {
             *request.uri_mut() = mounted;
@@ -240,6 +246,7 @@ impl Gate {
         forward: impl FnOnce(Request<ReqB>, Grant, Client) -> Fut,
     ) -> impl Future<Output = Result<Response<GateBody<ResB>>, E>>
     where
+        ReqB: Body,
         ResB: Body<Data = Bytes>,
         Fut: Future<Output = Result<Response<ResB>, E>>,
     {
@@ -249,7 +256,9 @@ impl Gate {
                 .await
             {
                 Ok(admission) => admission,
-                Err(answer) => return Ok(answer.map(GateBody::own)),
+                Err(unadmitted) => {
+                    return Ok(unadmitted.answer(&self.inner.oauth2, request.into_body()).await);
+                }
             };
             let response = forward(request, grant.clone(), client).await?;
             Ok(self.complete(response, &grant, renewal.as_ref(), None))
@@ -260,13 +269,13 @@ impl Gate {
     /// in place; it stays where it is, because every future that owns it copies it.
     ///
     /// # Errors
-    /// Our own response, where the request does not go on. Its head has been taken.
+    /// The request does not go on. Its head has been taken, its body has not.
     pub(crate) async fn admit<B>(
         &self,
         peer: Option<PeerRef<'_>>,
         request: &mut Request<B>,
         connection: ConnectionFields,
-    ) -> Result<Admission, Box<Response<Bytes>>> {
+    ) -> Result<Admission, Box<Unadmitted>> {
         let gate = &*self.inner;
         // The futures of our own responses are boxed. Inline, they would add the size of a
         // sign-in to the future of every request.
@@ -274,15 +283,15 @@ impl Gate {
         let own = OwnOrigin { host: &gate.own_host, https: gate.oauth2.urls.public_url.is_https() };
         let Ok(client) = Client::resolve(peer.map(|peer| peer.peer), head, &gate.trusted_proxies, own) else {
             let parts = take_head(request);
-            return Err(Box::new(Box::pin(gate.refuse_without_host(&parts, peer)).await));
+            return Err(Box::pin(gate.refuse_without_host(&parts, peer)).await.into());
         };
         if gate.oauth2.urls.own(head.uri.path()) {
             let parts = take_head(request);
-            return Err(Box::new(Box::pin(gate.own_endpoints().answer(parts, client)).await));
+            return Err(Box::pin(gate.own_endpoints().answer(parts, client)).await);
         }
         if client.is_insecure(own.https) && RequestKind::of_head(head).opens_a_page() {
             let parts = take_head(request);
-            return Err(Box::new(Box::pin(gate.refuse(Refusal::NotSecure, &parts, &client)).await));
+            return Err(Box::pin(gate.refuse(Refusal::NotSecure, &parts, &client)).await.into());
         }
         let decided = match gate.ruleset.decide(RequestView::of(head, &client)) {
             Ok(Decision::Granted(grant)) => Ok(grant),
@@ -293,7 +302,7 @@ impl Gate {
             Ok(grant) => grant,
             Err(refusal) => {
                 let parts = take_head(request);
-                return Err(Box::new(Box::pin(gate.refuse(refusal, &parts, &client)).await));
+                return Err(Box::pin(gate.refuse(refusal, &parts, &client)).await.into());
             }
         };
         span::record_grant(&gate.ruleset, &grant);
@@ -381,17 +390,6 @@ impl Inner {
             None => response,
         }
     }
-}
-
-/// Takes the head of a request that does not go on.
-fn take_head<B>(request: &mut Request<B>) -> Parts {
-    let (mut parts, ()) = Request::new(()).into_parts();
-    std::mem::swap(&mut parts.method, request.method_mut());
-    std::mem::swap(&mut parts.uri, request.uri_mut());
-    std::mem::swap(&mut parts.headers, request.headers_mut());
-    std::mem::swap(&mut parts.extensions, request.extensions_mut());
-    parts.version = request.version();
-    parts
 }
 
 impl fmt::Debug for Gate {

@@ -16,6 +16,7 @@ use super::request::{RequestView, the_origin};
 use super::rewrite::Rewriter;
 use super::ruleset::Ruleset;
 use super::span::{record_grant, record_person};
+use super::unadmitted::Unadmitted;
 use crate::authn::Caller;
 use crate::client::{Client, IncomingRequest, RequestKind, name_and_port};
 use crate::forward_auth::{self, Allowed, Contract, DescriptionRules};
@@ -35,14 +36,21 @@ pub(super) struct OwnEndpoints<'a> {
 }
 
 impl OwnEndpoints<'_> {
-    /// Answers a request whose path is below our prefix.
-    pub(super) async fn answer(&self, parts: Parts, client: Client) -> Response<Bytes> {
+    /// Answers a request whose path is below our prefix, unless that needs its body.
+    pub(super) async fn answer(&self, parts: Parts, client: Client) -> Box<Unadmitted> {
         let rest = self.oauth2.urls.prefix.rest_of(parts.uri.path()).unwrap_or_default();
         if let Some(contract) = Contract::of(rest) {
-            return self.forward_auth(contract, parts, client).await;
+            return self.forward_auth(contract, parts, client).await.into();
         }
-        let request = IncomingRequest::new(&parts, &client);
         let endpoint = Endpoint::named(rest);
+        if endpoint.is_some_and(|endpoint| endpoint.reads_body(&parts.method)) {
+            return Box::new(Unadmitted::Logout(Box::new((parts, client))));
+        }
+        self.answer_by(endpoint, &parts, &client).await.into()
+    }
+
+    async fn answer_by(&self, endpoint: Option<Endpoint>, parts: &Parts, client: &Client) -> Response<Bytes> {
+        let request = IncomingRequest::new(parts, client);
         if client.is_insecure(self.oauth2.urls.public_url.is_https())
             && (request.kind.opens_a_page() || endpoint.is_some_and(Endpoint::belongs_to_a_sign_in))
         {

@@ -49,6 +49,7 @@ mod id_token;
 mod in_process;
 mod json;
 mod jwt;
+mod logout_token;
 mod oauth_error;
 mod pages;
 mod parameters;

@@ -18,9 +18,9 @@ use crate::events;
 use crate::identity::{AuthMethod, User};
 use crate::pages;
 use crate::policy::Policy;
-use crate::provider::{CodeGrant, truncated};
+use crate::provider::{CodeGrant, SignedIn, truncated};
 use crate::respond::{SignInFailure, answer, sign_in_failed};
-use crate::session::{NotBegun, SessionLookup};
+use crate::session::{NewSession, NotBegun, SessionLookup};
 
 /// The parameters of a callback. Each may occur at most once (RFC 6749, section 3.1).
 #[derive(Default)]
@@ -179,15 +179,17 @@ impl OAuth2 {
             code_verifier: &pending.code_verifier,
             nonce: &pending.nonce,
         };
-        let (mut person, tokens) = self.provider.sign_in(&grant).await.map_err(SignInFailure::Exchange)?;
+        let SignedIn { mut person, tokens, provider_session } =
+            self.provider.sign_in(&grant).await.map_err(SignInFailure::Exchange)?;
         self.retain.apply(&mut person);
         let return_to =
             pending.return_to.as_deref().map_or_else(ReturnTo::root, |url| self.parse_return(url));
         let claims = self.admit(request, &person, &tokens, &return_to, policy).await?;
         let user = User::new(person.clone(), AuthMethod::Session);
+        let new = NewSession { person, tokens, claims, provider_session };
         let mut lines = self
             .sessions
-            .begin(person, tokens, claims, &pending.origin, (&request.parts.headers, request.client.ip))
+            .begin(new, &pending.origin, (&request.parts.headers, request.client.ip))
             .await
             .map_err(|problem| match problem {
                 NotBegun::StoreDown => SignInFailure::StoreUnavailable,

@@ -9,6 +9,8 @@ pub(crate) enum Endpoint {
     Callback,
     SignIn,
     SignOut,
+    SignedOut,
+    BackchannelLogout,
     Sessions,
     Userinfo,
     Jwks,
@@ -25,6 +27,8 @@ impl Endpoint {
             "callback" => Self::Callback,
             "sign_in" => Self::SignIn,
             "sign_out" => Self::SignOut,
+            "signed_out" => Self::SignedOut,
+            "backchannel_logout" => Self::BackchannelLogout,
             "sessions" => Self::Sessions,
             "userinfo" => Self::Userinfo,
             "jwks.json" => Self::Jwks,
@@ -41,11 +45,17 @@ impl Endpoint {
 
     /// Whether the endpoint supports `method`.
     pub(super) fn takes(self, method: &Method) -> bool {
-        matches!(*method, Method::GET | Method::HEAD) || (self.takes_post() && *method == Method::POST)
+        let reads = matches!(*method, Method::GET | Method::HEAD) && self != Self::BackchannelLogout;
+        reads || (self.takes_post() && *method == Method::POST)
+    }
+
+    /// Whether the endpoint needs the body of a request with `method`.
+    pub(crate) fn reads_body(self, method: &Method) -> bool {
+        self == Self::BackchannelLogout && *method == Method::POST
     }
 
     /// Whether the endpoint changes something on `POST`.
     pub(super) fn takes_post(self) -> bool {
-        matches!(self, Self::SignOut | Self::Sessions)
+        matches!(self, Self::SignOut | Self::Sessions | Self::BackchannelLogout)
     }
 }

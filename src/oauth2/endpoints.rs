@@ -10,9 +10,11 @@ use http::{Response, StatusCode};
 use serde_json::json;
 
 use super::endpoint::Endpoint;
+use super::logout_body::LogoutBody;
 use super::not_admitted::NotAdmitted;
 use super::pending_sign_in::PendingSignIns;
 use super::return_to::ReturnHosts;
+use super::used_tokens::UsedTokens;
 use crate::authn::PersonFilter;
 use crate::client::{IncomingRequest, speaks_openai};
 use crate::clock::Clock;
@@ -38,6 +40,8 @@ pub(crate) struct OAuth2 {
     pub(crate) retain: PersonFilter,
     /// Shared with the gates that replace this one: a drain may come while one does.
     pub(crate) draining: Arc<AtomicBool>,
+    /// Shared in the same way: a token counts once.
+    pub(crate) logout_tokens: Arc<UsedTokens>,
     pub(crate) hooks: Hooks,
     pub(crate) clock: Clock,
 }
@@ -88,6 +92,9 @@ impl OAuth2 {
                 self.sign_out_everywhere(request).await
             }
             Endpoint::SignOut => self.sign_out(request).await,
+            Endpoint::SignedOut => self.signed_out(request).await,
+            // Its body was read before: this is a request without one.
+            Endpoint::BackchannelLogout => self.backchannel_logout(request, LogoutBody::Missing).await,
             Endpoint::Sessions => self.own_sessions(request).await,
             Endpoint::Userinfo => self.userinfo(request, user),
             Endpoint::Jwks => self.keys(),
@@ -148,11 +155,14 @@ impl fmt::Debug for OAuth2 {
 }
 
 fn method_not_allowed(endpoint: Endpoint) -> Response<Bytes> {
-    const TEXT: &str = "this method is not supported here; use GET\n";
-    let mut response = answer::text(StatusCode::METHOD_NOT_ALLOWED, TEXT);
-    let said = Said { code: "method_not_allowed".to_owned(), text: TEXT.trim_end().to_owned() };
+    let (allow, text) = match endpoint {
+        Endpoint::BackchannelLogout => ("POST", "this method is not supported here; use POST\n"),
+        _ if endpoint.takes_post() => ("GET, HEAD, POST", "this method is not supported here; use GET\n"),
+        _ => ("GET, HEAD", "this method is not supported here; use GET\n"),
+    };
+    let mut response = answer::text(StatusCode::METHOD_NOT_ALLOWED, text);
+    let said = Said { code: "method_not_allowed".to_owned(), text: text.trim_end().to_owned() };
     response.extensions_mut().insert(said);
-    let allow = if endpoint.takes_post() { "GET, HEAD, POST" } else { "GET, HEAD" };
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
     response
 }

@@ -1,11 +1,12 @@
 //! A person's own sessions: listed, ended one by one, or all at once.
 
 use bytes::Bytes;
-use http::header::HeaderValue;
 use http::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
+use super::end_session::{clear_cache, on_to_provider};
 use super::endpoints::OAuth2;
+use super::return_to::ReturnTo;
 use super::user_agent::describe_user_agent;
 use crate::client::{IncomingRequest, is_cross_site};
 use crate::clock::{UnixTime, rfc3339};
@@ -147,6 +148,10 @@ impl OAuth2 {
         events::session_revoked(request, session.user(), revoked.sessions);
         self.tell_of_sign_out(request, session.user().clone()).await;
         let lines = self.sessions.cookies().remove_session(headers);
+        let id_token = session.id_token();
+        if let Some(url) = self.end_session_url(request, id_token.as_ref(), &ReturnTo::root()).await {
+            return on_to_provider(request, &url, lines);
+        }
         let count = revoked.not_before.is_none().then_some(revoked.sessions);
         let response = if request.wants_page() {
             let start = self.urls.start("/", None);
@@ -156,9 +161,7 @@ impl OAuth2 {
             answer::json(StatusCode::OK, &json!({"revoked": revoked.sessions}))
         };
         let mut response = answer::with_cookies(response, lines);
-        response
-            .headers_mut()
-            .insert(super::sign_out::CLEAR_SITE_DATA, HeaderValue::from_static("\"cache\""));
+        clear_cache(&mut response);
         response
     }
 

@@ -1,20 +1,20 @@
-//! Sign-out: ends only the gate's session, since the provider has no endpoint for it.
+//! Sign-out: ends the gate's session, and goes on to a provider that can end its own. Hugging
+//! Face has no endpoint for that.
 
 use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 
+use super::end_session::{clear_cache, on_to_provider};
 use super::endpoints::OAuth2;
-use super::return_to::ReturnTo;
 use crate::client::{IncomingRequest, is_cross_site, may_change_state};
 use crate::events;
-use crate::hooks::{PageContent, SignedOut, SignedOutPage, guarded};
+use crate::hooks::{SignedOut, guarded};
 use crate::identity::User;
-use crate::pages::{self, ContinueLink};
+use crate::pages::{self, ProviderState};
 use crate::respond::{answer, unavailable};
-use crate::session::StoreDown;
+use crate::session::{Ended, StoreDown};
 
-pub(super) const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 const REFRESH: HeaderName = HeaderName::from_static("refresh");
 
 impl OAuth2 {
@@ -37,7 +37,7 @@ impl OAuth2 {
             let page = pages::confirm_sign_out(&request.client.host, &url, "/", cross_site);
             return answer::page(StatusCode::OK, page);
         }
-        let (mut lines, user) = match self.sessions.end(headers).await {
+        let Ended { cookies: mut lines, user, id_token } = match self.sessions.end(headers).await {
             Ok(ended) => ended,
             Err(StoreDown) => return unavailable::store_unavailable(request),
         };
@@ -48,20 +48,13 @@ impl OAuth2 {
         }
         let cookies = self.sessions.cookies();
         lines.extend(cookies.set(cookies.attempts_name(), None, 0));
-        let onward = ContinueLink { url: return_to.as_str(), name: return_to.name() };
-        let onward = (return_to.as_str() != "/").then_some(&onward);
-        let start = self.urls.start(ReturnTo::root().as_str(), None);
-        let page = pages::signed_out(&request.client.host, &start, onward);
-        let content = SignedOutPage {
-            host: request.client.host.to_string(),
-            start_url: start,
-            continue_url: onward.map(|onward| onward.url.to_owned()),
-        };
-        let page = answer::about(answer::page(StatusCode::OK, page), PageContent::SignedOut(content));
+        // Not without a session: whoever comes back to this address would go there again.
+        if ended && let Some(url) = self.end_session_url(request, id_token.as_ref(), &return_to).await {
+            return on_to_provider(request, &url, lines);
+        }
+        let page = self.signed_out_page(request, &return_to, ProviderState::SignedIn);
         let mut response = answer::with_cookies(page, lines);
-        // Clears the browser's cached pages of the app, so that the back button shows
-        // nothing to the next person at this device.
-        response.headers_mut().insert(CLEAR_SITE_DATA, HeaderValue::from_static("\"cache\""));
+        clear_cache(&mut response);
         let room = answer::MAX_HEAD.saturating_sub(answer::head_size(&response));
         // The browser may keep the app's previous page until it has processed that
         // header. So this page is requested once more, and then shows that nobody is

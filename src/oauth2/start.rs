@@ -144,10 +144,15 @@ impl OAuth2 {
 
     /// The callback on the host where the sign-in started, if people sign in there.
     fn redirect_uri(&self, client: &Client) -> String {
+        self.own_address(client, "/callback")
+    }
+
+    /// An endpoint on the host of a request, if people sign in there.
+    pub(super) fn own_address(&self, client: &Client, endpoint: &str) -> String {
         let host = self.hosts.iter().find(|host| ***host == *client.host);
         let origin = host.map(|host| self.urls.public_url.sibling(host));
         let origin = origin.as_deref().unwrap_or(self.urls.public_url.as_str());
-        format!("{origin}{}/callback", self.urls.prefix.as_str())
+        format!("{origin}{}{endpoint}", self.urls.prefix.as_str())
     }
 }
 

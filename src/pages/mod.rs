@@ -26,7 +26,7 @@ pub(crate) use sign_in::{
     SignInFailed, form_not_sent, onward, session_ended, sign_in, sign_in_cancelled, sign_in_failed,
     sign_in_framed, sign_in_loop, signed_in_elsewhere, unfinished_sign_in,
 };
-pub(crate) use signed_out::{ContinueLink, confirm_sign_out, signed_out};
+pub(crate) use signed_out::{ContinueLink, ProviderState, confirm_sign_out, signed_out, signing_out};
 #[cfg(any(feature = "proxy", test))]
 pub(crate) use upstream_error::{
     body_too_large, request_incomplete, upstream_busy, upstream_down, upstream_header_too_large,

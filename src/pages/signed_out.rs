@@ -2,7 +2,7 @@
 
 use super::html::Html;
 use super::illustration::{BUTTON, Illustration};
-use super::layout::{Page, page};
+use super::layout::{Page, page, page_going_on};
 
 /// A link to the page given by `rd`.
 #[derive(Debug)]
@@ -13,15 +13,30 @@ pub(crate) struct ContinueLink<'a> {
     pub(crate) name: &'a str,
 }
 
-/// The session at `host` has ended. The provider has no end-session endpoint, so the page says
-/// that the session there continues.
-pub(crate) fn signed_out(host: &str, start_url: &str, onward: Option<&ContinueLink<'_>>) -> Page {
+/// What is known of the person's session at the provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ProviderState {
+    /// It goes on: the provider has no end-session endpoint, or was not asked.
+    SignedIn,
+    /// The provider was asked to end it, and did or did not.
+    Unmentioned,
+}
+
+/// The session at `host` has ended.
+pub(crate) fn signed_out(
+    host: &str,
+    start_url: &str,
+    onward: Option<&ContinueLink<'_>>,
+    provider: ProviderState,
+) -> Page {
     let mut main = Html::default();
     main.add("<h1>You are signed out of <bdi>{}</bdi></h1>\n", &[host]);
-    main.add(
-        "<p>You are still signed in to huggingface.co. On a shared computer, sign out there as well.</p>\n",
-        &[],
-    );
+    if provider == ProviderState::SignedIn {
+        main.add(
+            "<p>You are still signed in to huggingface.co. On a shared computer, sign out there as well.</p>\n",
+            &[],
+        );
+    }
     main.add("<p class=\"do\"><a class=\"button\" href=\"{}\">", &[start_url]);
     main.add(BUTTON, &[]).add("Sign in again</a>\n", &[]);
     if let Some(ContinueLink { url, name }) = onward {
@@ -32,6 +47,15 @@ pub(crate) fn signed_out(host: &str, start_url: &str, onward: Option<&ContinueLi
     }
     main.add("</p>\n", &[]);
     page(&format!("Signed out of {host}"), Illustration::Asleep, &main)
+}
+
+/// The session at `host` has ended; the provider's ends at `url`, which the page opens.
+pub(crate) fn signing_out(host: &str, url: &str) -> Page {
+    let mut main = Html::default();
+    main.add("<h1>You are signed out of <bdi>{}</bdi></h1>\n", &[host]);
+    main.add("<p>The page where you sign out of your account is loading.</p>\n", &[]);
+    main.add("<p class=\"do\"><a class=\"button\" href=\"{}\">Go on</a></p>\n", &[url]);
+    page_going_on(&format!("Signed out of {host}"), Illustration::Asleep, &main, url)
 }
 
 /// Asks for confirmation of a sign-out that another site requested, or that nobody opened as

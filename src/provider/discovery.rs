@@ -27,6 +27,10 @@ pub(crate) struct Metadata {
     pub(crate) token_endpoint: Url,
     pub(crate) userinfo_endpoint: Url,
     pub(crate) jwks_uri: Url,
+    /// Where the provider ends its own session (OpenID Connect RP-Initiated Logout 1.0).
+    pub(crate) end_session_endpoint: Option<Url>,
+    /// Whether the provider tells of logouts (OpenID Connect Back-Channel Logout 1.0).
+    pub(crate) backchannel_logout: bool,
     /// RFC 9207, section 3: whether every callback carries `iss`.
     pub(crate) iss_parameter: bool,
     /// Announced client authentication methods. huggingface.co accepts `none` without
@@ -43,6 +47,10 @@ struct Document {
     token_endpoint: Url,
     userinfo_endpoint: Url,
     jwks_uri: Url,
+    #[serde(default)]
+    end_session_endpoint: Member<Url>,
+    #[serde(default)]
+    backchannel_logout_supported: Member<bool>,
     #[serde(default)]
     authorization_response_iss_parameter_supported: Member<bool>,
     #[serde(default)]
@@ -92,26 +100,29 @@ async fn discover(http: &HttpClient, issuer: &Issuer) -> Result<Metadata, Discov
         let found = document.issuer.chars().take(200).collect();
         return Err(DiscoveryError::Issuer { expected: issuer.text.clone(), found });
     }
+    let mut ignored = Ignored::default();
+    let end_session_endpoint = document.end_session_endpoint.or_ignore("end_session_endpoint", &mut ignored);
     let endpoints = [
         &document.authorization_endpoint,
         &document.token_endpoint,
         &document.userinfo_endpoint,
         &document.jwks_uri,
     ];
-    for endpoint in endpoints {
+    for endpoint in endpoints.into_iter().chain(&end_session_endpoint) {
         let plain_is_fine =
             issuer.url.scheme() == "http" && endpoint.scheme() == "http" && is_loopback(endpoint);
         if endpoint.scheme() != "https" && !plain_is_fine {
             return Err(DiscoveryError::NotHttps(endpoint.as_str().chars().take(200).collect()));
         }
     }
-    let mut ignored = Ignored::default();
     let methods = document
         .token_endpoint_auth_methods_supported
         .or_ignore("token_endpoint_auth_methods_supported", &mut ignored);
     let iss_parameter = document
         .authorization_response_iss_parameter_supported
         .or_ignore("authorization_response_iss_parameter_supported", &mut ignored);
+    let backchannel_logout =
+        document.backchannel_logout_supported.or_ignore("backchannel_logout_supported", &mut ignored);
     ignored.report("metadata");
     let announces = |name: &str| {
         let is_it = |method: &Member<String>| matches!(method, Member::Value(method) if method == name);
@@ -126,6 +137,8 @@ async fn discover(http: &HttpClient, issuer: &Issuer) -> Result<Metadata, Discov
         token_endpoint: document.token_endpoint,
         userinfo_endpoint: document.userinfo_endpoint,
         jwks_uri: document.jwks_uri,
+        end_session_endpoint,
+        backchannel_logout: backchannel_logout.unwrap_or(false),
     })
 }
 
@@ -197,6 +210,11 @@ impl Cache {
         };
         self.last.store(Some(Arc::new(last)));
         result
+    }
+
+    /// The metadata that was loaded last, however old.
+    pub(super) fn last(&self) -> Option<Arc<Metadata>> {
+        self.last.load().as_ref().and_then(|last| last.metadata.clone())
     }
 
     pub(super) fn reachability(&self) -> Reachability {

@@ -155,7 +155,8 @@ impl Cache {
         Ok(keys)
     }
 
-    fn usable(&self, kid: Option<&str>) -> Option<Arc<Keys>> {
+    /// Keys that can be used for a token with this `kid` without a request.
+    pub(super) fn usable(&self, kid: Option<&str>) -> Option<Arc<Keys>> {
         self.keys.load_full().filter(|keys| keys.at.elapsed() < MAX_AGE && keys.knows(kid))
     }
 }

@@ -14,8 +14,10 @@ mod issuer;
 mod json;
 mod jwks;
 mod key_check;
+mod logout_token;
 mod rate_limit;
 mod settings;
+mod signed_jwt;
 mod token;
 mod userinfo;
 mod whoami;
@@ -23,13 +25,14 @@ mod whoami;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::StatusCode;
 use tokio::time::Instant;
 use url::Url;
 
 use crate::clock::Clock;
-use crate::identity::{Needs, Person, Shown, Tokens};
+use crate::identity::{Needs, Person, ProviderSession, Shown, Tokens};
 use crate::keys::SecretString;
 
 pub(crate) use authorization::AuthorizationRequest;
@@ -41,6 +44,7 @@ pub(crate) use id_token::IdTokenError;
 pub(crate) use in_process::{Answering, InProcess};
 pub use issuer::{Issuer, IssuerError};
 pub(crate) use key_check::KeyCheckError;
+pub(crate) use logout_token::{LogoutTokenError, ProviderLogout};
 pub(crate) use rate_limit::RateLimit;
 pub use settings::{DEFAULT_CLOCK_SKEW, MAX_CLOCK_SKEW, ProviderSettings};
 pub(crate) use token::{CodeGrant, MAX_TOKEN, TokenError, truncated};
@@ -55,7 +59,20 @@ pub(crate) struct Provider {
     http: HttpClient,
     metadata: discovery::Cache,
     jwks: jwks::Cache,
+    /// Anybody can send a token that names a key which is in no JWKS. The fetches that this
+    /// causes must not use up those of sign-ins.
+    logout_jwks: jwks::Cache,
     clock: Clock,
+}
+
+/// How long a sign-out waits for the provider's metadata.
+const SIGN_OUT_PATIENCE: Duration = Duration::from_secs(2);
+
+/// What the provider confirmed at a sign-in.
+pub(crate) struct SignedIn {
+    pub(crate) person: Person,
+    pub(crate) tokens: Tokens,
+    pub(crate) provider_session: ProviderSession,
 }
 
 /// Why a sign-in failed after a valid callback.
@@ -119,6 +136,7 @@ impl Provider {
             needs,
             metadata: discovery::Cache::default(),
             jwks: jwks::Cache::default(),
+            logout_jwks: jwks::Cache::default(),
             clock,
         }
     }
@@ -176,34 +194,75 @@ impl Provider {
         authorization::url(&self.settings, metadata, &self.scope(), request)
     }
 
-    /// Exchanges the code, validates the ID token and fetches userinfo; returns the person and
-    /// their tokens.
-    pub(crate) async fn sign_in(&self, grant: &CodeGrant<'_>) -> Result<(Person, Tokens), SignInError> {
+    /// Where the provider ends its own session, if it has such an endpoint. A provider that does
+    /// not answer is not waited for.
+    pub(crate) async fn end_session_endpoint(&self) -> Option<Url> {
+        let metadata = match tokio::time::timeout(SIGN_OUT_PATIENCE, self.metadata()).await {
+            Ok(Ok(metadata)) => Some(metadata),
+            Ok(Err(_)) | Err(_) => self.metadata.last(),
+        };
+        metadata?.end_session_endpoint.clone()
+    }
+
+    /// Verifies a logout token (OpenID Connect Back-Channel Logout 1.0, section 2.6).
+    pub(crate) async fn verify_logout(&self, token: &str) -> Result<ProviderLogout, LogoutTokenError> {
+        let token = signed_jwt::parse(token)?;
+        logout_token::check_type(&token)?;
+        let expected = logout_token::Expected {
+            issuer: self.settings.issuer.as_str(),
+            client_id: &self.settings.client_id,
+            now: self.clock.now(),
+            clock_skew: self.clock_skew(),
+        };
+        let metadata = self.metadata().await?;
+        let keys = match self.jwks.usable(token.kid()) {
+            Some(keys) => keys,
+            None => self.logout_jwks.for_token(&self.http, &metadata, token.kid()).await?,
+        };
+        match logout_token::verify(&token, &keys, &expected) {
+            Err(LogoutTokenError::Signature) if token.kid().is_none() => {
+                let newer = self.logout_jwks.newer_than(&self.http, &metadata, &keys).await;
+                let newer = newer.ok_or(LogoutTokenError::Signature)?;
+                logout_token::verify(&token, &newer, &expected)
+            }
+            verified => verified,
+        }
+    }
+
+    /// Tolerated clock skew between the provider and us, in seconds.
+    fn clock_skew(&self) -> u64 {
+        self.settings.clock_skew.min(MAX_CLOCK_SKEW).as_secs()
+    }
+
+    /// Exchanges the code, validates the ID token and fetches userinfo.
+    pub(crate) async fn sign_in(&self, grant: &CodeGrant<'_>) -> Result<SignedIn, SignInError> {
         let metadata = self.metadata().await?;
         let now = self.clock.now();
-        let (tokens, id_token) = token::exchange(&self.http, &metadata, &self.settings, grant, now).await?;
+        let (tokens, raw) = token::exchange(&self.http, &metadata, &self.settings, grant, now).await?;
         let expected = Expected {
             issuer: self.settings.issuer.as_str(),
             client_id: &self.settings.client_id,
             nonce: grant.nonce,
             access_token: tokens.access.expose(),
             now,
-            clock_skew: self.settings.clock_skew.min(MAX_CLOCK_SKEW).as_secs(),
+            clock_skew: self.clock_skew(),
         };
-        let id_token = id_token::parse(id_token.expose())?;
+        let id_token = id_token::parse(raw.expose())?;
         let keys = self.jwks.for_token(&self.http, &metadata, id_token.kid()).await;
         let keys = keys.map_err(IdTokenError::from)?;
-        let subject = match id_token.verify(&keys, &expected) {
+        let verified = match id_token::verify(&id_token, &keys, &expected) {
             Err(IdTokenError::Signature) if id_token.kid().is_none() => {
                 let newer = self.jwks.newer_than(&self.http, &metadata, &keys).await;
                 let newer = newer.ok_or(IdTokenError::Signature)?;
-                id_token.verify(&newer, &expected)?
+                id_token::verify(&id_token, &newer, &expected)?
             }
             verified => verified?,
         };
-        let person = userinfo::fetch(&self.http, &metadata, &tokens.access, &subject).await?;
+        let person = userinfo::fetch(&self.http, &metadata, &tokens.access, &verified.sub).await?;
         let shown = person.shown.and(self.needs.asks());
-        Ok((Person { shown, ..person }, tokens))
+        let ends_sessions = metadata.end_session_endpoint.is_some();
+        let provider_session = ProviderSession::new(Some(raw).filter(|_| ends_sessions), verified.sid);
+        Ok(SignedIn { person: Person { shown, ..person }, tokens, provider_session })
     }
 
     /// Fetches userinfo again; its `sub` must equal that of `before`. The token shows what

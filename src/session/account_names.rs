@@ -1,8 +1,8 @@
-//! Which accounts have had a user name, so that a list by name costs what that person's
-//! sessions cost.
+//! Which accounts have had a user name or a session at the provider, so that a list by either
+//! costs what that person's sessions cost.
 //!
-//! A store lists by account id. A record for each user name has the account ids of the people
-//! who signed in under that name. It is written at each sign-in, lasts as long as the
+//! A store lists by account id. A record for each name has the account ids of the people
+//! who signed in under it. It is written at each sign-in, lasts as long as the
 //! session can, and says nothing in clear.
 
 use std::sync::Arc;
@@ -28,7 +28,25 @@ const ATTEMPTS: usize = 8;
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Accounts(Vec<String>);
 
-/// Notes and finds the accounts of user names.
+/// What an account is found by.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum AccountName<'a> {
+    /// A user name, in any spelling.
+    User(&'a str),
+    /// The provider's id of a session.
+    ProviderSession(&'a str),
+}
+
+impl AccountName<'_> {
+    fn text(self) -> String {
+        match self {
+            Self::User(name) => format!("user name {}", name.to_ascii_lowercase()),
+            Self::ProviderSession(sid) => format!("provider session {sid}"),
+        }
+    }
+}
+
+/// Notes and finds the accounts of names.
 pub(super) struct AccountNames {
     keyring: Arc<Keyring>,
 }
@@ -45,10 +63,10 @@ impl AccountNames {
     pub(super) async fn note(
         &self,
         store: &Arc<StoreAccess>,
-        (username, sub): (&str, &str),
+        (name, sub): (AccountName<'_>, &str),
         (now, expires): (UnixTime, UnixTime),
     ) -> Result<(), StoreDown> {
-        let Some(key) = self.keys(username).into_iter().next() else { return Ok(()) };
+        let Some(key) = self.keys(name).into_iter().next() else { return Ok(()) };
         for _ in 0..ATTEMPTS {
             let Some(stored) = store.load(key, now).await? else {
                 let record = self.record(key, &Accounts(vec![sub.to_owned()]), expires);
@@ -72,7 +90,7 @@ impl AccountNames {
                 Update::Changed(_) | Update::Ended => {}
             }
         }
-        tracing::error!("other processes write the record of a user name all the time");
+        tracing::error!("other processes write the record of an account's name all the time");
         Err(StoreDown)
     }
 
@@ -83,11 +101,11 @@ impl AccountNames {
     pub(super) async fn of(
         &self,
         store: &StoreAccess,
-        username: &str,
+        name: AccountName<'_>,
         now: UnixTime,
     ) -> Result<Vec<String>, StoreError> {
         let mut found = Vec::new();
-        for key in self.keys(username) {
+        for key in self.keys(name) {
             let Some(stored) = store.look_up(key, now).await? else { continue };
             found.extend(self.open(key, &stored).unwrap_or_default().0);
         }
@@ -95,9 +113,8 @@ impl AccountNames {
     }
 
     /// Where the record of a name is: a key for each secret, the first secret's first.
-    fn keys(&self, username: &str) -> Vec<SessionKey> {
-        let name = format!("user name {}", username.to_ascii_lowercase());
-        self.keyring.account_tags(&name).into_iter().map(SessionKey::from_bytes).collect()
+    fn keys(&self, name: AccountName<'_>) -> Vec<SessionKey> {
+        self.keyring.account_tags(&name.text()).into_iter().map(SessionKey::from_bytes).collect()
     }
 
     fn record(&self, key: SessionKey, accounts: &Accounts, expires: UnixTime) -> SessionRecord {

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::cached::CachedSession;
+use super::kept_state::KeptState;
 use super::listing::{ListedSession, SessionKind};
 use super::record::SessionId;
 use super::shared_session::SharedSession;
@@ -12,6 +13,7 @@ use super::snapshot::SessionSnapshot;
 use super::store::StoreDown;
 use crate::clock::{Clock, UnixTime};
 use crate::identity::{RenderedIdentity, Tokens, User};
+use crate::keys::SecretString;
 
 /// The result of looking up a request's session.
 #[derive(Debug, Clone)]
@@ -57,6 +59,7 @@ impl ActiveSession {
             client,
             user_agent: user_agent.to_owned(),
             kind: SessionKind::Browser,
+            provider_sid: None,
         }
     }
 
@@ -73,6 +76,11 @@ impl ActiveSession {
     /// The identity that the app receives.
     pub(crate) fn identity(&self) -> &RenderedIdentity {
         &self.snapshot.identity
+    }
+
+    /// The ID token of the sign-in, if the store keeps it.
+    pub(crate) fn id_token(&self) -> Option<SecretString> {
+        self.cached.shared.kept.as_ref().and_then(KeptState::id_token)
     }
 
     /// The tokens for requests to the provider.

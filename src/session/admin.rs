@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 use tokio::task::{JoinError, JoinSet};
 
+use super::account_names::AccountName;
 use super::backend::Backend;
 use super::listing::{ListedSession, SessionFilter};
 use super::not_before::Whose;
@@ -38,7 +39,7 @@ const AT_ONCE: usize = 512;
 /// ```
 #[derive(Clone)]
 pub struct SessionAdmin {
-    backend: Arc<Backend>,
+    pub(super) backend: Arc<Backend>,
 }
 
 /// What a revocation did. As JSON: `{"revoked": 2}`, and `not_before` in RFC 3339.
@@ -172,7 +173,23 @@ impl SessionAdmin {
         self.backend.store.is_some() || self.backend.shared.is_some()
     }
 
-    async fn pages_of(
+    /// Ends these sessions, some at once, and returns how many there were.
+    pub(super) async fn end(
+        &self,
+        store: &Arc<StoreAccess>,
+        keys: Vec<SessionKey>,
+    ) -> Result<u64, StoreError> {
+        let (mut ended, mut ending) = (0, JoinSet::new());
+        for key in keys {
+            self.begin_to_end(store, key, &mut ending);
+        }
+        while let Some(done) = ending.join_next().await {
+            ended += u64::from(joined(done)?);
+        }
+        Ok(ended)
+    }
+
+    pub(super) async fn pages_of(
         &self,
         store: &Arc<StoreAccess>,
         filter: &SessionFilter,
@@ -201,7 +218,7 @@ impl SessionAdmin {
             SessionFilter::Person(person) => person,
         };
         let mut accounts = vec![person.clone()];
-        for sub in self.backend.names.of(store, person, self.backend.clock.now()).await? {
+        for sub in self.backend.names.of(store, AccountName::User(person), self.backend.clock.now()).await? {
             // It may have another name by now, and somebody else this one.
             if !accounts.contains(&sub) && self.is_called(store, &sub, filter).await? {
                 accounts.push(sub);

@@ -6,8 +6,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::lease::{Lease, LeaseElsewhere, ProcessId};
 use super::store::{Revision, SessionKey, StoredSession};
 use super::ticket::Ticket;
-use super::vault::{Enclosed, Opened};
+use super::vault::{Enclosed, Extension, Opened};
 use crate::clock::{UnixMillis, UnixTime};
+use crate::identity::ProviderSession;
+use crate::keys::SecretString;
 
 /// What is known of a record.
 #[derive(Debug)]
@@ -94,6 +96,19 @@ impl KeptState {
             None => {}
         }
         (known.revision, enclosed)
+    }
+
+    /// The ID token of the sign-in, if the record has it.
+    pub(super) fn id_token(&self) -> Option<SecretString> {
+        Extension::id_token_in(&self.lock().enclosed.extensions)
+    }
+
+    /// Takes over what another sign-in of the session says of the provider's.
+    pub(super) fn set_provider_session(&self, session: &ProviderSession) {
+        let mut known = self.lock();
+        let others = known.enclosed.extensions.iter().filter(|extension| !extension.is_of_provider());
+        let extensions = others.cloned().chain(Extension::of_provider(session)).collect();
+        known.enclosed.extensions = extensions;
     }
 
     /// Notes a revision that this process wrote.

@@ -30,6 +30,8 @@ pub struct ListedSession {
     pub user_agent: String,
     /// What holds it.
     pub kind: SessionKind,
+    /// The provider's id of its session (`sid`), if the ID token had one.
+    pub(super) provider_sid: Option<String>,
 }
 
 /// What holds a session.

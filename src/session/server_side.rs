@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::account_names::AccountName;
 use super::active::ActiveSession;
 use super::cached::CachedSession;
 use super::kept_state::KeptState;
@@ -17,6 +18,7 @@ use super::store::{
 };
 use super::vault::{Enclosed, Opened};
 use crate::clock::UnixMillis;
+use crate::identity::ProviderSession;
 
 /// How often a write is begun again because another process was faster.
 const ATTEMPTS: usize = 8;
@@ -174,7 +176,21 @@ impl Sessions {
         let Some(store) = &self.backend.store else { return Ok(()) };
         let (person, now) = (&session.person, self.clock.now());
         let expires = self.lifetimes.forgotten(now, now.saturating_add(self.lifetimes.max_age));
-        self.backend.names.note(store, (&person.username, &person.sub), (now, expires)).await
+        let name = AccountName::User(&person.username);
+        self.backend.names.note(store, (name, &person.sub), (now, expires)).await
+    }
+
+    /// Notes in a store whose session at the provider this is.
+    pub(super) async fn note_provider_session(
+        &self,
+        session: &Session,
+        provider: &ProviderSession,
+    ) -> Result<(), StoreDown> {
+        let (Some(store), Some(sid)) = (&self.backend.store, &provider.sid) else { return Ok(()) };
+        let now = self.clock.now();
+        let expires = self.lifetimes.forgotten(now, now.saturating_add(self.lifetimes.max_age));
+        let name = AccountName::ProviderSession(sid);
+        self.backend.names.note(store, (name, &session.person.sub), (now, expires)).await
     }
 
     /// Writes the session as this process has it. What another process wrote since is kept.

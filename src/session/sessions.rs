@@ -19,10 +19,10 @@ use super::settings::{Lifetimes, SessionSettings};
 use super::snapshot::SessionSnapshot;
 use super::store::{Revision, StoreDown, StoreOpenError};
 use super::ticket::Ticket;
-use super::vault::{Enclosed, Origin, RecordTooLarge};
+use super::vault::{Enclosed, Extension, Origin, RecordTooLarge};
 use crate::clock::{Clock, UnixTime};
-use crate::identity::{AppClaims, IdentityRenderer, Person, Tokens, User};
-use crate::keys::{Keyring, random};
+use crate::identity::{AppClaims, IdentityRenderer, Person, ProviderSession, Tokens, User};
+use crate::keys::{Keyring, SecretString, random};
 
 /// The number of characters that identify an encrypted text: version, key id and nonce
 /// are 17 bytes, and 24 characters of base64 hold 18.
@@ -44,6 +44,25 @@ pub(crate) struct Sessions {
     pub(super) clock: Clock,
     /// This value, for tasks.
     pub(super) own: Weak<Self>,
+}
+
+/// A session to begin.
+pub(crate) struct NewSession {
+    pub(crate) person: Person,
+    pub(crate) tokens: Tokens,
+    /// The app's own.
+    pub(crate) claims: AppClaims,
+    pub(crate) provider_session: ProviderSession,
+}
+
+/// A session of a request that has ended.
+pub(crate) struct Ended {
+    /// The lines that remove its cookies; there are some without a session as well.
+    pub(crate) cookies: Vec<HeaderValue>,
+    /// Whose it was; `None` if there was none, or something else had ended it here.
+    pub(crate) user: Option<User>,
+    /// The ID token of its sign-in, if the store kept it.
+    pub(crate) id_token: Option<SecretString>,
 }
 
 /// Why a session did not begin.
@@ -141,19 +160,18 @@ impl Sessions {
     /// cookies.
     pub(crate) async fn begin(
         &self,
-        person: Person,
-        tokens: Tokens,
-        claims: AppClaims,
+        new: NewSession,
         origin: &SignInOrigin,
         (request, client): (&HeaderMap, Option<IpAddr>),
     ) -> Result<Vec<HeaderValue>, NotBegun> {
+        let NewSession { person, tokens, claims, provider_session } = new;
         let old = match self.open(request).await {
             SessionLookup::Session(old) => Some(old),
             SessionLookup::Nobody | SessionLookup::Unknown(_) => None,
         };
         let present = old.as_ref().map(|old| &old.cached.shared);
         if let Some(shared) = self.begun_meanwhile(&person, origin, present) {
-            return self.take_over(&shared, person, tokens, request).await;
+            return self.take_over(&shared, (person, tokens, provider_session), request).await;
         }
         self.end_session_of(request).await?;
         let now = self.clock.now();
@@ -171,13 +189,15 @@ impl Sessions {
             Some(store) => {
                 let ticket = Ticket::new(session.id);
                 let agent = request.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
-                let enclosed = Enclosed { origin: Origin::new(client, agent), ..Enclosed::default() };
+                let extensions = Extension::of_provider(&provider_session);
+                let enclosed = Enclosed { origin: Origin::new(client, agent), extensions };
                 let expires = self.lifetimes.forgotten(now, now);
                 let record =
                     self.backend.vault.seal(&ticket, Revision::FIRST, (&session, &enclosed), expires)?;
                 let asked = self.clock.now_millis();
                 // First, so that no session begins that its person's name does not find.
                 self.note_name(&session).await?;
+                self.note_provider_session(&session, &provider_session).await?;
                 store.create(ticket.id.key(), record, now).await?;
                 let sealed = self.sealer.seal_ticket(&ticket);
                 (sealed, Some(KeptState::new(ticket, Revision::FIRST, enclosed, asked)))
@@ -191,21 +211,18 @@ impl Sessions {
         Ok(self.cookies.set_session(&sealed, self.lifetimes.max_age, request))
     }
 
-    /// Ends the session of a request and returns the lines that remove its cookies, even
-    /// if there was no session to end; and whose session this call ended, if any.
+    /// Ends the session of a request, if there is one.
     ///
     /// # Errors
     /// [`StoreDown`] if it could not be removed from a server-side store.
-    pub(crate) async fn end(
-        &self,
-        request: &HeaderMap,
-    ) -> Result<(Vec<HeaderValue>, Option<User>), StoreDown> {
-        let user = match self.open(request).await {
-            SessionLookup::Session(session) => Some(session.user().clone()),
-            SessionLookup::Nobody | SessionLookup::Unknown(_) => None,
+    pub(crate) async fn end(&self, request: &HeaderMap) -> Result<Ended, StoreDown> {
+        let (user, id_token) = match self.open(request).await {
+            SessionLookup::Session(session) => (Some(session.user().clone()), session.id_token()),
+            SessionLookup::Nobody | SessionLookup::Unknown(_) => (None, None),
         };
         let is_first = self.end_session_of(request).await?;
-        Ok((self.cookies.remove_session(request), user.filter(|_| is_first)))
+        let cookies = self.cookies.remove_session(request);
+        Ok(Ended { cookies, user: user.filter(|_| is_first), id_token })
     }
 
     /// Ends the session of a request, and returns whether there was one that nothing else had

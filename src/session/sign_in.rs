@@ -12,7 +12,7 @@ use super::sealing::{Sealed, Unsealed};
 use super::sessions::{NotBegun, Sessions};
 use super::shared_session::SharedSession;
 use crate::clock::UnixTime;
-use crate::identity::{Person, Tokens};
+use crate::identity::{Person, ProviderSession, Tokens};
 
 impl Sessions {
     /// The session of `person` that another tab has begun since `origin`: the one that the
@@ -59,8 +59,7 @@ impl Sessions {
     pub(super) async fn take_over(
         &self,
         shared: &Arc<SharedSession>,
-        person: Person,
-        tokens: Tokens,
+        (person, tokens, provider_session): (Person, Tokens, ProviderSession),
         request: &HeaderMap,
     ) -> Result<Vec<HeaderValue>, NotBegun> {
         let now = self.clock.now();
@@ -73,6 +72,10 @@ impl Sessions {
             }
         };
         let began = session.began;
+        if let Some(kept) = &shared.kept {
+            self.note_provider_session(&session, &provider_session).await?;
+            kept.set_provider_session(&provider_session);
+        }
         shared.update(self.snapshot_of(session));
         self.save(shared).await?;
         let left = self.lifetimes.max_age.saturating_sub(now.saturating_sub(began));

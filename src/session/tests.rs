@@ -4,12 +4,13 @@ use std::time::Duration;
 use http::header::{HeaderMap, HeaderValue};
 
 use super::record::{Session, SessionId};
-use super::sessions::Sessions;
+use super::sessions::{NewSession, Sessions};
 use super::snapshot::SessionSnapshot;
 use super::*;
 use crate::clock::{Clock, UnixTime};
 use crate::identity::{
-    AppClaims, AuthMethod, ClaimsDraft, HeaderSettings, IdentityRenderer, Person, Tokens, User,
+    AppClaims, AuthMethod, ClaimsDraft, HeaderSettings, IdentityRenderer, Person, ProviderSession, Tokens,
+    User,
 };
 use crate::identity::{Org, Role, Shown, Standing};
 use crate::keys::SecretString;
@@ -87,10 +88,18 @@ fn origin() -> SignInOrigin {
     SignInOrigin { browser: [0; 8], bindings: Vec::new(), began: u64::MAX, session: None }
 }
 
+fn new_session(person: Person, tokens: Tokens, claims: AppClaims) -> NewSession {
+    NewSession { person, tokens, claims, provider_session: ProviderSession::default() }
+}
+
 async fn begin(sessions: &Sessions) -> HeaderMap {
     request(
         &sessions
-            .begin(ada(), tokens("hf_oauth_x"), AppClaims::default(), &origin(), (&HeaderMap::new(), None))
+            .begin(
+                new_session(ada(), tokens("hf_oauth_x"), AppClaims::default()),
+                &origin(),
+                (&HeaderMap::new(), None),
+            )
             .await
             .unwrap(),
     )
@@ -112,9 +121,10 @@ async fn a_session_is_valid_until_it_is_ended_and_its_old_cookie_is_refused_afte
         let request = begin(&sessions).await;
         let SessionLookup::Session(session) = sessions.open(&request).await else { panic!("no session") };
         assert_eq!(session.user().username(), "ada");
-        let (lines, ended) = sessions.end(&request).await.unwrap();
-        assert_eq!(ended.unwrap().username(), "ada");
-        assert!(sessions.end(&request).await.unwrap().1.is_none(), "it had ended before");
+        let ended = sessions.end(&request).await.unwrap();
+        let lines = ended.cookies;
+        assert_eq!(ended.user.unwrap().username(), "ada");
+        assert!(sessions.end(&request).await.unwrap().user.is_none(), "it had ended before");
         assert!(lines[0].to_str().unwrap().starts_with("__Host-huggate=; "));
         assert!(!is_open(&sessions, &request).await);
         session.shared().ended().await;
@@ -188,7 +198,7 @@ async fn each_sign_in_has_a_new_id_and_ends_the_session_before() {
         let sessions = sessions(&settings, &Clock::manual(NOW));
         let planted = begin(&sessions).await;
         let lines = sessions
-            .begin(ada(), tokens("x"), AppClaims::default(), &origin(), (&planted, None))
+            .begin(new_session(ada(), tokens("x"), AppClaims::default()), &origin(), (&planted, None))
             .await
             .unwrap();
         assert!(is_open(&sessions, &request(&lines)).await);
@@ -220,7 +230,11 @@ async fn an_invalid_cookie_is_ignored() {
 async fn debug_output_reveals_no_session_content() {
     let sessions = sessions(&SessionSettings::new(secret(1)), &Clock::manual(NOW));
     let lines = sessions
-        .begin(ada(), tokens("hf_oauth_secret"), AppClaims::default(), &origin(), (&HeaderMap::new(), None))
+        .begin(
+            new_session(ada(), tokens("hf_oauth_secret"), AppClaims::default()),
+            &origin(),
+            (&HeaderMap::new(), None),
+        )
         .await
         .unwrap();
     let SessionLookup::Session(session) = sessions.open(&request(&lines)).await else { panic!("no session") };
@@ -268,8 +282,10 @@ async fn a_session_keeps_the_claims_of_the_app_when_it_is_renewed_and_confirmed(
         let mut claims = ClaimsDraft::default();
         claims.add("tier", "gold");
         let claims = claims.finish().unwrap();
-        let lines =
-            sessions.begin(ada(), tokens("x"), claims, &origin(), (&HeaderMap::new(), None)).await.unwrap();
+        let lines = sessions
+            .begin(new_session(ada(), tokens("x"), claims), &origin(), (&HeaderMap::new(), None))
+            .await
+            .unwrap();
         let mut cookies = request(&lines);
         for _ in 0..3 {
             let SessionLookup::Session(session) = sessions.open(&cookies).await else { panic!("no session") };

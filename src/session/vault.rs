@@ -4,6 +4,7 @@
 //! key and one revision: copied to another key, or put beside another revision, it does not
 //! open. What a list of sessions shows is sealed under the session secret alone.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -16,8 +17,8 @@ use super::settings::STORED_LONGER;
 use super::store::{OwnerKey, Revision, SessionKey, SessionRecord, StoredSession};
 use super::ticket::Ticket;
 use crate::clock::UnixTime;
-use crate::identity::AppClaims;
-use crate::keys::{Keyring, StoreSeal, random};
+use crate::identity::{AppClaims, ProviderSession};
+use crate::keys::{Keyring, SecretString, StoreSeal, random};
 
 /// The format of a sealed record and of a summary. A version writes the format that the
 /// version before reads, and reads the one that the version after writes: until then, what
@@ -26,12 +27,58 @@ const FORMAT: u8 = 1;
 /// The maximum number of characters of a user agent.
 const MAX_USER_AGENT: usize = 200;
 
-/// What later versions added to a record. What this version does not know is kept when the
-/// record is written.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// What was added to records since the first version. A version keeps those that it does not
+/// know when it writes the record.
+#[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Extension {
     pub(super) tag: u16,
     pub(super) content: Vec<u8>,
+}
+
+impl fmt::Debug for Extension {
+    /// The content may be a token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Extension").field("tag", &self.tag).finish_non_exhaustive()
+    }
+}
+
+/// The provider's ID token.
+const ID_TOKEN: u16 = 2;
+/// The provider's session id.
+const PROVIDER_SID: u16 = 3;
+
+impl Extension {
+    /// What is kept of the session at the provider.
+    pub(super) fn of_provider(session: &ProviderSession) -> Vec<Self> {
+        let id_token = session.id_token.as_ref().map(|token| (ID_TOKEN, token.expose()));
+        let sid = session.sid.as_deref().map(|sid| (PROVIDER_SID, sid));
+        let kept = [id_token, sid].into_iter().flatten();
+        kept.map(|(tag, text)| Self { tag, content: text.as_bytes().to_vec() }).collect()
+    }
+
+    /// Whether this is about the session at the provider.
+    pub(super) fn is_of_provider(&self) -> bool {
+        matches!(self.tag, ID_TOKEN | PROVIDER_SID)
+    }
+
+    /// The provider's ID token, if it is kept.
+    pub(super) fn id_token_in(extensions: &[Self]) -> Option<SecretString> {
+        Self::text(extensions, ID_TOKEN).map(SecretString::new)
+    }
+
+    fn sid_in(extensions: &[Self]) -> Option<String> {
+        Self::text(extensions, PROVIDER_SID)
+    }
+
+    /// Whether a list of sessions needs it.
+    fn is_listed(&self) -> bool {
+        self.tag == PROVIDER_SID
+    }
+
+    fn text(extensions: &[Self], tag: u16) -> Option<String> {
+        let found = extensions.iter().find(|extension| extension.tag == tag)?;
+        String::from_utf8(found.content.clone()).ok()
+    }
 }
 
 /// How a session began.
@@ -73,7 +120,7 @@ struct Summary<'a> {
     username: &'a str,
     created: UnixTime,
     origin: &'a Origin,
-    extensions: &'a [Extension],
+    extensions: &'a [&'a Extension],
 }
 
 /// A summary, as it is read.
@@ -83,6 +130,7 @@ struct ReadSummary {
     username: String,
     created: UnixTime,
     origin: Origin,
+    extensions: Vec<Extension>,
 }
 
 /// What comes with a session in a record, and goes into the next one unchanged.
@@ -131,12 +179,13 @@ impl Vault {
         let seal = StoreSeal { share: ticket.share(), ..record_seal(&place) };
         let sealed = self.keyring.seal_for_store(seal, random(), &versioned(&content));
         let person = &session.person;
+        let listed: Vec<_> = enclosed.extensions.iter().filter(|extension| extension.is_listed()).collect();
         let summary = Summary {
             sub: &person.sub,
             username: &person.username,
             created: session.began,
             origin: &enclosed.origin,
-            extensions: &[],
+            extensions: &listed,
         };
         let summary =
             self.keyring.seal_for_store(summary_seal(key.as_bytes()), random(), &versioned(&summary));
@@ -182,7 +231,8 @@ impl Vault {
         let StoredSession { record, .. } = stored;
         let plain = self.keyring.open_from_store(summary_seal(key.as_bytes()), &record.summary)?;
         let (&FORMAT, plain) = plain.split_first()? else { return None };
-        let (ReadSummary { sub, username, created, origin }, _) = postcard::take_from_bytes(plain).ok()?;
+        let (read, _): (ReadSummary, _) = postcard::take_from_bytes(plain).ok()?;
+        let ReadSummary { sub, username, created, origin, extensions } = read;
         Some(ListedSession {
             id: key,
             sub,
@@ -195,6 +245,7 @@ impl Vault {
             kind: match origin.kind {
                 Kind::Browser => SessionKind::Browser,
             },
+            provider_sid: Extension::sid_in(&extensions),
         })
     }
 

@@ -59,7 +59,7 @@ impl SignedIn {
     pub async fn sign_out(&self, gate: &Gate) -> Result<(), Refused> {
         let target = gate.inner.oauth2.urls.sign_out("/");
         let request = Request::post(target).body(()).unwrap_or_default();
-        let mut send = |request: Request<()>| gate.endpoints().call(request);
+        let mut send = |request: Request<String>| gate.endpoints().call(request);
         let response = ask(&mut send, self.authenticate(request), gate).await;
         if response.status() == StatusCode::OK {
             return Ok(());

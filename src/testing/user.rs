@@ -182,7 +182,7 @@ impl TestUser {
     /// # Panics
     /// If the gate was not made by this module.
     pub async fn sign_in(&self, gate: &Gate) -> Result<SignedIn, Refused> {
-        self.sign_in_through(gate, |request: Request<()>| gate.endpoints().call(request)).await
+        self.sign_in_through(gate, |request: Request<String>| gate.endpoints().call(request)).await
     }
 
     /// The same, with the requests to the gate's endpoints sent to your service. It fails where

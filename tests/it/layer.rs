@@ -83,6 +83,16 @@ async fn the_request_body_reaches_the_inner_service_unread() {
     let (world, cookie) = world().await;
     /// A body type that the layer does not know and could not create.
     struct Sealed(u32);
+    impl Body for Sealed {
+        type Data = Bytes;
+        type Error = Infallible;
+        fn poll_frame(
+            self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            panic!("the layer reads the body")
+        }
+    }
     let reading = tower::service_fn(async |request: Request<Sealed>| {
         Ok::<_, Infallible>(Response::new(Full::from(request.into_body().0.to_string())))
     });

@@ -18,6 +18,7 @@ mod callback;
 mod id_token;
 mod own_sessions;
 mod provider_down;
+mod provider_logout;
 mod return_to;
 mod revalidate;
 mod sessions;

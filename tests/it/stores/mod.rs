@@ -304,3 +304,26 @@ async fn a_reload_keeps_the_store() {
     after.fetch("/").await.expect(401);
     ada.fetch("/").await.expect(401);
 }
+
+#[tokio::test]
+async fn a_logout_at_the_provider_fails_while_the_store_does_not_answer_and_can_be_sent_again() {
+    for front in FRONTS {
+        let (store, world, replica) = replicas(front).await;
+        let mut ada = world.signed_in("ada").await;
+        let events = stream(&replica, &ada).await;
+        let token = world.hub.logout_token("ada", "the-app", |_, _| {}).unwrap();
+        let logout = || {
+            Ask::new("POST", "/oauth2/backchannel_logout")
+                .with("content-type", "application/x-www-form-urlencoded")
+                .body(format!("logout_token={token}"))
+        };
+        store.set(Mode::Down);
+        let answer = world.send(logout()).await.expect(400).json();
+        assert_eq!(answer["error"], "temporarily_unavailable", "{answer}");
+        store.set(Mode::Up);
+        until("the store is back", || is_ready(&world)).await;
+        world.send(logout()).await.expect(200);
+        ada.fetch("/").await.expect(401);
+        ends_within(Duration::from_secs(5), events).await;
+    }
+}

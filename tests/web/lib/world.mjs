@@ -123,7 +123,7 @@ export async function register(hub, callback) {
  * `huggate serve` with its own config.toml. `top` is inserted above the tables, `more` below
  * them. With `tls` it serves TLS; `ca` is then the authority to trust.
  */
-export async function startGate({ hub, upstream, allow = '[{ org = "acme" }]', top = "", more = "", provider = "", tls = false }) {
+export async function startGate({ hub, upstream, allow = '[{ org = "acme" }]', top = "", more = "", provider = "", session = "", tls = false }) {
   const port = await freePort();
   const url = `${tls ? "https" : "http"}://127.0.0.1:${port}`;
   const own = tls && certificate(folder());
@@ -149,6 +149,7 @@ ${provider}
 secret = "${Buffer.from("the web tests' secret, 32 bytes!").toString("base64")}"
 # The default has the port in it.
 cookie_name = "huggate"
+${session}
 
 [access]
 allow = ${allow}
