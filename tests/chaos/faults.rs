@@ -10,7 +10,7 @@ use crate::load::{Contract, Row};
 use crate::processes::huggate;
 use crate::redis_server::{RedisCluster, RedisServer, SentinelSet};
 use crate::relay::Mode;
-use crate::world::{Store, World, libfaketime};
+use crate::world::{Store, World, libfaketime, with_redis};
 
 /// How long a revocation may take to reach the other replicas.
 const REVOKED: Duration = Duration::from_secs(1);
@@ -19,7 +19,7 @@ const FAILED_OVER: Duration = Duration::from_secs(20);
 
 /// How long a fault lasts.
 fn duration() -> Duration {
-    let seconds = std::env::var_os("HUGGATE_CHAOS_SECONDS");
+    let seconds = std::env::var_os("CHAOS_SECONDS");
     Duration::from_secs(seconds.map_or(2, |text| text.to_str().unwrap().parse().unwrap()))
 }
 
@@ -254,11 +254,8 @@ pub(crate) async fn past_the_grace() -> Vec<Row> {
 pub(crate) async fn of_sentinels() -> Vec<Row> {
     let mut set = SentinelSet::start();
     let nodes = set.nodes();
-    let store = format!(
-        "store = \"redis://{}\"\nredis = {{ mode = \"sentinel\", nodes = {:?} }}",
-        nodes[0],
-        &nodes[1..]
-    );
+    let rest = format!(", mode = \"sentinel\", nodes = {:?}", &nodes[1..]);
+    let store = with_redis(&nodes[0], &rest);
     let world = World::start(Store::As(store), "").await;
     let load = &world.load;
     load.recovered().await;
@@ -283,7 +280,7 @@ pub(crate) async fn of_sentinels() -> Vec<Row> {
 pub(crate) async fn of_a_cluster() -> Vec<Row> {
     let cluster = RedisCluster::start();
     let address = cluster.nodes[0].address();
-    let store = format!("store = \"redis://{address}\"\nredis = {{ mode = \"cluster\" }}");
+    let store = with_redis(&address, ", mode = \"cluster\"");
     let world = World::start(Store::As(store), "cache = \"1s\"").await;
     let load = &world.load;
     let row = load.begin("slots of a cluster move", Contract::Live, true).await;
@@ -346,7 +343,7 @@ pub(crate) async fn of_a_disk() -> Vec<Row> {
 
 /// From an earlier version to this one and back, where the environment names its program.
 pub(crate) async fn of_versions() -> Vec<Row> {
-    let Some(earlier) = std::env::var_os("HUGGATE_CHAOS_FROM") else { return Vec::new() };
+    let Some(earlier) = std::env::var_os("CHAOS_FROM") else { return Vec::new() };
     let redis = RedisServer::single();
     let mut world =
         World::with(3, vec![earlier.clone()], Store::Relayed(&redis.address()), "cache = \"1s\"").await;

@@ -1,8 +1,8 @@
 //! Several `huggate serve` processes over one Redis, behind nginx, are one gate: a steady load of
 //! signed-in requests goes on through faults, and each answer is compared with the contract.
 //!
-//! `HUGGATE_CHAOS_SECONDS` is how long each fault lasts, two seconds by default.
-//! `HUGGATE_CHAOS_FROM` is the program of an earlier version, from which replicas are upgraded
+//! `CHAOS_SECONDS` is how long each fault lasts, two seconds by default.
+//! `CHAOS_FROM` is the program of an earlier version, from which replicas are upgraded
 //! and to which they go back. `scripts/chaos` sets both.
 #![expect(
     clippy::unwrap_used,

@@ -58,7 +58,7 @@ impl World {
             let store = match &store {
                 Store::Relayed(redis) => {
                     let relay = Relay::start(redis).await;
-                    let text = format!("store = \"redis://{}\"", relay.address);
+                    let text = with_redis(&relay.address, "");
                     relays.push(relay);
                     text
                 }
@@ -112,6 +112,11 @@ impl Drop for World {
 
 fn free_address() -> String {
     format!("127.0.0.1:{}", free_port())
+}
+
+/// The store in Redis, with more time than by default: a machine that is busy is not a fault.
+pub(crate) fn with_redis(address: &str, rest: &str) -> String {
+    format!("store = \"redis://{address}\"\nredis = {{ timeout = \"2s\"{rest} }}")
 }
 
 /// The stand-in, with everybody in acme.
