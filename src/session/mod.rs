@@ -8,8 +8,6 @@ mod cached;
 mod cookie;
 mod cookie_pairs;
 mod cookie_rewrite;
-#[cfg(test)]
-mod earlier_records;
 mod fitting;
 mod inspect;
 mod kept_state;

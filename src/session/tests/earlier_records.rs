@@ -9,13 +9,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
-use super::listing::SessionKind;
-use super::record::Session;
-use super::sealing::{Sealed, SessionSealer};
-use super::store::{OwnerKey, Revision, SessionRecord, StoredSession};
-use super::tests::session;
-use super::vault::{Enclosed, Vault};
+use super::session;
 use crate::keys::{Keyring, Secret};
+use crate::session::listing::SessionKind;
+use crate::session::record::Session;
+use crate::session::sealing::{Sealed, SessionSealer};
+use crate::session::store::{OwnerKey, Revision, SessionRecord, StoredSession};
+use crate::session::vault::{Enclosed, Vault};
 
 /// A session of `ada` under the secret of 32 bytes of 1 and the cookie `__Host-huggate`.
 struct Fixture {
