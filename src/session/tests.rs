@@ -1,3 +1,5 @@
+mod earlier_records;
+
 use std::sync::Arc;
 use std::time::Duration;
 

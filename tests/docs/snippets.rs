@@ -4,6 +4,7 @@ use std::path::Path;
 
 use huggate::config::{Config, Environment};
 use huggate::keys::Secret;
+use huggate::store::StoreLocation;
 
 use super::commands;
 use super::pages::{Block, all, blocks, blocks_of, page, root};
@@ -251,6 +252,31 @@ fn the_configurations_beside_other_proxies_load_and_trust_this_machine_alone() {
         for text in [&text, &text.replace("#[bearer]\n#hub", "[bearer]\nhub")] {
             let config = load(text).unwrap_or_else(|problems| panic!("{proxy}: {problems}"));
             assert_eq!(config.gate.public_url.as_str(), "https://app.example.com");
+        }
+    }
+}
+
+#[test]
+fn the_configuration_of_replicas_loads_and_their_store_is_shared() {
+    let folder = root().join("deploy/replicas");
+    let text = std::fs::read_to_string(folder.join("config.toml")).unwrap();
+    let with_user = text.replace("#[session.redis]\n#username", "[session.redis]\nusername");
+    let with_user = with_user.replace("#password_file = \"redis-password\"", "password = \"a password\"");
+    assert!(with_user.contains("\nusername") && with_user.contains("\npassword"), "{with_user}");
+    for text in [&text, &with_user] {
+        let config = load(text).unwrap_or_else(|problems| panic!("{problems}"));
+        assert_eq!(config.gate.public_url.as_str(), "https://app.example.com");
+        assert!(matches!(config.gate.session.store_location, Some(StoreLocation::Redis(_))));
+    }
+    let nginx = std::fs::read_to_string(folder.join("app.conf")).unwrap();
+    let listen = text.lines().find_map(|line| line.strip_prefix("listen = ")).unwrap();
+    assert!(nginx.contains(&format!("server {} max_fails=0;", listen.trim_matches('"'))), "{listen}");
+    // What the guide says of nginx is what nginx is told.
+    for row in page("docs/guides/replicas.md").rows("## What nginx tries again") {
+        let setting = row[0].trim_matches('`');
+        if setting.starts_with("proxy_") || setting.starts_with("max_fails") {
+            let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>().join(" ");
+            assert!(words(&nginx).contains(&words(setting)), "{setting}");
         }
     }
 }

@@ -258,7 +258,7 @@ impl StoreAccess {
             return;
         }
         let (store, access) = (Arc::clone(&self.store), Arc::downgrade(self));
-        let watching = runtime.spawn(keep_watching(store, access));
+        let watching = runtime.spawn(keep_watching(store, access, self.up.subscribe()));
         // It is set once, since it was started once.
         let _ = self.watching.set(watching.abort_handle());
         let access = Arc::clone(self);
@@ -292,7 +292,11 @@ impl fmt::Debug for StoreAccess {
 }
 
 /// Watches the store, again and again.
-async fn keep_watching(store: Arc<dyn StoreObject>, access: Weak<StoreAccess>) {
+async fn keep_watching(
+    store: Arc<dyn StoreObject>,
+    access: Weak<StoreAccess>,
+    mut up: watch::Receiver<bool>,
+) {
     let mut pause = PAUSE;
     loop {
         let begun = Instant::now();
@@ -310,9 +314,24 @@ async fn keep_watching(store: Arc<dyn StoreObject>, access: Weak<StoreAccess>) {
         if begun.elapsed() >= WORKED {
             pause = PAUSE;
         }
-        sleep(jittered(pause)).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        // Sessions that end before it is watched again are known here for the age of the cache.
+        tokio::select! {
+            () = sleep(jittered(pause)) => pause = (pause * 2).min(LONGEST_PAUSE),
+            () = is_back(&mut up) => pause = PAUSE,
+        }
     }
+}
+
+/// Waits until a store that did not answer does.
+async fn is_back(up: &mut watch::Receiver<bool>) {
+    up.mark_unchanged();
+    while up.changed().await.is_ok() {
+        if *up.borrow_and_update() {
+            return;
+        }
+    }
+    // The access is gone, as the watch will find.
+    std::future::pending().await
 }
 
 /// Between three quarters and five quarters of `pause`, so that replicas do not ask at once.
@@ -333,4 +352,101 @@ fn causes(error: &StoreError) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::super::contract::SessionStore;
+    use super::super::identifier::{OwnerKey, Revision};
+    use super::*;
+
+    /// A store that does not answer, and can be watched once it did.
+    #[derive(Default, Clone)]
+    struct Away(Arc<Answered>);
+
+    #[derive(Default)]
+    struct Answered {
+        is_up: AtomicBool,
+        has_answered: AtomicBool,
+        watches: AtomicUsize,
+        is_watched: AtomicBool,
+    }
+
+    fn away() -> StoreError {
+        StoreError::unavailable("it is away")
+    }
+
+    impl SessionStore for Away {
+        async fn create(&self, _: SessionKey, _: SessionRecord, _: UnixTime) -> Result<(), StoreError> {
+            Err(away())
+        }
+
+        async fn load(&self, _: SessionKey, _: UnixTime) -> Result<Option<StoredSession>, StoreError> {
+            if !self.0.is_up.load(Ordering::SeqCst) {
+                return Err(away());
+            }
+            self.0.has_answered.store(true, Ordering::SeqCst);
+            Ok(None)
+        }
+
+        async fn update(
+            &self,
+            _: SessionKey,
+            _: Revision,
+            _: SessionRecord,
+            _: UnixTime,
+        ) -> Result<Update, StoreError> {
+            Err(away())
+        }
+
+        async fn touch(
+            &self,
+            _: SessionKey,
+            _: UnixTime,
+            _: UnixTime,
+            _: UnixTime,
+        ) -> Result<(), StoreError> {
+            Err(away())
+        }
+
+        async fn end(&self, _: SessionKey) -> Result<bool, StoreError> {
+            Err(away())
+        }
+
+        async fn list(
+            &self,
+            _: Option<OwnerKey>,
+            _: Option<Cursor>,
+            _: UnixTime,
+        ) -> Result<Page, StoreError> {
+            Err(away())
+        }
+
+        async fn watch(&self, _: Notices) -> StoreError {
+            self.0.watches.fetch_add(1, Ordering::SeqCst);
+            if self.0.has_answered.load(Ordering::SeqCst) {
+                self.0.is_watched.store(true, Ordering::SeqCst);
+                std::future::pending::<()>().await;
+            }
+            away()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_answers_again_is_watched_at_once() {
+        let store = Away::default();
+        let access = StoreAccess::new(CustomStore::new(store.clone()), Duration::from_secs(1));
+        access.start();
+        // Both pauses have grown to the longest.
+        sleep(LONGEST_PAUSE * 20).await;
+        assert!(!access.is_up() && store.0.watches.load(Ordering::SeqCst) < 40);
+        store.0.is_up.store(true, Ordering::SeqCst);
+        while !access.is_up() {
+            sleep(Duration::from_millis(1)).await;
+        }
+        sleep(Duration::from_millis(10)).await;
+        assert!(store.0.is_watched.load(Ordering::SeqCst));
+    }
 }
