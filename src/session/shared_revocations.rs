@@ -159,10 +159,6 @@ impl SharedRevocations {
     }
 
     /// What others have written; `None` if a file has not changed since it was in the state `before`.
-    #[cfg_attr(
-        not(feature = "redis-store"),
-        expect(unused_variables, reason = "only a store needs the time")
-    )]
     async fn look(&self, before: FileState, now: UnixTime) -> Result<Option<(FileState, Table)>, StoreError> {
         match &self.kind {
             Kind::File(file) => {

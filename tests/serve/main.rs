@@ -6,7 +6,12 @@ mod world;
 
 // The servers of the tests of the Redis store.
 #[path = "../redis/redis_server.rs"]
-#[expect(dead_code, reason = "its other users start sentinels and clusters")]
+#[expect(
+    dead_code,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "its other users start sentinels and clusters; a test that fails says where"
+)]
 mod redis_server;
 
 mod commands;

@@ -149,7 +149,6 @@ impl StoreAccess {
         self.patiently(self.store.end(key)).await
     }
 
-    #[cfg(feature = "redis-store")]
     /// Stores a record, or raises the times of the one that is there.
     #[cfg(feature = "redis-store")]
     pub(crate) async fn put(
