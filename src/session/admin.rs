@@ -26,7 +26,7 @@ const AT_ONCE: usize = 512;
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # use huggate::{Gate, Secret, session::SessionFilter};
+/// # use huggate::{Gate, keys::Secret, session::SessionFilter};
 /// # let gate = Gate::builder().public_url("http://127.0.0.1:3000").client("id", "secret")
 /// #     .secret(Secret::generate()).allow_anyone()
 /// #     .session(|session| session.store = huggate::session::StoreSettings::Memory)
