@@ -16,7 +16,8 @@ use crate::masked::masked;
 
 /// The target of these events.
 const TARGET: &str = "huggate::audit";
-/// The field of the current span for the account id, in the words of OpenTelemetry.
+/// The field of the current span for the account id: an attribute of OpenTelemetry's semantic
+/// conventions.
 pub(crate) const ENDUSER_ID: &str = "enduser.id";
 
 /// An event at level warn or info.

@@ -62,7 +62,7 @@ pub(crate) async fn check(path: Option<&Path>, online: bool, environment: &Envir
 pub(super) fn gate_beside(settings: GateSettings) -> Result<(Gate, Option<String>), BuildError> {
     let mut without = settings.clone();
     without.session.store_location = None;
-    // Whoever runs this command may not be whom the file should belong to.
+    // Opening would create the file, and it would belong to the user who runs this command.
     if let Some(StoreLocation::File(path)) = &settings.session.store_location
         && !path.exists()
     {

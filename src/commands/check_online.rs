@@ -63,7 +63,8 @@ async fn ask_provider(gate: &Gate, issuer: &str, findings: &mut Findings) {
     findings.rows.push((subject, format!("{issuer} cannot be used: {why}; {}", unusable.advice())));
 }
 
-/// What to register at a provider that has logouts, and whether they would reach every session.
+/// Adds the URLs to register at a provider that has logouts, and a warning if a logout would
+/// not reach every session.
 async fn ask_about_logouts(gate: &Gate, endpoints: &str, findings: &mut Findings) {
     // A provider that does not answer is in the findings already.
     let Ok(support) = gate.logout_support().await else { return };

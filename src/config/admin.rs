@@ -14,7 +14,7 @@ use crate::keys::{SecretString, equal};
 pub struct AdminSettings {
     /// Where it listens.
     pub listen: SocketAddr,
-    /// What a request has to show, unless the address is a loopback address.
+    /// The bearer token that requests need. Only a loopback address may do without one.
     token: Option<SecretString>,
 }
 

@@ -104,7 +104,7 @@ pub(super) fn record_grant(ruleset: &Ruleset, grant: &Grant) {
     }
 }
 
-/// What a refusal is called in spans and events.
+/// The names of a refusal in spans and events.
 pub(super) struct RefusalNames {
     decision: &'static str,
     reason: Cow<'static, str>,
@@ -187,7 +187,7 @@ pub(super) fn record_refusal(
     events::refused(request, &refused, route, || detail(refusal));
 }
 
-/// What the code of a refusal does not say.
+/// Details of a refusal that its code does not have.
 fn detail(refusal: &Refusal) -> Option<String> {
     match refusal {
         Refusal::ForwardAuth(ambiguous) => Some(ambiguous.to_string()),

@@ -18,7 +18,7 @@ pub(crate) struct ProviderSession {
 }
 
 impl ProviderSession {
-    /// What is too long is left out.
+    /// Values above the limits are left out.
     pub(crate) fn new(id_token: Option<SecretString>, sid: Option<String>) -> Self {
         Self {
             id_token: id_token.filter(|token| token.expose().len() <= MAX_ID_TOKEN),

@@ -38,7 +38,7 @@ impl Readiness {
         !self.is_draining && self.store != Some(PartState::Unreachable)
     }
 
-    /// What keeps the gate from being ready, a line for each part: `store: unreachable`.
+    /// The problems of a gate that is not ready, a line for each part: `store: unreachable`.
     #[must_use]
     pub fn problems(&self) -> Vec<&'static str> {
         let store = self.store == Some(PartState::Unreachable);

@@ -28,7 +28,7 @@ const ATTEMPTS: usize = 8;
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Accounts(Vec<String>);
 
-/// What an account is found by.
+/// A name that accounts are found by.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum AccountName<'a> {
     /// A user name, in any spelling.

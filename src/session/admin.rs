@@ -293,7 +293,7 @@ pub struct SessionPages {
     backend: Arc<Backend>,
     store: Arc<StoreAccess>,
     filter: SessionFilter,
-    /// Whose sessions these are; `None` is everybody.
+    /// The accounts that the filter names; `None` means all accounts.
     accounts: Option<Vec<String>>,
     /// The lists that are left, the next one at the end.
     owners: Vec<Option<OwnerKey>>,

@@ -31,7 +31,7 @@ pub(super) struct Backend {
     opened: Opened,
 }
 
-/// What was opened.
+/// The settings that the stores were opened with.
 #[derive(PartialEq, Eq)]
 struct Opened {
     /// `None` is a custom one.

@@ -17,7 +17,7 @@ use crate::keys::Keyring;
 /// Names whose sessions an entry is about: a hash of an account id, a user name, or of all.
 pub(super) type Tag = [u8; 16];
 
-/// Whose sessions end.
+/// The people whose sessions end.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Whose<'a> {
     Everybody,

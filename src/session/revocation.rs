@@ -284,7 +284,7 @@ mod tests {
         assert!(enter(&old).is_none() && enter(&older).is_none());
         let renewed = enter(&new).unwrap();
         assert!(!renewed.has_ended());
-        // What is refused late does not end what has newer tokens by now.
+        // A late refusal of old tokens does not end a session that has newer ones.
         assert!(!register.supersede(&renewed, &old.tokens, 1_000));
         assert!(!renewed.has_ended() && enter(&old).is_some());
     }

@@ -171,7 +171,7 @@ impl Access {
         if (metadata.uid(), metadata.gid()) != (self.user, self.group) {
             match fchown(file, Some(self.user), Some(self.group)) {
                 Err(error) if error.kind() != ErrorKind::PermissionDenied => return Err(error),
-                // What another user reads is not replaced by what only this one can read.
+                // The gate may run as another user and must still be able to read the file.
                 Err(error) if self.permissions.is_some() && metadata.uid() != self.user => return Err(error),
                 _ => {}
             }

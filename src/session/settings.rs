@@ -110,7 +110,7 @@ impl SessionSettings {
     }
 }
 
-/// Where it is kept until when sessions in cookies have ended.
+/// The place where revocations of sessions in cookies are kept.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum RevocationSettings {

@@ -177,13 +177,7 @@ impl SessionStore for MemoryStore {
         after: Option<Cursor>,
         now: UnixTime,
     ) -> Result<Page, StoreError> {
-        let after = match after {
-            None => None,
-            Some(cursor) => match <[u8; 16]>::try_from(cursor.as_bytes()) {
-                Ok(key) => Some(SessionKey::from_bytes(key)),
-                Err(_) => return Err(StoreError::refused("the cursor is of another store")),
-            },
-        };
+        let after = after.as_ref().map(Cursor::session_key).transpose()?;
         let mut kept = self.lock();
         let mut keys = kept.keys(of, after);
         let is_last = keys.len() <= PAGE;

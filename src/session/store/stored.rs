@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::error::StoreError;
 use super::identifier::{OwnerKey, Revision, SessionKey};
 use crate::clock::UnixTime;
 
@@ -114,5 +115,11 @@ impl Cursor {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    /// The session that the page before ended with, where a store lists by key.
+    pub(super) fn session_key(&self) -> Result<SessionKey, StoreError> {
+        let key = <[u8; 16]>::try_from(self.as_bytes());
+        key.map(SessionKey::from_bytes).map_err(|_| StoreError::refused("the cursor is of another store"))
     }
 }

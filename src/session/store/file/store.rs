@@ -213,13 +213,7 @@ impl SessionStore for FileStore {
         after: Option<Cursor>,
         now: UnixTime,
     ) -> Result<Page, StoreError> {
-        let after = match after {
-            None => None,
-            Some(cursor) => match <[u8; 16]>::try_from(cursor.as_bytes()) {
-                Ok(key) => Some(SessionKey::from_bytes(key)),
-                Err(_) => return Err(StoreError::refused("the cursor is of another store")),
-            },
-        };
+        let after = after.as_ref().map(Cursor::session_key).transpose()?;
         self.0.shared.read(|database| tables::list(database, of, after, now), || self.wake()).await
     }
 

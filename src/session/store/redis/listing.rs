@@ -29,13 +29,7 @@ pub(super) async fn page(
     after: Option<&Cursor>,
     now: UnixTime,
 ) -> Result<Page, StoreError> {
-    let after = match after {
-        None => None,
-        Some(cursor) => match <[u8; 16]>::try_from(cursor.as_bytes()) {
-            Ok(key) => Some(SessionKey::from_bytes(key)),
-            Err(_) => return Err(StoreError::refused("the cursor is of another store")),
-        },
-    };
+    let after = after.map(Cursor::session_key).transpose()?;
     let page = match of {
         Some(owner) => of_person(at, owner, after, now).await?,
         None => of_all(at, after, now).await?,
