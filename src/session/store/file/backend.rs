@@ -30,6 +30,15 @@ struct Shared {
     faults: super::faults::Faults,
 }
 
+impl Drop for Shared {
+    /// Closing alone would not end the lock at once if another thread starts a process: that has
+    /// a copy of each descriptor until it runs its program.
+    fn drop(&mut self) {
+        // Without a lock there is nothing to end.
+        let _ = self.file.unlock();
+    }
+}
+
 impl LockedFile {
     /// The file at `path`, which the caller has locked.
     pub(super) fn new(file: File, path: &Path) -> Self {
@@ -40,6 +49,11 @@ impl LockedFile {
             #[cfg(test)]
             faults: super::faults::Faults::default(),
         }))
+    }
+
+    /// The file itself, for what redb has no part in.
+    pub(super) fn file(&self) -> &File {
+        &self.0.file
     }
 
     #[cfg(test)]
@@ -135,5 +149,23 @@ impl StorageBackend for LockedFile {
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.put(offset, data)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lock_ends_with_the_store_though_a_process_that_starts_has_the_descriptor_as_well() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sessions.redb");
+        let file = File::create(&path).unwrap();
+        file.try_lock().unwrap();
+        // As a fork has it.
+        let copy = file.try_clone().unwrap();
+        drop(LockedFile::new(file, &path));
+        File::open(&path).unwrap().try_lock().unwrap();
+        drop(copy);
     }
 }

@@ -29,22 +29,10 @@ pub(super) fn open_database(file: &LockedFile) -> Result<Database, redb::Error> 
 /// The file of a store, and the database in it.
 pub(super) fn open(path: &Path) -> Result<(LockedFile, Database), FileStoreError> {
     let file = match OpenOptions::new().read(true).write(true).open(path) {
-        Ok(file) => locked(path, file)?,
+        Ok(file) => checked(path, locked(path, file)?)?,
         Err(error) if error.kind() == ErrorKind::NotFound => create(path)?,
         Err(error) => return Err(failed(path, error)),
     };
-    let metadata = file.metadata().map_err(|error| failed(path, error))?;
-    if !metadata.is_file() {
-        return Err(FileStoreError::NotAStore { path: path.to_owned() });
-    }
-    if metadata.len() > 0 {
-        let mut first = [0; MAGIC.len()];
-        let read = file.read_exact_at(&mut first, 0);
-        if read.is_err() || first != MAGIC {
-            return Err(FileStoreError::NotAStore { path: path.to_owned() });
-        }
-    }
-    let file = LockedFile::new(file, path);
     let mut database = open_checked(path, &file)?;
     if let Err(error) = compact_if_large(&file, &mut database) {
         tracing::warn!(reason = %error, "the session file could not be compacted");
@@ -52,6 +40,19 @@ pub(super) fn open(path: &Path) -> Result<(LockedFile, Database), FileStoreError
         database = open_checked(path, &file)?;
     }
     Ok((file, database))
+}
+
+/// The same file, if it is empty or begins as one of redb does.
+fn checked(path: &Path, locked: LockedFile) -> Result<LockedFile, FileStoreError> {
+    let file = locked.file();
+    let metadata = file.metadata().map_err(|error| failed(path, error))?;
+    let mut first = [0; MAGIC.len()];
+    let is_store = metadata.len() == 0 || (file.read_exact_at(&mut first, 0).is_ok() && first == MAGIC);
+    if metadata.is_file() && is_store {
+        Ok(locked)
+    } else {
+        Err(FileStoreError::NotAStore { path: path.to_owned() })
+    }
 }
 
 /// Nobody waits for the sessions yet.
@@ -81,7 +82,7 @@ fn open_checked(path: &Path, file: &LockedFile) -> Result<Database, FileStoreErr
 
 /// Makes a store beside `path` and moves it there, so that whoever is killed meanwhile leaves
 /// nothing at `path` that cannot be opened.
-fn create(path: &Path) -> Result<File, FileStoreError> {
+fn create(path: &Path) -> Result<LockedFile, FileStoreError> {
     if path.file_name().is_none() {
         return Err(FileStoreError::Directory { path: path.to_owned() });
     }
@@ -93,14 +94,10 @@ fn create(path: &Path) -> Result<File, FileStoreError> {
         // Another process was faster, and has moved this very file.
         return Err(FileStoreError::InUse { path: path.to_owned() });
     }
-    let made = || -> io::Result<LockedFile> {
-        file.set_len(0)?;
-        Ok(LockedFile::new(file.try_clone()?, path))
-    };
-    let made = made().map_err(|error| failed(path, error))?;
-    drop(open_checked(path, &made)?);
+    file.file().set_len(0).map_err(|error| failed(path, error))?;
+    drop(open_checked(path, &file)?);
     let moved = || -> io::Result<()> {
-        file.sync_all()?;
+        file.file().sync_all()?;
         fs::rename(&beside, path)?;
         // Some directories can be written and not read.
         File::open(directory(path)).map_or(Ok(()), |directory| directory.sync_all())
@@ -114,9 +111,9 @@ fn directory(path: &Path) -> &Path {
 }
 
 /// A lock that ends with the process, however it ends.
-fn locked(path: &Path, file: File) -> Result<File, FileStoreError> {
+fn locked(path: &Path, file: File) -> Result<LockedFile, FileStoreError> {
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(LockedFile::new(file, path)),
         Err(TryLockError::WouldBlock) => Err(FileStoreError::InUse { path: path.to_owned() }),
         Err(TryLockError::Error(error)) => Err(failed(path, error)),
     }
