@@ -80,14 +80,13 @@ impl Sessions {
         let before = active.latest().snapshot.session.clone();
         let is_renamed = !person.username.eq_ignore_ascii_case(&before.person.username);
         let session = Session { person: person.into(), checked: self.clock.now(), ..before };
-        if is_renamed {
-            // First, so that no list shows a name that finds nothing.
-            self.note_name(&session).await?;
-        }
+        // First, so that no list shows a name that finds nothing. If the store is away, the
+        // provider's answer counts here all the same, and both are written once it is back.
+        let noted = if is_renamed { self.note_name(&session).await } else { Ok(()) };
         if let Some(kept) = &active.shared().kept {
             kept.release();
         }
-        self.update(active, session).await
+        self.update(active, session).await.and(noted)
     }
 
     /// Records new tokens. The old ones may be invalid from now on.

@@ -165,7 +165,10 @@ impl Sessions {
         let shared = Arc::clone(shared);
         tokio::spawn(async move {
             if shared.kept.as_ref().is_some_and(|kept| kept.unsaved.swap(false, Ordering::Relaxed)) {
-                // If it fails, it is noted again.
+                // The person may have another name since the last write. A failure of either is
+                // one of the store, and the second one notes that the session is unsaved.
+                let session = shared.snapshot().session.clone();
+                let _ = sessions.note_name(&session).await;
                 let _ = sessions.save(&shared).await;
             }
         });

@@ -9,7 +9,8 @@ mod leases;
 use std::time::Duration;
 
 use http_body_util::BodyExt;
-use huggate::hub::Endpoint;
+use huggate::hub::{Endpoint, Fault};
+use huggate::session::SessionFilter;
 use huggate::store::SessionStore;
 use huggate::{GateBuilder, Rule};
 
@@ -190,6 +191,37 @@ async fn while_the_store_is_away_known_sessions_go_on_and_nobody_is_signed_out_o
         signing_in.at(&replica).fetch("/").await.expect(200);
     }
     assert_eq!(log.text().matches("the session store does not answer:").count(), 4, "{}", log.text());
+}
+
+#[tokio::test]
+async fn what_the_provider_says_of_a_renamed_person_counts_while_the_store_is_away() {
+    let store = FaultyStore::default();
+    let world = World::start(Front::Layer, |gate| {
+        over(&store)(gate).session(|session| session.store_grace = Duration::from_secs(3600))
+    })
+    .await;
+    let mut ada = world.signed_in("ada").await;
+    ada.fetch("/").await.expect(200);
+    world.hub.edit_user("ada", |ada| {
+        ada.username = "countess".to_owned();
+        ada.orgs.clear();
+    });
+    world.advance(REVALIDATE);
+    // The store goes away while the provider is asked.
+    world.behave(|hub| hub.fail_times(Endpoint::Userinfo, Fault::Slow(Duration::from_secs(2)), 1));
+    let calls = world.calls(Endpoint::Userinfo);
+    ada.fetch("/").await.expect(200);
+    until("the provider is asked", || async { world.calls(Endpoint::Userinfo) > calls }).await;
+    store.set(Mode::Down);
+    let line = ada.cookie_line();
+    until("the answer counts", || async {
+        world.send(Ask::fetch("/").with("cookie", &line)).await.status == 403
+    })
+    .await;
+    store.set(Mode::Up);
+    let admin = world.gate.session_admin();
+    let countess = SessionFilter::Person("countess".to_owned());
+    until("the name is noted", || async { admin.count(&countess).await.is_ok_and(|count| count == 1) }).await;
 }
 
 #[tokio::test]
